@@ -1,4 +1,4 @@
-//! What every text of a configuration has to keep to: no control characters, and a bounded length with all that is included.
+//! The limits on every configuration: no control characters, and a bounded length including all included files.
 
 use std::path::Path;
 
@@ -6,7 +6,8 @@ use stickler_runner::Diagnostic;
 
 use crate::Files;
 
-/// Most bytes of all files together, each as often as it is included, with what stands in the places of names.
+/// The largest number of bytes in all files together, each counted as often as it is included, with names replaced by
+/// their values.
 const MOST_BYTES: usize = 64 << 20;
 
 /// The number of bytes that may still be read.
@@ -20,7 +21,7 @@ impl Budget {
         Self { left: MOST_BYTES }
     }
 
-    /// Takes so many bytes.
+    /// Takes this number of bytes.
     ///
     /// # Errors
     /// Fewer bytes are left.
@@ -33,7 +34,7 @@ impl Budget {
     }
 }
 
-/// Reads the file that a configuration begins with, and returns the file's name and text.
+/// Reads the file with which a configuration begins, and returns the file's name and text.
 ///
 /// # Errors
 /// The file cannot be read, or has a character that [`check_characters`] refuses.
@@ -46,13 +47,15 @@ pub(crate) fn read_first(path: &Path, files: &dyn Files) -> Result<(String, Stri
     Ok((name, text))
 }
 
-/// The most work for all sites of a configuration: how many directives are looked at, for each site anew.
+/// The largest amount of work for all sites of a configuration: the number of directives that are examined, counted
+/// again for each site.
 const MOST_WORK: usize = 20_000_000;
 
-/// Refuses a configuration with so many sites that each of them, read with all that holds for it, would take very long.
+/// Refuses a configuration with so many sites that reading each of them, with everything that applies to it, would take
+/// very long.
 ///
 /// # Errors
-/// The work is more than that.
+/// The work exceeds the limit.
 pub(crate) fn check_work(path: &Path, work: usize) -> Result<(), Box<Diagnostic>> {
     if work <= MOST_WORK {
         return Ok(());
@@ -62,8 +65,8 @@ pub(crate) fn check_work(path: &Path, work: usize) -> Result<(), Box<Diagnostic>
     Err(Box::new(Diagnostic::new(&path.display().to_string(), "", 0..0, message, None)))
 }
 
-/// Refuses control characters other than tabs and ends of lines, and byte order marks that are not at the beginning: products take them
-/// for spaces, for ends of lines, for the end of the file, or for letters, each in a way of its own.
+/// Refuses control characters other than tabs and ends of lines, and byte order marks that are not at the beginning:
+/// each product treats them in its own way: as spaces, ends of lines, the end of the file, or letters.
 ///
 /// # Errors
 /// The text has such a character, at this place.

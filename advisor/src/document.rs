@@ -1,54 +1,56 @@
-//! A configuration that has been read: its sites, what each of them says, and what can be done with it.
+//! The result of reading a configuration: its sites, the settings of each, and the operations on them.
 
 use crate::Place;
 
 /// A configuration that has been read.
 pub trait Document {
-    /// What profiles call the product: `haproxy`.
+    /// Returns the name of the product in profiles, for example `haproxy`.
     fn product(&self) -> &'static str;
 
-    /// The sites, in the order in which they stand.
+    /// Returns the sites, in the order of the configuration.
     fn sites(&self) -> &[Site];
 
     /// Returns the configuration for a run of one site.
     ///
     /// # Panics
-    /// There is no such site.
+    /// The index is not that of a site.
     fn sandbox(&self, site: usize) -> Sandbox;
 
-    /// Returns what stands in a line of a copy, by its number, where each line of it stands for one of the configuration's.
+    /// Returns the place in the configuration for a line of a copy, given by its number, if each line of the copy
+    /// corresponds to one of the configuration.
     fn place(&self, line: usize) -> Option<Place> {
         let _ = line;
         None
     }
 
-    /// Returns what can be done about a site that mixes users up, or does not let them log on: the best first.
+    /// Returns the remedies for a site that mixes users up, or does not let them log on, the best first.
     ///
     /// # Panics
-    /// There is no such site.
+    /// The index is not that of a site.
     fn remedies(&self, site: usize) -> Vec<Remedy>;
 }
 
-/// A front end and the farm that its requests go to.
+/// A front end and the farm to which its requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
-    /// What the configuration calls it: `backend iis, behind frontend www`.
+    /// The name of the site in the configuration, for example `backend iis, behind frontend www`.
     pub name: String,
-    /// The shipped profile that holds for what the configuration does not say.
+    /// The shipped profile that applies to everything that the configuration does not set.
     pub base: &'static str,
-    /// The line of configuration that an operator would know it by.
+    /// The line of configuration by which an operator would recognise the site.
     pub config: String,
-    /// What of the base does not hold: sections and keys of it.
+    /// The sections and keys of the base that do not apply.
     pub without: Vec<&'static str>,
-    /// What the configuration says.
+    /// The values that the configuration sets.
     pub facts: Vec<Fact>,
-    /// Why it is this mechanism: what decides it, with its place, or without one where it is the product's default.
+    /// The reasons for the choice of the mechanism, each with its place, or without a place if it is the product's
+    /// default.
     pub reasons: Vec<(Option<Place>, String)>,
-    /// What may matter, and could not be read.
+    /// The parts that may matter and could not be read.
     pub unread: Vec<Unread>,
-    /// How many servers the farm has.
+    /// The number of servers in the farm.
     pub servers: usize,
-    /// TLS between the clients and the balancer, and between the balancer and the servers.
+    /// Whether TLS is used between the clients and the balancer, and between the balancer and the servers.
     pub tls: (bool, bool),
     /// Whether clients may speak HTTP/2.
     pub http2: bool,
@@ -57,22 +59,22 @@ pub struct Site {
 /// One value of a profile that a configuration sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
-    /// Which value: `pool.share`.
+    /// The key of the value, for example `pool.share`.
     pub key: &'static str,
     /// The value, as TOML.
     pub toml: String,
-    /// The line that this is about.
+    /// The line that sets it.
     pub place: Place,
-    /// What stands there: `http-reuse always`.
+    /// The text of the line, for example `http-reuse always`.
     pub says: String,
 }
 
-/// Something that may matter for authentication, and that is not understood.
+/// A part of a configuration that may matter for authentication, and that is not understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
-    /// The line that this is about.
+    /// The line of that part.
     pub place: Place,
-    /// What stands there.
+    /// The text of that part.
     pub says: String,
     /// Why it may matter.
     pub why: String,
@@ -81,17 +83,17 @@ pub struct Unread {
 /// A configuration that is safe to run beside the product itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
-    /// A template, as that of a profile's `configuration`, of the first file.
+    /// The template of the first file, in the form of a profile's `configuration`.
     pub template: String,
-    /// The further files of the run's folder, by their names, as templates.
+    /// The further files of the run's folder, as templates, with their names.
     pub further: Vec<(&'static str, String)>,
-    /// What was changed, in the order of the places.
+    /// The changes, in the order of their places.
     pub changes: Vec<Change>,
 }
 
 impl Sandbox {
-    /// Returns the template with all files, as a profile's `configuration` has them. `None` where the text of a file would begin another
-    /// one, by a line `==> NAME <==`.
+    /// Returns the template with all files, in the form of a profile's `configuration`. Returns `None` if the text of a
+    /// file contains a line `==> NAME <==`, which would begin another file.
     pub fn whole(&self) -> Option<String> {
         let mut texts = std::iter::once(&self.template).chain(self.further.iter().map(|(_, text)| text));
         if texts.any(|text| text.lines().any(|line| line.starts_with("==> "))) {
@@ -108,42 +110,42 @@ impl Sandbox {
     }
 }
 
-/// What a configuration for a run has in place of a line.
+/// A line that a configuration for a run replaces or leaves out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
-    /// The line that this is about.
+    /// The line.
     pub place: Place,
-    /// What stood there.
+    /// The text of the line.
     pub before: String,
-    /// What stands there in the run; `None`: nothing.
+    /// The text in the configuration for the run; `None` if the line is left out.
     pub after: Option<String>,
-    /// Why.
+    /// Why the line is changed.
     pub why: String,
-    /// Whether the run's verdict may be another than that of the whole file, because this is left out.
+    /// Whether the verdict on the run may differ from that on the whole file because of the change.
     pub matters: bool,
 }
 
-/// Something to do about a site.
+/// A remedy for a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
-    /// Changed files.
+    /// A remedy that changes files.
     Edit {
-        /// What it does, as a sentence.
+        /// The description of the remedy, as a sentence.
         title: String,
         /// The files that are changed.
         files: Vec<Rewritten>,
     },
-    /// Something that is no change of files alone, as a sentence.
+    /// A remedy that is not a mere change of files, as a sentence.
     Choice(String),
 }
 
 /// A file that is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewritten {
-    /// The file's path, as it was given or included.
+    /// The path of the file, as it was given or included.
     pub path: String,
-    /// Its text before.
+    /// The text before the change.
     pub before: String,
-    /// Its text after.
+    /// The text after the change.
     pub after: String,
 }

@@ -1,30 +1,30 @@
-//! What is being made of a configuration while its lines are read: a site, and the copy for a run.
+//! The results of reading a configuration while its lines are being read: a site, and the copy for a run.
 
 use std::collections::BTreeSet;
 
 use crate::template::literal;
 use crate::{Change, Fact, Place, Sandbox, Site, Unread};
 
-/// Why a check counts 401 as alive where the file does not.
+/// Why a check counts 401 as alive although the file does not.
 pub(crate) const ALIVE: &str = "whether the servers answer so to whoever has not logged on is not in the file; the run's servers answer 401, \
                                 which counts as alive there";
 
-/// Why persistence by a cookie is not all that there is to know.
+/// Why persistence by a cookie is not completely described by the file.
 pub(crate) const COOKIES: &str = "whether clients keep cookies is not in the file";
 
-/// Most that is said to be unread of a site.
+/// The largest number of parts of a site that are reported as not read.
 const MOST_UNREAD: usize = 1_000;
 
-/// Something that stands in a file.
+/// A statement in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) place: Place,
-    /// The words, with one space between them.
+    /// The words of the statement, separated by single spaces.
     pub(crate) text: String,
 }
 
 impl Site {
-    /// Returns a site of which nothing is known yet.
+    /// Returns a site about which nothing is known yet.
     pub(crate) fn new(name: String, base: &'static str) -> Self {
         Self {
             name,
@@ -46,7 +46,7 @@ impl Site {
         self.facts.push(Fact { key, toml: toml.into(), place, says });
     }
 
-    /// Adds what may matter, and could not be read; once, and no more than anybody reads.
+    /// Reports a part that may matter and could not be read. Each is reported once, and their number is limited.
     pub(crate) fn cannot_read(&mut self, said: &Said, why: &str) {
         let unread = Unread { place: said.place.clone(), says: said.text.clone(), why: why.to_owned() };
         if self.unread.len() < MOST_UNREAD && !self.unread.contains(&unread) {
@@ -54,8 +54,8 @@ impl Site {
         }
     }
 
-    /// Adds which answers to a check count as alive: these, each the first and the last of a range, and 401, which Stickler's servers
-    /// answer to whoever has not logged on.
+    /// Records which answers to a check count as alive: these ranges of statuses, and 401, with which Stickler's
+    /// servers answer anybody who has not logged on.
     pub(crate) fn alive(&mut self, said: &Said, statuses: &[(u16, u16)]) {
         let range =
             |&(first, last): &(u16, u16)| if first == last { first.to_string() } else { format!("\"{first}-{last}\"") };
@@ -67,13 +67,13 @@ impl Site {
         self.fact(said, "check.statuses", format!("[{}]", all.join(", ")));
     }
 
-    /// Adds what decides which mechanism it is.
+    /// Adds a reason for the choice of the mechanism.
     pub(crate) fn reason(&mut self, said: &Said, is: &str) {
         self.add_config(&said.text);
         self.reasons.push((Some(said.place.clone()), format!("{}: {is}", said.text)));
     }
 
-    /// Adds a default that decides which mechanism it is. What stands in brackets says that something is absent.
+    /// Adds a default as a reason for the choice of the mechanism. A text in brackets says that something is absent.
     pub(crate) fn default_reason(&mut self, default: &str, is: &str) {
         if !default.starts_with('(') {
             self.add_config(default);
@@ -87,7 +87,7 @@ impl Site {
         self.config.push_str(text);
     }
 
-    /// Makes sure that there is a line of configuration that an operator would know it by.
+    /// Completes the site. If it has no line by which an operator would recognise it, chooses one.
     pub(crate) fn finished(mut self) -> Self {
         if self.config.is_empty() {
             self.config.clone_from(&self.name);
@@ -96,14 +96,14 @@ impl Site {
     }
 }
 
-/// The copy for a run, as far as it is written.
+/// The copy for a run, as far as it has been written.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
     pub(crate) template: String,
-    /// Further files, by their names.
+    /// The further files, with their names.
     further: Vec<(&'static str, String)>,
     pub(crate) changes: Vec<Change>,
-    /// The changes once more, so that each is noted once.
+    /// The set of changes, so that each is recorded once.
     known: BTreeSet<Change>,
 }
 
@@ -113,7 +113,7 @@ impl Draft {
         self.template(&literal(line));
     }
 
-    /// Adds lines of a template.
+    /// Adds the lines of a template.
     pub(crate) fn template(&mut self, lines: &str) {
         self.template.push_str(lines);
         self.template.push('\n');
@@ -124,12 +124,12 @@ impl Draft {
         self.further.push((name, format!("{lines}\n")));
     }
 
-    /// Notes that something is left out.
+    /// Records that a statement is left out.
     pub(crate) fn leave(&mut self, said: &Said, why: &str, matters: bool) {
         self.change(said, None, why, matters);
     }
 
-    /// Notes that there is something else in a place of something.
+    /// Records that a statement is replaced or left out.
     pub(crate) fn change(&mut self, said: &Said, after: Option<&str>, why: &str, matters: bool) {
         let change = Change {
             place: said.place.clone(),

@@ -1,4 +1,4 @@
-//! The files that a configuration consists of.
+//! The files of which a configuration consists.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use stickler_runner::text_file;
 /// The longest file of a configuration, in bytes.
 const MOST: u64 = 16 << 20;
 
-/// Most files that a pattern, or a folder, stands for.
+/// The largest number of files that match a pattern, or that are in a folder.
 const MOST_MATCHES: usize = 1_000;
 
-/// Most names of a folder that are looked at.
+/// The largest number of names in a folder that are examined.
 const MOST_ENTRIES: usize = 100_000;
 
-/// Patterns mean what they mean to glob(3), which products use.
+/// The options by which patterns have the meaning that they have in glob(3), which products use.
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
@@ -28,24 +28,25 @@ fn unreadable(error: PatternError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
-/// Where a configuration's files, and the variables that it names, come from.
+/// The source of a configuration's files, and of the variables that it names.
 pub trait Files {
     /// Reads a file of text.
     ///
     /// # Errors
-    /// The file is not there, is no regular one, is too long, or is no text.
+    /// The file does not exist, is not a regular file, is too long, or is not text.
     fn read(&self, path: &Path) -> io::Result<String>;
 
-    /// Returns the files that a pattern of glob(3) stands for, in the order of their names; the path itself where it is no pattern.
+    /// Returns the files that match a pattern of glob(3), in the order of their names. If the path is not a pattern,
+    /// the result is the path itself.
     ///
     /// # Errors
-    /// The pattern cannot be read, or too many files fit it.
+    /// The pattern is not valid, or too many files match it.
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
 
-    /// Returns whether there is a file, of whatever content.
+    /// Returns whether there is a file at this path, whatever its content.
     fn is_there(&self, path: &Path) -> bool;
 
-    /// Returns the value of a variable of the environment.
+    /// Returns the value of an environment variable.
     fn variable(&self, name: &str) -> Option<String>;
 }
 
@@ -54,8 +55,8 @@ pub trait Files {
 pub struct Disk;
 
 impl Disk {
-    /// Returns these files in their order, and in place of a folder what HAProxy reads of it: its regular files whose names end with
-    /// `.cfg` and do not begin with a dot, in the order of their names' bytes
+    /// Returns these files in their order. A folder is replaced by the files in it that HAProxy reads: its regular
+    /// files whose names end with `.cfg` and do not begin with a dot, in the order of their names' bytes
     /// (<https://docs.haproxy.org/2.6/management.html#3>, `-f`).
     ///
     /// # Errors
@@ -113,17 +114,17 @@ impl Files for Disk {
     }
 }
 
-/// Texts in place of files, and an environment of their own.
+/// A set of texts instead of files, with an environment of its own.
 #[derive(Debug, Clone, Default)]
 pub struct Texts {
-    /// The texts, by the paths of the files that they stand for.
+    /// The texts, by the paths of the files that they represent.
     pub files: BTreeMap<PathBuf, String>,
-    /// The variables of the environment that are set.
+    /// The environment variables that are set.
     pub variables: BTreeMap<String, String>,
 }
 
 impl Texts {
-    /// Returns texts by their paths, in an empty environment.
+    /// Returns texts by their paths, with an empty environment.
     pub fn new(files: &[(&str, &str)]) -> Self {
         let files = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned())).collect();
         Self { files, variables: BTreeMap::new() }
@@ -153,11 +154,11 @@ impl Files for Texts {
     }
 }
 
-/// Other files, of which some have other texts.
+/// Other files, some of which have a different text.
 pub struct Instead<'a> {
     /// The other files.
     pub files: &'a dyn Files,
-    /// The texts, by their paths.
+    /// The different texts, by their paths.
     pub texts: &'a BTreeMap<PathBuf, String>,
 }
 

@@ -1,5 +1,5 @@
-//! Reads a product's configuration: which mechanism it is and why, line by line; a copy that is safe to run on the operator's
-//! own host; and what to change.
+//! Reads a product's configuration, and determines which mechanism it is and why, line by line. Creates a copy that is
+//! safe to run on the operator's own host, and suggests what to change.
 //!
 //! ```text
 //! file ──▶ Document ──▶ Site ──▶ profile (facts with their lines) ──▶ the simulation
@@ -7,13 +7,13 @@
 //!             └───────▶ Remedy (a changed file, as a unified diff) ──▶ both of them again
 //! ```
 //!
-//! * [`read()`]: reads a file with all that it includes. A [`Document`] is what came of it, whatever the product.
+//! * [`read()`]: reads a file with all that it includes. The result is a [`Document`] for every product.
 //! * [`Site`]: a front end with its farm. Its [`Fact`]s become values of a profile ([`Site::profile`]).
-//! * [`Sandbox`]: the configuration for a run, in which nothing is left that executes a program, loads code, writes outside of the
-//!   run's folder or contacts another address. What is not known to be safe is left out, and said.
+//! * [`Sandbox`]: the configuration for a run, in which nothing is left that executes a program, loads code, writes
+//!   outside of the run's folder or contacts another address. What is not known to be safe is left out, and said.
 //! * [`Remedy`]: what cures a site that mixes users up, and keeps them logged on.
-//! * [`haproxy`], [`nginx`], [`httpd`], [`caddy`], [`envoy`], [`varnish`]: the
-//!   products, each with its language, its facts, its list of what is allowed and its remedies.
+//! * [`haproxy`], [`nginx`], [`httpd`], [`caddy`], [`envoy`], [`varnish`]: the products, each with its language, its
+//!   facts, its list of what is allowed and its remedies.
 //!
 //! Nothing here starts a program. Files are read through [`Files`], regular ones of bounded length alone.
 
@@ -38,7 +38,7 @@ use std::path::Path;
 
 use stickler_runner::Diagnostic;
 
-pub use diff::unified;
+pub use diff::{Replaced, replaced, unified};
 pub use document::{Change, Document, Fact, Remedy, Rewritten, Sandbox, Site, Unread};
 pub use files::{Disk, Files, Instead, Texts};
 pub use place::Place;
@@ -61,10 +61,10 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them.
+    /// All languages.
     pub const ALL: [Self; 6] = [Self::HaProxy, Self::Nginx, Self::Httpd, Self::Caddy, Self::Envoy, Self::Varnish];
 
-    /// What profiles call the product: `haproxy`.
+    /// Returns the name of the product in profiles, for example `haproxy`.
     pub const fn product(self) -> &'static str {
         match self {
             Self::HaProxy => "haproxy",
@@ -76,12 +76,13 @@ impl Language {
         }
     }
 
-    /// The language that a product of this name is configured in.
+    /// Returns the language in which the product with this name is configured.
     pub fn of_product(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|language| language.product() == name)
     }
 
-    /// Guesses the language of a text: by the words that its lines begin with. `None` where none of them is typical.
+    /// Guesses the language of a text by the words with which its lines begin. Returns `None` if none of them is
+    /// typical.
     pub fn guess(text: &str) -> Option<Self> {
         let mut lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim_start().starts_with('#'));
         lines.find_map(|line| match line.split_whitespace().next().unwrap_or_default() {
@@ -104,11 +105,12 @@ impl Language {
     }
 }
 
-/// Reads a configuration: a file with all that it includes, or several files of HAProxy's, in their order. `version` is that of the
-/// product which is to run it, where defaults depend on it.
+/// Reads a configuration: a file with everything that it includes, or several files of HAProxy, in their order.
+/// `version` is the version of the product that is to run it, since defaults can depend on it.
 ///
 /// # Errors
-/// A file cannot be read, or is none of this language: with its place. There are several files of a product that reads one.
+/// A file cannot be read, or is not in this language; the error has the place. Several files were given for a product
+/// that reads only one.
 pub fn read(
     language: Language,
     paths: &[&Path],

@@ -1,4 +1,4 @@
-//! A site as a profile.
+//! Writes a site as a profile.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,8 @@ use stickler_catalogue::profiles;
 use crate::{Document, Site};
 
 impl Site {
-    /// Returns the site as a file with one profile, which says what the configuration says, and is like the base in the rest. The
-    /// profile's `configuration` is the template of a run.
+    /// Returns the site as a file with one profile, which has the values of the configuration, and extends the base for
+    /// the rest. The profile's `configuration` is the template of a run.
     pub fn profile(&self, document: &dyn Document, name: &str, template: &str) -> String {
         let mut text = String::from("[[profile]]\n");
         let mut line = |key: &str, value: &str| {

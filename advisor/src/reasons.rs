@@ -1,4 +1,4 @@
-//! Why something is not in a copy for a run, where that is the same for every product.
+//! The reasons for leaving statements out of a copy for a run that are the same for every product.
 
 pub(crate) const EXECUTES: &str = "it executes a program, or loads code";
 pub(crate) const CONTACTS: &str = "it contacts another address";

@@ -1,6 +1,7 @@
-//! Text of a configuration inside of a template.
+//! Includes text of a configuration in a template.
 
-/// Returns a template that renders to this text: what would begin a tag of a template is written as a string.
+/// Returns a template that renders to this text. Characters that would begin a tag of a template are written as a
+/// string.
 pub(crate) fn literal(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;

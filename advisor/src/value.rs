@@ -1,23 +1,25 @@
-//! Values as profiles write them.
+//! Values in the notation of profiles.
 
-/// A string of TOML.
+/// Returns a string in the notation of TOML.
 pub(crate) fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-/// A time in the largest unit that it is a whole number of; `None` for zero.
+/// Returns a time in the largest unit of which it is a whole multiple; `None` for zero.
 pub(crate) fn time(milliseconds: u64) -> Option<String> {
     let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
     let (unit, length) = units.into_iter().find(|(_, length)| milliseconds.is_multiple_of(*length))?;
     (milliseconds > 0).then(|| format!("{}{unit}", milliseconds / length))
 }
 
-/// A time as Caddy and Varnish write it ([`milliseconds`]), as profiles do; `None` for zero and for what is no time.
+/// Converts a time from the notation of Caddy and Varnish ([`milliseconds`]) to that of profiles; `None` for zero, and
+/// for a text that is not a time.
 pub(crate) fn rewritten(text: &str) -> Option<String> {
     time(milliseconds(text)?)
 }
 
-/// Reads a time as Caddy and Varnish write it (`3.5s`, `1m30s`, `1d`), in milliseconds; `None` for zero and for what is no time.
+/// Reads a time in the notation of Caddy and Varnish (`3.5s`, `1m30s`, `1d`), in milliseconds; `None` for zero, and for
+/// a text that is not a time.
 pub(crate) fn milliseconds(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut total = 0_f64;

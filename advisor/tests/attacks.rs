@@ -1,10 +1,11 @@
-//! Configurations that were written to get past the copy: what they hide is not in it, or they are refused with a place.
+//! Tests of configurations that were written to get past the copy: what they hide is not in the copy, or they are
+//! refused with a place.
 
 use std::path::Path;
 
 use stickler_advisor::{Language, Texts};
 
-/// The copy of the first site; `None` where the file is refused.
+/// Returns the copy of the first site; `None` if the file is refused.
 fn copy(language: Language, text: &str) -> Option<String> {
     let file = Texts::new(&[("/x/file", text)]);
     let document = stickler_advisor::read(language, &[Path::new("/x/file")], &file, None);
@@ -17,7 +18,7 @@ fn copy(language: Language, text: &str) -> Option<String> {
     }
 }
 
-/// A sound HAProxy with this in front of it.
+/// Returns a sound configuration of HAProxy with this text before it.
 fn haproxy(before: &str) -> String {
     format!("{before}\ndefaults\n    mode http\nlisten www\n    bind :80\n    server a 10.0.0.1:80 check\n")
 }
@@ -88,7 +89,7 @@ fn no_directive_hides_in_a_word_of_nginx() {
     }
 }
 
-/// The text of each number, one after the other.
+/// Returns the text for each number, one after the other.
 fn repeated(numbers: std::ops::Range<u32>, text: impl Fn(u32) -> String) -> String {
     numbers.map(text).collect::<Vec<_>>().concat()
 }

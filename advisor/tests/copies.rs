@@ -1,5 +1,5 @@
-//! What would be another thing to the product than it is to its reader here must not get into a copy: words, quotes, variables, templates,
-//! and what stands in a block. And what takes very long to read.
+//! Tests that nothing gets into a copy that the product would read differently: words, quotes, variables, templates,
+//! and the content of blocks. Also tests of texts that would take very long to read.
 
 use std::path::Path;
 use std::process::Command;
@@ -25,7 +25,7 @@ fn refusal(language: Language, text: &str) -> Box<Diagnostic> {
     try_read(language, text).err().unwrap_or_else(|| panic!("it is not refused: {text}"))
 }
 
-/// The copy for the first site, as a run has it.
+/// Returns the copy for the first site, as a run has it.
 fn copy(language: Language, text: &str) -> String {
     let template = document(language, text).sandbox(0).template;
     let server = |index: usize| {
@@ -40,7 +40,7 @@ fn copy(language: Language, text: &str) -> String {
     environment.render_str(&template, values).unwrap_or_else(|error| panic!("{error}\n{template}"))
 }
 
-/// Asserts that a text gets into no copy, and that the line in which it stands is said to be left out or changed.
+/// Asserts that a text gets into no copy, and that its line is reported as left out or changed.
 fn leaves_out(language: Language, text: &str, evil: &str) {
     let copy = copy(language, text);
     assert!(!copy.contains(evil), "{evil} of\n{text}\nis in\n{copy}");
@@ -69,7 +69,7 @@ fn caddy(lines: &str) -> String {
     format!(":80 {{\n{lines}\n\treverse_proxy a b\n}}\n")
 }
 
-/// What Caddy makes of a copy, as JSON; `None` where it is not installed.
+/// Returns Caddy's reading of a copy as JSON; `None` if Caddy is not installed.
 fn adapted(copy: &str) -> Option<String> {
     if !Path::new("/usr/bin/caddy").exists() {
         return None;

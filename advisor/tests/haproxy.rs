@@ -1,5 +1,5 @@
-//! HAProxy's language: several files, which are one configuration; what a copy keeps so that it starts, and what the simulation must not
-//! say of a sound file.
+//! Tests of HAProxy's language: several files that are one configuration, the parts that a copy needs so that it
+//! starts, and statements about a sound file that must not occur.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ const DEFAULTS: &str = "defaults\n    mode http\n    option http-server-close\n 
 const SITE: &str = "frontend www\n    bind :80\n    default_backend farm\n";
 const FARM: &str = "backend farm\n    http-reuse safe\n    server a 10.0.0.1:80\n    server b 10.0.0.2:80\n";
 
-/// The files `/1`, `/2` and so on with these texts.
+/// Reads the files `/1`, `/2` and so on with these texts.
 fn configuration(texts: &[&str]) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let names: Vec<String> = (1..=texts.len()).map(|number| format!("/{number}")).collect();
     let files: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(texts.iter().copied()).collect();
@@ -43,7 +43,7 @@ fn a_line_of_the_copy_stands_for_one_of_a_file() {
     assert_eq!((document.place(0), document.place(1_000)), (None, None));
 }
 
-/// HAProxy becomes nobody where it is root's, whatever user the file names, and only where it can.
+/// Tests that HAProxy changes to `nobody` if it runs as root and can do so, whatever user the file names.
 #[test]
 fn a_copy_has_no_user_of_the_files_and_one_without_rights() {
     let copy = configuration(&["global\n    user evil\n    group evil\n", SITE, FARM]).unwrap().sandbox(0).template;
@@ -65,7 +65,7 @@ fn a_remedy_changes_the_files_that_have_to_change_alone() {
     assert_eq!(files.iter().map(|file| &*file.path).collect::<Vec<_>>(), ["/3"]);
 }
 
-/// <https://docs.haproxy.org/2.6/management.html#3>, `-f`: each file must start on a section boundary.
+/// Tests <https://docs.haproxy.org/2.6/management.html#3>, `-f`: each file must start on a section boundary.
 #[test]
 fn a_section_and_a_condition_end_with_their_file() {
     let said = refusal(&["listen a\n    bind :80\n", "    server a 10.0.0.1:80\n"]);
@@ -87,7 +87,7 @@ fn variables_of_one_file_are_known_in_the_next() {
     assert_eq!(document.unwrap().sites()[0].base, "haproxy-never");
 }
 
-/// The copy of the first site for a run with so many servers.
+/// Returns the copy of the first site for a run with this number of servers.
 fn copy(text: &str, servers: usize) -> String {
     let template = configuration(&[text]).unwrap_or_else(|error| panic!("{error}")).sandbox(0).template;
     let server =
@@ -100,7 +100,7 @@ fn copy(text: &str, servers: usize) -> String {
     environment.render_str(&template, values).unwrap()
 }
 
-/// A `listen` of two servers with these lines in front of them.
+/// Returns a `listen` of two servers with these lines before them.
 fn listen(lines: &str) -> String {
     format!(
         "listen www\n    mode http\n    bind :80\n{lines}    server a 10.0.0.1:80 check\n    server b 10.0.0.2:80 check\n"
@@ -127,7 +127,7 @@ fn checks_have_tls_where_the_servers_have_it() {
     assert!(beyond.contains("disabled no-check no-ssl verify none"), "HAProxy asks for a CA even there: {beyond}");
 }
 
-/// HAProxy does not start where it cannot have twice as many file descriptors as `maxconn`.
+/// Tests that `maxconn` is limited, since HAProxy does not start unless it can have twice as many file descriptors.
 #[test]
 fn a_copy_has_no_more_connections_than_this_host_gives() {
     let text = format!("global\n    maxconn 1000000\n    nbthread 1\n{}", listen("    maxconn 77\n"));

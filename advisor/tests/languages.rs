@@ -1,4 +1,5 @@
-//! What is broken, leads to itself, grows without end, or must not run: in nginx's, httpd's, Caddy's, Envoy's and Varnish's languages.
+//! Tests of configurations that are malformed, lead to themselves, grow without end, or must not run, in the languages
+//! of nginx, httpd, Caddy, Envoy and Varnish.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,7 +14,7 @@ fn site(language: Language, text: &str) -> Site {
     document(language, text).sites()[0].clone()
 }
 
-/// The line and the message of what is wrong.
+/// Returns the file, the line and the message of the error.
 fn refusal(language: Language, files: &Texts) -> (String, usize, String) {
     let error = read(language, &[Path::new("/c")], files, None).err().expect("it is refused");
     (error.file, error.line, error.message)
@@ -124,7 +125,7 @@ fn httpd_conditions_are_decided_where_they_can_be() {
     assert!(site.unread.iter().any(|unread| unread.says.starts_with("<IfFile")), "{:?}", site.unread);
 }
 
-/// Each rule in both directions.
+/// Tests each rule in both directions.
 #[test]
 fn httpd_reuse_is_what_the_file_says() {
     let base = |lines: &str| site(Language::Httpd, &format!("{HTTPD}{lines}\n")).base;
@@ -202,7 +203,7 @@ fn caddy_copies_have_nothing_that_executes_or_contacts() {
     assert!(template.contains("admin off") && template.contains("auto_https off"), "{template}");
 }
 
-/// Each rule in both directions.
+/// Tests each rule in both directions.
 #[test]
 fn caddy_reuse_and_selection_are_what_the_file_says() {
     let of =
@@ -275,8 +276,8 @@ fn varnish_copies_have_nothing_that_executes_or_contacts() {
     }
 }
 
-/// Each rule in both directions.
-/// The subrequests of `auth_request` and `mirror` would reach the farm itself, with everybody's credentials.
+/// Tests each rule in both directions. The subrequests of `auth_request` and `mirror` would reach the farm itself, with
+/// the credentials of all users.
 #[test]
 fn nginx_subrequests_are_left_out_and_their_locations_are_no_sites() {
     let nginx = |lines: &str| {

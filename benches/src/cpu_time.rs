@@ -1,12 +1,12 @@
-//! Processor time of the measuring thread: all that is measured here runs on one thread, and other
-//! work on the machine shall not count.
+//! The processor time of the measuring thread: everything that is measured runs on one thread, and other work on the
+//! machine must not count.
 
 use std::time::Duration;
 
 use criterion::Throughput;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 
-/// Measures the processor time of the current thread; wall time where the system has no such clock.
+/// Measures the processor time of the current thread, or wall time if the system has no such clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CpuTime;
 
@@ -39,7 +39,7 @@ impl Measurement for CpuTime {
     }
 }
 
-/// Nanoseconds, shown as criterion shows wall time.
+/// Formats nanoseconds as criterion formats wall time.
 struct Formatter;
 
 impl ValueFormatter for Formatter {

@@ -1,5 +1,5 @@
-//! NTLM in memory: a handshake at the point where its Authenticate is to be verified, and the
-//! primitives that this verification cannot do without, over inputs of the same lengths.
+//! NTLM in memory: a handshake at the point where its Authenticate is to be verified, and the primitives that this
+//! verification requires, over inputs of the same lengths.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct Handshake {
     server: Arc<AcceptorConfig>,
     client: Arc<InitiatorConfig>,
     secret: StoredSecret,
-    /// The DC's answer but for the session key.
+    /// The DC's reply without the session key.
     reply: LogonReply,
     negotiate: Vec<u8>,
     challenge: Vec<u8>,
@@ -37,10 +37,10 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// A handshake of a client with these habits.
+    /// Returns a handshake of a client with this profile.
     ///
     /// # Panics
-    /// When client and server do not come to an agreement, which would be a bug of theirs.
+    /// Client and server do not agree, which would be a bug in them.
     pub fn new(profile: NtlmProfile) -> Self {
         let names = TargetNames {
             netbios_computer: "WEB1".into(),
@@ -81,26 +81,26 @@ impl Handshake {
         handshake
     }
 
-    /// An acceptor that waits for the Authenticate.
+    /// Returns an acceptor that waits for the Authenticate.
     pub fn challenged(&self) -> Acceptor {
         let mut acceptor = Acceptor::new(Arc::clone(&self.server), None);
         acceptor.accept(&self.negotiate, SERVER_CHALLENGE, NOW);
         acceptor
     }
 
-    /// Verifies the Authenticate, server and DC together.
+    /// Verifies the Authenticate, at the server and at the DC.
     ///
     /// # Panics
-    /// When it is refused.
+    /// The Authenticate is refused.
     pub fn verify(&mut self, mut acceptor: Acceptor) -> Box<Authenticated> {
         let step = acceptor.accept(&self.authenticate, SERVER_CHALLENGE, NOW);
         self.conclude(&mut acceptor, step)
     }
 
-    /// The whole handshake: three messages made, read and verified.
+    /// Performs the whole handshake: creates, reads and verifies three messages.
     ///
     /// # Panics
-    /// When it fails.
+    /// The handshake fails.
     pub fn run(&mut self) -> Box<Authenticated> {
         let (negotiate, initiator) = Initiator::new(Arc::clone(&self.client)).negotiate();
         let mut acceptor = Acceptor::new(Arc::clone(&self.server), None);
@@ -113,7 +113,7 @@ impl Handshake {
         self.conclude(&mut acceptor, step)
     }
 
-    /// What verification cannot do without, see [`Primitives`].
+    /// Returns the primitives that the verification requires, see [`Primitives`].
     pub fn primitives(&self) -> Primitives {
         let message = Authenticate::decode(&self.authenticate).expect("the acceptor has decoded it before");
         let mac = self.client.profile.mic;
@@ -138,17 +138,17 @@ impl Handshake {
 
 /// The HMAC-MD5 and RC4 operations of one verification, and nothing else (MS-NLMP 3.2.5.1.2, 3.3.2).
 pub struct Primitives {
-    /// Keyed beforehand, as the cache of the DC is.
+    /// The HMAC, keyed in advance, as in the cache of the DC.
     ntowf_v2: HmacMd5,
     blob: Vec<u8>,
-    /// With key exchange.
+    /// The encrypted key, if there is a key exchange.
     encrypted_key: Option<[u8; 16]>,
-    /// With a MIC: as long as the three messages.
+    /// Three messages of the handshake's lengths, if there is a MIC.
     mic: Option<[Vec<u8>; 3]>,
 }
 
 impl Primitives {
-    /// Does them once: proof, session base key, key exchange, MIC.
+    /// Performs each operation once: proof, session base key, key exchange, MIC.
     pub fn run(&self) -> [u8; 16] {
         let proof = digest(self.ntowf_v2.clone(), &[&SERVER_CHALLENGE, &self.blob]);
         let mut key = digest(self.ntowf_v2.clone(), &[&proof]);

@@ -1,19 +1,21 @@
-//! Benchmarks: what they drive, how they measure, and the report on them.
+//! The parts of the benchmarks: the code that they drive, their measurement, and their report.
 //!
 //! * [`handshake`]: NTLM in memory, and the bare primitives that its verification needs.
 //! * [`tickets`]: Kerberos in memory, and the bare primitives of its verification.
-//! * [`load`]: clients on the simulated world ([`load::Site`]), and the same exchanges without any of
-//!   it ([`load::Bare`]): hyper over the same engine, network and number of hops.
+//! * [`load`]: clients on the simulated world ([`load::Site`]), and the same exchanges without any of it
+//!   ([`load::Bare`]): hyper over the same engine, network and number of hops.
 //! * [`decisions`]: a balancer's decisions alone, among up to 100,000 open connections.
 //! * [`plane`]: the data plane on loopback, beside nginx and HAProxy.
 //! * [`worlds`]: small worlds from scratch, and an idle-heavy hour.
-//! * [`cpu_time`]: criterion's measurement: processor time of the one thread that works. [`plane`] alone is
-//!   measured by the wall clock: it is the work of several threads and processes.
+//! * [`capacity`]: what authentication costs, and how long users wait for it, counted in the simulation.
+//! * [`cpu_time`]: criterion's measurement: processor time of the one thread that works. [`plane`] alone is measured by
+//!   the wall clock: it is the work of several threads and processes.
 //! * [`report`]: figures against their aims and against a stored baseline.
 //!
-//! The bench target `stickler` joins them. `cargo bench` writes `benchmark-report/report.md` and
-//! `report.json` into the target directory; with `STICKLER_SAVE_BASELINE=1` also `baseline.json` here.
+//! The bench target `stickler` joins them. `cargo bench` writes `benchmark-report/report.md` and `report.json` into the
+//! target directory; with `STICKLER_SAVE_BASELINE=1` also `baseline.json` here.
 
+pub mod capacity;
 pub mod cpu_time;
 pub mod decisions;
 pub mod handshake;

@@ -7,20 +7,20 @@ use stickler_sim::SimWorld;
 
 use crate::load::{browser, standard_topology};
 
-/// A small world from scratch: 4 clients, 20 requests each, all clients at the same time.
+/// Plays a small world from the start: 4 clients with 20 requests each, all at the same time.
 pub fn small_world(balancer: &str) -> Trace {
     play(balancer, 4, 20, Duration::ZERO)
 }
 
-/// An hour in which 50 clients ask every 6 minutes, and nothing else happens.
+/// Plays an hour in which 50 clients send a request every 6 minutes, and nothing else happens.
 pub fn idle_heavy_hour(balancer: &str) -> Trace {
     play(balancer, 50, 10, Duration::from_mins(6))
 }
 
-/// Plays `rounds` in which each client asks once, and lets `pause` pass after each.
+/// Plays `rounds` in which each client sends one request, and lets `pause` pass after each round.
 ///
 /// # Panics
-/// When an action is refused, which would be a bug of the world.
+/// An action is refused, which would be a bug in the world.
 fn play(balancer: &str, clients: usize, rounds: usize, pause: Duration) -> Trace {
     let world = SimWorld::new(standard_topology(), &BalancerSpec::named(balancer), 1).expect("the topology is sound");
     let mut world: Box<dyn World> = Box::new(world);

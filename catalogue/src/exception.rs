@@ -1,7 +1,7 @@
-//! Differences between profiles and products that are known and explained.
+//! The exceptions: differences between profiles and products that are known and explained.
 //!
-//! `exceptions.toml` lists them. Whoever compares a profile with its product accepts such a difference until a day, and says where
-//! one is out of date.
+//! `exceptions.toml` lists them. A comparison of a profile with its product accepts such a difference until a given
+//! day, and reports an exception that is out of date.
 
 use std::sync::LazyLock;
 
@@ -11,47 +11,51 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exception {
-    /// The profile.
+    /// The name of the profile.
     pub profile: String,
-    /// The version of the product that was seen to differ, as the product says it; `unknown` where it says none.
+    /// The version of the product in which the difference was observed, in the product's own form; `unknown` if the
+    /// product does not state it.
     pub version: String,
-    /// The scenario in which it differs.
+    /// The scenario in which the verdict differs.
     pub scenario: String,
-    /// The requirement whose verdict differs, `FO-4`.
+    /// The requirement whose verdict differs, for example `FO-4`.
     pub requirement: String,
-    /// Why it differs, and why the profile cannot say so.
+    /// Why the verdict differs, and why the profile cannot express that.
     pub reason: String,
-    /// The last day of the exception, `2027-06-30`.
+    /// The last day of the exception, for example `2027-06-30`.
     pub until: String,
-    /// Whether the two agree by chance in some comparisons, so that agreement does not make the exception needless.
+    /// Whether the verdicts agree by chance in some comparisons, so that agreement does not make the exception
+    /// unnecessary.
     #[serde(default)]
     pub sometimes: bool,
 }
 
-/// A file of exceptions is wrong.
+/// Why a file of exceptions is not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum ExceptionError {
-    /// It is no TOML, or has an unknown key or lacks one.
+    /// The file is not TOML, has an unknown key, or lacks a key.
     #[error(transparent)]
     Toml(#[from] toml::de::Error),
-    /// The last day of an exception is none.
-    #[error("the exception of {profile} in {scenario} ends on `{until}`, which is no day like 2027-06-30")]
+    /// The last day of an exception is not a date.
+    #[error(
+        "the exception of {profile} in {scenario} ends on `{until}`, which is not a date: write it like 2027-06-30"
+    )]
     Day {
-        /// The profile.
+        /// The name of the profile.
         profile: String,
-        /// The scenario.
+        /// The name of the scenario.
         scenario: String,
-        /// What it says.
+        /// The text of the last day.
         until: String,
     },
     /// Two exceptions are for the same verdict.
     #[error("there are two exceptions of {profile} in {scenario} for {requirement}")]
     Twice {
-        /// The profile.
+        /// The name of the profile.
         profile: String,
-        /// The scenario.
+        /// The name of the scenario.
         scenario: String,
-        /// The requirement.
+        /// The id of the requirement.
         requirement: String,
     },
 }
@@ -68,7 +72,7 @@ static EXCEPTIONS: LazyLock<Vec<Exception>> = LazyLock::new(|| {
         .unwrap_or_else(|error| panic!("the shipped exceptions are wrong: {error}"))
 });
 
-/// All exceptions that are shipped.
+/// Returns all exceptions that are shipped.
 pub fn exceptions() -> &'static [Exception] {
     &EXCEPTIONS
 }
@@ -77,7 +81,7 @@ impl Exception {
     /// Reads a file of exceptions.
     ///
     /// # Errors
-    /// [`ExceptionError`].
+    /// [`ExceptionError`] says what is wrong with the file.
     pub fn parse(text: &str) -> Result<Vec<Self>, ExceptionError> {
         let File { exception: all } = toml::from_str(text)?;
         for (index, one) in all.iter().enumerate() {
@@ -92,20 +96,21 @@ impl Exception {
         Ok(all)
     }
 
-    /// Whether it is for this requirement in this scenario over this version of the profile's product.
+    /// Returns whether the exception is for this requirement in this scenario over this version of the profile's
+    /// product.
     pub fn is_for(&self, profile: &str, version: &str, scenario: &str, requirement: &str) -> bool {
         let own = [&self.profile, &self.version, &self.scenario, &self.requirement];
         own == [profile, version, scenario, requirement]
     }
 
-    /// Whether its last day is over, where today is written as `until` is.
+    /// Returns whether the last day has passed. `today` has the same form as `until`.
     pub fn has_expired(&self, today: &str) -> bool {
         // Days that are written so are in the order of their text.
         *self.until < *today
     }
 }
 
-/// Whether a text is a day: `2027-06-30`.
+/// Returns whether a text has the form of a date, for example `2027-06-30`.
 fn is_day(text: &str) -> bool {
     let shape = |(index, byte): (usize, u8)| if matches!(index, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
     let part = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<u8>().ok()).unwrap_or(0);

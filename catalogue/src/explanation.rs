@@ -1,7 +1,8 @@
-//! What each requirement means to an operator: what goes wrong for users, how that shows in the logs of IIS, and what cures it.
+//! The explanation of each requirement for operators: what goes wrong for users, how that shows in the logs of IIS, and
+//! how to cure it.
 //!
-//! The data lies in `explanations.toml`. This crate does not know the requirements, but only their ids: a test of `cli` sees to it
-//! that each requirement has an explanation.
+//! The data is in `explanations.toml`. This crate knows only the ids of the requirements; a test of `cli` checks that
+//! each requirement has an explanation.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -11,17 +12,17 @@ use serde::Deserialize;
 /// What a requirement means to an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    /// The requirement's id, `ID-1`.
+    /// The id of the requirement, for example `ID-1`.
     pub id: String,
-    /// What goes wrong for users where it is violated.
+    /// What goes wrong for users if the requirement is violated.
     pub means: Statement,
-    /// How a violation shows in the W3C log of IIS and beside it, and what does not show there.
+    /// How a violation shows in the W3C log of IIS and elsewhere, and what does not show there.
     pub log: Statement,
-    /// What cures it: what does so whatever the product first, then by product.
+    /// The cures: first those that do not depend on the product, then those by product.
     pub cures: Vec<Cure>,
 }
 
-/// A text of several lines, and where it is known from.
+/// A text of several lines, with its source.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
@@ -35,34 +36,34 @@ pub struct Statement {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cure {
-    /// The product in which it is done; `None`: it does not depend on that.
+    /// The product in which the cure is applied; `None` if the cure does not depend on the product.
     pub product: Option<String>,
     /// What to do, in one line.
     pub text: String,
-    /// Where it is known from, in one line.
+    /// The source of the cure, in one line.
     pub source: String,
 }
 
-/// A file of explanations is wrong.
+/// Why a file of explanations is not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplanationError {
-    /// It is no TOML, or has an unknown key or lacks one.
+    /// The file is not TOML, has an unknown key, or lacks a key.
     #[error(transparent)]
     Toml(#[from] toml::de::Error),
     /// A requirement has two explanations.
-    #[error("{0} is explained twice")]
+    #[error("{0} has two explanations: remove one of them")]
     Twice(String),
-    /// A requirement refers to cures that are not there.
-    #[error("{id} has the cures of `{key}`, and there are none of that key")]
+    /// A requirement refers to cures that do not exist.
+    #[error("the explanation of {id} refers to the cures of `{key}`, which does not exist")]
     NoSuchCures {
-        /// The requirement.
+        /// The id of the requirement.
         id: String,
-        /// What it refers to.
+        /// The key to which it refers.
         key: String,
     },
 }
 
-/// The file as it is written.
+/// The file in its written form.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -71,7 +72,7 @@ struct File {
     requirement: Vec<Written>,
 }
 
-/// Cures that several requirements have.
+/// Cures that several requirements share.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shared {
@@ -88,7 +89,7 @@ struct Written {
     /// The requirement's own cures.
     #[serde(default)]
     cures: Vec<Cure>,
-    /// The keys of those that it has in common with others.
+    /// The keys of the cures that the requirement shares with others.
     #[serde(default)]
     shared: Vec<String>,
 }
@@ -98,12 +99,12 @@ static EXPLANATIONS: LazyLock<Vec<Explanation>> = LazyLock::new(|| {
         .unwrap_or_else(|error| panic!("the shipped explanations are wrong: {error}"))
 });
 
-/// All explanations that are shipped, in the order of the requirements.
+/// Returns all explanations that are shipped, in the order of the requirements.
 pub fn explanations() -> &'static [Explanation] {
     &EXPLANATIONS
 }
 
-/// Returns the explanation of the requirement with this id, in whatever case.
+/// Returns the explanation of the requirement with this id. Letter case does not matter.
 pub fn explanation(id: &str) -> Option<&'static Explanation> {
     explanations().iter().find(|explanation| explanation.id.eq_ignore_ascii_case(id))
 }
@@ -112,7 +113,7 @@ impl Explanation {
     /// Reads a file of explanations.
     ///
     /// # Errors
-    /// [`ExplanationError`].
+    /// [`ExplanationError`] says what is wrong with the file.
     pub fn parse(text: &str) -> Result<Vec<Self>, ExplanationError> {
         let File { shared, requirement } = toml::from_str(text)?;
         let mut ids = BTreeSet::new();
@@ -128,7 +129,7 @@ impl Explanation {
 }
 
 impl Written {
-    /// The explanation, with the cures that it shares after its own ones for the same product.
+    /// Returns the explanation, with shared cures placed after its own cures for the same product.
     fn with(self, all: &[Shared]) -> Result<Explanation, ExplanationError> {
         let Self { id, means, log, mut cures, shared } = self;
         for key in shared {
@@ -155,7 +156,7 @@ impl Cure {
     }
 }
 
-/// The text without the line ends that the width of the file asks for.
+/// Returns the text without the line ends that only serve the width of the file.
 fn one_line(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
 }
@@ -205,9 +206,12 @@ mod tests {
         assert!(error(&ONE.replace("product", "produkt")).contains("unknown field `produkt`"));
         assert!(error(&ONE.replace("source = \"g\"", "")).contains("missing field `source`"));
         let (_, requirement) = ONE.split_once("[[requirement]]").unwrap();
-        assert_eq!(error(&format!("{ONE}\n[[requirement]]{requirement}")), "XX-1 is explained twice");
+        assert_eq!(
+            error(&format!("{ONE}\n[[requirement]]{requirement}")),
+            "XX-1 has two explanations: remove one of them"
+        );
         let none = error(&ONE.replace("[\"own\"]", "[\"other\"]"));
-        assert_eq!(none, "XX-1 has the cures of `other`, and there are none of that key");
+        assert_eq!(none, "the explanation of XX-1 refers to the cures of `other`, which does not exist");
     }
 
     #[test]

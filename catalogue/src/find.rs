@@ -1,17 +1,18 @@
-//! A balancer by its name.
+//! Finds a balancer by its name.
 
 use crate::defect::{self, DefectError};
 use crate::{Mechanism, Profile, mechanisms, profiles};
 
-/// Longest name that is looked at; of a longer one, this much is compared.
+/// The longest name that is examined. Of a longer name, this many characters are compared.
 const LONGEST: usize = 128;
 
-/// Returns the balancer of this name: that of a mechanism or of a product's profile, with the numbers of defects
-/// appended: `pin-on-401+B10+B11`. A defect is put on once, however often it is named, and the result's name lists them
-/// in the order of their numbers.
+/// Returns the balancer with this name, which is the name of a mechanism or of a product's profile, with the numbers of
+/// defects appended, for example `pin-on-401+B10+B11`. A defect is put on once, however often it is named, and the
+/// result's name lists them in the order of their numbers.
 ///
 /// # Errors
-/// There is none, and the error suggests the nearest name; or a defect is not known, or cannot sit on this balancer.
+/// There is no such balancer, and the error suggests the nearest name; or a defect is not known, or cannot be put on
+/// this balancer.
 pub fn find(name: &str) -> Result<Mechanism, UnknownBalancer> {
     let mut parts = name.split('+');
     let base = parts.next().unwrap_or_default();
@@ -20,7 +21,7 @@ pub fn find(name: &str) -> Result<Mechanism, UnknownBalancer> {
 }
 
 impl Mechanism {
-    /// Puts the defects of these ids on the mechanism. A defect is put on once, however often it is named.
+    /// Puts the defects with these ids on the mechanism. A defect is put on once, however often it is named.
     ///
     /// # Errors
     /// A defect is not known, or cannot be put on this mechanism.
@@ -45,7 +46,7 @@ impl Mechanism {
     }
 }
 
-/// Returns the name that was likely meant, in whatever case, if any is near.
+/// Returns the known name that was probably meant, if there is a similar one. Letter case does not matter.
 pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     // A name may come from anywhere: compare a bounded part of it.
     let start: String = name.chars().take(64).collect::<String>().to_ascii_lowercase();
@@ -59,22 +60,22 @@ fn known(name: &str) -> Option<Mechanism> {
     mechanism.or_else(|| profiles().iter().find(|profile| profile.name == name).map(Profile::mechanism))
 }
 
-/// The names of all mechanisms and profiles.
+/// Returns the names of all mechanisms and profiles.
 pub fn names() -> Vec<&'static str> {
     let mechanisms = mechanisms().iter().map(|mechanism| &*mechanism.name);
     mechanisms.chain(profiles().iter().map(|profile| &*profile.name)).collect()
 }
 
-/// There is no balancer of that name.
+/// The error that there is no balancer with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownBalancer {
-    /// The name given.
+    /// The name that was given.
     pub name: String,
-    /// The name that was likely meant, if any is near.
+    /// The name that was probably meant, if there is a similar one.
     pub nearest: Option<&'static str>,
     /// The names that exist.
     pub known: Vec<&'static str>,
-    /// What is wrong with its defects, where the balancer itself is known.
+    /// What is wrong with the defects, if the balancer itself is known.
     pub defect: Option<Box<DefectError>>,
 }
 
@@ -171,13 +172,16 @@ mod tests {
         let told = |name: &str| find(name).unwrap_err().to_string();
         assert_eq!(
             told("pin-on-401+B99"),
-            "there is no balancer called `pin-on-401+B99`: there is no defect called `B99`; there are B1 to B20, for \
-             example `pin-on-401+B6`"
+            "there is no balancer called `pin-on-401+B99`: there is no defect called `B99`; the defects are B1 to B20, \
+             and are used as in `pin-on-401+B6`"
         );
         let has_it = told("pin-on-401+B1");
-        assert!(has_it.contains("so has this hole already, so it cannot sit on `pin-on-401`; it can"), "{has_it}");
+        assert!(
+            has_it.contains("cannot be put on `pin-on-401`: ") && has_it.contains("so has this hole already; it can"),
+            "{has_it}"
+        );
         let out_of_place = told("shared-pool+B6");
-        assert!(out_of_place.contains("cannot sit on `shared-pool`; it can sit on: "), "{out_of_place}");
+        assert!(out_of_place.contains("cannot be put on `shared-pool`: "), "{out_of_place}");
         assert!(out_of_place.contains("pin-on-401"), "{out_of_place}");
         assert_eq!(find("shared+B6").unwrap_err().nearest, Some("shared-pool"));
     }

@@ -1,13 +1,13 @@
-//! What there is to choose from: mechanisms, the defects of real products, and products by name, as data.
+//! The catalogue of balancers: mechanisms, the defects of real products, and profiles of products, as data.
 //!
-//! * [`mechanism`]: the mechanisms of the field; [`defect`]: the defects, to be put on them.
-//! * [`profile`]: products by name, every value with its source.
-//! * [`exception`]: where a product is known to differ from its profile.
-//! * [`mod@explanation`]: what each requirement means to an operator, and what cures its violation.
-//! * [`find()`]: all of them by name, with defects appended (`pin-on-401+B6`).
+//! * [`mechanism`]: the mechanisms that products use; [`defect`]: the defects that can be put on them.
+//! * [`profile`]: the profiles of products, in which every value has its source.
+//! * [`exception`]: the known differences between products and their profiles.
+//! * [`mod@explanation`]: what each requirement means to an operator, and how to cure its violation.
+//! * [`find()`]: finds any of them by name, with defects appended (`pin-on-401+B6`).
 //!
-//! A mechanism makes a policy of `stickler-lb-core` ([`Mechanism::l4`], [`Mechanism::l7`]). Whoever assembles a balancer
-//! hands it to a data plane, which this crate does not know.
+//! A mechanism makes a policy of `stickler-lb-core` ([`Mechanism::l4`], [`Mechanism::l7`]). The code that assembles a
+//! balancer passes the policy to a data plane, on which this crate does not depend.
 
 pub mod defect;
 pub mod exception;

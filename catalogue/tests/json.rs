@@ -1,8 +1,8 @@
-//! Mechanisms can be serialised and read back, whatever defects they have.
+//! Tests that mechanisms can be serialised and read back, whatever defects they have.
 
 use stickler_catalogue::{Mechanism, Profile, defects, mechanisms, profiles};
 
-/// Every mechanism and every profile's mechanism, each without a defect and with each one that it can have.
+/// Returns every mechanism and every profile's mechanism, each without a defect and with each one that it can have.
 fn all() -> Vec<Mechanism> {
     let mut all: Vec<Mechanism> =
         mechanisms().iter().cloned().chain(profiles().iter().map(Profile::mechanism)).collect();

@@ -1,8 +1,8 @@
-//! What the author of a wrong profile file is told, and where.
+//! Tests of the errors for the author of a wrong profile file.
 
 use stickler_catalogue::Profile;
 
-/// A sound profile at each layer, to be made wrong.
+/// A valid profile at each layer, which the tests make wrong.
 const SOUND: &str = r#"[[profile]]
 name = "mine"
 group = "Mine"
@@ -33,7 +33,7 @@ algorithm = { is = "hash", source = "its manual", evidence = "D" }
 key = { is = "5-tuple", source = "its manual", evidence = "D" }
 "#;
 
-/// What is told where this, at its first place, is that.
+/// Returns the error after the first occurrence of `this` is replaced by `that`.
 fn told(this: &str, that: &str) -> String {
     assert!(SOUND.contains(this), "{this}");
     Profile::parse(&SOUND.replacen(this, that, 1), "mine.toml").expect_err(that).to_string()

@@ -1,4 +1,5 @@
-//! What a profile can say: all that a mechanism can, what another profile says, and what the documentation says that it can.
+//! Tests of what a profile can express: everything that a mechanism can, another profile's values, and everything that
+//! the documentation lists.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use stickler_lb_core::{
     FlowIdle, FlowIdleEnd, HeadRule, Hops, Pipelining, ProxyProtocol, Timers, Upgrades, UpstreamHttp, texts,
 };
 
-/// Writes a mechanism as a profile and reads it back; what came of it, under the mechanism's own names.
+/// Writes a mechanism as a profile and reads it back. Returns the result under the mechanism's own names.
 fn read_back(mechanism: &Mechanism) -> Mechanism {
     let toml = Profile::of_mechanism(mechanism).unwrap_or_else(|error| panic!("{}: {error}", mechanism.name));
     let read = Profile::parse(toml.toml(), "written.toml").unwrap_or_else(|error| panic!("{error}\n{}", toml.toml()));
@@ -48,7 +49,7 @@ fn each_mechanism_is_a_profile_with_each_defect_that_fits() {
     }
 }
 
-/// Rules of which no field is as it would be without a key.
+/// Returns rules in which no field has the value that it has without a key.
 fn unusual() -> Rules {
     let mask = Mask { v4: 24, v6: 56 };
     let schemes = Schemes { names: texts(&["Nego", "a \"b\""]), exact_case: true, extent: Extent::Whole };

@@ -1,11 +1,11 @@
-//! The shipped profiles, what they say of themselves, and what a wrong file is told.
+//! Tests of the shipped profiles, of what they say about themselves, and of the errors in a wrong file.
 
 use stickler_catalogue::profile::{Citation, Evidence};
 use stickler_catalogue::{Profile, find, profiles};
 use stickler_lb_core::Layer;
 use stickler_model::BalancerSpec;
 
-/// A sound profile, to be made wrong.
+/// A valid profile, which the tests make wrong.
 const SOUND: &str = r#"
 [[profile]]
 name = "mine"
@@ -28,7 +28,7 @@ connect = { is = "other", source = "its source", evidence = "S" }
 lost = { is = "never", source = "its source", evidence = "S" }
 "#;
 
-/// What the file is told when this is in the place of that.
+/// Returns the error after the first occurrence of `this` is replaced by `that`.
 fn told(this: &str, that: &str) -> String {
     assert!(SOUND.contains(this), "{this}");
     let text = SOUND.replace(this, that);
@@ -103,7 +103,7 @@ fn every_product_of_the_field_has_its_profiles_and_every_value_its_source() {
 fn a_profile_explains_itself_with_numbered_sources_and_what_is_not_known() {
     let mine = &Profile::parse(SOUND, "mine.toml").unwrap()[0];
     assert_eq!(
-        mine.explain(),
+        mine.describe().to_string(),
         "mine: A proxy 1, as it is.\n\n\
          Each request goes to the next backend in turn [1]. \
          Idle upstream connections are kept for 60 s and taken by any client, the one used last first [1][assumed]. \
@@ -122,7 +122,7 @@ fn a_profile_explains_itself_with_numbered_sources_and_what_is_not_known() {
 #[test]
 fn what_a_profile_means_for_ntlm_follows_from_its_rules() {
     let meaning = |name: &str| {
-        let text = profiles().iter().find(|profile| profile.name == name).unwrap().explain();
+        let text = profiles().iter().find(|profile| profile.name == name).unwrap().describe().to_string();
         text.lines().find_map(|line| line.strip_prefix("For NTLM: ").map(ToOwned::to_owned)).unwrap()
     };
     assert!(meaning("nginx-1.22").contains("nobody can log on, and nobody is served as another"));
@@ -138,7 +138,7 @@ fn what_a_profile_means_for_ntlm_follows_from_its_rules() {
     }
     assert!(meaning("squid").ends_with("a handshake keeps its connection once it is pinned."), "{}", meaning("squid"));
     for profile in profiles() {
-        let text = profile.explain();
+        let text = profile.describe().to_string();
         assert!(text.contains("[1] ") && text.len() < 8_000, "{text}");
     }
 }
@@ -164,7 +164,7 @@ fn an_unknown_or_contradictory_value_is_refused_with_what_to_do() {
         ("share =", "shares =", "15:1: unknown field `shares`"),
         (r#"is = "round-robin""#, r#"is = "hash""#, "10:1: `select.key` is missing: what is hashed"),
         ("[3, 1]", "[0, 0]", "10:1: all weights are zero"),
-        ("[3, 1]", "[300, 1]", "10:1: backend 0 (counted from 0) has weight 300"),
+        ("[3, 1]", "[300, 1]", "10:1: backend 0 (counted from 0) has the weight 300"),
         (r#""60s""#, r#""a while""#, "16:20: `pool.idle` cannot be that: it is a time"),
         (r#""60s""#, r#""0s""#, "16:20: `pool.idle` cannot be that: it is a time"),
         (r#"layer = "L7""#, r#"layer = "L4""#, "14:10: `pool` belongs to L7"),

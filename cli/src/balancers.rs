@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use stickler_catalogue::{Mechanism, Profile, mechanisms, profiles};
+use stickler_catalogue::{Mechanism, Profile, ProfileError, mechanisms, profiles};
 use stickler_model::BalancerSpec;
+use stickler_report::test_case::Place;
 use stickler_runner::text_file;
 
 use crate::Failure;
@@ -64,7 +65,7 @@ pub(crate) fn own_profiles(files: &[PathBuf]) -> Result<Vec<Profile>, Failure> {
         let path = file.display().to_string();
         let toml = text_file::read(file, MAX_PROFILES);
         let toml = toml.map_err(|error| Failure::Wrong(format!("cannot read {path}: {error}")))?;
-        for profile in Profile::parse(&toml, &path).map_err(|error| Failure::Wrong(error.to_string()))? {
+        for profile in Profile::parse(&toml, &path).map_err(|error| of_profile(&error))? {
             if all.iter().any(|other| other.name == profile.name) {
                 let name = &profile.name;
                 return Err(Failure::Wrong(format!("{path}: another file has a profile called `{name}` too")));
@@ -73,6 +74,12 @@ pub(crate) fn own_profiles(files: &[PathBuf]) -> Result<Vec<Profile>, Failure> {
         }
     }
     Ok(all)
+}
+
+/// What is wrong with a file of profiles.
+fn of_profile(error: &ProfileError) -> Failure {
+    let place = Place { file: error.path.clone(), line: Some(error.line), column: Some(error.column) };
+    Failure::WrongFile(place, error.to_string())
 }
 
 /// The profiles whose name, or the words that it starts with, is one of these; all if there are none.

@@ -48,7 +48,7 @@ impl DiagramOptions {
     pub(crate) fn check(&self, runs: usize, is_for_programs: bool) -> Result<(), Failure> {
         let Some(format) = self.format else { return Ok(()) };
         if is_for_programs {
-            return Err(Failure::Wrong("--diagram is for people, and --format json for programs: choose one".into()));
+            return Err(Failure::Wrong("--diagram is for people, and what stands alone on standard output (--format json, --report FORMAT=-) for programs: choose one".into()));
         }
         if format != Format::Text && runs > 1 {
             return Err(Failure::Wrong(format!(

@@ -1,19 +1,23 @@
 //! Scripts over balancers, in parallel.
 
-use std::io::{self, IsTerminal as _};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use stickler_model::BalancerSpec;
 use stickler_runner::{Arm, Run};
-use stickler_scenarios::{Case, SuiteError};
+use stickler_scenarios::{Case, FileError, SuiteError};
 use stickler_sim::SimArm;
 
+use crate::terminal::Progress;
 use crate::{Failure, args, supervisor};
 
 /// One run to be made.
@@ -25,8 +29,9 @@ pub(crate) struct Job<'a> {
 
 /// The scripts that the arguments mean.
 pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
-    stickler_scenarios::select(paths, &stickler_catalogue::names()).map_err(|error| match error {
+    stickler_scenarios::select(paths, &stickler_catalogue::names()).map_err(|error| match &error {
         SuiteError::NothingMatched { .. } => Failure::Nothing(error.to_string()),
+        SuiteError::File(FileError(diagnostic)) => Failure::from(&**diagnostic),
         _ => Failure::Wrong(error.to_string()),
     })
 }
@@ -63,50 +68,90 @@ pub(crate) fn all<'a>(
     Ok(jobs)
 }
 
-/// Performs all jobs on `threads` threads, as many as `--jobs` says by default, with a progress bar; hands what came
-/// of each to `keep` on its thread, and returns what that made of them in the order of the jobs.
+/// Performs jobs on `threads` threads, as many as `--jobs` says by default, until all are done or `over` is set; hands what
+/// came of each to `keep` on its thread, and returns what that made of them in the order of the jobs.
 pub(crate) fn perform<T: Send>(
     jobs: &[Job<'_>],
     arm: args::Arm,
     threads: Option<NonZeroUsize>,
+    over: &AtomicBool,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Result<Vec<T>, Failure> {
-    Ok(perform_on(jobs, &build(arm)?, threads, keep))
+    Ok(perform_on(jobs, &build(arm)?, threads, over, keep))
 }
 
-/// Performs all jobs on an arm, as [`perform`] does.
+/// Performs jobs on an arm, as [`perform`] does.
 pub(crate) fn perform_on<T: Send>(
     jobs: &[Job<'_>],
     arm: &Arc<dyn Arm>,
     threads: Option<NonZeroUsize>,
+    over: &AtomicBool,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Vec<T> {
+    let mut done = Vec::new();
+    let keep = |job: &Job<'_>, run, _| keep(job, run);
+    perform_until(jobs, arm, threads, over, keep, |one| {
+        done.push(one);
+        ControlFlow::Continue(())
+    });
+    done
+}
+
+/// Performs jobs on an arm until all are done, `over` is set, or `take` says that it is enough. Hands what came of each, and how
+/// long it took, to `keep` on its thread; `take` gets what that made of them on this one, in the order of the jobs and as soon as
+/// those before it are done. What it gets is the same with any number of threads.
+pub(crate) fn perform_until<T: Send>(
+    jobs: &[Job<'_>],
+    arm: &Arc<dyn Arm>,
+    threads: Option<NonZeroUsize>,
+    over: &AtomicBool,
+    keep: impl Fn(&Job<'_>, Run, Duration) -> T + Sync,
+    mut take: impl FnMut(T) -> ControlFlow<()>,
+) {
     let threads = self::threads(threads, &**arm).get().min(jobs.len());
-    let progress = progress(jobs.len());
-    let next = AtomicUsize::new(0);
+    let mut progress = Progress::new(jobs.len(), "runs");
+    let (next, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (sender, receiver) = mpsc::channel();
-    let mut done: Vec<Option<T>> = jobs.iter().map(|_| None).collect();
     thread::scope(|scope| {
         for _ in 0..threads {
-            let (sender, next, keep) = (sender.clone(), &next, &keep);
+            let (sender, next, enough, keep) = (sender.clone(), &next, &enough, &keep);
             scope.spawn(move || {
-                while let Some((index, job)) = {
+                while !over.load(Ordering::Relaxed) && !enough.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    jobs.get(index).map(|job| (index, job))
-                } {
+                    let Some(job) = jobs.get(index) else { break };
+                    let began = now();
+                    let run = job.case.run(job.balancer, job.seed, arm);
                     // The receiver outlives the scope.
-                    let _ = sender.send((index, keep(job, job.case.run(job.balancer, job.seed, arm))));
+                    let _ = sender.send((index, keep(job, run, began.elapsed())));
                 }
             });
         }
         drop(sender);
-        for (index, outcome) in receiver {
-            progress.inc(1);
-            done[index] = Some(outcome);
+        let mut early = BTreeMap::new();
+        let mut taken = 0;
+        loop {
+            let (index, outcome) = match receiver.recv_timeout(Duration::from_secs(1)) {
+                Ok(one) => one,
+                Err(RecvTimeoutError::Timeout) => {
+                    progress.tell();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            progress.inc();
+            early.insert(index, outcome);
+            while let Some(outcome) = early.remove(&taken).filter(|_| !enough.load(Ordering::Relaxed)) {
+                taken += 1;
+                enough.store(take(outcome).is_break(), Ordering::Relaxed);
+            }
         }
     });
-    progress.finish_and_clear();
-    done.into_iter().flatten().collect()
+    progress.finish();
+}
+
+#[expect(clippy::disallowed_methods, reason = "reports say how long a run took; no trace sees it")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// How many worlds run at a time: as many as `--jobs` says, [`MAX_THREADS`] at the most.
@@ -160,7 +205,13 @@ pub(crate) fn replay(run: &Run, arm: args::Arm, profiles: &[PathBuf]) -> String 
     format!("stickler run {}{wire}{balancer} --seed {}", quoted(&run.source.path), run.seed)
 }
 
-/// The same over a target.
+/// The command that shows, with evidence, what every scenario shows over this balancer.
+pub(crate) fn everything_over(balancer: &BalancerSpec, arm: args::Arm, profiles: &[PathBuf]) -> String {
+    let wire = if arm == args::Arm::Wire { " --arm wire" } else { "" };
+    format!("stickler run{wire}{} --evidence", over(balancer, profiles))
+}
+
+/// The command that makes a run over a target again.
 pub(crate) fn replay_over(run: &Run, url: &args::TargetUrl, servers: &[SocketAddr], profiles: &[PathBuf]) -> String {
     let servers: Vec<String> = servers.iter().map(SocketAddr::to_string).collect();
     let balancer = match &run.balancer {
@@ -191,28 +242,9 @@ fn over(balancer: &BalancerSpec, profiles: &[PathBuf]) -> String {
     format!("{text} --balancer {balancer}")
 }
 
-/// A bar on the terminal's error stream for so many runs.
-fn progress(length: usize) -> ProgressBar {
-    progress_of(length, "runs")
-}
-
-/// A bar on the terminal's error stream; hidden where that is no terminal.
-pub(crate) fn progress_of(length: usize, what: &str) -> ProgressBar {
-    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style =
-        ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {what}, {{elapsed}} elapsed, {{eta}} to go"))
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(length as u64), target).with_style(style)
-}
-
-/// A path as a POSIX shell takes it.
-fn quoted(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,+@%".contains(c);
-    if !path.is_empty() && path.chars().all(plain) {
-        path.to_owned()
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    }
+/// A word as a POSIX shell takes it. One with a NUL, which no argument of a program has, is shown as it is.
+pub(crate) fn quoted(word: &str) -> Cow<'_, str> {
+    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
 #[cfg(test)]
@@ -222,7 +254,12 @@ mod tests {
     #[test]
     fn the_replay_command_survives_a_shell() {
         assert_eq!(quoted("scripts/lone.star"), "scripts/lone.star");
-        assert_eq!(quoted("my script's.star"), r"'my script'\''s.star'");
-        assert_eq!(quoted(""), "''");
+        for word in
+            ["", "my script's.star", "$HOME/`id`.star", "a\\b\"c", "~", "a;b|c&d", "#1", "*.star", "a\nb", "{a,b}"]
+        {
+            let quoted = quoted(word);
+            assert_ne!(quoted, word);
+            assert_eq!(shlex::split(&quoted), Some(vec![word.to_owned()]), "{quoted}");
+        }
     }
 }

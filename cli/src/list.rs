@@ -7,37 +7,46 @@ use stickler_catalogue::{defects, mechanisms, profiles};
 use stickler_report::json::{self, RequirementText};
 
 use crate::args::{Format, List};
+use crate::output::Reports;
 use crate::{Failure, jobs};
 
+/// What `stickler list` says as JSON.
 #[derive(Serialize)]
-struct Catalogue {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Catalogue {
+    /// Groups of scenarios.
     groups: Vec<Entry>,
+    /// The shipped scenarios.
     scenarios: Vec<Entry>,
+    /// Mechanisms.
     mechanisms: Vec<Entry>,
+    /// Product profiles.
     profiles: Vec<Entry>,
+    /// Defects of products.
     defects: Vec<Entry>,
+    /// Requirements.
     requirements: Vec<RequirementText>,
 }
 
+/// Something that has a name.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Entry {
+    /// The name.
     name: String,
+    /// What it is, in a line.
     summary: String,
+    /// The rest.
     #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
 }
 
 pub(crate) fn list(arguments: &List) -> Result<(), Failure> {
     let catalogue = catalogue()?;
-    let mut out = io::stdout().lock();
-    match arguments.format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &catalogue).map_err(io::Error::from)?;
-            writeln!(out)?;
-        }
-        Format::Pretty => pretty(&mut out, &catalogue)?,
+    if arguments.format == Format::Json {
+        return Reports::open("list", &[], true)?.finish(None, &catalogue);
     }
-    Ok(())
+    Ok(pretty(&mut io::stdout().lock(), &catalogue)?)
 }
 
 fn catalogue() -> Result<Catalogue, Failure> {

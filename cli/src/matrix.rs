@@ -1,29 +1,69 @@
 //! Product by requirement, measured.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
+use std::sync::atomic::Ordering;
 
 use stickler_catalogue::{Mechanism, Profile, mechanisms};
 use stickler_model::BalancerSpec;
 use stickler_report::matrix::{Matrix, Subject};
+use stickler_report::page::{About, Grades, Page};
 use stickler_runner::Run;
+use stickler_scenarios::Case;
 
-use crate::Failure;
 use crate::args::{self, TableFormat};
-use crate::balancers;
-use crate::jobs;
+use crate::output::Reports;
+use crate::{Failure, balancers, interrupt, jobs, page, selection, terminal};
 
 pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
+    let mut reports = Reports::open("matrix", &arguments.report, arguments.format == TableFormat::Json)?;
+    match measure(arguments) {
+        Ok(measured) => {
+            let shown = if reports.takes_stdout() { Ok(()) } else { show(&measured, arguments) };
+            reports.write_pages(|| measured.page(arguments))?;
+            let missing = measured.interrupted.then_some("the command was interrupted");
+            reports.finish(missing, &measured.matrix).and(shown)?;
+            if measured.interrupted { Err(Failure::Interrupted) } else { Ok(()) }
+        }
+        Err(failure) => {
+            reports.add_failure(&failure);
+            reports.finish(Some("not everything was measured"), &Matrix::default())?;
+            Err(failure)
+        }
+    }
+}
+
+/// The table, and what it was made of.
+struct Measured {
+    matrix: Matrix,
+    subjects: Vec<Subject>,
+    /// Of each subject.
+    balancers: Vec<BalancerSpec>,
+    cases: Vec<Case>,
+    /// The verdicts of an earlier document.
+    earlier: Option<Grades>,
+    /// Whether somebody ended it before its time.
+    interrupted: bool,
+}
+
+/// Makes the runs, and returns the table of them.
+fn measure(arguments: &args::Matrix) -> Result<Measured, Failure> {
+    let earlier = arguments.since.as_deref().map(page::earlier).transpose()?;
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<BalancerSpec>>();
     #[cfg(unix)]
     if arguments.arm == args::Arm::Wire {
         crate::namespace::enter_for(&balancers);
     }
-    let mut cases = jobs::cases(&[])?;
+    let mut cases = selection::cases(&arguments.scenario, &arguments.selection)?;
     cases.retain(|case| case.group.accepts.is_some());
+    if cases.is_empty() {
+        let message = "these scenarios have no place in the table: it is about balancers in front of IIS";
+        return Err(Failure::Nothing(message.into()));
+    }
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;
     let replay = |run: &Run| jobs::replay(run, arguments.arm, &arguments.profile);
+    let over = interrupt::listen()?;
     // Only what the table needs is kept, not a trace for each run.
-    let done = jobs::perform(&jobs, arguments.arm, arguments.jobs, |job, run| {
+    let done = jobs::perform(&jobs, arguments.arm, arguments.jobs, &over, |job, run| {
         let index = balancers.iter().position(|balancer| balancer == job.balancer).unwrap_or_default();
         let mut one = Matrix::default();
         if let Some(takes) = job.case.group.accepts {
@@ -38,7 +78,28 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
         failed.extend(run);
     }
     jobs::failed(&failed, &replay)?;
-    show(&matrix, arguments.format)
+    let interrupted = over.load(Ordering::Relaxed);
+    Ok(Measured { matrix, subjects, balancers, cases, earlier, interrupted })
+}
+
+impl Measured {
+    /// The table as a page.
+    fn page(&self, arguments: &args::Matrix) -> Page {
+        let Self { matrix, subjects, balancers, cases, earlier, .. } = self;
+        let again = |subject: &Subject| {
+            let index = subjects.iter().position(|other| other == subject).unwrap_or_default();
+            jobs::everything_over(&balancers[index], arguments.arm, &arguments.profile)
+        };
+        let about = About { title: page::title(matrix), place: page::place(arguments.arm), again: &again };
+        let mut page = matrix.page(&about);
+        if arguments.arm == args::Arm::Sim {
+            page::illustrate(&mut page, cases, balancers);
+        }
+        match earlier {
+            Some(earlier) => page.since(earlier, &Grades::of_matrix(matrix)),
+            None => page,
+        }
+    }
 }
 
 fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Failure> {
@@ -61,14 +122,15 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Fa
     Ok(shipped.into_iter().chain(&own).map(|profile| (subject(profile), profile.spec())).collect())
 }
 
-fn show(matrix: &Matrix, format: TableFormat) -> Result<(), Failure> {
+fn show(measured: &Measured, arguments: &args::Matrix) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let text = match format {
-        TableFormat::Pretty => matrix.text(color),
-        TableFormat::Markdown => matrix.markdown(),
-        TableFormat::Json => matrix.json(),
-        TableFormat::Html => matrix.html(),
+    let color = terminal::has_color();
+    let text = match arguments.format {
+        TableFormat::Pretty => measured.matrix.text(color),
+        TableFormat::Markdown => measured.matrix.markdown(),
+        TableFormat::Html => measured.page(arguments).render(),
+        // A report has been written there.
+        TableFormat::Json => return Ok(()),
     };
     writeln!(out, "{}", text.trim_end())?;
     Ok(())

@@ -243,9 +243,10 @@ fn a_folder_of_haproxys_is_one_configuration_and_each_line_has_its_file() {
     let (document, code) = place.json(&["--static"]);
     assert_eq!(code, 1, "{document}");
     let facts = document["sites"][0]["facts"].as_array().unwrap();
-    let at = |key: &str| facts.iter().find(|fact| fact["key"] == key).map(|fact| fact["at"].as_str().unwrap());
-    assert_eq!(at("client_idle"), Some("conf.d/10-defaults.cfg:14"), "{facts:#?}");
-    assert_eq!(at("check.interval"), Some("conf.d/20-site.cfg:7"), "{facts:#?}");
+    let at = |key: &str| facts.iter().find(|fact| fact["key"] == key).map(|fact| fact["at"].clone());
+    let line = |file: &str, line: u32| Some(serde_json::json!({ "file": file, "line": line }));
+    assert_eq!(at("client_idle"), line("conf.d/10-defaults.cfg", 14), "{facts:#?}");
+    assert_eq!(at("check.interval"), line("conf.d/20-site.cfg", 7), "{facts:#?}");
     // The same files by their names, and in the wrong order.
     place.file = first;
     assert_eq!(place.json(&["--static", "conf.d/20-site.cfg"]).1, 1);

@@ -3,6 +3,7 @@
 //! Evidence: `M` measured on loopback over the real product, with a mock that keeps state for each TCP connection; `S`
 //! read in the product's source; `D` the vendor's documentation.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use stickler_catalogue::{mechanisms, profiles};
 use stickler_model::event::Closed;
 use stickler_model::topology::Provider;
 use stickler_model::{BalancerSpec, What};
+use stickler_oracle::{Grade, Severity};
 use stickler_report::matrix::{self, Matrix, Row, Subject};
 use stickler_runner::{Arm, End, Run};
 use stickler_scenarios::{Scenario, shipped};
@@ -255,6 +257,61 @@ fn a_reset_behind_haproxy_between_two_requests_is_hidden_from_the_client() {
     assert!(!events.iter().any(|event| error(&event.what)), "and no error");
 }
 
+/// The table of README.md has what the tables of expected outcomes have, which `stickler run` compares with each run.
+#[test]
+fn the_table_of_the_readme_is_that_of_the_expected_outcomes() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("README.md is there");
+    let lines: Vec<&str> = readme.lines().skip_while(|line| !line.starts_with(" balancer ")).collect();
+    let starts: Vec<usize> = ["NTLM", "Kerberos", "Negotiate", "users mixed up", "HS", "ID", "ST", "FO", "HC"]
+        .map(|heading| lines[0].find(heading).unwrap_or_else(|| panic!("there is a column {heading}")))
+        .into();
+    let names: Vec<&str> = mechanisms().iter().map(|it| &*it.name).collect();
+    let cases = shipped(&names).expect("the shipped scenarios are sound");
+    let runs = format!("{} runs, {0} as expected, 0 not as expected", cases.len() * names.len());
+    assert!(lines.contains(&&*runs), "not in README.md: {runs}");
+
+    let rows: Vec<&&str> = lines[2..].iter().take_while(|line| !line.is_empty()).collect();
+    assert!(rows.len() > 10, "{rows:?}");
+    for row in rows {
+        let cell = |index: usize| -> String {
+            let end = starts.get(index + 1).copied().unwrap_or(usize::MAX);
+            row.chars().take(end).skip(starts[index]).collect::<String>().trim().to_owned()
+        };
+        let name = row.split_whitespace().next().unwrap_or_default();
+        assert!(names.contains(&name), "there is no mechanism {name}");
+        let told: BTreeSet<String> =
+            (4..9).map(cell).flat_map(|cell| words(&cell)).filter(|word| word.contains('-')).collect();
+        // What is violated whatever the seed, and what may be.
+        let (mut certain, mut possible) = (BTreeSet::new(), BTreeSet::new());
+        for case in cases.iter().filter(|case| case.group.accepts.is_some()) {
+            for (requirement, grades) in case.expectations.expected(case.scenario.name(), name).grades {
+                let is_broken = |grade: &Grade| matches!(grade, Grade::Violated | Grade::NonStrict);
+                let mark = if requirement.severity() == Severity::Should { "*" } else { "" };
+                // The excerpt ends before the last family.
+                if requirement.id().starts_with("TL") || !grades.iter().any(is_broken) {
+                    continue;
+                }
+                let id = format!("{requirement}{mark}");
+                if grades.iter().all(is_broken) {
+                    certain.insert(id.clone());
+                }
+                possible.insert(id);
+            }
+        }
+        assert!(
+            certain.is_subset(&told) && told.is_subset(&possible),
+            "{name}: {told:?}, and not {certain:?} to {possible:?}"
+        );
+        let mixed_up = ["ID-1", "ID-2", "ID-3"].iter().any(|id| told.contains(*id));
+        assert_eq!(cell(3) != "no", mixed_up, "{name}: {}", cell(3));
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
 /// The shipped scenarios, and how to run them.
 struct Suite(Vec<Scenario>);
 
@@ -345,16 +402,19 @@ fn the_matrix_is_a_markdown_table_of_even_rows() {
 #[test]
 fn the_matrix_is_a_page_whose_elements_are_closed() {
     let text = printed(&["nginx-1.22", "--format", "html"]);
-    assert!(text.starts_with("<!DOCTYPE html>") || text.starts_with("<!doctype html>"), "{}", &text[..80]);
-    assert!(!text.contains("<script") && !text.contains("http-equiv"), "nothing runs in it");
+    assert!(text.starts_with("<!doctype html>"), "{}", &text[..80]);
+    assert!(text.contains("http-equiv=\"Content-Security-Policy\" content=\"default-src "), "{}", &text[..1000]);
     assert!(text.contains("nginx-1.22") && text.contains("HS-1"));
     assert_eq!(unclosed(&text), Ok(()));
 }
 
 /// Whether each element of a page is closed, in order, but those whose end HTML leaves out.
 fn unclosed(page: &str) -> Result<(), String> {
-    const VOID: [&str; 5] = ["meta", "link", "br", "hr", "img"];
+    const VOID: [&str; 6] = ["meta", "link", "br", "hr", "img", "input"];
     const OPTIONAL: [&str; 12] = ["html", "head", "body", "p", "li", "dt", "dd", "thead", "tbody", "tr", "th", "td"];
+    // What stands in a script is no markup.
+    let (before, script) = page.split_once("<script>").unwrap_or((page, ""));
+    let page = [before, script.split_once("</script>").map_or("", |(_, after)| after)].concat();
     let mut open: Vec<&str> = Vec::new();
     for tag in page.split('<').skip(1) {
         let tag = tag.split('>').next().unwrap_or_default();
@@ -367,12 +427,32 @@ fn unclosed(page: &str) -> Result<(), String> {
             if last != Some(name) {
                 return Err(format!("</{name}> closes {last:?}"));
             }
-        } else if !tag.starts_with('!') && !VOID.contains(&name) {
+        } else if !tag.starts_with('!') && !tag.ends_with('/') && !VOID.contains(&name) {
             open.push(name);
         }
     }
     open.retain(|name| !OPTIONAL.contains(name));
     if open.is_empty() { Ok(()) } else { Err(format!("not closed: {open:?}")) }
+}
+
+#[test]
+fn the_page_says_what_has_changed_since_an_earlier_document() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let earlier = folder.path().join("earlier.json");
+    let document = printed(&["azure-lb", "--format", "json"]);
+    std::fs::write(&earlier, &document).expect("it can be written");
+    let path = earlier.to_str().expect("its name is text");
+    let since = |path: &str| printed(&["azure-lb", "--format", "html", "--since", path]);
+    assert!(since(path).contains("No verdict has changed since the earlier report"));
+    std::fs::write(&earlier, document.replacen("\"grade\": \"ok\"", "\"grade\": \"violated\"", 1))
+        .expect("it can be written");
+    assert!(since(path).contains("HS-1 is kept, and was violated"));
+
+    std::fs::write(&earlier, "{}").expect("it can be written");
+    let output = command(&["azure-lb", "--format", "html", "--since", path]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("no JSON document of `stickler matrix`"), "{text}");
 }
 
 #[test]

@@ -95,21 +95,24 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
     for (wrong, message) in [
         (content[..content.len() - 3].to_owned(), "it was cut off"),
         (content.replacen("\"format\":1", "\"format\":9", 1), ":1: the file has format 9"),
-        (content.replacen("{\"step\"", "{\"stop\"", 1), ":2: column 7: unknown variant `stop`"),
+        (
+            content.replacen("{\"step\"", "{\"stop\"", 1),
+            ":2: the line is malformed at column 7: unknown variant `stop`",
+        ),
         (content.replacen("\"l4-nat\"", "\"l4-nut\"", 1), "there is no balancer called `l4-nut`"),
         (
             content.replacen("\"arm\":\"sim\"", "\"arm\":\"lab\"", 1),
-            ":1: the file is of the arm `lab`, which is not there",
+            ":1: the file was recorded by the arm `lab`, which is not available",
         ),
         (
             content.replacen("\"name\":\"iis1\"", "\"name\":\"lb\"", 1),
-            ":1:1: there is a client or host called `lb` already",
+            ":1:1: there is already a client or host called `lb`",
         ),
         (
             content.replacen("\"step\":{\"start\":{", "\"step\":{\"start\":{\"surplus\":1,", 1),
             "unknown field `surplus`",
         ),
-        (content.replacen("{\"await\":1}", "{\"await\":7}", 1), "there is no `r7`"),
+        (content.replacen("{\"await\":1}", "{\"await\":7}", 1), "`r7` does not exist"),
     ] {
         std::fs::write(&path, wrong).unwrap();
         let output = stickler(&["replay", &path]);
@@ -119,7 +122,7 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
     }
     let output = stickler(&["replay", "no/such.jsonl"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("no/such.jsonl: cannot be opened: "), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no/such.jsonl: the file cannot be opened: "), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -182,7 +185,7 @@ fn the_name_of_a_host_is_not_a_clients() {
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
         let error = text(&output.stderr);
         assert!(
-            error.contains(&format!("{path}:{line}:1: there is a client or host called `{host}` already")),
+            error.contains(&format!("{path}:{line}:1: there is already a client or host called `{host}`")),
             "{error}"
         );
     }
@@ -280,16 +283,16 @@ fn the_longest_that_a_script_may_send_is_replayed() {
 #[test]
 fn what_is_too_long_for_a_plan_is_the_scripts_error_and_what_came_before_it_is_replayed() {
     for (name, wrong, why) in [
-        ("raw", "alice.send_raw(\"x\" * 5000000)", "one action sends 1048576 raw bytes at most"),
-        ("text", "alice.post(\"/\", \"x\" * 5000000)", "the text of a body has 1048576 bytes at most"),
+        ("raw", "alice.send_raw(\"x\" * 5000000)", "one action can send at most 1048576 raw bytes"),
+        ("text", "alice.post(\"/\", \"x\" * 5000000)", "the text of a body can have at most 1048576 bytes"),
         (
             "fields",
             "alice.get(\"/\", headers = {\"X%d\" % n: \"y\" for n in range(30000)})",
-            "1000 header fields at most",
+            "at most 1000 header fields",
         ),
-        ("password", "curl(\"bob\", password = \"x\" * 5000000)", "1000 bytes each at most"),
-        ("host", "browser(\"bob\", host = \"x\" * 5000000)", "is not a host"),
-        ("drain", "drain(\"x\" * 5000000)", "is not a name"),
+        ("password", "curl(\"bob\", password = \"x\" * 5000000)", "at most 1000 bytes each"),
+        ("host", "browser(\"bob\", host = \"x\" * 5000000)", "is not a valid host"),
+        ("drain", "drain(\"x\" * 5000000)", "is not a valid name"),
     ] {
         let source = format!("alice = browser(\"alice\")\nalice.get(\"/\")\n{wrong}\n");
         let (run, replay) = replayed_script(&format!("replay-too-long-{name}"), &source, "l4-nat");

@@ -57,10 +57,10 @@ fn many_balancers_have_a_row_each_and_a_fault_is_a_name_like_any_other() {
 }
 
 #[test]
-fn a_fault_that_cannot_sit_there_says_where_it_can() {
+fn a_defect_that_cannot_be_put_there_says_where_it_can() {
     let output = stickler(&["run", "parity", "--balancer", "l4-nat+B6"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("cannot sit on `l4-nat`; it can sit on: "), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot be put on `l4-nat`: "), "{}", stderr(&output));
 }
 
 #[test]

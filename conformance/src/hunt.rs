@@ -1,4 +1,4 @@
-//! The hunt in a balancer of one's own.
+//! The hunt over a balancer of your own.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -21,19 +21,19 @@ use stickler_site::Balancer;
 
 use crate::suite::{Settings, as_foreign};
 
-/// Makes a test of Rust's own harness that looks for plans over which a balancer violates a MUST.
+/// Generates a test for Rust's own harness that searches for plans over which a balancer violates a MUST.
 ///
 /// ```ignore
 /// // In tests/hunt.rs, with the harness that every test has.
 /// stickler_conformance::hunt!(my_balancer, runs = 2_000);
 /// ```
 ///
-/// `without = ["http2"]` behind the number of runs leaves features out; `stickler hunt --without help` lists them. Extended
-/// protection is always left out.
+/// `without = ["http2"]` after the number of runs leaves features out; `stickler hunt --without help` lists them.
+/// Extended protection is always left out.
 ///
-/// When it finds one, it shows the shortest script that shows the same, and keeps its plan in the folder `hunt-regressions` of
-/// the package: the test plays what is in there first, so that the folder belongs into version control. The same seed
-/// (`STICKLER_SEED`, 0 by default) plays the same plans.
+/// When the test finds such a plan, it shows the shortest script with the same failure, and keeps its plan in the
+/// folder `hunt-regressions` of the package. The test plays the plans in that folder first, so that the folder belongs
+/// under version control. The same seed (`STICKLER_SEED`, 0 by default) plays the same plans.
 #[macro_export]
 macro_rules! hunt {
     ($balancer:expr, runs = $runs:expr) => {
@@ -49,19 +49,20 @@ macro_rules! hunt {
     };
 }
 
-/// What no plan over somebody else's balancer has. A site that binds tokens to certificates cannot be used through any balancer
-/// at which TLS ends (RFC 5929 4, and Microsoft's "Extended Protection for Authentication").
+/// The features that no plan over a balancer from outside has. A site that binds tokens to certificates cannot be used
+/// through any balancer at which TLS ends (RFC 5929 4, and Microsoft's "Extended Protection for Authentication").
 const ALWAYS_WITHOUT: [&str; 1] = ["extended_protection"];
 
 /// The folder of the plans that were found before.
 const FOLDER: &str = "hunt-regressions";
 
-/// Plays what was found before, and then so many random plans without these features, over what this function makes. `package`
-/// is the folder of the package under test.
+/// Plays the plans that were found before, followed by this number of random plans without these features, over the
+/// balancers that `balancer` creates. `package` is the folder of the package under test.
 ///
 /// # Errors
-/// A plan makes the balancer violate a MUST, or panic: what happens, the script, and where the plan is kept. Or a file in the
-/// folder of regressions is wrong, or there is no feature of such a name.
+/// A plan makes the balancer violate a MUST, or panic; the error has the failure, the script, and the file in which the
+/// plan is kept. Other errors are a file in the folder of regressions that is not valid, and the name of a feature that
+/// does not exist.
 pub fn hunt(balancer: impl Fn() -> Balancer, runs: u64, without: &[&str], package: &str) -> Result<(), String> {
     let settings = Settings::from_environment()?;
     let arm = OwnArm::new(as_foreign(balancer()));
@@ -86,7 +87,7 @@ pub fn hunt(balancer: impl Fn() -> Balancer, runs: u64, without: &[&str], packag
     found.map_or(Ok(()), |finding| Err(told(&finding, &folder, &arm)))
 }
 
-/// Plays what was found before.
+/// Plays the plans that were found before.
 fn regressions(folder: &Path, arm: &OwnArm) -> Result<(), String> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -103,12 +104,12 @@ fn regressions(folder: &Path, arm: &OwnArm) -> Result<(), String> {
     Ok(())
 }
 
-/// A SHOULD that is not followed fails nothing.
+/// Returns whether this kind of finding is a failure. A SHOULD that is not followed is none.
 fn is_failure(kind: &Kind) -> bool {
     kind.requirement().is_none_or(|requirement| requirement.severity() == Severity::Must)
 }
 
-/// What was found, for the author; keeps the plan.
+/// Keeps the plan, and returns the description of the finding for the author.
 fn told(finding: &Finding, folder: &Path, arm: &dyn Arm) -> String {
     let name = finding.kind.file_name();
     let path = folder.join(format!("{name}.jsonl"));
@@ -128,7 +129,7 @@ fn told(finding: &Finding, folder: &Path, arm: &dyn Arm) -> String {
     }
 }
 
-/// Keeps the first failure, by its place, and ends the hunt.
+/// Keeps the first failure in the order of the plans, and ends the hunt.
 #[derive(Default)]
 struct First {
     found: Mutex<Option<Finding>>,

@@ -61,8 +61,8 @@ pub use stickler_site::{Balancer, ForeignProxy};
 
 use crate::suite::{Settings, Suite};
 
-/// The `main` of a test: plays the scenarios that the command line asks for over what this function makes, and shows
-/// what came of them. The command line is that of Rust's own tests.
+/// Runs as the `main` of a test: plays the scenarios that the command line asks for over the balancers that `balancer`
+/// creates, and shows the results. The command line is that of Rust's own tests.
 pub fn main(balancer: impl Fn() -> Balancer + Send + Sync + 'static) -> ExitCode {
     let arguments = Arguments::from_args();
     let suite = match Settings::from_environment().and_then(|settings| Suite::new(balancer, settings)) {

@@ -9,21 +9,21 @@ use stickler_runner::{Deviation, Ending, Run};
 pub(crate) struct Outcome {
     /// The test's name, `group::scenario`.
     pub(crate) name: String,
-    /// Its place among the shipped scenarios.
+    /// The index of the scenario among the shipped ones.
     pub(crate) place: usize,
-    /// Whether it ended as it has to.
+    /// Whether the scenario ended as it must.
     pub(crate) sound: bool,
     /// The requirements that it put to the test.
     pub(crate) judged: Vec<Judged>,
     /// The script's own expectations that did not hold.
     pub(crate) failures: Vec<String>,
-    /// Why the scenario was not played to its end: most often, the balancer panicked.
+    /// Why the scenario was not played to its end. The most frequent reason is a panic of the balancer.
     pub(crate) stopped: Option<String>,
-    /// What else is not as it has to be: a requirement that was not put to the test.
+    /// Other differences from what is required: requirements that were not put to the test.
     pub(crate) missed: Vec<String>,
-    /// All of the evidence; empty where there is nothing to tell.
+    /// All of the evidence; empty if there is none.
     pub(crate) details: String,
-    /// The command that plays it again.
+    /// The command that plays the scenario again.
     pub(crate) replay: String,
 }
 
@@ -32,11 +32,11 @@ pub(crate) struct Outcome {
 pub(crate) struct Judged {
     pub(crate) requirement: Requirement,
     pub(crate) grade: Grade,
-    /// How often it was put to the test.
+    /// The number of times that the requirement was put to the test.
     pub(crate) exercised: usize,
-    /// How often the requirement was violated or, as a SHOULD, not followed.
+    /// The number of times that the requirement was violated or, for a SHOULD, not followed.
     pub(crate) times: usize,
-    /// The first of them, with the events that prove it.
+    /// The first violation, with the events that prove it.
     pub(crate) example: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl Outcome {
         }
     }
 
-    /// What is not as it has to be.
+    /// Returns in one line how the outcome differs from what is required.
     pub(crate) fn in_a_line(&self) -> String {
         let violated: Vec<String> = self.graded(Grade::Violated).map(|judged| judged.requirement.to_string()).collect();
         let mut parts = Vec::new();
@@ -98,13 +98,13 @@ impl Outcome {
         parts.join("; ")
     }
 
-    /// The requirements with this grade.
+    /// Returns the requirements with this grade.
     pub(crate) fn graded(&self, grade: Grade) -> impl Iterator<Item = &Judged> {
         self.judged.iter().filter(move |judged| judged.grade == grade)
     }
 }
 
-/// Whether a requirement was to be put to the test, and was not.
+/// Returns whether a requirement had to be put to the test, and was not.
 fn is_untested(deviation: &Deviation) -> bool {
     matches!(deviation, Deviation::Grade { actual: Grade::NotExercised, .. })
 }

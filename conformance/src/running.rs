@@ -1,4 +1,4 @@
-//! The scenarios that are being played, and which of them take long.
+//! The scenarios that are being played, and those among them that take long.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Tells the names of what runs for longer than a limit, each once. Cheap to clone.
+/// Reports the names of scenarios that run for longer than a limit, each once. It is cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Running {
     messages: Arc<Mutex<Sender<Message>>>,
     next: Arc<AtomicUsize>,
 }
 
-/// What ends when this is dropped.
+/// Marks the end of a scenario when it is dropped.
 pub(crate) struct Ends {
     running: Running,
     number: usize,
@@ -33,7 +33,7 @@ impl Running {
         Self { messages: Arc::new(Mutex::new(sender)), next: Arc::default() }
     }
 
-    /// Adds something that begins now.
+    /// Adds a scenario that begins now.
     pub(crate) fn add(&self, name: String) -> Ends {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.send(Message::Began(number, name));

@@ -1,4 +1,4 @@
-//! The tests: a shipped scenario each.
+//! The tests of the suite, one for each shipped scenario.
 
 use std::env;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,22 +15,22 @@ use crate::outcome::Outcome;
 use crate::running::Running;
 use crate::summary::{self, Length};
 
-/// What a balancer under test is called in reports unless its author calls it otherwise.
+/// The name of a balancer under test in reports, unless its author gives it another.
 const NAME: &str = "yours";
 
-/// A scenario that runs for longer is named on stderr, as Rust's own test harness does it.
+/// The time after which a scenario that is still running is named on stderr, as Rust's own test harness does.
 const LONG: Duration = Duration::from_mins(1);
 
-/// What the environment says.
+/// The settings that the environment gives.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Settings {
     /// The seed of every run.
     pub(crate) seed: u64,
-    /// All evidence of each scenario that fails.
+    /// Whether all evidence of each scenario that fails is shown.
     pub(crate) evidence: bool,
-    /// The evidence with the whole transcript.
+    /// Whether the evidence includes the whole transcript.
     pub(crate) transcript: bool,
-    /// Each test has a process of its own.
+    /// Whether each test has a process of its own.
     pub(crate) process_per_test: bool,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Suite {
     make: Arc<dyn Fn() -> Balancer + Send + Sync>,
     settings: Settings,
     cases: Vec<Case>,
-    /// The outcomes of the scenarios played so far, in the order in which they ended.
+    /// The outcomes of the scenarios that were played so far, in the order in which they ended.
     outcomes: Arc<Mutex<Vec<Outcome>>>,
     running: Running,
 }
@@ -60,10 +60,10 @@ impl Settings {
 }
 
 impl Suite {
-    /// The scenarios that hold for every balancer, over what this function makes.
+    /// Returns the suite with the scenarios that hold for every balancer, over the balancers that `make` creates.
     ///
     /// # Errors
-    /// A shipped file is wrong.
+    /// A shipped file is not valid.
     pub(crate) fn new(make: impl Fn() -> Balancer + Send + Sync + 'static, settings: Settings) -> Result<Self, String> {
         let mut cases = shipped(&stickler_catalogue::names()).map_err(|error| error.to_string())?;
         cases.retain(|case| case.group.conformance);
@@ -73,7 +73,7 @@ impl Suite {
         Ok(Self { make: Arc::new(make), settings, cases, outcomes: Arc::default(), running })
     }
 
-    /// A test for each scenario. A scenario that cannot be played in this build is a test that is ignored.
+    /// Returns a test for each scenario. A scenario that cannot be played in this build is an ignored test.
     pub(crate) fn trials(&self) -> Vec<Trial> {
         let trial = |(place, case): (usize, &Case)| {
             let (case, make, settings) = (case.clone(), Arc::clone(&self.make), self.settings);
@@ -105,7 +105,7 @@ impl Suite {
     }
 }
 
-/// The test's name: `handshake::lone_one_backend`.
+/// Returns the test's name, for example `handshake::lone_one_backend`.
 fn name(case: &Case) -> String {
     format!("{}::{}", case.group.name, case.scenario.name()).replace('-', "_")
 }
@@ -119,8 +119,8 @@ fn play(case: &Case, place: usize, balancer: Balancer, settings: Settings) -> Ou
     Outcome::of(&name, place, &run, replay, settings.transcript)
 }
 
-/// Returns the balancer as somebody else's: a mechanism of the catalogue is judged as any other balancer is, not by what is expected
-/// of that mechanism.
+/// Returns the balancer as one from outside Stickler, so that a mechanism of the catalogue is judged like any other
+/// balancer, and not by the mechanism's own expectations.
 pub(crate) fn as_foreign(balancer: Balancer) -> Balancer {
     match balancer.spec() {
         BalancerSpec::Foreign(_) => balancer,
@@ -128,7 +128,8 @@ pub(crate) fn as_foreign(balancer: Balancer) -> Balancer {
     }
 }
 
-/// Whether the scenario can be played: with the feature `scripts` each can, without it those that have a recorded plan.
+/// Returns whether the scenario can be played. With the feature `scripts` all can; without it, those that have a
+/// recorded plan.
 fn can_play(case: &Case) -> bool {
     cfg!(feature = "scripts") || case.has_plan()
 }
@@ -157,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    /// A balancer with a defect that its author has to find.
+    /// A balancer with a defect for its author to find.
     struct Panics;
 
     impl ForeignProxy for Panics {
@@ -166,7 +167,7 @@ mod tests {
         }
     }
 
-    /// The outcome of one group over a mechanism, as the end of the output shows it.
+    /// Returns the outcome of one group over a mechanism, as the end of the output shows it.
     fn played(mechanism: &str, group: &str, settings: Settings) -> String {
         let mechanism = find(mechanism).unwrap();
         played_over(move || Balancer::mechanism(&mechanism), group, settings)

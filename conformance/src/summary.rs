@@ -7,19 +7,20 @@ use stickler_oracle::{Grade, Requirement};
 
 use crate::outcome::{Judged, Outcome};
 
-/// Names of scenarios are listed up to so many; the rest are counted.
+/// The largest number of names of scenarios that are listed; the rest are counted.
 const MOST_NAMES: usize = 8;
 
-/// How much evidence the summary shows.
+/// The amount of evidence that the summary shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Length {
     /// One example for each requirement that is not kept.
     Short,
-    /// All the evidence of each scenario that is not as it has to be, before that.
+    /// In addition, before that, all the evidence of each scenario that did not end as it must.
     Evidence,
 }
 
-/// Returns the summary of these outcomes; empty if there are none. `ignored` is how many scenarios this build cannot play.
+/// Returns the summary of these outcomes; empty if there are none. `ignored` is the number of scenarios that this build
+/// cannot play.
 pub(crate) fn summary(outcomes: &[Outcome], ignored: usize, length: Length) -> String {
     let mut text = String::new();
     if outcomes.is_empty() {
@@ -53,7 +54,7 @@ pub(crate) fn summary(outcomes: &[Outcome], ignored: usize, length: Length) -> S
     text
 }
 
-/// Where a requirement got this grade, with an example; empty where nowhere.
+/// Returns the scenarios in which a requirement got this grade, with an example; empty if there are none.
 fn not_kept(outcomes: &[Outcome], requirement: Requirement, grade: Grade) -> String {
     let mut text = String::new();
     let found = |outcome: &Outcome| outcome.graded(grade).any(|judged| judged.requirement == requirement);
@@ -76,7 +77,7 @@ fn not_kept(outcomes: &[Outcome], requirement: Requirement, grade: Grade) -> Str
     text
 }
 
-/// Which scenarios did not come to their end, with an example.
+/// Returns the scenarios that did not come to their end, with an example.
 fn stopped(outcomes: &[Outcome]) -> String {
     let mut text = String::new();
     let all: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.stopped.is_some()).collect();
@@ -88,7 +89,7 @@ fn stopped(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// Where the scripts' own expectations do not hold.
+/// Returns the scenarios in which the scripts' own expectations do not hold.
 fn scripts(outcomes: &[Outcome]) -> String {
     let mut text = String::new();
     let failed: Vec<&Outcome> =
@@ -101,7 +102,7 @@ fn scripts(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// Which requirements were not put to the test, and have to be.
+/// Returns the requirements that were not put to the test although they had to be.
 fn missed(outcomes: &[Outcome]) -> String {
     let mut by_text: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
     for outcome in outcomes {
@@ -112,7 +113,7 @@ fn missed(outcomes: &[Outcome]) -> String {
     by_text.iter().fold(String::new(), |text, (missed, found)| text + &format!("\n{missed}, in {}\n", names(found)))
 }
 
-/// Every requirement in a line, and how many scenarios ended as they have to.
+/// Returns one line for each requirement, and the number of scenarios that ended as they must.
 fn requirements(outcomes: &[Outcome]) -> String {
     let mut text = String::from("\nrequirements:\n");
     for requirement in Requirement::all() {
@@ -144,7 +145,7 @@ fn times(count: usize) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
-/// The names of these scenarios, where they are not too many.
+/// Returns the names of these scenarios, or of the first of them if there are too many.
 fn names(outcomes: &[&Outcome]) -> String {
     let names: Vec<&str> = outcomes.iter().map(|outcome| outcome.name.as_str()).collect();
     match names.get(..MOST_NAMES) {

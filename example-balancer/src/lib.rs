@@ -1,6 +1,6 @@
-//! Two small balancers, and how their author puts them to the test: see `README.md` and `tests/`.
+//! Two small balancers, with the tests that their author would write for them: see `README.md` and `tests/`.
 //!
-//! * [`OneToOne`]: decisions for Stickler's data plane.
+//! * [`OneToOne`]: a policy for Stickler's data plane.
 //! * [`forward`]: a whole proxy of its own, generic over the network.
 
 mod one_to_one;

@@ -1,4 +1,4 @@
-//! One upstream connection for each client's connection, for as long as either lasts.
+//! A balancer that opens one upstream connection for each client's connection, for as long as either lasts.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,9 @@ use stickler_lb_core::{
 };
 use stickler_model::Time;
 
-/// Backends take turns with the clients' connections. A client's connection has one upstream connection to itself, and
-/// is closed with it, so nothing that was authenticated on it can reach anybody else, or be missed in silence.
+/// Assigns the clients' connections to the backends in turn. A client's connection has one upstream connection to
+/// itself, and is closed with it. Therefore nobody else can use what was authenticated on it, and its loss is never
+/// silent.
 #[derive(Debug)]
 pub struct OneToOne {
     up: Vec<bool>,
@@ -19,12 +20,12 @@ pub struct OneToOne {
 }
 
 impl OneToOne {
-    /// Over this farm; all backends count as up.
+    /// Returns the policy over this farm. All backends count as up.
     pub fn new(farm: &Farm) -> Self {
         Self { up: vec![true; farm.backends.len()], next: 0, pairs: BTreeMap::new() }
     }
 
-    /// The next backend that is up, in turn.
+    /// Returns the next backend that is up, in turn.
     fn pick(&mut self) -> Option<usize> {
         let count = self.up.len();
         let picked = (self.next..self.next + count).map(|index| index % count).find(|&index| self.up[index])?;

@@ -1,4 +1,4 @@
-//! A proxy that is all its author's own: it carries bytes, and knows nothing of HTTP.
+//! A proxy that uses none of Stickler's data planes: it carries bytes, and does not know HTTP.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,11 +7,13 @@ use stickler_lb_core::{BackendState, Control, Farm};
 use stickler_net::{Net, next_connection};
 use tokio::io::copy_bidirectional;
 
-/// Carries each connection to a backend that is up, in turn, or to the next one that answers. Runs until it is dropped.
+/// Carries each connection to the next backend that is up, or to the one after it if that does not answer. The future
+/// runs until it is dropped.
 ///
-/// `control` says which backends an operator drains: those keep what they have, and get nothing new.
+/// `control` reports which backends an operator drains: they keep their connections, and get no new ones.
 ///
-/// Generic over [`Net`], so that the same code serves real sockets (`TokioNet`) and Stickler's simulated network.
+/// The function is generic over [`Net`], so that the same code serves real sockets (`TokioNet`) and Stickler's
+/// simulated network.
 pub async fn forward<N: Net>(net: N, listener: N::Listener, farm: Farm, control: Control) {
     let turns = Arc::new(AtomicUsize::new(0));
     while let Some((mut client, _)) = next_connection(&listener).await {

@@ -1,4 +1,4 @@
-//! The proxy that is all its own runs in simulated time and on real sockets.
+//! Tests that the whole proxy runs in simulated time and on real sockets.
 
 mod forward;
 

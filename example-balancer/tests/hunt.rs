@@ -1,6 +1,6 @@
-//! Random plans find nothing against [`OneToOne`], as long as no client logs on over HTTP/2: two streams of one connection
-//! that log on at once share the one upstream connection, and IIS knows one handshake on each
-//! (`docs/findings/README.md`).
+//! A hunt that finds nothing against [`OneToOne`], as long as no client logs on over HTTP/2: two streams of one
+//! connection that log on at the same time share the one upstream connection, and IIS knows only one handshake on each
+//! connection (`docs/findings/README.md`).
 
 use example_balancer::OneToOne;
 use stickler_conformance::Balancer;

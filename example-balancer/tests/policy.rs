@@ -1,4 +1,4 @@
-//! [`OneToOne`] keeps every requirement in every scenario.
+//! The conformance suite over [`OneToOne`], which keeps every requirement in every scenario.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! So does the proxy that is all its own. The suite leaves the choice of an allocator to whoever uses it: this test has
-//! one of its own.
+//! The conformance suite over the whole proxy, which keeps every requirement in every scenario. The suite leaves the
+//! choice of an allocator to its user: this test sets one of its own.
 
 mod forward;
 

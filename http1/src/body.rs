@@ -1,23 +1,23 @@
-//! Takes a body out of its framing (RFC 9112 6 and 7).
+//! Extracts the body of a message from its framing (RFC 9112 6 and 7).
 
 use bytes::{Buf as _, BytesMut};
 use httparse::Status;
 
 use crate::framing::Framing;
 
-/// The longest line that begins a chunk, with its extensions, in bytes. An extension has no use here.
+/// The longest line that begins a chunk, with its extensions, in bytes. Extensions are ignored.
 const MAX_CHUNK_LINE: usize = 1024;
 
-/// The longest trailer section, in bytes. Trailers are read and have no meaning here.
+/// The longest trailer section, in bytes. Trailers are read and ignored.
 const MAX_TRAILERS: usize = 8 * 1024;
 
-/// Takes one body out of its framing.
+/// Extracts one body from its framing.
 #[derive(Debug)]
 pub struct BodyDecoder {
     state: State,
 }
 
-/// What comes next.
+/// What comes next in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// This many bytes of the body, after which it ends.
@@ -40,13 +40,13 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// A chunk does not begin with its length.
-    #[error("a chunk does not begin with its length")]
+    #[error("a chunk of the body does not begin with its length")]
     ChunkLine,
     /// A chunk does not end where it should.
-    #[error("a chunk is longer than its length")]
+    #[error("a chunk of the body is longer than its declared length")]
     ChunkEnd,
     /// The line that begins a chunk, or the trailer section, is too long.
-    #[error("a chunk's line or the trailers are too long")]
+    #[error("a chunk's first line, or the trailer section, is too long")]
     TooLong,
 }
 
@@ -63,11 +63,11 @@ impl BodyDecoder {
         }
     }
 
-    /// Takes what has come of the body, gives it to `data`, and leaves what comes after the body. Returns whether the body
-    /// is complete.
+    /// Consumes the bytes of the body that have arrived, passes its content to `data`, and leaves everything after the
+    /// body in `input`. Returns whether the body is complete.
     ///
     /// # Errors
-    /// The bytes are not what was announced.
+    /// The bytes are not the body that was announced.
     pub fn decode(&mut self, input: &mut BytesMut, mut data: impl FnMut(&[u8])) -> Result<bool, BodyError> {
         loop {
             self.state = match self.state {
@@ -110,7 +110,7 @@ impl BodyDecoder {
         self.state == State::Complete
     }
 
-    /// Takes the end of the connection. Returns whether the body is complete now.
+    /// Records the end of the connection. Returns whether the body is complete now.
     pub fn end(&mut self) -> bool {
         if self.state == State::UntilClose {
             self.state = State::Complete;
@@ -118,7 +118,7 @@ impl BodyDecoder {
         self.is_complete()
     }
 
-    /// Returns how many bytes of the body have yet to come, if that is known.
+    /// Returns how many bytes of the body are still to come, if that is known.
     pub fn announced(&self) -> Option<u64> {
         match self.state {
             State::Data(left) => Some(left),
@@ -128,7 +128,7 @@ impl BodyDecoder {
     }
 }
 
-/// Takes up to `left` bytes, and returns how many are then left.
+/// Consumes up to `left` bytes, and returns how many are then left.
 fn take(input: &mut BytesMut, left: u64, data: &mut impl FnMut(&[u8])) -> u64 {
     let count = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
     data(&input[..count]);
@@ -136,7 +136,7 @@ fn take(input: &mut BytesMut, left: u64, data: &mut impl FnMut(&[u8])) -> u64 {
     left - count as u64
 }
 
-/// Takes the line that begins a chunk, and returns the chunk's length; `None` if the line is not complete.
+/// Consumes the line that begins a chunk, and returns the chunk's length, or `None` if the line is not complete yet.
 fn chunk_line(input: &mut BytesMut) -> Result<Option<u64>, BodyError> {
     let line = &input[..input.len().min(MAX_CHUNK_LINE)];
     match httparse::parse_chunk_size(line) {
@@ -150,7 +150,8 @@ fn chunk_line(input: &mut BytesMut) -> Result<Option<u64>, BodyError> {
     }
 }
 
-/// Takes a line of the trailer section, and returns its length with its line break: 2 if it is the empty one at the end.
+/// Consumes a line of the trailer section, and returns its length with its line break, which is 2 for the empty line at
+/// the end.
 fn trailer(input: &mut BytesMut, read: usize) -> Result<Option<usize>, BodyError> {
     let left = MAX_TRAILERS - read;
     let line = &input[..input.len().min(left)];

@@ -1,22 +1,22 @@
-//! Header fields, in the order in which they came or are to be sent.
+//! Header fields, in the order in which they arrived or are to be sent.
 
 use http::HeaderMap;
 
-/// Header fields. Their text is kept in one buffer, which is used again after [`Fields::clear`].
+/// A list of header fields. Their text is kept in one buffer, which is reused after [`Fields::clear`].
 #[derive(Debug, Clone, Default)]
 pub struct Fields {
     pub(crate) text: Vec<u8>,
     pub(crate) spans: Vec<Span>,
 }
 
-/// The places of a field's name and value in the text, each as start and end.
+/// The positions of a field's name and value in the text, each as start and end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
     pub(crate) name: (u32, u32),
     pub(crate) value: (u32, u32),
 }
 
-/// Header fields that can be looked up by name. The case of letters makes no difference.
+/// Header fields that can be looked up by name. Letter case does not matter.
 pub trait Lookup {
     /// Returns each value of the field, in order.
     fn all(&self, name: &str) -> impl Iterator<Item = &[u8]>;
@@ -34,7 +34,8 @@ pub trait Lookup {
 }
 
 impl Fields {
-    /// Adds a field. Its name and its value have to be what HTTP allows: no line breaks among others.
+    /// Adds a field. The caller must ensure that HTTP allows its name and its value, which contain no line breaks, for
+    /// example.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
         let name = self.append(name.as_bytes());
         let value = self.append(value.as_ref());
@@ -47,7 +48,7 @@ impl Fields {
         self.spans.clear();
     }
 
-    /// Returns the name and the value of each field, as they came.
+    /// Returns the name and the value of each field, in the form in which they arrived.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.spans.iter().map(|span| (self.slice(span.name), self.slice(span.value)))
     }
@@ -72,7 +73,7 @@ impl Fields {
         &self.text[start as usize..end as usize]
     }
 
-    /// Returns a part that is known to be ASCII or UTF-8.
+    /// Returns a part of the text that is known to be ASCII or UTF-8.
     pub(crate) fn str(&self, span: (u32, u32)) -> &str {
         std::str::from_utf8(self.slice(span)).unwrap_or_default()
     }

@@ -17,15 +17,17 @@ pub enum Framing {
 /// Why the end of a body cannot be determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
-    /// `Content-Length` is not a number, or is several.
-    #[error("the length of the body is not one number")]
+    /// `Content-Length` is not a number, or has several values.
+    #[error("the Content-Length field is not one valid number")]
     Length,
-    /// `Content-Length` and `Transfer-Encoding` both occur in a request, or the codings end with another one than
-    /// `chunked`, or HTTP/1.0 has any. Whoever reads such a request may see another body than its sender.
-    #[error("the framing of the body is ambiguous")]
+    /// `Content-Length` and `Transfer-Encoding` both occur in a request, the last of the codings is not `chunked`, or
+    /// HTTP/1.0 has any coding. A recipient of such a request may see another body than its sender.
+    #[error(
+        "the end of the body is ambiguous: its Content-Length, its Transfer-Encoding and the HTTP version contradict one another"
+    )]
     Ambiguous,
-    /// A transfer coding that nobody here knows.
-    #[error("a transfer coding is not known")]
+    /// The message has a transfer coding that is not supported.
+    #[error("the message has an unknown transfer coding")]
     Coding,
 }
 
@@ -47,7 +49,7 @@ impl Framing {
         }
     }
 
-    /// Returns the framing of an answer to a request with the method HEAD (`head_only`) or another one.
+    /// Returns the framing of an answer. `head_only` says whether the request had the method HEAD.
     ///
     /// # Errors
     /// [`FramingError::Length`] and [`FramingError::Coding`].
@@ -95,9 +97,9 @@ enum Codings {
     None,
     /// `chunked` alone.
     Chunked,
-    /// Known ones, of which the last is not `chunked`, or not the only one.
+    /// The codings are known, but `chunked` is not the last, or not the only one.
     NotChunkedLast,
-    /// At least one that is not known.
+    /// At least one coding is not known.
     Unknown,
 }
 

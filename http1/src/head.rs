@@ -4,12 +4,12 @@ use httparse::{EMPTY_HEADER, Header, Status};
 
 use crate::fields::{Fields, Lookup, Span};
 
-/// Bounds on a head. What is beyond them is refused as soon as that shows, and not kept.
+/// The limits on a head. A head that exceeds them is refused as soon as that is known, and not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// The longest that a head may be, in bytes.
+    /// The largest length of a head, in bytes.
     pub length: usize,
-    /// The most header fields that it may have.
+    /// The largest number of header fields.
     pub fields: usize,
 }
 
@@ -17,10 +17,10 @@ pub struct HeadLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// The head is longer than the limit, or has no end within it.
-    #[error("the head is too long")]
+    #[error("the head of the message is too long")]
     TooLong,
     /// The head has more fields than the limit.
-    #[error("the head has too many fields")]
+    #[error("the head of the message has too many fields")]
     TooManyFields,
     /// The bytes are not a head of HTTP/1.
     #[error("{0}")]
@@ -37,7 +37,7 @@ pub enum Version {
     Http11,
 }
 
-/// The head of a request. Its buffers are used again by the next request that is read into it.
+/// The head of a request. The next request that is read into it reuses its buffers.
 #[derive(Debug, Clone, Default)]
 pub struct RequestHead {
     fields: Fields,
@@ -47,7 +47,7 @@ pub struct RequestHead {
     length: usize,
 }
 
-/// The head of an answer. Its buffers are used again by the next answer that is read into it.
+/// The head of an answer. The next answer that is read into it reuses its buffers.
 #[derive(Debug, Clone, Default)]
 pub struct ResponseHead {
     fields: Fields,
@@ -56,7 +56,7 @@ pub struct ResponseHead {
 }
 
 impl RequestHead {
-    /// Creates a head without fields. Method and target have to be what HTTP allows.
+    /// Creates a head without fields. The caller must ensure that HTTP allows the method and the target.
     pub fn new(method: &str, target: &str) -> Self {
         let mut fields = Fields::default();
         let length = method.len() + target.len() + "  HTTP/1.1\r\n\r\n".len();
@@ -67,7 +67,7 @@ impl RequestHead {
     /// Reads a head from the start of these bytes. Returns its length, or `None` if it is not complete.
     ///
     /// # Errors
-    /// The bytes are not the start of a request, or beyond a limit.
+    /// The bytes are not the start of a request, or exceed a limit.
     pub fn parse(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, HeadError> {
         with_headers(limits.fields, |headers| {
             let mut request = httparse::Request::new(headers);
@@ -86,12 +86,12 @@ impl RequestHead {
         self.fields.str(self.method)
     }
 
-    /// Returns the target as it came (RFC 9112 3.2).
+    /// Returns the target in the form in which it arrived (RFC 9112 3.2).
     pub fn target(&self) -> &str {
         self.fields.str(self.target)
     }
 
-    /// Returns the path and the query of the target. Those of an absolute target without a path are `/`.
+    /// Returns the path and the query of the target. For an absolute target without a path, this is `/`.
     pub fn path_and_query(&self) -> &str {
         let target = self.target();
         let Some((_, after)) = target.split_once("://").filter(|_| !target.starts_with('/')) else { return target };
@@ -120,13 +120,13 @@ impl RequestHead {
         &self.fields
     }
 
-    /// Adds a field to a head that was not read.
+    /// Adds a field to a head that is to be written.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.length += name.len() + value.as_ref().len() + ": \r\n".len();
         self.fields.push(name, value);
     }
 
-    /// Returns the length of the head in bytes, as it came or as it would be written.
+    /// Returns the length of the head in bytes, as it arrived or as it would be written.
     pub fn length(&self) -> usize {
         self.length
     }
@@ -136,8 +136,8 @@ impl RequestHead {
         keeps_alive(&self.fields, self.version)
     }
 
-    /// Returns whether the client waits for `100 Continue` before it sends the body. A client of HTTP/1.0 does not know
-    /// that (RFC 9110 10.1.1).
+    /// Returns whether the client waits for `100 Continue` before it sends the body. A client of HTTP/1.0 does not
+    /// support that (RFC 9110 10.1.1).
     pub fn expects_continue(&self) -> bool {
         self.version == Version::Http11 && self.fields.lists("Expect", "100-continue")
     }
@@ -147,7 +147,7 @@ impl ResponseHead {
     /// Reads a head from the start of these bytes. Returns its length, or `None` if it is not complete.
     ///
     /// # Errors
-    /// The bytes are not the start of an answer, or beyond a limit.
+    /// The bytes are not the start of an answer, or exceed a limit.
     pub fn parse(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, HeadError> {
         with_headers(limits.fields, |headers| {
             let mut response = httparse::Response::new(headers);
@@ -179,8 +179,8 @@ impl ResponseHead {
         self.fields
     }
 
-    /// Returns whether this is an interim answer, after which the final one comes (RFC 9110 15.2). 101 is final: another
-    /// protocol comes after it.
+    /// Returns whether this is an interim answer, which is followed by the final one (RFC 9110 15.2). A 101 is final:
+    /// another protocol follows it.
     pub fn is_interim(&self) -> bool {
         (100..200).contains(&self.status) && self.status != 101
     }
@@ -195,10 +195,10 @@ fn keeps_alive(fields: &Fields, version: Version) -> bool {
     !fields.lists("Connection", "close") && (version == Version::Http11 || fields.lists("Connection", "keep-alive"))
 }
 
-/// The fields that are read without an allocation.
+/// The number of fields that can be parsed without an allocation.
 const FEW: usize = 48;
 
-/// Parses with room for few fields, and again with room for `most` if that is not enough.
+/// Parses with room for few fields, and again with room for `most` fields if that is not enough.
 fn with_headers<'bytes, T>(
     most: usize,
     mut parse: impl FnMut(&mut [Header<'bytes>]) -> Result<T, HeadError>,
@@ -209,13 +209,13 @@ fn with_headers<'bytes, T>(
     }
 }
 
-/// Returns the part of the bytes in which a head has to end. Nothing beyond it is looked at, so that which bytes have come
-/// together does not matter.
+/// Returns the part of the bytes in which a head must end. Nothing beyond it is examined, so that it does not matter
+/// how many bytes have arrived together.
 fn within(bytes: &[u8], limits: HeadLimits) -> &[u8] {
     &bytes[..bytes.len().min(limits.length)]
 }
 
-/// Returns the length of a head that is complete, or `None` if more has to come.
+/// Returns the length of a head that is complete, or `None` if more bytes are needed.
 fn complete(
     parsed: Result<Status<usize>, httparse::Error>,
     bytes: &[u8],
@@ -234,7 +234,7 @@ fn version(minor: Option<u8>) -> Version {
     if minor == Some(0) { Version::Http10 } else { Version::Http11 }
 }
 
-/// Copies a head, and notes where its fields are.
+/// Copies a head, and records the positions of its fields.
 fn take(fields: &mut Fields, head: &[u8], headers: &[Header<'_>]) {
     fields.clear();
     fields.text.extend_from_slice(head);
@@ -243,7 +243,7 @@ fn take(fields: &mut Fields, head: &[u8], headers: &[Header<'_>]) {
     fields.spans.extend(spans);
 }
 
-/// Returns where a part of `whole` is in it.
+/// Returns the position of `part` in `whole`.
 fn span(whole: &[u8], part: &[u8]) -> (u32, u32) {
     // An empty part need not be inside.
     let start = if part.is_empty() { 0 } else { part.as_ptr().addr() - whole.as_ptr().addr() };

@@ -1,4 +1,4 @@
-//! A connection: reads from and writes to a stream, through two buffers that are used for all messages on it.
+//! A connection that reads from and writes to a stream, through two buffers that are reused for all messages on it.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -11,76 +11,78 @@ use crate::body::{BodyDecoder, BodyError};
 use crate::framing::FramingError;
 use crate::head::{HeadError, HeadLimits, RequestHead, ResponseHead};
 
-/// Bytes that a read makes room for: few at first, since most heads are short, and more as long as reads are full.
+/// The number of bytes for which a read makes room: few at first, since most heads are short, and more as long as reads
+/// fill the room.
 const READ: std::ops::RangeInclusive<usize> = 2 * 1024..=64 * 1024;
 
-/// A connection.
+/// A connection for HTTP/1 messages.
 #[derive(Debug)]
 pub struct Wire<S> {
     stream: S,
     input: BytesMut,
     output: BytesMut,
-    /// Room for the next read, in bytes.
+    /// The room for the next read, in bytes.
     room: usize,
-    /// Whether the stream has to be flushed: TLS keeps what did not fit into the socket.
+    /// Whether the stream must be flushed: TLS keeps the bytes that did not fit into the socket.
     unflushed: bool,
 }
 
-/// What a connection has done.
+/// What a connection has accomplished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// All output is written.
+    /// All output was written.
     Written,
     /// This many bytes were read; 0 if the peer has ended its side.
     Read(usize),
-    /// The connection takes no more output, and what was left of it is dropped. There may still be something to read.
+    /// The connection accepts no more output, and the rest of the output was dropped. There may still be something to
+    /// read.
     Unwritable,
 }
 
-/// Why nothing more can be read, or why what was read is not a message.
+/// Why nothing more can be read, or why the bytes that were read are not a message.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The peer ended its side before the message was complete.
-    #[error("connection closed before message completed")]
+    #[error("the connection closed before the message was complete")]
     Ended,
     /// The connection broke.
-    #[error("connection error: {0}")]
+    #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
-    /// The head is not one.
+    /// The bytes are not a valid head.
     #[error("{0}")]
     Head(#[from] HeadError),
     /// The end of the body cannot be determined.
     #[error("{0}")]
     Framing(#[from] FramingError),
-    /// The body is not what was announced.
+    /// The bytes are not the body that was announced.
     #[error("{0}")]
     Body(#[from] BodyError),
 }
 
 impl ReadError {
-    /// Returns whether the peer has sent what is not HTTP.
+    /// Returns whether the peer has sent bytes that are not HTTP.
     pub fn is_malformed(&self) -> bool {
         !matches!(self, Self::Ended | Self::Io(_))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// Takes over a stream on which nothing was read or written.
+    /// Takes over a stream on which nothing has been read or written.
     pub fn new(stream: S) -> Self {
         Self { stream, input: BytesMut::new(), output: BytesMut::new(), room: *READ.start(), unflushed: false }
     }
 
-    /// Returns what was read and not taken yet.
+    /// Returns the bytes that were read and not consumed yet.
     pub fn input(&mut self) -> &mut BytesMut {
         &mut self.input
     }
 
-    /// Returns what is to be written. [`Wire::flush`] and [`Wire::progress`] write it.
+    /// Returns the buffer of bytes to be written. [`Wire::flush`] and [`Wire::progress`] write it.
     pub fn output(&mut self) -> &mut BytesMut {
         &mut self.output
     }
 
-    /// Reads what there is, once. Ready with the number of bytes; 0 if the peer has ended its side.
+    /// Polls for bytes to read. The result is ready with the number of bytes read, or 0 if the peer has ended its side.
     ///
     /// # Errors
     /// The connection broke.
@@ -92,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(read))
     }
 
-    /// Reads what there is, as soon as there is something. Returns the number of bytes; 0 if the peer has ended its side.
+    /// Waits for bytes to read, and reads them. Returns the number of bytes, or 0 if the peer has ended its side.
     ///
     /// # Errors
     /// The connection broke.
@@ -124,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         std::future::poll_fn(|cx| self.poll_flush(cx)).await
     }
 
-    /// Writes the output and reads at the same time, whichever is possible first.
+    /// Writes the output and reads input at the same time, and returns after whichever is possible first.
     ///
     /// # Errors
     /// The connection broke, so that nothing more can be read.
@@ -155,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.stream.shutdown().await
     }
 
-    /// Reads the head of the next request. Returns whether there is one: `false` if the peer has ended its side instead.
+    /// Reads the head of the next request. Returns `false` if the peer has ended its side instead.
     ///
     /// # Errors
     /// The connection broke, or the bytes are not the head of a request.
@@ -173,17 +175,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Takes the head of an answer from what was read. Returns whether it was complete.
+    /// Consumes the head of an answer from the bytes that were read. Returns whether the head was complete.
     ///
     /// # Errors
-    /// The bytes are not a head.
+    /// The bytes are not a valid head.
     pub fn take_response(&mut self, head: &mut ResponseHead, limits: HeadLimits) -> Result<bool, HeadError> {
         let length = if self.input.is_empty() { None } else { head.parse(&self.input, limits)? };
         self.input.advance(length.unwrap_or(0));
         Ok(length.is_some())
     }
 
-    /// Reads until more of a body has come, and gives that to `data`. Returns whether the body is complete.
+    /// Reads until more of a body has arrived, and passes it to `data`. Returns whether the body is complete.
     ///
     /// # Errors
     /// The body cannot be completed.

@@ -1,4 +1,4 @@
-//! The bytes of what is sent: start lines, header fields, chunks.
+//! Writes the parts of messages: start lines, header fields and chunks.
 
 use bytes::{BufMut as _, BytesMut};
 use http::StatusCode;
@@ -15,7 +15,7 @@ pub fn request_line(output: &mut BytesMut, method: &str, target: &str) {
     }
 }
 
-/// Writes the start line of an answer, with the phrase that the status has in RFC 9110.
+/// Writes the start line of an answer, with the reason phrase that RFC 9110 gives the status.
 pub fn status_line(output: &mut BytesMut, status: u16) {
     let phrase = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     output.put_slice(b"HTTP/1.1 ");
@@ -25,7 +25,7 @@ pub fn status_line(output: &mut BytesMut, status: u16) {
     output.put_slice(b"\r\n");
 }
 
-/// Writes a header field. Its name and its value have to be what HTTP allows.
+/// Writes a header field. The caller must ensure that HTTP allows its name and its value.
 pub fn field(output: &mut BytesMut, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
     for part in [name.as_ref(), b": ", value.as_ref(), b"\r\n"] {
         output.put_slice(part);
@@ -51,7 +51,7 @@ pub fn end(output: &mut BytesMut) {
     output.put_slice(b"\r\n");
 }
 
-/// Writes a chunk. An empty one would end the body, and is not written.
+/// Writes a chunk. An empty chunk would end the body, and is therefore not written.
 pub fn chunk(output: &mut BytesMut, data: &[u8]) {
     if data.is_empty() {
         return;
@@ -67,7 +67,7 @@ pub fn last_chunk(output: &mut BytesMut) {
     output.put_slice(b"0\r\n\r\n");
 }
 
-/// Writes a number, without the cost of a formatter.
+/// Writes a number without the cost of a formatter.
 pub fn decimal(output: &mut BytesMut, number: u64) {
     digits::<10>(output, number);
 }

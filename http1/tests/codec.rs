@@ -1,4 +1,4 @@
-//! The codec over bytes that come in any parts, and over bytes that are not HTTP.
+//! Tests of the codec with bytes that arrive in any parts, and with bytes that are not HTTP.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ fn response(text: &str) -> ResponseHead {
     head
 }
 
-/// A request's framing, by its lines after `Host`.
+/// Returns the framing of a request with these lines after `Host`.
 fn framing(lines: &str) -> Result<Framing, FramingError> {
     Framing::of_request(&request(&format!("POST / HTTP/1.1\r\nHost: x\r\n{lines}\r\n")))
 }
@@ -168,7 +168,8 @@ fn what_comes_after_a_body_is_left_and_an_end_too_soon_shows() {
 /// A request that was read: its head as text, and its body.
 type Message = (String, Vec<u8>);
 
-/// Everything that a server reads from bytes that come in these parts, until there is no more, or an error.
+/// Returns everything that a server reads from bytes that arrive in these parts, until there are no more or an error
+/// occurs.
 fn read(parts: &[&[u8]]) -> (Vec<Message>, bool) {
     let mut messages: Vec<Message> = Vec::new();
     let (mut input, mut head, mut decoder) = (BytesMut::new(), RequestHead::default(), None::<BodyDecoder>);
@@ -203,7 +204,7 @@ fn read(parts: &[&[u8]]) -> (Vec<Message>, bool) {
     (messages, false)
 }
 
-/// Cuts bytes at these places.
+/// Cuts bytes at these positions.
 fn cut<'a>(bytes: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut places: Vec<usize> = places.iter().map(|place| place.index(bytes.len() + 1)).collect();
     places.sort_unstable();

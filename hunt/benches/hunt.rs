@@ -1,10 +1,12 @@
-//! How strong and how fast the hunt is, as tables. `cargo bench --bench hunt -- --quick` takes three seeds in place of ten.
+//! Measures the speed of a hunt, and how many runs it needs to find each defect, as tables.
+//! `cargo bench --bench hunt -- --quick` takes three seeds in place of ten.
 //!
-//! * `speed`: plans a second on one core, built, run and judged: two clients, two servers, five steps, over `l4-nat`.
-//! * `defects`: each defect of the catalogue, on the mechanism of its first entry in `defects.toml`: runs and seconds until it
-//!   is found by its own requirement, without and with guidance, and the actions that shrinking leaves.
+//! * `speed`: the number of plans per second on one core that are built, run and judged, with two clients, two servers
+//!   and five steps, over `l4-nat`.
+//! * `defects`: each defect of the catalogue, on the mechanism of its first entry in `defects.toml`: runs and seconds
+//!   until it is found by its own requirement, without and with guidance, and the actions that shrinking leaves.
 //!
-//! All on one thread; seconds are wall time of that thread on a machine that does nothing else.
+//! Everything runs on one thread; seconds are wall time of that thread on an otherwise idle machine.
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 use std::collections::BTreeSet;
@@ -22,7 +24,7 @@ use stickler_oracle::Requirement;
 use stickler_scenarios::catches;
 use stickler_sim::SimArm;
 
-/// The most runs until a defect counts as not found.
+/// The number of runs after which a defect counts as not found.
 const MOST: u64 = 20_000;
 
 fn main() {
@@ -73,7 +75,7 @@ fn speed() {
     );
 }
 
-/// What was found of a defect with one seed.
+/// The result of the search for a defect with one seed.
 struct One {
     runs: u64,
     time: Duration,

@@ -1,4 +1,4 @@
-//! Finds what nobody has scripted: plans that make a balancer violate what it has to keep.
+//! Finds failures that nobody has scripted: plans that make a balancer violate a requirement.
 //!
 //! ```text
 //! seed ──▶ generate ──▶ Plan ──▶ judge ──▶ Kind, Coverage ──▶ search ──▶ Finding ──▶ shrink ──▶ a plan of a few steps
@@ -6,15 +6,16 @@
 //!              └──────────────── mutate ◀── corpus ──────────────┘
 //! ```
 //!
-//! * [`generate()`] draws a plan from a seed; what reaches something new is changed a little, and played again.
-//! * [`judge`](mod@judge): plays a plan, and says what it shows. The oracle alone decides: a plan has no expectations of its own.
-//! * [`search`](mod@search): plan after plan, on many threads.
-//! * [`shrink`](mod@shrink): the shortest plan that shows the same.
+//! * [`generate()`]: draws a plan from a seed. A plan that reaches something new is changed a little and played again.
+//! * [`judge`](mod@judge): plays a plan, and determines which failures it shows. The oracle alone decides, since a plan
+//!   has no expectations of its own.
+//! * [`search`](mod@search): plays plan after plan, on many threads.
+//! * [`shrink`](mod@shrink): finds the shortest plan that shows the same failure.
 //! * [`exhaustive`]: every plan of a few steps, in place of random ones.
 //! * [`folder`]: what a hunt leaves on disk.
 //!
-//! Plans are valid by construction. An action that the world rejects is a defect of the generator. This crate returns plans
-//! and findings: it knows neither scripts, nor reports, nor which arm it is that plays them.
+//! Plans are valid by construction. An action that the world rejects is a defect of the generator. This crate returns
+//! plans and findings: it knows neither scripts, nor reports, nor which arm it is that plays them.
 
 pub mod exhaustive;
 pub mod folder;

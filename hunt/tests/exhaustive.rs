@@ -1,4 +1,5 @@
-//! Every plan of a few steps: over no balancer does one show what is not declared of it, and what is left out shows nothing else.
+//! Plays every plan of a few steps: over no balancer does a plan show an undeclared violation, and the plans that are
+//! left out show nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -20,7 +21,7 @@ use stickler_scenarios::catches;
 use stickler_scenarios::declared::Declared;
 use stickler_sim::SimArm;
 
-/// Puts together what the units find.
+/// Merges the results of the units.
 #[derive(Default)]
 struct Together(Mutex<Found>);
 
@@ -39,14 +40,14 @@ fn play(scope: &Scope<'_>, part: u64, parts: u64) -> Found {
     together.0.into_inner().expect("no thread panics")
 }
 
-/// What balancers are declared to violate.
+/// Returns the violations that balancers declare.
 fn declared() -> Declared {
     let arm: Arc<dyn Arm> = Arc::new(SimArm);
     Declared::read(&arm).expect("the shipped tables can be read")
 }
 
-/// What is accused over these balancers and not declared, by plans of at most `steps` letters in these worlds, of which one of
-/// `parts` parts is played.
+/// Returns the undeclared violations over these balancers, by plans of at most `steps` letters in these worlds, of
+/// which one of `parts` parts is played.
 fn accusations(
     (steps, part, parts): (usize, u64, u64),
     worlds: &[World],
@@ -68,7 +69,7 @@ fn accusations(
     said
 }
 
-/// Keeps a plan as a run file for `stickler replay`. Returns its path, or why there is none.
+/// Keeps a plan as a run file for `stickler replay`. Returns its path, or why it could not be kept.
 fn keep(plan: &Plan, name: &str) -> String {
     let path = format!("{}/{name}.jsonl", env!("CARGO_TARGET_TMPDIR"));
     let source = Source { path: path.clone(), scenario: name.to_owned() };
@@ -77,7 +78,7 @@ fn keep(plan: &Plan, name: &str) -> String {
     written.map_or_else(|error| error.to_string(), |()| path)
 }
 
-/// Each mechanism plays a part of the plans of one world. With the other mechanisms, it is each plan of each world.
+/// Plays a part of the plans of one world over each mechanism. The mechanisms together cover every plan of every world.
 #[test]
 fn no_plan_of_three_steps_accuses_a_balancer_of_what_it_keeps() {
     const PARTS: u64 = 10;
@@ -91,12 +92,13 @@ fn no_plan_of_three_steps_accuses_a_balancer_of_what_it_keeps() {
     assert!(said.is_empty(), "{said}");
 }
 
-/// How many letters the plans of the tests below have.
+/// Returns the number of letters in the plans of the tests below.
 fn steps_or(usual: usize) -> usize {
     env::var("STICKLER_STEPS").map_or(usual, |steps| steps.parse().expect("STICKLER_STEPS is a number"))
 }
 
-/// `STICKLER_BALANCER` plays one mechanism alone, `STICKLER_WORLD` one world, `STICKLER_STEPS` other plans.
+/// Plays all plans of four steps. `STICKLER_BALANCER` selects one mechanism, `STICKLER_WORLD` one world, and
+/// `STICKLER_STEPS` another number of steps.
 #[test]
 #[ignore = "plays every plan of four steps over every mechanism; the CI step `exhaustive` runs it"]
 fn no_plan_of_four_steps_accuses_a_balancer_of_what_it_keeps() {
@@ -127,7 +129,7 @@ fn shards_find_together_what_one_run_finds() {
     }
 }
 
-/// Is over after a few runs.
+/// Ends a hunt after a few runs.
 struct Few(AtomicU64);
 
 impl Watch for Few {
@@ -153,7 +155,8 @@ fn it_ends_where_whoever_watches_says_so() {
     assert_eq!(few.0.into_inner(), 0);
 }
 
-/// What was accused once and is right: the simulator or the oracle was wrong, and was mended.
+/// Repeats plans that once accused a balancer wrongly, because the simulator or the oracle had a defect that was then
+/// corrected.
 #[test]
 fn what_was_accused_in_error_is_accused_no_more() {
     let alice = Person::Alice;
@@ -167,10 +170,10 @@ fn what_was_accused_in_error_is_accused_no_more() {
     }
 }
 
-/// The kinds that plans show, by balancer.
+/// The kinds of failure that plans show, by balancer.
 type Shown = BTreeMap<String, BTreeSet<Kind>>;
 
-/// The kinds that plans of at most three letters show in a world: without those that are left out, and with them.
+/// Returns the kinds that plans of at most three letters show in a world: without the redundant plans, and with them.
 fn with_and_without(world: &World, balancers: &[&str]) -> (Shown, Shown) {
     let nothing = |_: &Plan| BTreeSet::new();
     let named: Vec<BalancerSpec> = balancers.iter().map(|name| BalancerSpec::named(name)).collect();
@@ -195,7 +198,7 @@ fn plans_that_are_left_out_show_nothing_else() {
     assert!(all["shared-pool"].iter().any(|kind| kind.requirement() == Some(Requirement::Id2)));
 }
 
-/// Over sound and leaky mechanisms, and each defect.
+/// Compares the two over sound and leaky mechanisms, and over each defect.
 #[test]
 #[ignore = "plays every word of three letters; the CI step `exhaustive` runs it"]
 fn plans_that_are_left_out_show_nothing_else_in_any_world() {
@@ -218,8 +221,8 @@ fn plans_that_are_left_out_show_nothing_else_in_any_world() {
     assert!(differences.is_empty(), "{differences}");
 }
 
-/// Prints which defects are found by their own requirement, over which mechanism, at how many steps, and by which plan first: of at
-/// most two steps, or of as many as `STICKLER_STEPS` says.
+/// Prints the defects that are found by their own requirement, with the mechanism, the number of steps, and the first
+/// plan that finds each. Plans have at most two steps, or as many as `STICKLER_STEPS` says.
 #[test]
 #[ignore = "plays every plan of two steps over each defect; the CI step `exhaustive` runs it"]
 fn two_steps_find_sixteen_of_the_defects() {

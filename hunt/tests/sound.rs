@@ -1,7 +1,8 @@
-//! No balancer is accused of what it keeps: random plans over every mechanism.
+//! Plays random plans over every mechanism, and checks that no balancer is accused of violating what it keeps.
 //!
-//! The tables of the shipped scenarios declare what each mechanism violates (`declared.rs`). What none of them declares, no
-//! random plan may find: either the accusation is wrong, or a scenario is missing that shows what the mechanism does.
+//! The tables of the shipped scenarios declare what each mechanism violates (`declared.rs`). No random plan may find an
+//! undeclared violation. If one does, either the accusation is wrong, or a scenario is missing that shows the
+//! mechanism's behaviour.
 
 mod player;
 
@@ -17,7 +18,7 @@ use stickler_runner::file::write;
 use stickler_runner::{End, Run};
 use stickler_scenarios::declared::Declared;
 
-/// Keeps a run as a run file for `stickler replay`. Returns its path, or why there is none.
+/// Keeps a run as a run file for `stickler replay`. Returns its path, or why it could not be kept.
 fn keep(run: &Run) -> String {
     let file = format!("{}/{}-{}.jsonl", env!("CARGO_TARGET_TMPDIR"), run.source.scenario, run.balancer);
     let mut bytes = Vec::new();
@@ -25,7 +26,7 @@ fn keep(run: &Run) -> String {
     written.map_or_else(|error| error.to_string(), |()| file)
 }
 
-/// What is wrong with the run of a seed; empty where nothing is.
+/// Returns what is wrong with the run of a seed; empty if nothing is.
 fn accusations(seed: u64, balancer: &str, declared: &Declared) -> String {
     let plan = generate(seed, BalancerSpec::named(balancer));
     let (run, declared) = (play(&plan), declared.of(&plan.balancer, &plan.topology));
@@ -45,7 +46,7 @@ fn accusations(seed: u64, balancer: &str, declared: &Declared) -> String {
     said
 }
 
-/// Plays these seeds, each over the next mechanism.
+/// Plays these seeds, each over the next mechanism in turn.
 fn check(seeds: std::ops::Range<u64>) {
     let declared = player::declared();
     let only = env::var("STICKLER_BALANCER").ok();
@@ -61,7 +62,7 @@ fn no_balancer_is_accused_of_what_it_keeps() {
     check(0..204);
 }
 
-/// `STICKLER_SEEDS=5000:7000` plays other seeds.
+/// Plays thousands of seeds. `STICKLER_SEEDS=5000:7000` selects others.
 #[test]
 #[ignore = "plays 2,000 plans, for minutes without optimisation; the CI step `random` runs it"]
 fn no_balancer_is_accused_of_what_it_keeps_by_thousands_of_plans() {

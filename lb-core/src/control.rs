@@ -1,4 +1,4 @@
-//! What is known of the backends from outside the traffic: an operator's word, and what health checks find.
+//! How the state of backends reaches a policy: from an operator, from health checks and from live traffic.
 //!
 //! ```text
 //! operator ── drain, undrain ─────┐
@@ -12,20 +12,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::BackendState;
 
-/// A handle on a balancer's backends, by their index in the farm. A clone is another handle on the same.
+/// A handle for changing the state of a balancer's backends, which are given by their index in the farm. All clones of
+/// a handle act on the same backends.
 ///
-/// Made before the balancer serves, and kept by whoever drains or checks. What was set before is applied when a
-/// [`Control::attach`]ed owner of a policy begins. What counts is the worst word: a backend is down if its health
-/// checks or the failures of live traffic say so, else draining if the operator says so, else up.
+/// Whoever drains or checks backends creates the handle before the balancer serves and keeps it. A policy's owner that
+/// is [`Control::attach`]ed later learns everything that was set before. The worst report counts: a backend is down if
+/// its health checks or the failures of live traffic say so; otherwise it drains if the operator says so; otherwise it
+/// is up.
 #[derive(Clone, Default)]
 pub struct Control(Arc<Mutex<Inner>>);
 
-/// What the owner of a policy is told of a backend, for its `set_state` or `set_share`.
+/// A change that the owner of a policy is told about, to be passed to the policy's `set_state` or `set_share`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// It is in this state from now on.
+    /// The backend is in this state from now on.
     State(BackendState),
-    /// It gets this many percent of its share from now on, at most 100.
+    /// The backend gets this percentage of its share from now on, at most 100.
     Share(u8),
 }
 
@@ -33,9 +35,9 @@ type Sink = Box<dyn Fn(usize, Change) + Send + Sync>;
 
 #[derive(Default)]
 struct Inner {
-    /// Those of which anything was ever said.
+    /// The backends about which anything was ever reported.
     backends: BTreeMap<usize, Known>,
-    /// By number, so in the order in which they were attached.
+    /// The attached sinks by their number, and therefore in the order in which they were attached.
     sinks: BTreeMap<u64, Sink>,
     last: u64,
 }
@@ -49,48 +51,49 @@ struct Known {
 }
 
 impl Control {
-    /// All backends are up, with their full share, and nobody listens.
+    /// Returns a handle on backends that are all up with their full share, with no sink attached.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The operator takes this backend out of service: it keeps the sessions that it has, and gets no new ones.
+    /// Takes a backend out of service on behalf of the operator: the backend keeps the sessions that it has and gets no
+    /// new ones.
     pub fn drain(&self, backend: usize) {
         self.change(backend, |known| known.drained = true);
     }
 
-    /// The operator puts this backend into service again.
+    /// Puts a backend into service again on behalf of the operator.
     pub fn undrain(&self, backend: usize) {
         self.change(backend, |known| known.drained = false);
     }
 
-    /// Health checks find this backend alive, or dead.
+    /// Reports that health checks find a backend alive (`up`) or dead.
     pub fn set_health(&self, backend: usize, up: bool) {
         self.change(backend, |known| known.healthy = up);
     }
 
-    /// This backend gets so many percent of its share (slow start); more than 100 is 100.
+    /// Sets the percentage of its share that a backend gets (slow start). Values above 100 count as 100.
     pub fn set_share(&self, backend: usize, percent: u8) {
         self.change(backend, |known| known.share = percent.min(100));
     }
 
-    /// Failures on live traffic take this backend out, let one request try it ([`BackendState::Drain`] while that is
-    /// under way), or put it back.
+    /// Reports what failures on live traffic say of a backend: it is out, one request tries it ([`BackendState::Drain`]
+    /// while that request is under way), or it is back.
     pub fn set_traffic(&self, backend: usize, state: BackendState) {
         self.change(backend, |known| known.traffic = state);
     }
 
-    /// The state that this backend is in, all told.
+    /// Returns the state that all reports on a backend add up to.
     pub fn state(&self, backend: usize) -> BackendState {
         self.lock().backends.get(&backend).copied().unwrap_or_default().state()
     }
 
-    /// Tells `sink` what differs from all up with full shares, at once, and each change from then on until the result
-    /// is dropped.
+    /// Attaches a sink: tells `sink` at once about each backend that is not up with its full share, and then about each
+    /// change until the returned [`Attached`] is dropped.
     ///
-    /// Changes come one at a time, in their order, within the call that makes them. So a sink must neither call this
-    /// handle nor wait for one who does; it takes the lock around its policy, says `set_state` or `set_share`, and
-    /// sees to the policy's unsolicited work afterwards.
+    /// Changes are reported one at a time, in their order, within the call that makes them. Therefore a sink must
+    /// neither call this handle nor wait for somebody who does. It takes the lock around its policy, calls `set_state`
+    /// or `set_share`, and performs the policy's unsolicited work afterwards.
     #[must_use = "dropped, it ends the telling"]
     pub fn attach(&self, sink: impl Fn(usize, Change) + Send + Sync + 'static) -> Attached {
         let mut inner = self.lock();
@@ -119,12 +122,13 @@ impl Control {
     }
 }
 
-/// Each change is made whole before anybody is told, so a panic in a sink leaves nothing half done.
+/// Locks the state. Each change is complete before any sink is told, so that a panic in a sink leaves nothing half
+/// done.
 fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// While it lives, its sink is told.
+/// Keeps a sink attached: the sink is told about changes until this value is dropped.
 #[derive(Debug)]
 pub struct Attached {
     control: Weak<Mutex<Inner>>,
@@ -156,7 +160,8 @@ impl Known {
         }
     }
 
-    /// What is new in `after`: the share first, so that a backend does not come up with the share it once had.
+    /// Tells a sink what differs in `after`. The share comes first, so that a backend does not come up with the share
+    /// that it had before.
     fn tell(self, after: Self, tell: impl Fn(Change)) {
         if self.share != after.share {
             tell(Change::Share(after.share));

@@ -7,15 +7,16 @@ use stickler_model::Name;
 /// One server of a farm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
-    /// The server's name, as traces show it.
+    /// The server's name, as it appears in traces.
     pub name: Name,
-    /// Where it listens.
+    /// The address and port on which the server listens.
     pub address: SocketAddr,
 }
 
-/// The backends, in order. A policy speaks of them by index.
+/// All backends of a balancer, in order. A policy refers to them by index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Farm {
-    /// The backends; none is allowed: every request is then answered 503 (L7) or refused (L4).
+    /// The backends. The list may be empty: then every request is answered 503 (L7) and every connection is refused
+    /// (L4).
     pub backends: Vec<Backend>,
 }

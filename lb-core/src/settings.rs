@@ -1,4 +1,4 @@
-//! What a mechanism says about the data plane that obeys it. The data plane itself is elsewhere (`stickler-lb-proxy`).
+//! The settings of a mechanism that a data plane obeys. The data plane itself is in `stickler-lb-proxy`.
 
 use std::time::Duration;
 
@@ -11,81 +11,87 @@ use crate::RuleError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layer {
-    /// On connections or packets: network address translation in the simulated world, a splice on real sockets.
+    /// The mechanism handles connections or packets: by network address translation in the simulated world, by a splice
+    /// on real sockets.
     L4,
-    /// On HTTP requests.
+    /// The mechanism handles HTTP requests.
     L7,
 }
 
-/// What becomes of a pipelined request: one that comes before the one before it is answered (RFC 9112 9.3.2).
+/// What happens to a pipelined request, that is, one that arrives before the previous one is answered (RFC 9112 9.3.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pipelining {
     /// The pipelined request waits: requests of a downstream connection go to the policy one at a time, in order.
     #[default]
     InOrder,
-    /// It overtakes, a defect: while the connection before it is busy it is put to the policy as if it had come on a
-    /// downstream connection of its own, unpinned. Answers still leave in order. Bodies need a `Content-Length`.
+    /// The pipelined request overtakes, which is a defect: while its downstream connection is busy, the request goes to
+    /// the policy as if it had come on an unpinned downstream connection of its own. Answers still leave in order.
+    /// Bodies need a `Content-Length`.
     Overtakes,
 }
 
-/// What the HTTP data plane does with what HTTP says of connections. By default what RFC 9110 7.6.1 and 7.8 ask of an
-/// intermediary that does not take part in upgrades.
+/// How the HTTP data plane treats what HTTP says about connections. The default is what RFC 9110 7.6.1 and 7.8 ask of
+/// an intermediary that does not take part in upgrades.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hops {
-    /// The client's `Connection` field is passed on, so that a client that closes has the upstream connection closed (nginx,
-    /// `proxy_set_header Connection $http_connection`).
+    /// Whether the client's `Connection` field is passed on, so that a client that closes has the upstream connection
+    /// closed (nginx, `proxy_set_header Connection $http_connection`).
     pub passes_connection: bool,
-    /// What becomes of a request to upgrade.
+    /// What happens to a request to upgrade the connection.
     pub upgrades: Upgrades,
-    /// A client's connection is a tunnel from its first request on: that one alone is put to the policy, and everything
-    /// after it passes unread (HAProxy `option http-tunnel` until 2.0, Varnish `pipe`).
+    /// Whether a client's connection is a tunnel from its first request on: the policy is asked about that request
+    /// alone, and everything after it passes unread (HAProxy `option http-tunnel` until 2.0, Varnish `pipe`).
     pub tunnels: bool,
-    /// Which HTTP is spoken to the backends.
+    /// The version of HTTP that is used towards the backends.
     pub upstream: UpstreamHttp,
-    /// A request that a backend resets with HTTP_1_1_REQUIRED (RFC 9113 7) goes again by HTTP/1.1 (Pingora,
-    /// `pingora-core/src/protocols/http/v2/client.rs`), unless it has a body, of which nothing is kept. If not, the client is
-    /// answered 502.
+    /// Whether a request that a backend resets with HTTP_1_1_REQUIRED (RFC 9113 7) is sent again over HTTP/1.1
+    /// (Pingora, `pingora-core/src/protocols/http/v2/client.rs`), unless it has a body, since bodies are not kept. If
+    /// not, the client gets a 502.
     pub falls_back: bool,
 }
 
-/// Which HTTP a balancer speaks to its backends.
+/// The version of HTTP that a balancer uses towards its backends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum UpstreamHttp {
-    /// HTTP/1.1 alone.
+    /// HTTP/1.1 only.
     #[default]
     Http1,
-    /// HTTP/2 where a backend agrees to it by ALPN, and HTTP/1.1 elsewhere: Traefik, Caddy, HAProxy `alpn h2,http/1.1`.
+    /// HTTP/2 if the backend agrees to it by ALPN, otherwise HTTP/1.1: Traefik, Caddy, HAProxy `alpn h2,http/1.1`.
     Alpn,
-    /// HTTP/2 alone, with TLS or without (prior knowledge): nginx `proxy_http_version 2`
+    /// HTTP/2 only, with TLS or without (prior knowledge): nginx `proxy_http_version 2`
     /// (`src/http/modules/ngx_http_proxy_v2_module.c`), HAProxy `proto h2`, httpd `mod_proxy_http2`.
     Http2,
 }
 
-/// What becomes of a request to upgrade the connection (RFC 9110 7.8), and of the 101 to it.
+/// What happens to a request to upgrade the connection (RFC 9110 7.8), and to the 101 that answers it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Upgrades {
-    /// The request goes on without it: nginx, unless told to pass it, and whatever speaks HTTP/1.0 to its backends.
+    /// The request is forwarded without the upgrade: nginx unless configured to pass it, and any balancer that speaks
+    /// HTTP/1.0 to its backends.
     #[default]
     Dropped,
-    /// It is passed on, and after a 101 both connections carry what comes, until one ends: HAProxy, Envoy, IIS ARR.
+    /// The upgrade is passed on, and after a 101 both connections carry whatever arrives until one of them ends:
+    /// HAProxy, Envoy, IIS ARR.
     Passed,
-    /// It is passed on, and the balancer does not know what to make of the 101: 502 (dotnet/aspnetcore#32674, nginx).
+    /// The upgrade is passed on, but the balancer cannot handle the 101 and answers 502 (dotnet/aspnetcore#32674,
+    /// nginx).
     Broken,
 }
 
-/// How long the HTTP data plane waits. What it keeps of upstream connections is the policy's
+/// The time limits of the HTTP data plane. The idle limit of pooled upstream connections belongs to the policy
 /// ([`PoolRule::idle`](crate::policy::pool::PoolRule::idle)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timers {
-    /// A client's connection without a request for this time is closed (nginx `keepalive_timeout`, 75 s). `None`: it lives as
-    /// long as its client keeps it.
+    /// The time without a request after which a client's connection is closed (nginx `keepalive_timeout`, 75 s).
+    /// `None`: the connection lives as long as its client keeps it open.
     pub client_idle: Option<Duration>,
-    /// How long a backend may take to begin its answer; then 504 (nginx `proxy_read_timeout`, 60 s).
+    /// The time that a backend may take to begin its answer; after that, the client gets a 504 (nginx
+    /// `proxy_read_timeout`, 60 s).
     pub answer: Duration,
 }
 
@@ -95,27 +101,27 @@ impl Default for Timers {
     }
 }
 
-/// At L4: what becomes of a connection that carries nothing for a time.
+/// What happens at L4 to a connection that carries nothing for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlowIdle {
     /// The time without a packet from either side.
     pub after: Duration,
-    /// What becomes of the connection then.
+    /// What happens to the connection after that time.
     pub then: FlowIdleEnd,
 }
 
-/// How an L4 balancer parts with a connection that has been idle for too long.
+/// How an L4 balancer ends a connection that has been idle for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FlowIdleEnd {
-    /// Both ends are reset at once: Azure Load Balancer with `enableTcpReset`
+    /// The balancer resets both ends at once: Azure Load Balancer with `enableTcpReset`
     /// (learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset).
     Closed,
-    /// The connection is forgotten, and whoever sends the next packet is answered with a reset: AWS NLB after 350 s
-    /// (aws.amazon.com/blogs/networking-and-content-delivery/introducing-nlb-tcp-configurable-idle-timeout).
+    /// The balancer forgets the connection and answers the next packet with a reset, whoever sends it: AWS NLB after
+    /// 350 s (aws.amazon.com/blogs/networking-and-content-delivery/introducing-nlb-tcp-configurable-idle-timeout).
     ResetOnNext,
-    /// The connection is forgotten, and its packets are dropped: Azure Load Balancer after 4 minutes, by default.
+    /// The balancer forgets the connection and drops its packets: Azure Load Balancer after 4 minutes, by default.
     Silent,
 }
 
@@ -123,34 +129,35 @@ pub enum FlowIdleEnd {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ProxyProtocol {
-    /// A line of text (2.1).
+    /// Version 1, a line of text (section 2.1).
     V1,
-    /// Binary (2.2).
+    /// Version 2, which is binary (section 2.2).
     V2,
 }
 
-/// How long the head of a request may be, and what a longer one is answered. What is `None` is limited by the data plane
-/// alone, for its own safety.
+/// The limits on the head of a request, and the answer to a request that exceeds them. A limit that is `None` is set by
+/// the data plane alone, for its own safety.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeadRule {
-    /// The longest field in bytes: its name, a colon, a space and its value.
+    /// The largest size of a header field in bytes: its name, a colon, a space and its value.
     pub field: Option<u32>,
-    /// The longest head in bytes: the request line, each field, and the ends of their lines.
+    /// The largest size of a head in bytes: the request line, all fields, and the ends of their lines.
     pub whole: Option<u32>,
-    /// The most fields.
+    /// The largest number of header fields.
     pub fields: Option<u32>,
-    /// The answer to a request that is beyond any of these. The client's connection closes after it.
+    /// The status of the answer to a request that exceeds a limit. The client's connection closes after the answer.
     #[serde(with = "crate::status")]
     pub status: StatusCode,
 }
 
 impl HeadRule {
-    /// No limit, and the status of RFC 6585 5.
+    /// The rule without limits, with the status of RFC 6585 5.
     pub const NONE: Self =
         Self { field: None, whole: None, fields: None, status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE };
 
-    /// Whether a request is within the limits, whose request line is this long in bytes, without its end.
+    /// Returns whether a request is within the limits. `line` is the length of its request line in bytes, without the
+    /// end of the line.
     pub fn takes(&self, line: usize, headers: &HeaderMap) -> bool {
         let within = |length: usize, most: Option<u32>| most.is_none_or(|most| length <= most as usize);
         let lengths = || headers.iter().map(|(name, value)| name.as_str().len() + ": ".len() + value.len());
@@ -160,10 +167,10 @@ impl HeadRule {
             && within(line + lengths().sum::<usize>() + ends, self.whole)
     }
 
-    /// Checks that a request can be within it.
+    /// Checks that a request can be within the limits.
     ///
     /// # Errors
-    /// A limit is zero, or the answer is not a client's error.
+    /// A limit is zero, or the status of the answer is not a client error (4xx).
     pub fn check(&self) -> Result<(), RuleError> {
         if [self.field, self.whole, self.fields].contains(&Some(0)) {
             return Err(RuleError::Zero("the limit of a head"));

@@ -14,7 +14,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     StatusCode::from_u16(number).map_err(|_| D::Error::custom(format!("{number} is no status of HTTP: 100 to 999")))
 }
 
-/// The same for a status that may be missing.
+/// Serialises a status that may be missing, as its number or nothing.
 pub(crate) mod option {
     use super::{Deserialize, Deserializer, Error, Serializer, StatusCode};
 

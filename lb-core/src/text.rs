@@ -1,11 +1,12 @@
-//! Text in rules.
+//! The text type of rules.
 
 use std::borrow::Cow;
 
-/// Text in a rule: part of the program for what is shipped, owned for what was read from a file.
+/// The text of a rule: borrowed from the program for rules that are shipped, owned for rules that were read from a
+/// file.
 pub type Text = Cow<'static, str>;
 
-/// A list in a rule, likewise.
+/// A list in a rule: borrowed or owned, for the same reasons as [`Text`].
 pub type List<T> = Cow<'static, [T]>;
 
 /// Returns these texts as a list for a rule.

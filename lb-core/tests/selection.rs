@@ -242,7 +242,7 @@ fn wrong_parameters_are_told_with_what_to_do() {
     );
     assert_eq!(
         keyed(HashKey::Uri { query: true }, Layer::L4).to_string(),
-        "the URI is not known at L4: choose another key for the hash"
+        "a balancer at L4 does not see the URI: choose another key for the hash"
     );
     let wide = Mask { v4: 33, v6: 128 };
     assert_eq!(keyed(HashKey::Source(wide), Layer::L4), RuleError::Mask { v4: 33, v6: 128 });

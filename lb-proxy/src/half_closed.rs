@@ -1,4 +1,4 @@
-//! Connections that carry nothing, and those of which one direction has ended.
+//! The detection of connections that carry nothing, and of those of which one direction has ended.
 
 use std::io;
 use std::pin::Pin;
@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// What has become of the two directions of a splice.
+/// The state of the two directions of a splice.
 pub(crate) struct Directions {
-    /// When bytes or an end last arrived, from either side.
+    /// The time at which bytes or an end last arrived, from either side.
     last: Mutex<Instant>,
     ended: Notify,
 }
@@ -24,14 +24,14 @@ impl Default for Directions {
 }
 
 impl Directions {
-    /// Returns once one direction has ended and the other has been quiet for so long. A peer that lost power never ends its
-    /// direction, and nobody else does.
+    /// Returns once one direction has ended and the other has been quiet for this time. A peer that lost power never
+    /// ends its direction, and nobody else ends it.
     pub(crate) async fn half_closed_for(&self, limit: Duration) {
         self.ended.notified().await;
         self.quiet_for(limit).await;
     }
 
-    /// Returns once nothing has arrived from either side for so long; never for `None`.
+    /// Returns once nothing has arrived from either side for this time. With `None` it never returns.
     pub(crate) async fn idle_for(&self, limit: Option<Duration>) {
         match limit {
             Some(limit) => self.quiet_for(limit).await,
@@ -61,7 +61,7 @@ impl Directions {
     }
 }
 
-/// A stream that notes when bytes arrive on it, and when they end.
+/// A stream that records when bytes and the end arrive on it.
 pub(crate) struct Noted<'s, S> {
     stream: &'s mut S,
     directions: Arc<Directions>,

@@ -1,4 +1,4 @@
-//! The data planes that obey a policy, and the clockwork of health checks.
+//! The data planes that obey a policy, and the timing of health checks.
 //!
 //! ```text
 //! downstream ══ proxy::serve_l7 (HTTP) ══ upstream           downstream ══ splice::serve_l4 (bytes) ══ upstream

@@ -1,8 +1,8 @@
 //! The PROXY protocol (HAProxy, `doc/proxy-protocol.txt`, versions 1 and 2): the first bytes of a connection name the
 //! client for whom a balancer opened it.
 //!
-//! The header is written and parsed by the `ppp` crate; here is how much of a stream belongs to it, so that not one
-//! byte of what follows is taken.
+//! The `ppp` crate writes and parses the header. This module determines how much of a stream belongs to the header, so
+//! that no byte after it is consumed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,18 +11,19 @@ use ppp::{v1, v2};
 use stickler_lb_core::ProxyProtocol;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// The longest header of version 1, line end included (2.1).
+/// The longest header of version 1, including the line end (section 2.1), in bytes.
 const V1_MOST: usize = 107;
-/// What a header of either version has at least: `PROXY UNKNOWN` with its line end. The fixed part of version 2 has 16.
+/// The shortest header of either version, in bytes: `PROXY UNKNOWN` with its line end. The fixed part of version 2 has
+/// 16 bytes.
 const LEAST: usize = 15;
 const V2_FIXED: usize = 16;
-/// Of version 2, beyond the fixed part. The specification wants room for 216 bytes of addresses; the rest is for TLVs,
-/// of which none is of use here. More is refused.
+/// The largest part of a version 2 header after the fixed part, in bytes. The specification requires room for 216 bytes
+/// of addresses; the rest is for TLVs, which are ignored. A longer header is refused.
 const V2_MOST: usize = 4096;
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// The header that says: this connection is for `client`, who connected to `front`. Where they are of different
-/// families there is no way to say so, and the header says that it does not know (`UNKNOWN`, `AF_UNSPEC`).
+/// Returns the header which says that a connection is for `client`, who connected to `front`. If the two have different
+/// address families, a header cannot express that, and says that the client is not known (`UNKNOWN`, `AF_UNSPEC`).
 pub fn header(version: ProxyProtocol, client: SocketAddr, front: SocketAddr) -> Vec<u8> {
     match version {
         ProxyProtocol::V1 => v1::Addresses::from((client, front)).to_string().into_bytes(),
@@ -35,12 +36,12 @@ pub fn header(version: ProxyProtocol, client: SocketAddr, front: SocketAddr) -> 
     }
 }
 
-/// Reads a header, and not a byte more. Returns the client that it names, or `None` where it names none and the
-/// connection speaks for itself: a balancer's own health check (`LOCAL`), an unknown protocol (`UNKNOWN`).
+/// Reads a header, and no byte after it. Returns the client that it names, or `None` if it names none and the
+/// connection's own address counts: a balancer's own health check (`LOCAL`), an unknown protocol (`UNKNOWN`).
 ///
 /// # Errors
-/// `InvalidData` where something else comes than a header, or one of more than 4,112 bytes; `UnexpectedEof` where the
-/// stream ends within it; and the stream's own.
+/// `InvalidData` if the stream does not begin with a header, or the header has more than 4,112 bytes; `UnexpectedEof`
+/// if the stream ends within it; and any error of the stream.
 pub async fn read_header(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
     let mut header = vec![0; LEAST];
     stream.read_exact(&mut header).await?;

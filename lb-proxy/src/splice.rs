@@ -1,7 +1,8 @@
 //! The byte data plane: splices each downstream connection to one upstream connection, as an [`L4Policy`] decides.
 //!
-//! On real sockets this stands for network address translation; the simulated world obeys the same policy packet by
-//! packet. A splice differs in what it must: it has accepted before it can refuse, and the backend sees its address.
+//! On real sockets the splice takes the place of network address translation; the simulated world obeys the same policy
+//! packet by packet. A splice differs in two unavoidable points: it has accepted a connection before it can refuse it,
+//! and the backend sees the balancer's address.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,42 +24,45 @@ use crate::half_closed::{Directions, Noted};
 use crate::health::{Traffic, watch};
 use crate::proxy_protocol::{header, read_header};
 
-/// What one balancer of the byte data plane is made of.
+/// The configuration of a balancer with the byte data plane.
 pub struct SpliceConfig {
     /// The backends.
     pub farm: Farm,
-    /// Who decides.
+    /// The policy that decides.
     pub policy: Box<dyn L4Policy>,
-    /// What a peer may use up.
+    /// The limits on what a peer may use.
     pub limits: FlowLimits,
-    /// The operator's and the health checks' handle on the backends. Keep a clone.
+    /// The handle on the backends for the operator and the health checks. The caller keeps a clone.
     pub control: Control,
-    /// Connections that cannot be opened take a backend out. `None`: they do not.
+    /// The rule by which connections that cannot be opened take a backend out. `None`: they do not.
     pub passive: Option<PassiveRule>,
-    /// Each upstream connection begins with a PROXY protocol header (HAProxy `send-proxy`). `None`: with the client's
-    /// own bytes.
+    /// The version of the PROXY protocol header with which each upstream connection begins (HAProxy `send-proxy`).
+    /// `None`: the connection begins with the client's own bytes.
     pub send_proxy: Option<ProxyProtocol>,
-    /// Each downstream connection has to begin with a PROXY protocol header, of either version (HAProxy `accept-proxy`);
-    /// the client is whom it names. One that does not is closed: the specification (2) forbids to guess.
+    /// Whether each downstream connection must begin with a PROXY protocol header of either version (HAProxy
+    /// `accept-proxy`), which then names the client. A connection without a header is closed, because the specification
+    /// (section 2) forbids guessing.
     pub accept_proxy: bool,
 }
 
-/// What a peer may use up.
+/// The limits on what a peer may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowLimits {
-    /// Time to open an upstream connection; then the downstream connection is closed.
+    /// The time to open an upstream connection. After that, the downstream connection is closed.
     pub connect: Duration,
-    /// Time for the PROXY protocol header that has to come first; then the downstream connection is closed.
+    /// The time for the PROXY protocol header that must come first. After that, the downstream connection is closed.
     pub header: Duration,
-    /// Once one direction of a flow has ended, for how long the other may be quiet; then both connections are closed. A
-    /// server that lost power never ends its direction (HAProxy has `timeout client-fin` and `timeout server-fin` for it).
+    /// The time for which one direction of a flow may be quiet once the other has ended. After that, both connections
+    /// are closed. A server that lost power never ends its direction (HAProxy has `timeout client-fin` and
+    /// `timeout server-fin` for this case).
     pub half_closed: Duration,
-    /// What becomes of a flow that carries nothing for a time. `None`: nothing. Between two connections that accept whatever
-    /// comes, a flow is forgotten as far as that is possible: what comes is read and dropped.
+    /// What happens to a flow that carries nothing for a time. `None`: nothing happens. A splice has two connections
+    /// that accept whatever arrives, so that it forgets a flow only as far as possible: it reads and drops what
+    /// arrives.
     pub idle: Option<FlowIdle>,
-    /// Bytes in flight within the splice, each way.
+    /// The number of bytes in flight within the splice, in each direction.
     pub buffer: usize,
-    /// Downstream connections at a time; more are closed at once.
+    /// The largest number of concurrent downstream connections. Further ones are closed at once.
     pub downstreams: usize,
 }
 
@@ -77,7 +81,7 @@ impl Default for FlowLimits {
 }
 
 impl SpliceConfig {
-    /// This policy over this farm, within the default limits, and nothing else.
+    /// Returns the configuration of this policy over this farm, with the default limits and nothing else.
     pub fn new(farm: Farm, policy: Box<dyn L4Policy>) -> Self {
         Self {
             farm,
@@ -91,10 +95,11 @@ impl SpliceConfig {
     }
 }
 
-/// Splices connections from `listener` to backends as the policy decides, until it is dropped.
+/// Splices connections from `listener` to backends as the policy decides, until the future is dropped.
 ///
-/// Half-closes pass through, and last for a limited time; when either side breaks, the other is closed. Connections live in
-/// tasks of `net`, so they end with its host. Returns only when the listener has failed for good.
+/// Half-closes pass through, and last for a limited time; when either side breaks, the other is closed. Connections run
+/// in tasks of `net`, so that they end with its host. The function returns only when the listener has failed
+/// permanently.
 pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, service: SpliceConfig) {
     let SpliceConfig { farm, policy, limits, control, passive, send_proxy, accept_proxy } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
@@ -130,16 +135,16 @@ struct Splice<N> {
 struct State {
     policy: Box<dyn L4Policy>,
     flows: IndexMap<FiveTuple, Flow>,
-    /// Downstream connections, those included that have not become a flow.
+    /// The number of downstream connections, including those that have not become a flow.
     connections: usize,
     armed: Option<Time>,
 }
 
 /// A connection that goes to a backend.
 struct Flow {
-    /// `None` until it is known.
+    /// The task; `None` until it is known.
     task: Option<AbortHandle>,
-    /// Tells the task to carry nothing more; `None` once it was told.
+    /// The signal that tells the task to carry nothing more; `None` once it was sent.
     silence: Option<oneshot::Sender<()>>,
 }
 
@@ -157,7 +162,7 @@ async fn accept<N: Net>(splice: &Arc<Splice<N>>, listener: &N::Listener) {
     }
 }
 
-/// Learns first who the client is; a connection that does not say so is closed.
+/// Determines the client first. A connection that does not name its client is closed.
 async fn after_header<N: Net>(counted: Counted<N>, mut stream: N::Stream, flow: FiveTuple) {
     let Ok(Ok(named)) = timeout(counted.0.limits.header, read_header(&mut stream)).await else { return };
     start(counted, stream, FiveTuple { client: named.unwrap_or(flow.client), ..flow });
@@ -186,7 +191,7 @@ fn start<N: Net>(counted: Counted<N>, mut stream: N::Stream, flow: FiveTuple) {
     }
 }
 
-/// Does the policy's unsolicited work whenever it is due.
+/// Performs the policy's unsolicited work whenever it is due.
 async fn work<N: Net>(splice: &Splice<N>) {
     loop {
         let woken = splice.wake.notified();
@@ -291,7 +296,7 @@ impl<N: Net> Splice<N> {
     }
 }
 
-/// Parts with a flow's connections, which are closed when it returns.
+/// Ends a flow in this way. Its connections are closed when the function returns.
 async fn part<S: AsyncRead + Unpin>(mut downstream: S, mut upstream: S, end: FlowIdleEnd) {
     match end {
         FlowIdleEnd::Closed => {}
@@ -320,7 +325,7 @@ async fn part<S: AsyncRead + Unpin>(mut downstream: S, mut upstream: S, end: Flo
     }
 }
 
-/// A downstream connection that counts against the limit, for as long as this lives.
+/// Counts a downstream connection against the limit for as long as this value lives.
 struct Counted<N: Net>(Arc<Splice<N>>);
 
 impl<N: Net> Counted<N> {
@@ -338,7 +343,7 @@ impl<N: Net> Drop for Counted<N> {
     }
 }
 
-/// Reports the flow's end, however it comes.
+/// Reports the end of the flow in any case.
 struct Ended<N: Net> {
     counted: Counted<N>,
     flow: FiveTuple,

@@ -1,4 +1,4 @@
-//! A health check that logs on: one request on a connection of its own.
+//! A health check that logs on, with one request on a connection of its own.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::profile::UserAgent;
 use crate::session::initiator;
 use crate::tickets::TokenContext;
 
-/// Longest body of an answer in the middle of the handshake, in bytes.
+/// The longest body of an answer during the handshake, in bytes.
 const MAX_PASSED: usize = 64 * 1024;
 
-/// How far from the start of its page IIS may name the substatus of a 401, in bytes.
+/// The part of a page, from its start, in which IIS may name the substatus of a 401, in bytes.
 const PAGE: usize = 4 * 1024;
 
 /// The request of a health check.
@@ -33,7 +33,7 @@ pub struct Check<'a> {
     pub uri: &'a str,
     /// The user who logs on; `None` for an anonymous request.
     pub identity: Option<&'a Identity>,
-    /// How much of the answer's body is returned, in bytes.
+    /// The number of bytes of the answer's body that are returned.
     pub keep: usize,
 }
 
@@ -42,9 +42,9 @@ pub struct Check<'a> {
 pub struct CheckResult {
     /// The status of the last answer.
     pub status: u16,
-    /// Whether the server accepted the user's credentials. After a 401 that is so if the page names the substatus 401.3
-    /// (logged on, but an ACL refuses access): nothing else on the wire distinguishes it from 401.1, and IIS shows it
-    /// to remote clients only if `errorMode` allows that.
+    /// Whether the server accepted the user's credentials. After a 401, this is the case if the page names the
+    /// substatus 401.3 (logged on, but an ACL refuses access). Nothing else on the wire distinguishes 401.3 from 401.1,
+    /// and IIS shows it to remote clients only if `errorMode` allows that.
     pub logged_on: bool,
     /// The start of the answer's body.
     pub body: Vec<u8>,
@@ -57,7 +57,7 @@ pub struct CheckResult {
 /// the future closes the connection. Randomness and time for the tokens come from `env`.
 ///
 /// # Errors
-/// Why there is no answer.
+/// The error says why there is no answer.
 pub async fn check<N: Net>(net: &N, env: &Env, target: SocketAddr, check: &Check<'_>) -> Result<CheckResult, NoAnswer> {
     let stream = net.connect(target).await.map_err(|error| NoAnswer::NoConnection { target, error })?;
     check_on(stream, env, check).await
@@ -66,7 +66,7 @@ pub async fn check<N: Net>(net: &N, env: &Env, target: SocketAddr, check: &Check
 /// Does the same as [`check`] on an existing connection, which may use TLS. The tokens are not bound to it.
 ///
 /// # Errors
-/// Why there is no answer.
+/// The error says why there is no answer.
 pub async fn check_on(stream: impl Stream, env: &Env, check: &Check<'_>) -> Result<CheckResult, NoAnswer> {
     // The request line holds the path and the query, whatever else was given.
     let uri = Uri::try_from(check.uri).map_err(|_| InvalidRequest::Path(check.uri.to_owned()))?;

@@ -1,4 +1,4 @@
-//! A client: carries out exchanges on connections of its own, and records what it sends and receives.
+//! The client, which carries out exchanges on connections of its own, and records what it sends and receives.
 //!
 //! Each request in flight has a connection, and idle connections are reused. A request that runs out of time, or whose
 //! future is dropped, closes its connection. A client with a port of its own ([`ClientSpec::port`]) has only one
@@ -64,8 +64,8 @@ impl Default for RequestLimits {
 }
 
 impl<N: Net> Client<N> {
-    /// Creates a client on the host of `net`, which connects to `target` and calls it `host_header`: this is its `Host`
-    /// and, without the port, the service name in NTLM.
+    /// Creates a client on the host of `net`, which connects to `target` and refers to it as `host_header`: this is the
+    /// `Host` field and, without the port, the service name in NTLM.
     pub fn new(net: N, env: Env, spec: &ClientSpec, target: SocketAddr, host_header: String) -> Self {
         let agent = UserAgent::of(spec.profile);
         let shared = Shared {

@@ -25,11 +25,11 @@ pub(crate) struct Connection<S> {
 /// An HTTP/1.1 connection to a server.
 pub(crate) type ClientWire<S> = Wire<Watched<Secured<S>>>;
 
-/// Where requests go in.
+/// The sender of requests, by the version of HTTP.
 pub(crate) enum Sender<S> {
     /// HTTP/1.1: one request at a time. The connection is here while a request uses it, and else at rest.
     Http1 {
-        /// `None` while the connection is at rest.
+        /// The connection; `None` while it is at rest.
         wire: Option<Box<ClientWire<S>>>,
         /// The connection while no request uses it.
         rest: Arc<Rest<S>>,
@@ -45,7 +45,7 @@ pub(crate) struct Rest<S>(Lock<Resting<S>>);
 
 struct Resting<S> {
     wire: Option<Box<ClientWire<S>>>,
-    /// The task that watches.
+    /// The waker of the task that watches the connection.
     watcher: Option<Waker>,
 }
 
@@ -55,7 +55,8 @@ impl<S: Stream> Rest<S> {
         Self(Lock::new(Resting { wire: None, watcher: None }))
     }
 
-    /// Waits until the server says something or ends the connection while it is at rest. The connection is closed then.
+    /// Waits until the server sends something or ends the connection while it is at rest. The connection is closed
+    /// then.
     pub(crate) async fn disturbed(&self) {
         let ended = std::future::poll_fn(|cx| {
             let mut resting = self.0.lock();
@@ -104,7 +105,7 @@ impl<S: Stream> Connection<S> {
         self.binding
     }
 
-    /// Returns where requests go in.
+    /// Returns the sender of requests.
     pub(crate) fn sender(&mut self) -> &mut Sender<S> {
         &mut self.sender
     }
@@ -123,9 +124,9 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Takes an HTTP/1.1 connection for a request. Returns whether it is still open and quiet: curl and Chromium look
-    /// before they use a connection again (`conn_is_alive` in curl's `lib/url.c`, `IsConnectedAndIdle` in Chromium's
-    /// `net/socket`).
+    /// Takes an HTTP/1.1 connection for a request, and returns whether it is still open and quiet. curl and Chromium
+    /// check this before they reuse a connection (`conn_is_alive` in curl's `lib/url.c`, `IsConnectedAndIdle` in
+    /// Chromium's `net/socket`).
     pub(crate) fn take(&mut self) -> bool {
         let Sender::Http1 { wire, rest, .. } = &mut self.sender else { return true };
         if wire.is_none() {

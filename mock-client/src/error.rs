@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::HeaderName;
 use stickler_http1::ReadError;
 
-/// Why a request has no answer. The text, which becomes part of the trace, includes the causes, so there is no
+/// Why a request has no answer. The text becomes part of the trace, and includes the causes. Therefore there is no
 /// [`Error::source`].
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
@@ -16,7 +16,7 @@ pub enum NoAnswer {
     #[error("{0}")]
     Invalid(InvalidRequest),
     /// The user agent had nothing to send.
-    #[error("nothing was sent, so nothing came back")]
+    #[error("the user agent sent nothing, so that there is no answer")]
     NothingSent,
     /// No connection could be opened: it was refused or timed out, or its TLS handshake failed.
     #[error("no connection to {target}: {}", describe(error))]
@@ -30,7 +30,7 @@ pub enum NoAnswer {
     #[error("no answer: {}", describe(.0))]
     Lost(Cause),
     /// The answer violates HTTP.
-    #[error("the answer is not HTTP: {}", describe(.0))]
+    #[error("the answer is not valid HTTP: {}", describe(.0))]
     Malformed(Cause),
     /// The connection was lost in the middle of the answer's body.
     #[error("the answer broke off after {length} bytes of its body: {}", describe(error))]
@@ -41,26 +41,26 @@ pub enum NoAnswer {
         error: Cause,
     },
     /// The body of an answer in the middle of a handshake is too long to read past.
-    #[error("a page of more than {0} bytes in the middle of the handshake")]
+    #[error("a page of more than {0} bytes arrived during the handshake")]
     TooLong(usize),
     /// The client closed its connections itself.
     #[error("the client closed its connections")]
     Closed,
-    /// The request took more HTTP requests than the limit, which is this number.
-    #[error("gave up after {0} HTTP requests")]
+    /// The request needed more HTTP requests than this limit.
+    #[error("the client gave up after {0} HTTP requests")]
     GaveUp(u32),
-    /// The request took longer than the limit, which is this time.
-    #[error("timed out after {} s", .0.as_secs_f64())]
+    /// The request took longer than this limit.
+    #[error("the request timed out after {} s", .0.as_secs_f64())]
     Timeout(Duration),
 }
 
-/// Why a connection gave no answer, or not all of it.
+/// The cause of a missing or incomplete answer on a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
-    /// What was read over HTTP/1.1.
+    /// An error while reading from an HTTP/1.1 connection.
     #[error(transparent)]
     Http1(#[from] ReadError),
-    /// What became of the stream over HTTP/2.
+    /// An error of the stream over HTTP/2.
     #[error(transparent)]
     Http2(#[from] hyper::Error),
 }
@@ -68,31 +68,31 @@ pub enum Cause {
 /// A request that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRequest {
-    /// The method is not a token.
+    /// The method is not a token (RFC 9110 5.6.2).
     #[error("`{0}` is not an HTTP method")]
     Method(String),
     /// The path is not the path of a URI.
-    #[error("`{0}` is not a path: it begins with `/` and holds no spaces")]
+    #[error("`{0}` is not a path: a path begins with `/` and contains no spaces")]
     Path(String),
     /// A header's name is not a token.
-    #[error("`{0}` is not a header's name")]
+    #[error("`{0}` is not the name of a header field")]
     HeaderName(String),
     /// A header is one that the client sets itself.
-    #[error("the header `{0}` is the client's own: send raw bytes to forge it")]
+    #[error("the client itself sets the header `{0}`: send raw bytes to forge it")]
     OwnHeader(HeaderName),
     /// A header's value contains characters that HTTP does not allow.
-    #[error("the header `{name}` cannot have the value {value:?}")]
+    #[error("the header `{name}` cannot have the value {value:?}: it is not a valid field value")]
     HeaderValue {
         /// The header's name.
         name: HeaderName,
-        /// The value.
+        /// The value of the header.
         value: String,
     },
     /// The client's `Host` contains characters that HTTP does not allow.
-    #[error("the host header is not valid in HTTP")]
+    #[error("the Host header has a value that HTTP does not allow")]
     Host,
     /// The client's `Host` is not an authority, which HTTP/2 requires.
-    #[error("the host header is not an authority")]
+    #[error("the Host header is not an authority, that is, a host with an optional port")]
     Authority,
 }
 
@@ -122,7 +122,10 @@ mod tests {
     fn the_text_names_the_causes_in_order() {
         let error = io::Error::other(InvalidRequest::Host);
         let error = NoAnswer::NoConnection { target: ([127, 0, 0, 1], 80).into(), error };
-        assert_eq!(error.to_string(), "no connection to 127.0.0.1:80: the host header is not valid in HTTP");
+        assert_eq!(
+            error.to_string(),
+            "no connection to 127.0.0.1:80: the Host header has a value that HTTP does not allow"
+        );
         assert_eq!(NoAnswer::Timeout(Duration::from_millis(1500)).to_string(), "timed out after 1.5 s");
     }
 }

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 request on a connection: sends it, and reads the answer, which may begin before the request has ended.
+//! One HTTP/1.1 request on a connection: sends it and reads the answer, which may begin before the request has ended.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use stickler_model::agent::EarlyAnswer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
-/// Bounds on the head of an answer: twice http.sys's own limit for the head of a request, 16 KiB.
+/// The limits on the head of an answer: twice http.sys's own limit for the head of a request, which is 16 KiB.
 pub(crate) const HEAD: HeadLimits = HeadLimits { length: 32 * 1024, fields: 100 };
 
-/// Bytes of a body that are written at once.
+/// The number of bytes of a body that are written at once.
 const PIECE: u64 = 16 * 1024;
 
-/// The parts per second in which a body is sent that has a rate.
+/// The number of parts per second in which a body with a limited rate is sent.
 const PARTS: u64 = 10;
 
 /// How the body of a request is sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Upload<'a> {
     pub(crate) payload: &'a Payload,
-    /// Whether it goes in chunks.
+    /// Whether the body is sent in chunks.
     pub(crate) chunked: bool,
     /// How long the client waits for `100 Continue` before it sends the body; `None` if it does not wait.
     pub(crate) waits: Option<Duration>,
-    /// The most bytes per second.
+    /// The largest number of bytes per second; `None` if there is no limit.
     pub(crate) rate: Option<u64>,
-    /// What the client does about an answer that comes before the body is sent.
+    /// What the client does if an answer arrives before it has sent the whole body.
     pub(crate) early: EarlyAnswer,
     /// Whether the client has credentials with which it would answer a 401.
     pub(crate) answers_401: bool,
@@ -40,10 +40,10 @@ pub(crate) struct Upload<'a> {
 /// Why an answer could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
-    /// There is none.
+    /// There is no valid head of an answer.
     #[error(transparent)]
     NoHead(ReadError),
-    /// Its body broke off.
+    /// The body of the answer broke off.
     #[error(transparent)]
     InBody(ReadError),
 }
@@ -52,31 +52,31 @@ pub(crate) enum Broken {
 pub(crate) struct Exchange<'a, S> {
     wire: &'a mut Wire<S>,
     upload: Upload<'a>,
-    /// How much of the payload was handed to the connection.
+    /// The number of bytes of the payload that were passed to the connection.
     offset: u64,
-    /// Whether the whole body was.
+    /// Whether the whole body was sent.
     sent: bool,
-    /// Runs while the body waits.
+    /// The timer that runs while the body waits.
     pause: Option<Pin<Box<Sleep>>>,
-    /// Whether the pause is over when `100 Continue` comes.
+    /// Whether a `100 Continue` ends the pause.
     waits: bool,
-    /// Whether the rest of the request is not sent, so that the connection is of no use after this.
+    /// Whether the rest of the request is not sent, so that the connection cannot be used afterwards.
     cut: bool,
 }
 
-/// What becomes of the connection after an answer, as far as the exchange is concerned.
+/// The state of the connection after an answer, as far as the exchange determines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
-    /// The next request may use it.
+    /// The next request may use the connection.
     Open,
-    /// The server ends it, or has said more than the answer.
+    /// The server ends the connection, or has sent more than the answer.
     Ends,
-    /// The client ends it, since it has not sent the whole request, or has not read the whole answer.
+    /// The client ends the connection, because it has not sent the whole request, or has not read the whole answer.
     Cut,
 }
 
 impl Upload<'_> {
-    /// Returns how a request without a body is sent.
+    /// Returns the upload of a request without a body.
     pub(crate) fn nothing() -> Self {
         let (chunked, waits, rate) = (false, None, None);
         let (early, answers_401, begun) = (EarlyAnswer::Finishes, false, false);
@@ -85,7 +85,8 @@ impl Upload<'_> {
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Exchange<'a, S> {
-    /// Begins to send a request whose head is in the output of the connection. The start of the body goes with it.
+    /// Begins to send a request whose head is in the output of the connection. The start of the body is sent along with
+    /// it.
     pub(crate) fn new(wire: &'a mut Wire<S>, upload: Upload<'a>) -> Self {
         let sent = upload.payload.is_empty() && !upload.chunked;
         let pause = upload.waits.filter(|_| !sent).map(|wait| Box::pin(sleep(wait)));
@@ -99,7 +100,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Exchange<'a, S> {
     /// Reads the head of the final answer.
     ///
     /// # Errors
-    /// [`Broken::NoHead`].
+    /// [`Broken::NoHead`]: there is no valid head.
     pub(crate) async fn head(&mut self, head: &mut ResponseHead) -> Result<(), Broken> {
         let ended = loop {
             while self.wire.take_response(head, HEAD).map_err(|error| Broken::NoHead(error.into()))? {
@@ -158,7 +159,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Exchange<'a, S> {
         })
     }
 
-    /// Takes note of the final answer, while the body may not have been sent.
+    /// Handles the final answer, when the body may not have been sent completely.
     fn answered(&mut self, status: u16) {
         // No 100 will come after this.
         if std::mem::take(&mut self.waits) {
@@ -175,7 +176,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Exchange<'a, S> {
         }
     }
 
-    /// Writes and reads, until there is more to read, or to do. Returns whether the server has not ended its side.
+    /// Writes and reads until there is more to process. Returns `false` if the server has ended its side.
     async fn step(&mut self) -> Result<bool, ReadError> {
         if self.wire.output().is_empty() && !self.sent && !self.cut && self.pause.is_none() {
             self.next_piece();

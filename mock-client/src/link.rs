@@ -1,4 +1,5 @@
-//! What the handle of a connection and its task share: how the connection ends, and what the client knows of it.
+//! The state that the handle of a connection and its task share: how the connection ends, and what the client knows of
+//! it.
 
 use std::io;
 use std::pin::Pin;
@@ -46,7 +47,7 @@ impl Link {
         self.known.lock()
     }
 
-    /// Records that the peer closes the connection, or has announced to.
+    /// Records that the peer closes the connection, or has announced that it will.
     pub(crate) fn announced(&self) {
         self.note(BY_PEER);
     }

@@ -19,10 +19,11 @@ use crate::agent::Send;
 use crate::error::InvalidRequest;
 use crate::http1::Upload;
 
-/// How much of an answer's body is kept to parse the application's answer, in bytes. The rest is only hashed.
+/// The number of bytes of an answer's body that are kept in order to parse the application's report. The rest is only
+/// hashed.
 const MAX_APP_ANSWER: usize = 64 * 1024;
 
-/// Bytes of a body that are handed to an HTTP/2 connection at once.
+/// The number of bytes of a body that are passed to an HTTP/2 connection at once.
 const CHUNK: usize = 16 * 1024;
 
 /// The parts that all legs of a request share.
@@ -185,7 +186,7 @@ impl hyper::body::Body for Outgoing {
 /// Reads the body of an answer.
 pub(crate) struct Reader {
     hasher: BodyHasher,
-    /// The start of the body; `None` if it is not JSON, or too long.
+    /// The start of the body; `None` if it is not JSON, or is too long.
     kept: Option<Vec<u8>>,
     length: usize,
 }
@@ -197,7 +198,7 @@ impl Reader {
         Self { hasher: BodyHasher::default(), kept: json.then(Vec::new), length: 0 }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub(crate) fn take(&mut self, data: &[u8]) {
         self.length += data.len();
         self.hasher.update(data);
@@ -207,12 +208,12 @@ impl Reader {
         }
     }
 
-    /// Returns the number of bytes so far.
+    /// Returns the number of bytes read so far.
     pub(crate) fn length(&self) -> usize {
         self.length
     }
 
-    /// Returns what was read.
+    /// Returns the result of reading the body.
     pub(crate) fn finish(self) -> Received {
         let kept = self.kept.filter(|kept| kept.len() == self.length);
         let application = kept.and_then(|kept| serde_json::from_slice(&kept).ok());

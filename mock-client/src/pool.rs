@@ -29,17 +29,17 @@ use crate::link::{Link, Watched};
 
 /// All connections of a client.
 pub(crate) struct ConnectionPool<S> {
-    /// How long an idle connection is kept; `None`: for good.
+    /// The time for which an idle connection is kept; `None`: it is kept without a limit.
     keep_alive: Option<Duration>,
     state: Lock<State<S>>,
-    /// Held by the request that finds or opens a connection to share.
+    /// The lock that a request holds while it finds or opens a connection to share.
     turn: tokio::sync::Mutex<()>,
 }
 
 struct State<S> {
     /// The number of the newest connection.
     newest: u32,
-    /// The idle connections, each with the moment since when it is idle, the most recently used last.
+    /// The idle connections, each with the time since which it is idle, the most recently used last.
     idle: Vec<(Connection<S>, Instant)>,
     /// The HTTP/2 connection.
     shared: Option<Connection<S>>,
@@ -56,8 +56,8 @@ impl<S> ConnectionPool<S> {
 }
 
 impl<S: Stream> ConnectionPool<S> {
-    /// Removes and returns an idle connection that is still open. It prefers an authenticated one (as curl's
-    /// `ConnectionExists` does), then one that was used before, and of these the one used last (as Chromium's
+    /// Removes and returns an idle connection that is still open. The pool prefers an authenticated connection (as
+    /// curl's `ConnectionExists` does), then one that was used before, and among these the one used last (as Chromium's
     /// `AssignIdleSocketToRequest` does).
     pub(crate) fn idle(&self) -> Option<Connection<S>> {
         loop {
@@ -137,8 +137,8 @@ impl<S: Stream> ConnectionPool<S> {
         Ok(Connection::new(number, Sender::Http2(sender), binding, link))
     }
 
-    /// Keeps a connection for the next request, and closes it when it has been idle for too long. A shared connection is in
-    /// the pool already, and stays.
+    /// Keeps a connection for the next request, and closes it when it has been idle for too long. A shared connection
+    /// is in the pool already, and stays there.
     pub(crate) fn keep<N: Net<Stream = S>>(self: &Arc<Self>, net: &N, mut connection: Connection<S>) {
         let since = Instant::now();
         if let Some(time) = self.keep_alive.filter(|_| !connection.is_shared()) {
@@ -158,7 +158,7 @@ impl<S: Stream> ConnectionPool<S> {
         }
     }
 
-    /// Closes a connection that has been idle since then.
+    /// Closes a connection if it has been idle since this time.
     fn close_idle(&self, number: u32, since: Instant) {
         let kept = {
             let idle = &mut self.state.lock().idle;
@@ -183,7 +183,7 @@ impl<S: Stream> ConnectionPool<S> {
         drop((idle, shared));
     }
 
-    /// Numbers a new connection, and adds it to the open ones.
+    /// Assigns a number to a new connection, and adds it to the open ones.
     fn enter(&self, link: &Arc<Link>) -> u32 {
         let mut state = self.state.lock();
         state.newest += 1;
@@ -257,7 +257,7 @@ impl<S> Open<S> {
     }
 }
 
-/// A connection that has no task yet. Dropping it, once the socket is closed, records its end.
+/// A connection that has no task yet. Dropping it records its end, once the socket is closed.
 struct Opening<S>(Option<Open<S>>);
 
 impl<S> Opening<S> {

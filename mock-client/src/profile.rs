@@ -1,4 +1,4 @@
-//! How the user agent of a client behaves, in the terms of `auth`. The data is
+//! The behaviour of a client's user agent, in the terms of `auth`. The data is
 //! [`Agent::behaviour`](stickler_model::agent::Agent::behaviour).
 
 use stickler_auth::http::Scheme;
@@ -10,46 +10,45 @@ use stickler_model::capabilities::{AuthScheme, Binds, Capabilities, Packages};
 /// The behaviour of a user agent. Its fields are those of [`Behaviour`] and [`Capabilities`].
 #[derive(Debug, Clone)]
 pub struct UserAgent {
-    /// The value of its `User-Agent` header.
+    /// The value of the agent's `User-Agent` header.
     pub product: &'static str,
-    /// Whether it sends the Negotiate leg at once on a connection that is not authenticated, instead of an anonymous
-    /// request first. Its scheme is then the first of [`UserAgent::schemes`].
+    /// Whether the agent sends the Negotiate leg at once on a connection that is not authenticated, instead of an
+    /// anonymous request first. Its scheme is then the first of [`UserAgent::schemes`].
     pub preemptive: bool,
-    /// The schemes that it can use, in order of preference. The order of the server's offers does not matter.
+    /// The schemes that the agent can use, in order of preference. The order of the server's offers does not matter.
     pub schemes: Vec<Scheme>,
-    /// What the Negotiate leg carries as its body.
+    /// The body that the Negotiate leg carries.
     pub negotiate_body: NegotiateBody,
-    /// Whether it begins a handshake at once where the site has challenged it before.
+    /// Whether the agent begins a handshake at once if it requests a part of the site that has challenged it before.
     pub expects_challenge: bool,
-    /// Whether it restarts the handshake, once, on a new connection when the server closes the connection with the
-    /// Challenge leg.
+    /// Whether the agent restarts the handshake, once, on a new connection when the server closes the connection with
+    /// the Challenge leg.
     pub starts_over: bool,
-    /// Whether it closes the connection after a 401 without a challenge and starts the handshake on
-    /// a new one.
+    /// Whether the agent closes the connection after a 401 without a challenge and starts the handshake on a new one.
     pub close_after_first_401: bool,
-    /// The packages that it has under `Negotiate`.
+    /// The packages that the agent has under `Negotiate`.
     pub negotiate: Packages,
-    /// Whether it assumes that a ticket has authenticated the connection if the answer does not say so.
+    /// Whether the agent assumes that a ticket has authenticated the connection if the answer does not say so.
     pub presumes_persistence: bool,
-    /// Whether it tries once more with the server's clock if the server reports too great a difference.
+    /// Whether the agent tries once more with the server's clock if the server reports that the clocks differ too much.
     pub corrects_clock: bool,
-    /// Which of its tokens it binds to the TLS channel (RFC 5929).
+    /// The tokens that the agent binds to the TLS channel (RFC 5929).
     pub binds: Binds,
-    /// Whether it goes on with the next scheme if it has nothing to send under the first.
+    /// Whether the agent continues with the next scheme if it has nothing to send under the first.
     pub falls_back: bool,
-    /// Whether it asks servers to prove themselves.
+    /// When the agent asks servers to prove their identity.
     pub mutual: Mutual,
-    /// Whether its ticket goes without SPNEGO.
+    /// Whether the agent sends its ticket without SPNEGO.
     pub bare_ticket: bool,
-    /// Whether it says `Connection: close` with the proof of its user's identity.
+    /// Whether the agent sends `Connection: close` with the proof of its user's identity.
     pub closes_with_proof: bool,
-    /// Whether it opens a second connection beside its first.
+    /// Whether the agent opens a second connection beside its first.
     pub preconnects: bool,
-    /// The bodies for which it waits for `100 Continue`; `None` if it never does.
+    /// The bodies for which the agent waits for `100 Continue`; `None` if it never does.
     pub expectation: Option<Expectation>,
-    /// What it does about an answer that comes before the body is sent.
+    /// What the agent does if an answer arrives before it has sent the whole body.
     pub early_answer: EarlyAnswer,
-    /// The behaviour of its NTLM implementation.
+    /// The behaviour of the agent's NTLM implementation.
     pub ntlm: NtlmProfile,
 }
 

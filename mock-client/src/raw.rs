@@ -1,4 +1,4 @@
-//! The HTTP answers in what comes back on a bare connection.
+//! The HTTP answers among the bytes that arrive on a bare connection.
 
 use bytes::{Buf as _, BytesMut};
 use stickler_http1::{BodyDecoder, Framing, Lookup as _, ResponseHead};
@@ -8,10 +8,10 @@ use stickler_model::event::Served;
 
 use crate::http1::HEAD;
 
-/// Returns the events for the HTTP/1.1 answers that these bytes begin with, in order. It ends where the bytes are no longer
-/// whole answers: what is not HTTP is nobody's answer.
+/// Returns the events for the HTTP/1.1 answers that these bytes begin with, in order. The result ends where the bytes
+/// are no longer complete answers, since bytes that are not HTTP are no answer.
 ///
-/// An answer without a length lasts until the end of the bytes.
+/// An answer without a length extends to the end of the bytes.
 pub fn raw_answers(bytes: &[u8]) -> Vec<What> {
     let mut bytes = BytesMut::from(bytes);
     let mut answers = Vec::new();
@@ -32,10 +32,10 @@ pub fn raw_answers(bytes: &[u8]) -> Vec<What> {
     answers
 }
 
-/// Switching Protocols: the last answer of HTTP on its connection (RFC 9110 15.2.2).
+/// The status Switching Protocols, which is the last HTTP answer on its connection (RFC 9110 15.2.2).
 const SWITCHING: u16 = 101;
 
-/// Takes the first answer: its status, and what the application says in it.
+/// Takes the first answer, and returns its status and the application's report in it.
 fn answer(bytes: &mut BytesMut) -> Option<(u16, Option<AppAnswer>)> {
     let mut head = ResponseHead::default();
     let length = head.parse(bytes, HEAD).ok()??;
@@ -54,7 +54,7 @@ mod tests {
 
     use super::*;
 
-    /// The page of the application on connection 3 of iis1, as alice.
+    /// Returns the application's page for alice on connection 3 of iis1.
     fn page() -> String {
         let page = AppAnswer {
             server: "iis1".into(),

@@ -1,4 +1,4 @@
-//! TLS on a client's connections, and the choice of HTTP/2.
+//! The use of TLS on a client's connections, and the choice of HTTP/2.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,8 +30,9 @@ impl Secure {
         self.habit != Http2::Never && !self.settled.load(Ordering::Relaxed)
     }
 
-    /// Returns whether a challenge over HTTP/2 is answered over HTTP/1.1. An agent that sends its first token unasked has sent it
-    /// over HTTP/2 then, and begins again (curl, `Curl_http_auth_act` in `lib/http.c`: "Forcing HTTP/1.1 for NTLM").
+    /// Returns whether a challenge over HTTP/2 is answered over HTTP/1.1. An agent that sends its first token without
+    /// being asked has sent it over HTTP/2 by then, and begins again (curl, `Curl_http_auth_act` in `lib/http.c`:
+    /// "Forcing HTTP/1.1 for NTLM").
     pub(crate) fn leaves_when_challenged(&self) -> bool {
         self.habit == Http2::UntilChallenged
     }

@@ -1,4 +1,4 @@
-//! The user at a client, and how a user agent makes that user's tokens.
+//! The user at a client, and the creation of that user's tokens.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::tickets::TicketCache;
 pub(crate) struct UserSession {
     /// The number of sessions before this one.
     pub(crate) number: u32,
-    /// The user; `None` if the client has no credentials and never authenticates.
+    /// The name of the user; `None` if the client has no credentials and never authenticates.
     pub(crate) identity: Option<Principal>,
     /// The configuration for the user's NTLM tokens.
     pub(crate) initiator: Option<Arc<InitiatorConfig>>,
@@ -21,7 +21,7 @@ pub(crate) struct UserSession {
     pub(crate) tickets: Option<TicketCache>,
 }
 
-/// The session that authenticated a connection, and how.
+/// The session that authenticated a connection, and the scheme.
 #[derive(Clone, Copy)]
 pub(crate) struct Holder {
     /// The session's number ([`UserSession::number`]).
@@ -31,7 +31,7 @@ pub(crate) struct Holder {
 }
 
 impl UserSession {
-    /// Begins a session of `identity` at a client whose site is called `host` (the `Host` header).
+    /// Begins a session of `identity` at a client that refers to its site as `host` (the `Host` header).
     pub(crate) fn new(number: u32, identity: Option<&Identity>, agent: &UserAgent, host: &str) -> Self {
         Self {
             number,
@@ -42,7 +42,8 @@ impl UserSession {
     }
 }
 
-/// Returns how a user agent makes the NTLM tokens of a user for the site in `host`, a `Host` header.
+/// Returns the configuration by which a user agent makes the NTLM tokens of a user for the site in `host`, a `Host`
+/// header.
 pub(crate) fn initiator(identity: &Identity, agent: &UserAgent, host: &str) -> InitiatorConfig {
     let host = host_name(host);
     let Identity { principal, password } = identity;

@@ -23,18 +23,18 @@ use tokio::time::timeout;
 
 use crate::agent::Fresh;
 
-/// Longest reply that is accepted, in bytes.
+/// The longest reply that is accepted, in bytes.
 const MAX_REPLY: u32 = 64 * 1024;
 
 /// The realms and the addresses of their KDCs. The first is the realm of the client's user.
 #[derive(Clone, Default)]
 pub(crate) struct Kdcs(Vec<(String, SocketAddr)>);
 
-/// What making a token requires.
+/// The context in which a token is made.
 pub(crate) struct TokenContext<'a, N> {
     pub(crate) net: &'a N,
     pub(crate) env: &'a Env,
-    /// How far the client's clock is ahead, in seconds.
+    /// The number of seconds by which the client's clock is ahead.
     pub(crate) skew: i64,
     /// The channel binding of the connection in use.
     pub(crate) binding: Option<ChannelBinding>,
@@ -50,9 +50,9 @@ pub(crate) struct TicketCache {
 #[derive(Default)]
 struct CacheState {
     tickets: CredentialCache,
-    /// The ticket-granting ticket that a delegating client hands over.
+    /// The ticket-granting ticket that a delegating client passes on.
     forwarded: Option<Credential>,
-    /// Until when the KDC is not asked again, because it did not answer.
+    /// The time until which the KDC is not asked again, because it did not answer.
     silent_until: Option<Time>,
 }
 
@@ -90,8 +90,9 @@ impl TicketCache {
         Self { user, password, state: Mutex::default() }
     }
 
-    /// Returns a ticket for a service, with the user's ticket-granting ticket if it `delegates`, and whether the service is to
-    /// prove itself (`mutual`); `None` if no ticket is available. One request at a time asks the KDC.
+    /// Returns a ticket for a service, with the user's ticket-granting ticket if it `delegates`, and for a service that
+    /// must prove its identity if `mutual` is set. Returns `None` if no ticket is available. Only one request at a time
+    /// asks the KDC.
     pub(crate) async fn ticket<N: Net>(
         &self,
         context: &TokenContext<'_, N>,
@@ -185,7 +186,7 @@ async fn exchange<N: Net>(
     }
 }
 
-/// Sends a message to a KDC and returns its reply. Each follows its length in 4 bytes.
+/// Sends a message to a KDC and returns its reply. Each message is preceded by its length in 4 bytes.
 async fn ask<N: Net>(net: &N, kdc: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = net.connect(kdc).await?;
     let length = u32::try_from(request.len()).map_err(io::Error::other)?;

@@ -1,4 +1,4 @@
-//! How a client carries out one request: all its legs, on connections from its pool.
+//! The execution of one request by a client: all its legs, on connections from the client's pool.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
@@ -31,10 +31,10 @@ use crate::session::{Holder, UserSession};
 use crate::tickets::{Kdcs, TokenContext};
 use crate::traced::TracedHeaders;
 
-/// The most folders of a site of which a client remembers that they have challenged it.
+/// The largest number of folders of a site that a client remembers as having challenged it.
 const MOST_FOLDERS: usize = 100;
 
-/// What the clones of a client share.
+/// The state that the clones of a client share.
 pub(crate) struct Shared<N: Net> {
     pub(crate) net: N,
     pub(crate) env: Env,
@@ -42,18 +42,18 @@ pub(crate) struct Shared<N: Net> {
     /// The value of `User-Agent`.
     pub(crate) product: HeaderValue,
     pub(crate) session: Lock<Arc<UserSession>>,
-    /// `None` if the client keeps no cookies.
+    /// The cookies; `None` if the client keeps none.
     pub(crate) jar: Option<Lock<Jar>>,
-    /// Held by the current request of a client that can have only one connection.
+    /// The lock that the current request holds if the client can have only one connection.
     pub(crate) turn: Option<tokio::sync::Mutex<()>>,
     pub(crate) target: SocketAddr,
     pub(crate) host_header: String,
-    /// The same as a header's value; `None` if HTTP does not allow it.
+    /// The host as a header's value; `None` if HTTP does not allow it.
     pub(crate) host: Option<HeaderValue>,
     /// The site's service name; `None` if it has none, or the client may not use Kerberos.
     pub(crate) service: Option<PrincipalName>,
     pub(crate) delegates: bool,
-    /// How far the client's clock is ahead, in seconds.
+    /// The number of seconds by which the client's clock is ahead.
     pub(crate) skew: i64,
     pub(crate) http2: Http2,
     /// The folders of the site that have challenged the client
@@ -70,7 +70,7 @@ pub(crate) struct Environment {
     pub(crate) tls: Option<Arc<Secure>>,
 }
 
-/// One request, as all its legs share it.
+/// One request, in the form that all its legs share.
 pub(crate) struct Task<'a> {
     template: Template<'a>,
     spec: &'a RequestSpec,
@@ -100,7 +100,7 @@ pub(crate) struct LegAnswer {
     pub(crate) content: Received,
 }
 
-/// An answer, as it was read to its end.
+/// An answer that was read to its end.
 struct Reply {
     status: u16,
     fields: Fields,
@@ -234,7 +234,7 @@ impl<N: Net> Shared<N> {
         Ok(answer)
     }
 
-    /// Returns the scheme in which a challenge is to be expected for a request, if its user agent expects any.
+    /// Returns the scheme in which a challenge is expected for a request, if the user agent expects one.
     fn expected(&self, task: &Task<'_>) -> Option<Scheme> {
         let path = task.template.path();
         let challenged = self.challenged.lock();
@@ -498,7 +498,7 @@ impl<N: Net> Shared<N> {
         stated.unwrap_or(self.agent.presumes_persistence)
     }
 
-    /// Returns what making a token requires, on a connection with this channel binding.
+    /// Returns the context for making a token on a connection with this channel binding.
     pub(crate) fn context(&self, binding: Option<ChannelBinding>) -> TokenContext<'_, N> {
         TokenContext { net: &self.net, env: &self.env, skew: self.skew, binding }
     }
@@ -544,9 +544,9 @@ fn offers(fields: &Fields) -> Vec<AuthToken> {
 
 /// Why an answer could not be read.
 enum Unread {
-    /// What went wrong over HTTP/1.1 before an answer's head was complete.
+    /// An error over HTTP/1.1 occurred before the head of an answer was complete.
     Http1(ReadError),
-    /// What went wrong over HTTP/2 before an answer came, and whether nothing of the request was sent.
+    /// An error over HTTP/2 occurred before an answer; `unsent` says whether no part of the request was sent.
     Http2 { unsent: bool, error: hyper::Error },
     /// HTTP/2 does not allow the request.
     Invalid(InvalidRequest),
@@ -565,7 +565,8 @@ impl Unread {
         }
     }
 
-    /// Returns what the error means for the request. `proven`: whether the connection had delivered an answer before.
+    /// Returns the meaning of the error for the request. `proven` says whether the connection had delivered an answer
+    /// before.
     fn on<S: Stream>(self, connection: &Connection<S>, proven: bool) -> Failure {
         let loss = Loss { proven, unsent: false };
         match self {

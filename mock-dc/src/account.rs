@@ -11,22 +11,22 @@ use stickler_auth::ntlm::verify::StoredSecret;
 use stickler_auth::status::NtStatus;
 use stickler_model::Principal;
 
-/// The settings of an account that an administrator controls. By default it may log on at any time, from anywhere.
+/// The settings of an account that an administrator controls. By default, a user may log on at any time, from anywhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountState {
     /// Whether the account is enabled.
     pub enabled: bool,
     /// Whether the account is locked out by the administrator. Lockout by failed logons is counted separately.
     pub locked_out: bool,
-    /// When the account expires; `None` means never.
+    /// The time at which the account expires; `None` means never.
     pub expires: Option<FileTime>,
-    /// When the password expires; `None` means never.
+    /// The time at which the password expires; `None` means never.
     pub password_expires: Option<FileTime>,
     /// Whether the user must change the password before logging on.
     pub must_change: bool,
     /// The hours during which the user may log on.
     pub hours: LogonHours,
-    /// NetBIOS names of the workstations from which the user may log on; empty means any.
+    /// The NetBIOS names of the workstations from which the user may log on; empty means any.
     pub workstations: Vec<String>,
     /// Whether the user is a member of Protected Users, who may not use NTLM at all, nor RC4 or
     /// delegation with Kerberos.
@@ -108,7 +108,7 @@ impl LogonHours {
     }
 }
 
-/// Key version number of a password that was never changed, as Active Directory counts.
+/// The key version number of a password that was never changed, as Active Directory counts.
 pub(crate) const FIRST_KVNO: u32 = 2;
 
 /// The kind of an account.
@@ -126,7 +126,7 @@ pub(crate) struct KeyRules<'a> {
     pub(crate) realm: &'a str,
     /// The encryption types for which every account has a key.
     pub(crate) etypes: &'a [Etype],
-    /// Iterations of string-to-key; `None` means the default of the encryption type.
+    /// The iterations of string-to-key; `None` means the default of the encryption type.
     pub(crate) iterations: Option<u32>,
 }
 
@@ -135,15 +135,15 @@ pub(crate) struct Account {
     pub(crate) principal: Principal,
     pub(crate) sids: Vec<String>,
     pub(crate) state: AccountState,
-    /// Failed logons since the last successful one.
+    /// The number of failed logons since the last successful one.
     pub(crate) bad_count: u32,
-    /// How many domain local groups it is a member of.
+    /// The number of domain local groups of which the account is a member.
     pub(crate) groups: u16,
     kind: Kind,
     password: String,
     secret: StoredSecret,
     nt_hash: [u8; 16],
-    /// Kerberos keys, derived at the first use because that takes milliseconds.
+    /// The Kerberos keys, which are derived at their first use because that takes milliseconds.
     keys: OnceLock<Vec<LongTermKey>>,
 }
 

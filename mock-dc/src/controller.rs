@@ -13,7 +13,7 @@ use stickler_netlogon::LogonNumbers;
 use crate::Directory;
 use crate::directory::Asker;
 
-/// A domain controller. Its data outlive its process, so a restarted DC continues with them.
+/// A domain controller. Its data outlive its process, so that a restarted DC continues with them.
 pub struct DomainController {
     directory: Arc<Lock<Directory>>,
     /// The machines that may ask for logons, keyed by their names in lower case.
@@ -22,13 +22,13 @@ pub struct DomainController {
     pub(crate) pdc: Option<Pdc>,
     /// NetBIOS names of trusted domains, and the addresses of their DCs.
     pub(crate) trusted: Vec<(String, Vec<SocketAddr>)>,
-    /// How long each logon waits before it is decided.
+    /// The time that each logon waits before it is decided.
     pub(crate) delay: Duration,
-    /// How many logons it asks the DCs of another domain, or the PDC emulator, for at once.
+    /// The largest number of logons that the DC sends at once to the DCs of another domain, or to the PDC emulator.
     pub(crate) max_concurrent_api: u16,
     /// Whether its KDC refuses a request without a checksum.
     pub(crate) requires_checksum: bool,
-    /// Numbers the logons that this DC asks other DCs for.
+    /// The numbers of the logons for which this DC asks other DCs.
     pub(crate) numbers: Arc<LogonNumbers>,
 }
 
@@ -97,15 +97,16 @@ impl DomainController {
         self
     }
 
-    /// Delays each logon before it is decided, as at a DC that is busy. A logon whose
-    /// asker has disconnected by then is never decided, and so counts against nobody.
+    /// Delays each logon before it is decided, as at a DC that is busy. A logon whose asker has disconnected by then is
+    /// never decided, and therefore counts against nobody.
     #[must_use]
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Sets how many logons it asks the DCs of another domain, or the PDC emulator, for at once.
+    /// Sets the largest number of logons that the DC sends at once to the DCs of another domain, or to the PDC
+    /// emulator.
     #[must_use]
     pub fn with_max_concurrent_api(mut self, calls: u16) -> Self {
         self.max_concurrent_api = calls;
@@ -142,7 +143,7 @@ impl DomainController {
     }
 
     /// Returns the machine that a channel claims to be: a machine of the domain by its name, or a DC of a trusted
-    /// domain by `host.dns-domain`. The channel's MAC still has to prove the claim.
+    /// domain by `host.dns-domain`. The channel's MAC must still prove the claim.
     pub(crate) fn machine(&self, claimed: &str) -> Option<Machine> {
         let known = self.machines.lock().get(&claimed.to_lowercase()).cloned();
         known.or_else(|| {

@@ -1,4 +1,4 @@
-//! The directory: a domain, its accounts, and how it decides each NTLM logon. Pure.
+//! The directory: a domain, its accounts, and its decisions on NTLM logons. The module is pure.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use crate::names::{domain_sid, same_name};
 use crate::spn::SpnTable;
 use crate::trust::Trust;
 
-/// RID of the first account that an administrator creates; lower ones are built in (MS-DTYP 2.4.2.4).
+/// The RID of the first account that an administrator creates; lower ones are built in (MS-DTYP 2.4.2.4).
 const FIRST_RID: usize = 1_000;
 
 /// A domain with its accounts. Names compare without regard to case.
 pub struct Directory {
     pub(crate) netbios: String,
     pub(crate) dns: String,
-    /// NetBIOS name of this DC, in replies.
+    /// The NetBIOS name of this DC, as in replies.
     dc: String,
     /// The domain's SID.
     sid: String,
@@ -35,12 +35,12 @@ pub struct Directory {
     /// The accounts, keyed by their names in lower case.
     pub(crate) accounts: IndexMap<String, Account>,
     pub(crate) spns: SpnTable,
-    /// Names of the accounts that are trusted for delegation, in lower case.
+    /// The names of the accounts that are trusted for delegation, in lower case.
     pub(crate) delegates: Vec<String>,
     pub(crate) trusts: Vec<Trust>,
     /// The KDC's configuration; the realm is the DNS name in upper case.
     pub(crate) kdc: KdcConfig,
-    /// Iterations of string-to-key; `None` means the default of the encryption type.
+    /// The iterations of string-to-key; `None` means the default of the encryption type.
     pub(crate) iterations: Option<u32>,
     /// The ticket-granting service's account, created at the first request.
     pub(crate) krbtgt: Option<Arc<kdc::Account>>,
@@ -60,12 +60,12 @@ pub enum Asker {
 /// What a DC has decided to do with a logon.
 #[derive(Debug)]
 pub enum LogonDecision {
-    /// It has decided the logon itself, and has counted it.
+    /// The DC has decided the logon itself, and has counted it.
     Decided(Logon),
     /// The user belongs to the trusted domain with this NetBIOS name, whose DC decides.
     Trusted(String),
-    /// The password is wrong in this DC's copy, but the PDC emulator may have a newer one and has to be asked.
-    /// Nothing is counted yet: see [`Directory::count_wrong_password`].
+    /// The password is wrong in this DC's copy, but the PDC emulator may have a newer one and must be asked. Nothing is
+    /// counted yet: see [`Directory::count_wrong_password`].
     NeedsPdc(Logon),
 }
 
@@ -218,9 +218,9 @@ impl Directory {
         logon
     }
 
-    /// Decides a logon as [`Directory::logon`] does, unless another DC has to decide it.
+    /// Decides a logon as [`Directory::logon`] does, unless another DC must decide it.
     ///
-    /// A member's logon may go on to a trusted domain. A logon of any other asker never does: trusts are not
+    /// A member's logon may be forwarded to a trusted domain. A logon of any other asker never is: trusts are not
     /// transitive here, and a logon must not circulate.
     ///
     /// `asks_pdc` says whether there is a PDC emulator that this DC can ask. Such a DC
@@ -348,7 +348,7 @@ impl Directory {
         self.accounts.get_index_of(&user.to_lowercase())
     }
 
-    /// Returns the trust with the domain that a user belongs to: the named domain or, if none is named, the suffix of
+    /// Returns the trust with the domain to which a user belongs: the named domain or, if none is named, the suffix of
     /// the user principal name.
     pub(crate) fn trusted(&self, domain: &str, user: &str) -> Option<&Trust> {
         let suffix = || user.rsplit_once('@').map_or("", |(_, suffix)| suffix);

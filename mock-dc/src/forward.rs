@@ -1,4 +1,4 @@
-//! Has a logon decided: by this DC, by the PDC emulator, or by a DC of a trusted domain.
+//! The way in which a logon is decided: by this DC, by the PDC emulator, or by a DC of a trusted domain.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,12 +17,13 @@ use tokio::time::sleep;
 use crate::DomainController;
 use crate::directory::{Asker, Logon, LogonDecision};
 
-/// How long another DC may take. The sum is below what a member waits for a reply by default (10 s), so that the member
-/// still receives the outcome.
+/// The time that another DC may take. The sum is below the time that a member waits for a reply by default (10 s), so
+/// that the member still receives the outcome.
 const TIMEOUTS: ChannelTimeouts =
     ChannelTimeouts { connect: Duration::from_secs(2), reply: Duration::from_secs(5), queue: ChannelTimeouts::QUEUE };
 
-/// Channels that a logon may cross after the first: one to the trusted domain, and there one to the PDC emulator.
+/// The number of channels that a logon may cross after the first: one to the trusted domain, and there one to the PDC
+/// emulator.
 const MAX_HOPS: u8 = 2;
 
 /// The running process of a DC, shared by its connections.
@@ -36,7 +37,7 @@ pub(crate) struct Service<N> {
 
 /// The channel to the DCs of a trusted domain, or to the PDC emulator.
 struct PeerDc {
-    /// NetBIOS name of the domain.
+    /// The NetBIOS name of the domain.
     domain: String,
     /// The name under which this DC asks.
     machine: String,
@@ -45,7 +46,7 @@ struct PeerDc {
 
 /// A logon request as it arrived on a channel.
 pub(crate) struct Question {
-    /// The machine that asks, as the trace names it.
+    /// The machine that asks, by its name in the trace.
     pub(crate) server: Name,
     /// The number that the asker gave the logon.
     pub(crate) number: u64,
@@ -185,7 +186,7 @@ impl<N: Net> Service<N> {
 }
 
 impl PeerDc {
-    /// Forwards a logon. Returns `None` if this host is going down.
+    /// Forwards a logon. Returns `None` if this host is shutting down.
     async fn ask(&self, Question { request, .. }: &Question) -> Option<Outcome> {
         let request = LogonRequest {
             channel_machine: self.machine.clone(),

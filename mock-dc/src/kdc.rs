@@ -1,4 +1,4 @@
-//! The KDC on a network: requests in, tickets out (RFC 4120 7.2).
+//! The KDC on a network, which answers requests with tickets (RFC 4120 7.2).
 
 use std::io;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use tokio::time::timeout;
 
 use crate::DomainController;
 
-/// Longest request that is accepted, in bytes. A ticket has about one thousand.
+/// The longest request that is accepted, in bytes. A ticket has about one thousand.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
-/// Longest reply over UDP, in bytes; longer replies require TCP (RFC 4120 7.2.1). This is the limit of Windows XP's
+/// The longest reply over UDP, in bytes; longer replies require TCP (RFC 4120 7.2.1). This is the limit of Windows XP's
 /// KDC, which fits into an Ethernet frame.
 pub const MAX_DATAGRAM: usize = 1400;
 
-/// How long a client may be silent between requests.
+/// The time that a client may be silent between requests.
 const IDLE_LIMIT: Duration = Duration::from_mins(1);
 
-/// How long a request may take to arrive once it has begun, and how long the client may take to accept a reply.
+/// The time that a request may take to arrive once it has begun, and that the client may take to accept a reply.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
-/// KRB_ERR_FIELD_TOOLONG: the length that precedes a request is invalid (RFC 4120 7.2.2).
+/// The error KRB_ERR_FIELD_TOOLONG: the length that precedes a request is invalid (RFC 4120 7.2.2).
 const FIELD_TOO_LONG: KrbErrorCode = KrbErrorCode(61);
 
-/// Serves requests over TCP until the task is dropped or the listener has failed for good.
+/// Serves requests over TCP until the task is dropped or the listener has failed permanently.
 pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, dc: Arc<DomainController>) {
     while let Some((stream, _)) = next_connection(&listener).await {
         let (env, dc) = (env.clone(), Arc::clone(&dc));
@@ -60,7 +60,7 @@ pub fn answer(env: &Env, dc: &DomainController, request: &[u8], limit: usize) ->
     ticket.message
 }
 
-/// Serves the requests on a connection, each of which follows its length (RFC 4120 7.2.2: 4 bytes, big-endian).
+/// Serves the requests on a connection, each of which is preceded by its length (RFC 4120 7.2.2: 4 bytes, big-endian).
 async fn serve_connection(mut stream: impl Stream, env: &Env, dc: &DomainController) -> io::Result<()> {
     let mut request = Vec::new();
     loop {

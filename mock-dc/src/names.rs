@@ -1,4 +1,4 @@
-//! Names and identifiers of domains. Pure.
+//! Names and identifiers of domains. The module is pure.
 
 /// Returns whether two domain or account names are equal, ignoring case.
 pub(crate) fn same_name(a: &str, b: &str) -> bool {

@@ -1,8 +1,8 @@
-//! The logon channel on a network: frames in, decisions out.
+//! The logon channel on a network, which answers frames with decisions.
 //!
 //! The asker opens one connection and pipelines its logons. Before each frame of [`stickler_auth::logon`] it sends the
 //! logon's number (8 bytes, big-endian), which ties [`stickler_model::What::DcLogon`] to the asker's own event even
-//! when connections come and go. The number is evidence for a trace, and is trusted for nothing. Replies are frames
+//! when connections come and go. The number is evidence for a trace, and no decision depends on it. Replies are frames
 //! without a number, in the order of the requests: a logon that needs another DC delays the replies behind it, but not
 //! their decisions.
 
@@ -24,13 +24,13 @@ use crate::DomainController;
 use crate::directory::Asker;
 use crate::forward::{Pending, Question, Service};
 
-/// How long a frame may take to arrive once it has begun, and how long the peer may take to accept a reply.
+/// The time that a frame may take to arrive once it has begun, and that the peer may take to accept a reply.
 const FRAME_LIMIT: Duration = Duration::from_secs(10);
 
-/// Capacity requested for each read, in bytes: about thirty logons.
+/// The capacity that is requested for each read, in bytes, which suffices for about thirty logons.
 const READ_SIZE: usize = 16 * 1024;
 
-/// Serves logon channels until the task is dropped, or the listener has failed for good.
+/// Serves logon channels until the task is dropped, or the listener has failed permanently.
 pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, dc: Arc<DomainController>) {
     let service = Arc::new(Service::new(net.clone(), env, dc));
     while let Some((stream, _)) = next_connection(&listener).await {
@@ -49,11 +49,11 @@ enum ChannelError {
     Io(#[from] io::Error),
     #[error("{0}")]
     Frame(#[from] LogonError),
-    #[error("machine {0:?} is not joined to the domain")]
+    #[error("the machine {0:?} is not joined to the domain")]
     UnknownMachine(String),
-    #[error("a frame was not complete, or a reply not taken, within {FRAME_LIMIT:?}")]
+    #[error("the member did not complete a frame, or did not read a reply, within {FRAME_LIMIT:?}")]
     TooSlow(#[from] tokio::time::error::Elapsed),
-    #[error("a logon was given up, since this host is going down")]
+    #[error("a logon was abandoned because this host is shutting down")]
     GivenUp,
 }
 

@@ -107,7 +107,7 @@ impl Directory {
         Some(account.keys(&self.key_rules()))
     }
 
-    /// Returns how this domain derives keys.
+    /// Returns the rules by which this domain derives keys.
     pub(crate) fn key_rules(&self) -> KeyRules<'_> {
         KeyRules { realm: &self.kdc.realm, etypes: &self.kdc.etypes, iterations: self.iterations }
     }

@@ -27,7 +27,7 @@ struct Entry {
 
 /// A service principal name that several accounts have, so that the KDC issues no tickets for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{spn} is registered on {}; remove it (setspn -D) from all but one", accounts.join(" and "))]
+#[error("the SPN {spn} is registered on {}; remove it from all but one of them (setspn -D)", accounts.join(" and "))]
 pub struct DuplicateSpn {
     /// The service principal name.
     pub spn: String,
@@ -125,7 +125,7 @@ mod tests {
         let duplicate = table.duplicates().next().unwrap();
         assert_eq!(
             duplicate.to_string(),
-            "HTTP/www is registered on iis1$ and svc-web; remove it (setspn -D) from all but one"
+            "the SPN HTTP/www is registered on iis1$ and svc-web; remove it from all but one of them (setspn -D)"
         );
         assert!(table.remove("HTTP/WWW", "IIS1$") && !table.remove("HTTP/WWW", "IIS1$"));
         assert_eq!((table.duplicates().count(), table.owners("http/www").len()), (0, 1));

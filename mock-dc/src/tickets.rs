@@ -1,4 +1,4 @@
-//! The KDC's decisions on requests for tickets: how it looks up names, and which requests count as failed logons.
+//! The KDC's decisions on requests for tickets: how names are looked up, and which requests count as failed logons.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ impl Directory {
     /// or by a user principal name.
     ///
     /// # Errors
-    /// The realm to ask instead, or `None` if no account has the name.
+    /// The error is the realm to ask instead, or `None` if no account has the name.
     fn client_index(&self, name: &PrincipalName) -> Result<usize, Option<&str>> {
         let [name] = name.parts.as_slice() else { return Err(None) };
         let Some(user) = self.local_name("", name) else {

@@ -1,5 +1,5 @@
 //! A trust with another domain: its names, its secret and keys, and which replies of the other domain's DC are
-//! accepted. Pure.
+//! accepted. The module is pure.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,7 +19,7 @@ pub(crate) struct Trust {
     realm: String,
     /// The other domain's SID.
     sid: String,
-    /// Created at the first use.
+    /// The account, which is created at the first use.
     account: OnceLock<Arc<kdc::Account>>,
 }
 

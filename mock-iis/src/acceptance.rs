@@ -18,7 +18,7 @@ use crate::authority::{AuthRequest, Authority};
 use crate::credentials::Presented;
 use crate::tracker::{Sender, TOKEN_COOKIE, Tracker};
 
-/// What the connections of a site share.
+/// The state that the connections of a site share, by the kind of acceptor.
 #[derive(Clone)]
 pub(crate) enum Acceptance {
     /// Each connection has a state of its own; they share the tickets that the host has seen.
@@ -30,24 +30,24 @@ pub(crate) enum Acceptance {
     Trusted(Option<HeaderName>),
 }
 
-/// What one connection determines the sender from.
+/// The means by which one connection determines the sender.
 pub(crate) enum Decider {
-    /// Its own state.
+    /// The connection's own state.
     Own(Lock<ConnectionAuth>),
-    /// The table.
+    /// The table that all connections share.
     Tracked(Arc<Tracker>),
-    /// The header with this name.
+    /// The trusted header, which has this name.
     Trusted(Option<HeaderName>),
 }
 
-/// A request whose sender has to be determined.
+/// A request whose sender must be determined.
 pub(crate) struct ReceivedRequest<'a> {
-    /// The number of its connection in the trace.
+    /// The number of the request's connection in the trace.
     pub(crate) connection: u32,
-    /// Its number on the connection.
+    /// The number of the request on the connection.
     pub(crate) number: u32,
     pub(crate) id: Option<RequestId>,
-    /// The other end of the connection.
+    /// The address and port of the connection's other end.
     pub(crate) peer: SocketAddr,
     pub(crate) headers: &'a Fields,
     pub(crate) presented: &'a Presented,
@@ -56,12 +56,12 @@ pub(crate) struct ReceivedRequest<'a> {
 /// A request that is to be processed.
 pub(crate) struct Accepted {
     pub(crate) identity: RequestIdentity,
-    /// A cookie that the response sets.
+    /// A cookie that the response sets, if any.
     pub(crate) cookie: Option<HeaderValue>,
 }
 
 impl Accepted {
-    /// A request of nobody, where no logon is needed.
+    /// Returns an anonymous request, for parts of the site that need no logon.
     pub(crate) fn anonymous() -> Self {
         Self { identity: RequestIdentity { user: None, delegated: false, completes: None }, cookie: None }
     }
@@ -69,17 +69,17 @@ impl Accepted {
 
 /// A request that is not to be processed.
 pub(crate) enum Denied {
-    /// The sender has to authenticate: 401.
+    /// The sender must authenticate: 401.
     Unauthorized(Unauthorized),
     /// The balancer names no user, and the site offers no scheme to authenticate with. The answer is 403, since a 401
     /// would have to offer a scheme (RFC 9110 15.5.2, 15.5.4).
     Unnamed,
-    /// A header is longer than any value that it can stand for: 400.
+    /// A header is longer than any valid value: 400.
     Unacceptable,
 }
 
 impl Acceptance {
-    /// Creates what the connections of this site share.
+    /// Creates the state that the connections of this site share.
     pub(crate) fn of(site: &WebSite) -> Self {
         match &site.acceptor {
             Acceptor::Tracked(rule) => {
@@ -109,7 +109,7 @@ impl Decider {
     /// Determines the sender of a request.
     ///
     /// # Errors
-    /// How the request has to be refused.
+    /// The error says how the request must be refused.
     pub(crate) async fn decide(
         &self,
         authority: &Authority,
@@ -150,7 +150,7 @@ impl Decider {
         matches!(self, Self::Own(_))
     }
 
-    /// Forgets what was tied to a connection that has ended.
+    /// Forgets everything that was tied to a connection that has ended.
     pub(crate) fn closed(&self, peer: SocketAddr) {
         if let Self::Tracked(tracker) = self {
             tracker.closed(peer);
@@ -158,7 +158,7 @@ impl Decider {
     }
 }
 
-/// The table's state of the sender of one request.
+/// The table's state for the sender of one request.
 struct TrackedState<'a> {
     tracker: &'a Tracker,
     sender: &'a Sender,

@@ -1,10 +1,11 @@
-//! What the server answers: header fields in the order and the spelling of IIS, and bodies that are known or generated.
+//! The answers of the server: header fields in the order and the spelling of IIS, and bodies that are known or
+//! generated.
 //!
 //! Recorded responses of IIS 10.0 with Windows authentication: a 401 to a request with `Connection: close`, and the
-//! Challenge (0xdf, "HTB: Sizzle", 2019, requests to `/certsrv/`); a 200 to `curl --negotiate` (a write-up of the machine
-//! "Lustrous2", 2026). They have `Content-Type`, `Server`, `WWW-Authenticate`, `Persistent-Auth`, `X-Powered-By`, `Date`,
-//! `Connection` and `Content-Length` in this order. A cookie stands before `Persistent-Auth` (Exchange) and after `Server`
-//! (a classic ASP site).
+//! Challenge (0xdf, "HTB: Sizzle", 2019, requests to `/certsrv/`); a 200 to `curl --negotiate` (a write-up of the
+//! machine "Lustrous2", 2026). They have `Content-Type`, `Server`, `WWW-Authenticate`, `Persistent-Auth`,
+//! `X-Powered-By`, `Date`, `Connection` and `Content-Length` in this order. A cookie stands before `Persistent-Auth`
+//! (Exchange) and after `Server` (a classic ASP site).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -27,7 +28,7 @@ use crate::http_sys::Reason;
 use crate::web_socket;
 
 const HTML: &str = "text/html";
-/// The type of http.sys's own pages.
+/// The content type of http.sys's own pages.
 const HTML_ASCII: &str = "text/html; charset=us-ascii";
 
 /// The period in bytes of the pattern of [`Payload::Bytes`]. A block of whole periods can stand anywhere in a body.
@@ -59,23 +60,23 @@ pub(crate) struct Answer {
     challenges: Vec<HeaderValue>,
     /// The value of `Persistent-Auth`.
     persists: Option<bool>,
-    /// Whether ASP.NET has a part in it.
+    /// Whether the answer comes from ASP.NET.
     powered: bool,
-    /// The field that the request is recognised by, as it was received.
+    /// The value of the field that identifies the request, as it was received.
     echo: Option<Vec<u8>>,
-    /// What the answer says of a protocol to switch to.
+    /// What the answer says about switching the protocol.
     switching: Option<Switching>,
-    /// Whether the connection closes after it.
+    /// Whether the connection closes after the answer.
     pub(crate) closes: bool,
     pub(crate) body: AnswerBody,
 }
 
-/// What an answer says of WebSocket.
+/// What an answer says about WebSocket.
 #[derive(Debug)]
 enum Switching {
-    /// The connection changes to it: the value of `Sec-WebSocket-Accept` (RFC 6455 4.2.2).
+    /// The connection changes to WebSocket; this is the value of `Sec-WebSocket-Accept` (RFC 6455 4.2.2).
     Granted(String),
-    /// The client shall ask for another version (RFC 6455 4.4).
+    /// The client must ask for another version (RFC 6455 4.4).
     OtherVersion,
 }
 
@@ -89,7 +90,7 @@ enum Author {
 }
 
 impl Author {
-    /// Returns the value of `Server`. That of http.sys on Windows Server 2003 is remembered.
+    /// Returns the value of `Server`. The value for http.sys on Windows Server 2003 is from memory.
     fn server(self, version: IisVersion) -> &'static str {
         match (self, version) {
             (Self::Iis, IisVersion::Iis6) => "Microsoft-IIS/6.0",
@@ -100,7 +101,7 @@ impl Author {
     }
 }
 
-/// What every answer of a server has: by whom, and when.
+/// The properties that every answer of a server has: its author, and its time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp {
     pub(crate) version: IisVersion,
@@ -151,7 +152,7 @@ impl Answer {
         Self { author, powered: false, closes, ..Self::iis(reason.status(), HTML_ASCII, page) }
     }
 
-    /// Returns whether http.sys refused the request before IIS had a part in it: such an answer is in no log of a site.
+    /// Returns whether http.sys refused the request before it reached IIS. Such an answer appears in no log of a site.
     pub(crate) fn is_refused_by_http_sys(&self) -> bool {
         matches!(self.author, Author::HttpSys(reason) if reason != Reason::NotAuthorized)
     }
@@ -161,8 +162,8 @@ impl Answer {
         Self::iis(200, kind, body)
     }
 
-    /// Returns the answer after which the connection is a WebSocket. Its body is not sent: it is what the application says on
-    /// the connection at first.
+    /// Returns the answer after which the connection is a WebSocket. Its body is not sent as such: it is the first
+    /// message of the application on the connection.
     pub(crate) fn switching(accept: String, body: AnswerBody) -> Self {
         Self { status: 101, switching: Some(Switching::Granted(accept)), ..Self::application("application/json", body) }
     }
@@ -187,14 +188,14 @@ impl Answer {
         Self { challenges: challenges(Some(refused), schemes), ..Self::page(401, page) }
     }
 
-    /// Returns the 401 that goes on with a handshake in kernel mode: http.sys sends it, and the worker process does not see
-    /// the request (recorded exchanges of IIS 8.5: `Server: Microsoft-HTTPAPI/2.0` beside a Challenge, and
+    /// Returns the 401 that continues a handshake in kernel mode: http.sys sends it, and the worker process does not
+    /// see the request (recorded exchanges of IIS 8.5: `Server: Microsoft-HTTPAPI/2.0` beside a Challenge, and
     /// `Microsoft-IIS/8.5` beside the 401 before it).
     pub(crate) fn challenged_by_http_sys(refused: &Unauthorized, schemes: &[Scheme]) -> Self {
         Self { challenges: challenges(Some(refused), schemes), ..Self::http_sys(Reason::NotAuthorized) }
     }
 
-    /// Returns the 403 for a request whose user nobody names, at a site that offers no scheme to authenticate with.
+    /// Returns the 403 for a request whose user is not named, at a site that offers no scheme to authenticate with.
     pub(crate) fn forbidden() -> Self {
         Self::page(403, FORBIDDEN_PAGE)
     }
@@ -219,7 +220,7 @@ impl Answer {
         self.echo = id.map(<[u8]>::to_vec);
     }
 
-    /// Gives each field to `put`, except those about the connection and the length of the body. Windows knows
+    /// Passes each field to `put`, except those about the connection and the length of the body. Windows has
     /// `Persistent-Auth` since Vista and Server 2008 (MS-N2HT, appendix A).
     fn fields(&self, stamp: Stamp, mut put: impl FnMut(&'static str, &[u8])) {
         if self.status != 101 {
@@ -284,7 +285,7 @@ impl Answer {
 }
 
 /// Returns the values of a 401's `WWW-Authenticate`: the token alone if the handshake continues, or every scheme if it
-/// has failed. Which schemes IIS repeats beside KRB-ERROR has not been measured.
+/// has failed. It has not been measured which schemes IIS repeats beside KRB-ERROR.
 pub(crate) fn challenges(answer: Option<&Unauthorized>, schemes: &[Scheme]) -> Vec<HeaderValue> {
     let challenge = answer.and_then(|answer| answer.challenge.as_ref());
     match challenge {
@@ -376,7 +377,7 @@ mod tests {
         }
     }
 
-    /// The head of an answer at the time of the examples of RFC 9110.
+    /// Returns the head of an answer at the time that the examples in RFC 9110 use.
     fn head(answer: &Answer, version: IisVersion) -> String {
         let mut output = BytesMut::new();
         answer.write_head(&mut output, true, Stamp { version, unix_seconds: 784_111_777 });

@@ -1,4 +1,4 @@
-//! The application behind the authentication: the resources that paths name, and its answers. Pure.
+//! The application behind the authentication: the resources that paths name, and its answers. The module is pure.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use stickler_model::action::AppAnswer;
 use stickler_model::site::slow_page;
 use stickler_model::topology::FileSpec;
 
-/// The resource that a path names. As on Windows, the case of letters makes no difference.
+/// The resource that a path names. As on Windows, letter case does not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
     /// `/`, a page right below it (`/inbox`), and whatever is below `/api/`, `/echo/`, `/public/` and `/shop/`: describes the
@@ -17,7 +17,7 @@ pub enum Resource {
     Echo,
     /// `/bytes/N`: N bytes of the pattern of `Payload::Bytes`.
     Bytes(u64),
-    /// `/slow/SECONDS`: as `Echo`, after that time ([`slow_page`]).
+    /// `/slow/SECONDS`: the same as `Echo`, after that time ([`slow_page`]).
     Slow(Duration),
     /// `/forbidden` and below: an ACL refuses every user.
     Forbidden,
@@ -25,9 +25,9 @@ pub enum Resource {
     File,
     /// `/hop`: the application sends a request to a second server in the user's name.
     Hop,
-    /// `/socket`: as `Echo`, or a WebSocket, which says the same at first and then echoes what comes.
+    /// `/socket`: the same as `Echo`, or a WebSocket, which first sends the same and then echoes what it receives.
     Socket,
-    /// Anything else.
+    /// Any other path.
     Missing,
 }
 
@@ -56,7 +56,7 @@ impl Resource {
     }
 }
 
-/// Splits a path into its first part, and what is below that.
+/// Splits a path into its first part and the rest.
 fn split(path: &str) -> Option<(&str, Option<&str>)> {
     let path = path.strip_prefix('/')?;
     Some(path.split_once('/').map_or((path, None), |(folder, rest)| (folder, Some(rest))))
@@ -83,9 +83,9 @@ pub enum Opened {
     Missing,
 }
 
-/// Returns the user whom a second server sees if the application sends it a request in the user's name. The application
-/// has no secret of the user, only a token for this machine. Neither NTLM nor a ticket can authenticate the user to
-/// another machine, unless the user has delegated a ticket-granting ticket.
+/// Returns the user whom a second server sees if the application sends it a request on behalf of the user. The
+/// application has no secret of the user, only a token for this machine. Neither NTLM nor a ticket can authenticate the
+/// user to another machine, unless the user has delegated a ticket-granting ticket.
 pub fn second_hop(user: Option<&Principal>, delegated: bool) -> String {
     user.filter(|_| delegated).map_or_else(|| "anonymous".to_owned(), ToString::to_string)
 }

@@ -23,14 +23,14 @@ pub(crate) struct Authority {
     dc: Option<SecureChannel>,
 }
 
-/// A request that has to be decided.
+/// A request that must be decided.
 #[derive(Clone, Copy)]
 pub(crate) struct AuthRequest<'a> {
-    /// The number of its connection in the trace.
+    /// The number of the request's connection in the trace.
     pub(crate) connection: u32,
     pub(crate) id: Option<RequestId>,
     pub(crate) presented: &'a Presented,
-    /// Whether it has a `Via`.
+    /// Whether the request has a `Via` field.
     pub(crate) via: bool,
 }
 
@@ -50,12 +50,12 @@ impl Authority {
         Self { env, site, dc }
     }
 
-    /// Returns the surroundings of the server.
+    /// Returns the environment of the server.
     pub(crate) fn env(&self) -> &Env {
         &self.env
     }
 
-    /// Returns the NetBIOS name of the domain to which a user belongs who is named without one.
+    /// Returns the NetBIOS name of the domain of a user who is named without a domain.
     pub(crate) fn domain(&self) -> &str {
         &self.site.domain
     }
@@ -63,7 +63,7 @@ impl Authority {
     /// Decides on a request by the state of its connection.
     ///
     /// # Errors
-    /// The 401 with which the request has to be answered.
+    /// The error is the 401 with which the request must be answered.
     pub(crate) async fn decide(
         &self,
         request: AuthRequest<'_>,

@@ -11,21 +11,21 @@ use tokio::time::timeout;
 
 /// The body of a request that is being answered.
 pub(crate) trait RequestBody {
-    /// Reads the body to its end, each part of which may take `patience`. The first read asks a client for the body that
-    /// waits for `100 Continue` (RFC 9110 10.1.1).
+    /// Reads the body to its end, each part of which may take `patience`. The first read asks a client for the body
+    /// that waits for `100 Continue` (RFC 9110 10.1.1).
     ///
     /// # Errors
-    /// Why the request gets no answer.
+    /// The error says why the request gets no answer.
     async fn read(&mut self, patience: Duration) -> Result<Received, Unanswered>;
 
-    /// Returns how many bytes of the body have yet to come, as far as that is known: at least this many.
+    /// Returns how many bytes of the body are still to come, as far as that is known; there may be more.
     fn announced(&self) -> u64;
 
     /// Waits until the client is gone, as far as that can be seen before the body is read. Returns how the connection ended.
     async fn gone(&mut self) -> Closed;
 }
 
-/// What the application was given of a request's body.
+/// The part of a request's body that the application received.
 pub(crate) struct Received {
     /// The number of bytes.
     pub(crate) length: u64,
@@ -34,7 +34,7 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// Nothing: the request has no body, or the application did not ask for it.
+    /// No bytes, because the request has no body or the application did not ask for it.
     pub(crate) const NOTHING: Self = Self { length: 0, digest: Digest::EMPTY };
 }
 
@@ -45,24 +45,25 @@ impl From<BodyHasher> for Received {
     }
 }
 
-/// Why a request gets no response of the site's: its connection is closed or, over HTTP/2, its stream is reset.
+/// Why a request gets no response from the site: its connection is closed or, over HTTP/2, its stream is reset.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unanswered {
     #[error("the request's body broke off: {0}")]
     BrokenOff(#[from] ReadError),
     #[error("the request's body broke off: {0}")]
     Reset(#[from] hyper::Error),
-    #[error("the request's body stalled")]
+    #[error("the client stopped sending the request's body")]
     Stalled(#[from] tokio::time::error::Elapsed),
-    #[error("the client is gone")]
+    #[error("the client closed its connection")]
     Gone(Closed),
-    /// hyper resets the stream with the reason that it finds among the error's sources.
-    #[error("Windows authentication is for HTTP/1.1")]
+    /// The request must be sent again over HTTP/1.1. hyper resets the stream with the reason that it finds among the
+    /// error's sources.
+    #[error("Windows authentication works over HTTP/1.1 only")]
     Http1Required(#[source] h2::Error),
 }
 
 impl Unanswered {
-    /// Returns how the connection ends on which the request was received.
+    /// Returns how the connection of the request ends.
     pub(crate) fn how(&self) -> Closed {
         match self {
             Self::Gone(how) => *how,
@@ -81,7 +82,8 @@ pub(crate) fn how(error: &ReadError) -> Closed {
     }
 }
 
-/// The body of an HTTP/2 request. Its client is not missed before the body is read: hyper drops the request then.
+/// Reads the body of an HTTP/2 request. The client's disappearance is not noticed before the body is read: hyper drops
+/// the request then.
 impl RequestBody for Incoming {
     async fn read(&mut self, patience: Duration) -> Result<Received, Unanswered> {
         let mut hasher = BodyHasher::default();

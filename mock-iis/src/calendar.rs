@@ -1,8 +1,8 @@
-//! Moments as a date and a time of day in UTC. Pure.
+//! Converts moments to a date and a time of day in UTC. The module is pure.
 
 use std::fmt;
 
-/// Names of the days of the week, from that of 1970-01-01 on.
+/// The names of the days of the week, beginning with that of 1970-01-01.
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -15,7 +15,7 @@ pub(crate) struct HttpDate(pub(crate) u64);
 /// The parts of a moment.
 struct Parts {
     year: u64,
-    /// From 0 on.
+    /// The month, from 0.
     month: usize,
     day: u64,
     weekday: &'static str,
@@ -25,7 +25,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Takes seconds since 1970-01-01 UTC apart.
+    /// Splits seconds since 1970-01-01 UTC into the parts.
     fn of(seconds: u64) -> Self {
         let (mut days, seconds) = (seconds / 86_400, seconds % 86_400);
         let weekday = DAYS[(days % 7) as usize];

@@ -8,7 +8,8 @@ use stickler_model::Leg;
 /// The credentials of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presented {
-    /// None, or those of a scheme other than Windows authentication (`Basic`), which IIS ignores.
+    /// The request presents no credentials, or those of a scheme other than Windows authentication (`Basic`), which IIS
+    /// ignores.
     Nothing,
     /// A token in valid base64, which may still be malformed.
     Token {
@@ -17,10 +18,10 @@ pub enum Presented {
         /// The kind of token that the bytes look like.
         kind: TokenKind,
     },
-    /// `NTLM` or `Negotiate` with a token that is missing or not base64.
+    /// The request presents `NTLM` or `Negotiate` with a token that is missing or not base64.
     Malformed,
-    /// More than one `Authorization`, which may occur only once (RFC 9110 5.3, 11.6.2), or a token that is too long for
-    /// a header line. http.sys itself answers 400.
+    /// The request has more than one `Authorization`, which may occur only once (RFC 9110 5.3, 11.6.2), or a token that
+    /// is too long for a header line. http.sys itself answers 400.
     Unacceptable,
 }
 

@@ -1,5 +1,5 @@
-//! One request on one connection: decides on it, asks the DC, has the application read the body, and records all of that.
-//! The decision depends on the head alone.
+//! The processing of one request on one connection: decides on it, asks the DC, lets the application read the body, and
+//! records all of that. The decision depends on the head alone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ struct Outcome {
     win32: u32,
     user: Option<Principal>,
     processed: bool,
-    /// What the application was given of the body.
+    /// The part of the body that the application received.
     received: Received,
 }
 
@@ -81,7 +81,7 @@ impl Connection {
     /// Returns the answer to a request. The body is read only if the application reads it.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// The error says why there is no answer.
     pub(crate) async fn answer(
         &self,
         head: &RequestHead,
@@ -158,7 +158,7 @@ impl Connection {
         Ok(answer.into_http2(self.stamp()))
     }
 
-    /// Returns what an answer has that begins now.
+    /// Returns the author and the time of an answer that begins now.
     pub(crate) fn stamp(&self) -> Stamp {
         Stamp { version: self.site.version, unix_seconds: self.env.clock.unix_seconds() }
     }
@@ -173,7 +173,7 @@ impl Connection {
         &self.site
     }
 
-    /// Returns the surroundings of the server.
+    /// Returns the environment of the server.
     pub(crate) fn env(&self) -> &Env {
         &self.env
     }
@@ -183,13 +183,13 @@ impl Connection {
         self.endpoints.number
     }
 
-    /// Records that the connection has ended, and forgets what was tied to it.
+    /// Records that the connection has ended, and forgets everything that was tied to it.
     pub(crate) fn closed(&self, how: Closed) {
         self.authentication.decider.closed(self.endpoints.peer);
         self.env.record(What::ServerClosed { connection: self.endpoints.number, how });
     }
 
-    /// Records who the sender of a request says that it is.
+    /// Records the name that the sender of a request gives itself.
     fn note_sender(&self, asked: &Asked<'_>) {
         if let Some(name) = sender(asked.head) {
             let (connection, number) = (self.endpoints.number, asked.number);
@@ -271,7 +271,7 @@ impl Connection {
         hop: Option<String>,
         received: Received,
     ) -> Outcome {
-        /// ERROR_FILE_NOT_FOUND, which IIS logs with 404.
+        /// The Windows error ERROR_FILE_NOT_FOUND, which IIS logs with 404.
         const FILE_NOT_FOUND: u32 = 2;
         let (answer, win32, processed) = match resource {
             Resource::Bytes(length) => {
@@ -371,7 +371,7 @@ impl Connection {
 }
 
 impl Outcome {
-    /// A refusal: the application did not run, and nobody read the body.
+    /// Returns a refusal: the application did not run, and nobody read the body.
     fn refused(answer: Answer, win32: u32) -> Self {
         Self { answer, substatus: 0, win32, user: None, processed: false, received: Received::NOTHING }
     }
@@ -392,8 +392,8 @@ fn socket(head: &RequestHead, json: Bytes) -> (Answer, u32, bool) {
     }
 }
 
-/// Returns who the sender of a request says that it is: in a field, or in the query of the path, as a browser can that sets no
-/// fields. What is percent-encoded there is no name.
+/// Returns the name that the sender of a request gives itself: in a header field, or in the query of the path, for a
+/// browser that cannot set fields. A percent-encoded value does not count as a name.
 fn sender(head: &RequestHead) -> Option<&str> {
     let field = head.fields().first(SENDER_HEADER).and_then(|name| std::str::from_utf8(name).ok());
     let pairs = head.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));

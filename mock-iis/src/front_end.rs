@@ -20,7 +20,7 @@ use crate::authn::{AuthConfig, AuthState, ConnectionAuth, Decision, Replays, Req
 use crate::authority::{AuthRequest, Authority};
 use crate::credentials::Presented;
 
-/// The longest token, in characters. It is the data plane that limits heads; a balancer is not http.sys.
+/// The longest token, in characters. The data plane of the balancer limits heads, because a balancer is not http.sys.
 const TOKEN_LIMIT: usize = 64 * 1024;
 
 /// Authenticates the downstream connections of a balancer, which identifies them by numbers of its choice.
@@ -39,7 +39,7 @@ pub enum AuthOutcome {
     Authenticated(Principal),
     /// The request is to be answered with an error.
     Refused {
-        /// 401, or 400 for a header that no client may send.
+        /// The status: 401, or 400 for a header that no client may send.
         status: StatusCode,
         /// The values of `WWW-Authenticate`: the Challenge, or every scheme without a token.
         challenges: Vec<HeaderValue>,

@@ -1,9 +1,9 @@
 //! A connection that speaks HTTP/1.1: one request after another.
 //!
-//! A request is answered as soon as it is clear how. What is then left of it is read and dropped, so that the next request
-//! can be read, or the connection is closed. IIS does so: it sends the 401 at once and without `100 Continue`, and then
-//! takes the body (a maintainer of .NET recorded it message by message: dotnet/corefx, issue 30760, comment of
-//! 2018-07-30).
+//! A request is answered as soon as its answer is certain. The rest of the request is then read and dropped, so that
+//! the next request can be read, or the connection is closed. IIS does the same: it sends the 401 at once and without
+//! `100 Continue`, and then takes the body (a maintainer of .NET recorded it message by message: dotnet/corefx, issue
+//! 30760, comment of 2018-07-30).
 
 use std::time::Duration;
 
@@ -23,17 +23,17 @@ use crate::http_sys::Reason;
 use crate::sending::{self, Sending};
 use crate::web_socket;
 
-/// The most header fields of a request. http.sys limits their number over HTTP/2 alone (Microsoft, KB 5102602); this bounds
-/// what is kept, and a request with more is taken for one that is too long.
+/// The largest number of header fields in a request. http.sys limits their number over HTTP/2 only (Microsoft, KB
+/// 5102602). This limit bounds what is kept, and a request with more fields is treated as too long.
 const MAX_FIELDS: usize = 100;
 
-/// How much is read ahead of the request that is being answered, in bytes.
+/// The number of bytes that are read ahead of the request that is being answered.
 const AHEAD: usize = 16 * 1024;
 
-/// How long a client may take to end its side after an answer that closes the connection, when it had not sent all of its
-/// request: a reset, which the rest would meet, could destroy the answer (RFC 9112 9.6). Apache httpd waits 2 seconds for
-/// each part as well (`SECONDS_TO_LINGER` in `include/http_connection.h` and `server/connection.c`); IIS's own time is not
-/// documented.
+/// The time that a client may take to end its side after an answer that closes the connection, if it had not sent all
+/// of its request. A reset, which the rest would cause, could destroy the answer (RFC 9112 9.6). Apache httpd also
+/// waits 2 seconds for each part (`SECONDS_TO_LINGER` in `include/http_connection.h` and `server/connection.c`); IIS's
+/// own time is not documented.
 const LINGER: Duration = Duration::from_secs(2);
 
 type ServerWire<S> = Wire<Sending<S>>;
@@ -65,7 +65,7 @@ pub(crate) async fn serve(stream: impl Stream, connection: &Connection) -> Close
 /// Answers a request, and reads it to its end.
 ///
 /// # Errors
-/// How the connection ended, if it does.
+/// The error says how the connection ended.
 async fn answer<S: Stream>(
     wire: &mut ServerWire<S>,
     connection: &Connection,
@@ -102,11 +102,11 @@ async fn flush<S: Stream>(wire: &mut ServerWire<S>) -> Result<(), Closed> {
     wire.flush().await.map_err(|error| if sending::is_untaken(&error) { Closed::Here } else { Closed::Broken })
 }
 
-/// Reads and drops what is left of a request that was answered. Returns whether that is all: `false` if it is more than the
-/// limit, or makes no sense.
+/// Reads and drops the rest of a request that was answered. Returns `false` if the rest exceeds the limit or is
+/// malformed.
 ///
 /// # Errors
-/// How the connection ended.
+/// The error says how the connection ended.
 async fn drain<S: Stream>(
     wire: &mut ServerWire<S>,
     decoder: &mut BodyDecoder,
@@ -129,8 +129,8 @@ async fn drain<S: Stream>(
     Ok(true)
 }
 
-/// Closes the connection after its last answer. If the client has not sent all of its request, this side ends first, and
-/// what still comes is dropped for a while.
+/// Closes the connection after its last answer. If the client has not sent all of its request, the server ends its own
+/// side first, and drops what still arrives for a while.
 async fn end<S: Stream>(wire: &mut ServerWire<S>, decoder: &mut BodyDecoder, limits: ServerLimits) -> Closed {
     let whole = decoder.decode(wire.input(), |_| ()).unwrap_or(false);
     if wire.shutdown().await.is_ok() && !(whole && wire.input().is_empty()) {
@@ -150,7 +150,7 @@ async fn linger<S: Stream>(wire: &mut ServerWire<S>, limits: ServerLimits) {
     }
 }
 
-/// Refuses what is no request, as http.sys does, and closes the connection.
+/// Refuses bytes that are not a request, as http.sys does, and closes the connection.
 async fn refuse<S: Stream>(wire: &mut ServerWire<S>, error: &ReadError, connection: &Connection) -> Result<(), Closed> {
     if !error.is_malformed() {
         return Err(how(error));

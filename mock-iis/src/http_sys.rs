@@ -1,35 +1,37 @@
-//! What http.sys answers by itself: the kernel driver that reads requests, and authenticates in kernel mode. It refuses
-//! some requests before anybody authenticates, with a page of its own, and closes their connection. Pure.
+//! The answers of http.sys itself, the kernel driver that reads requests and authenticates in kernel mode. It refuses
+//! some requests before any authentication, with a page of its own, and closes their connection. The module is pure.
 //!
-//! The page, the fields and their order are recorded ones of `Microsoft-HTTPAPI/2.0`: a 411 to `curl -X POST` (a write-up
-//! of the machine "Nickel", 2025), 400 "Request Too Long" and "Invalid Verb" (many, nmap's among them), 401 "Not Authorized"
-//! (Inveigh answers with it as Windows does). The reasons are those of the HTTPERR log (Microsoft, KB 820729 "Error logging
-//! in HTTP APIs"). IIS 6 has shorter pages, which are not modelled.
+//! The page, the fields and their order are recorded ones of `Microsoft-HTTPAPI/2.0`: a 411 to `curl -X POST` (a
+//! write-up of the machine "Nickel", 2025), 400 "Request Too Long" and "Invalid Verb" (many, nmap's among them), 401
+//! "Not Authorized" (Inveigh answers with it as Windows does). The reasons are those of the HTTPERR log (Microsoft, KB
+//! 820729 "Error logging in HTTP APIs"). IIS 6 has shorter pages, which are not modelled.
 
 use stickler_http1::{Lookup as _, RequestHead, Version};
 
 /// Why http.sys answers a request itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// The bytes are no request, or a field makes no sense.
+    /// The bytes are not a request, or a field is malformed.
     Header,
-    /// The target is no path: that of CONNECT, which names a host and a port.
+    /// The target is not a path but that of CONNECT, which names a host and a port.
     Url,
-    /// HTTP/1.1 without `Host`, or with more than one (RFC 9112 3.2).
+    /// The request uses HTTP/1.1 and has no `Host`, or more than one (RFC 9112 3.2).
     Hostname,
     /// A field is longer than `MaxFieldLength`.
     FieldLength,
     /// The request line and the fields together are longer than `MaxRequestBytes`.
     RequestLength,
-    /// A method that has a body, and neither `Content-Length` nor `Transfer-Encoding`.
+    /// The request has a method with a body, and neither `Content-Length` nor `Transfer-Encoding`.
     LengthRequired,
-    /// A transfer coding that is not known.
+    /// The request has an unknown transfer coding.
     Coding,
-    /// In kernel mode: a token of a handshake that goes on. Not a refusal, and the connection stays open.
+    /// In kernel mode, the request carries a token of a handshake that continues. This is not a refusal, and the
+    /// connection stays open.
     NotAuthorized,
 }
 
-/// `MaxFieldLength` and `MaxRequestBytes` in bytes (Microsoft, KB 820129 "Http.sys registry settings for Windows").
+/// The limits `MaxFieldLength` and `MaxRequestBytes` in bytes (Microsoft, KB 820129 "Http.sys registry settings for
+/// Windows").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeadBounds {
     /// The longest value of a field.
@@ -49,7 +51,7 @@ impl Reason {
         }
     }
 
-    /// Returns title, heading and text of the page. That of [`Reason::Coding`] has not been seen.
+    /// Returns the title, the heading and the text of the page. The page for [`Reason::Coding`] has not been observed.
     fn texts(self) -> (&'static str, &'static str, &'static str) {
         const BAD: &str = "Bad Request";
         match self {
@@ -86,17 +88,18 @@ impl Reason {
     }
 }
 
-/// Returns why http.sys refuses a request; `None` if it hands the request on. Where several reasons apply, it is not known
-/// which one http.sys finds first.
+/// Returns why http.sys refuses a request; `None` if it passes the request on. If several reasons apply, it is not
+/// known which one http.sys finds first.
 ///
-/// * The target of CONNECT is no path (RFC 9112 3.2.3). That http.sys refuses it with 400 is certain; whether its log says
-///   `URL` or `Verb` has not been measured.
-/// * `MaxFieldLength` and `MaxRequestBytes`: a head that is beyond both gets "Request Too Long", as users in many groups
-///   report it at the defaults. Whether the name of a field counts for its length is not documented; here it does not.
+/// * The target of CONNECT is not a path (RFC 9112 3.2.3). http.sys certainly refuses it with 400; it has not been
+///   measured whether its log says `URL` or `Verb`.
+/// * `MaxFieldLength` and `MaxRequestBytes`: a head that exceeds both gets "Request Too Long", as users in many groups
+///   report for the defaults. It is not documented whether the name of a field counts towards its length; here it does
+///   not.
 /// * HTTP/1.1 needs one `Host`. Over HTTP/2 the target names the host.
-/// * POST needs a length, and PUT is taken for the same, before anybody authenticates: a 411 without `WWW-Authenticate`
-///   (measured on Exchange Server SE 15.02.2562.045: changelog of the Rust crate `mapi-auth`). Over HTTP/2 the frames say
-///   where the body ends.
+/// * POST needs a length before any authentication, and PUT is assumed to need one too: a 411 without
+///   `WWW-Authenticate` (measured on Exchange Server SE 15.02.2562.045: changelog of the Rust crate `mapi-auth`). Over
+///   HTTP/2 the frames say where the body ends.
 pub(crate) fn refuses(head: &RequestHead, http2: bool, bounds: HeadBounds) -> Option<Reason> {
     let fields = head.fields();
     let unframed = fields.first("Content-Length").is_none() && fields.first("Transfer-Encoding").is_none();

@@ -1,4 +1,4 @@
-//! The W3C extended log: one line for each request that IIS has answered. Pure.
+//! The W3C extended log: one line for each request that IIS has answered. The module is pure.
 //!
 //! Requests that http.sys itself answers (with a head that is malformed or too long) are not logged here; on Windows
 //! they are in the HTTPERR log.
@@ -19,27 +19,27 @@ pub const FIELDS: &str = "#Fields: date time s-ip cs-method cs-uri-stem cs-uri-q
 pub struct Entry {
     /// When the request was answered, in seconds since 1970-01-01 UTC.
     pub unix_seconds: u64,
-    /// The server's end of the connection: `s-ip`, `s-port`.
+    /// The server's end of the connection (`s-ip`, `s-port`).
     pub server: SocketAddr,
-    /// The other end as the server sees it: `c-ip`. Behind source NAT this is the balancer.
+    /// The other end as the server sees it (`c-ip`). Behind source NAT this is the balancer.
     pub client: SocketAddr,
-    /// `cs-method`.
+    /// The method (`cs-method`).
     pub method: String,
-    /// `cs-uri-stem`: the path.
+    /// The path (`cs-uri-stem`).
     pub stem: String,
-    /// `cs-uri-query`.
+    /// The query (`cs-uri-query`).
     pub query: Option<String>,
-    /// `cs-username`; `None` for an anonymous request and for an incomplete handshake.
+    /// The user (`cs-username`); `None` for an anonymous request and for an incomplete handshake.
     pub user: Option<Principal>,
-    /// `cs(User-Agent)`.
+    /// The user agent (`cs(User-Agent)`).
     pub agent: Option<String>,
-    /// `sc-status`.
+    /// The status (`sc-status`).
     pub status: u16,
-    /// `sc-substatus`.
+    /// The substatus (`sc-substatus`).
     pub substatus: u16,
-    /// `sc-win32-status`.
+    /// The Windows error (`sc-win32-status`).
     pub win32: u32,
-    /// `time-taken`: from the request's head to the answer's head, in milliseconds.
+    /// The time from the request's head to the answer's head, in milliseconds (`time-taken`).
     pub time_taken: u64,
 }
 

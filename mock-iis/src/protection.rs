@@ -1,4 +1,4 @@
-//! Extended protection: which part of a token is compared with its connection. Pure.
+//! Extended protection: the part of a token that is compared with its connection. The module is pure.
 //!
 //! With TLS it is the channel binding, without TLS the name of the service that the client believes it talks to. Behind
 //! a proxy that terminates TLS, the client binds its token to the proxy's certificate, which a server cannot compare:

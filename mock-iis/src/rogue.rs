@@ -1,7 +1,7 @@
 //! Backends that misbehave. They use bare sockets, since a server library would prevent the misbehaviour.
 //!
-//! A rogue reads requests to their end, so that it misbehaves at the right moment. What is no request closes its
-//! connection. It records the requests that it receives, and no answers.
+//! A rogue reads requests to their end, so that it misbehaves at the right moment. Bytes that are not a request close
+//! its connection. It records the requests that it receives, and no answers.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use crate::body::how;
 use crate::credentials::Presented;
 use crate::secure::secure;
 
-/// Length of a flood of headers in bytes, after which the rest of the head never comes.
+/// The length of a flood of headers in bytes, after which the rest of the head never comes.
 const FLOOD: usize = 16 * 1024 * 1024;
 
-/// The most header fields of a request.
+/// The largest number of header fields in a request.
 const MAX_FIELDS: usize = 4_096;
 
 /// One line of a flood of headers.
 const FLOOD_LINE: &[u8] = b"X-Flood: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n";
 
-/// Misbehaves in the way of `kind` until the task is dropped or the listener has failed for good.
+/// Misbehaves in the way of `kind` until the task is dropped or the listener has failed permanently.
 pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<WebSite>, kind: Rogue) {
     while let Some((stream, peer)) = next_connection(&listener).await {
         let number = site.next_connection();

@@ -1,4 +1,4 @@
-//! Local accounts: the server's own security accounts manager. Pure.
+//! Local accounts: the server's own security accounts manager. The module is pure.
 
 use indexmap::IndexMap;
 use stickler_auth::logon::{LogonReply, LogonRequest};
@@ -11,7 +11,7 @@ use stickler_model::topology::UserSpec;
 pub struct Sam {
     machine: String,
     level: LmCompatibilityLevel,
-    /// The names as they are spelled, and the secrets, keyed by the name in lower case.
+    /// The names in their spelling, and the secrets, keyed by the name in lower case.
     accounts: IndexMap<String, (String, StoredSecret)>,
 }
 
@@ -35,8 +35,8 @@ impl Sam {
 
     /// Decides a logon.
     ///
-    /// The domain that the client named is ignored: a machine takes any unknown domain for its own (MS-NLMP 3.2.5.1.2),
-    /// and the caller has asked the known one first.
+    /// The domain that the client named is ignored: a machine treats any unknown domain as its own (MS-NLMP 3.2.5.1.2),
+    /// and the caller has already asked a known domain.
     pub fn logon(&mut self, request: &LogonRequest) -> LogonReply {
         let Some((name, secret)) = self.accounts.get_mut(&request.user.to_lowercase()) else {
             return LogonReply::refused(NtStatus::NO_SUCH_USER, true);

@@ -1,4 +1,4 @@
-//! A time limit for clients that do not take their answers.
+//! A time limit for clients that do not read their answers.
 
 use std::io;
 use std::pin::Pin;
@@ -8,21 +8,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Why a write fails.
+/// The error of a write that the client did not allow to complete within the limit.
 #[derive(Debug, thiserror::Error)]
-#[error("the client does not take its answer")]
+#[error("the client does not read its answer")]
 pub(crate) struct Untaken;
 
-/// Returns whether a write failed because the client does not take its answer.
+/// Returns whether a write failed because the client does not read its answer.
 pub(crate) fn is_untaken(error: &io::Error) -> bool {
     error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Untaken>)
 }
 
-/// A stream whose writes fail with [`Untaken`] where nothing can be written for as long as the limit.
+/// A stream whose writes fail with [`Untaken`] if nothing can be written within the limit.
 pub(crate) struct Sending<S> {
     stream: S,
     limit: Duration,
-    /// Runs while a write waits.
+    /// The timer that runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -31,7 +31,7 @@ impl<S> Sending<S> {
         Self { stream, limit, waiting: None }
     }
 
-    /// Passes on what came of a write, or the end of its time.
+    /// Passes on the result of a write, or the error that its time has ended.
     fn within<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.waiting = None;

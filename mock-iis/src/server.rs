@@ -1,4 +1,5 @@
-//! Connections: accepts, numbers and secures them, has them served, and records how each one ended. hyper serves HTTP/2.
+//! The connections of a server: accepts, numbers and secures them, serves them, and records how each one ended. hyper
+//! serves HTTP/2.
 
 use std::error::Error as _;
 use std::io;
@@ -22,8 +23,8 @@ use crate::secure::secure;
 use crate::sending::{self, Sending};
 use crate::{WebSite, http1, rogue};
 
-/// Serves a site until the task is dropped or the listener has failed for good. The site's [`Acceptor`] says what it
-/// ties a user to; an [`Acceptor::Rogue`] is served on bare sockets, or on bare TLS.
+/// Serves a site until the task is dropped or the listener has failed permanently. The site's [`Acceptor`] determines
+/// what a user is tied to; an [`Acceptor::Rogue`] is served on bare sockets, or on bare TLS.
 pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<WebSite>) {
     if let Acceptor::Rogue(kind) = site.acceptor {
         return rogue::serve(net, listener, env, site, kind).await;
@@ -95,7 +96,7 @@ impl<N: Net, F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks<N> {
     }
 }
 
-/// Returns how a connection ended that hyper reports an error for.
+/// Returns how a connection ended for which hyper reports an error.
 fn how(error: &hyper::Error) -> Closed {
     if error.is_timeout() || error.is_parse() {
         return Closed::Here;

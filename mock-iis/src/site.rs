@@ -44,14 +44,14 @@ pub struct WebSite {
     pub(crate) keep_alive: KeepAlive,
     pub(crate) anonymous: AnonymousSpec,
     pub(crate) version: IisVersion,
-    /// How long the head of a request may be.
+    /// The limits on the head of a request.
     pub(crate) head: HeadBounds,
     /// The certificate and key for TLS; `None` if the site has no TLS, or somebody else terminates it.
     pub(crate) tls: Option<ServerTls>,
     /// The channel binding of the certificate.
     pub(crate) binding: Option<ChannelBinding>,
     spec: SiteSpec,
-    /// How many logons it asks its domain for at once.
+    /// The largest number of logons that the server sends to its domain at once.
     pub(crate) max_concurrent_api: u16,
     /// The machine's names in the domain, without and with the DNS suffix.
     hosts: [String; 2],
@@ -75,33 +75,35 @@ pub(crate) struct DcLink {
     pub(crate) secret: Arc<[u8]>,
 }
 
-/// Bounds on what a peer may send, and time limits.
+/// The limits on what a peer may send, and time limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Length of a head in bytes up to which it is read to its end, though http.sys refuses it
-    /// ([`SiteSpec::max_request_bytes`]): the request is then in the trace. A longer one is refused as soon as that shows.
+    /// The length of a head, in bytes, up to which it is read to its end although http.sys refuses it
+    /// ([`SiteSpec::max_request_bytes`]), so that the request is in the trace. A longer head is refused as soon as the
+    /// excess shows.
     pub head_read: usize,
-    /// Length of the body of a request that is answered 401, in bytes. Up to this length the body is read and dropped,
-    /// so that the connection, and the handshake with it, continues; with a longer body the response closes the
+    /// The length of the body of a request that is answered 401, in bytes, up to which the body is read and dropped, so
+    /// that the connection, and the handshake on it, can continue. If the body is longer, the response closes the
     /// connection.
     pub drain: u64,
-    /// How long a connection may go without a complete head before it is closed (IIS: `connectionTimeout`,
+    /// The time for which a connection may lack a complete head before it is closed (IIS: `connectionTimeout`,
     /// `headerWaitTimeout`).
     pub idle: Duration,
-    /// How many clients an acceptor with a table, or a front end's authenticator, remembers. Beyond that, the one that
-    /// was unused for the longest time is forgotten.
+    /// The number of clients that an acceptor with a table, or a front end's authenticator, remembers. If there are
+    /// more, the one that was unused for the longest time is forgotten.
     pub sessions: NonZeroUsize,
-    /// How long the next part of a body may take before the connection is closed.
+    /// The time that the next part of a body may take before the connection is closed.
     pub body: Duration,
-    /// How long the next part of an answer may wait for the client to take it before the connection is closed (http.sys:
-    /// `MinSendRate`, 150 bytes a second; without it, a client that vanishes in mid-answer would never be missed).
+    /// The time that the next part of an answer may wait for the client to read it before the connection is closed
+    /// (http.sys: `MinSendRate`, 150 bytes a second; without it, a client that vanishes during an answer would never be
+    /// noticed).
     pub send: Duration,
-    /// How long connecting to a DC may take before the next one is asked.
+    /// The time that connecting to a DC may take before the next one is asked.
     pub connect: Duration,
-    /// How long a DC's reply may take before the next one is asked. The sum with `connect`, over all DCs, should be
-    /// less than user agents wait: two DCs of which none answers take 20 s by default.
+    /// The time that a DC's reply may take before the next one is asked. The sum with `connect`, over all DCs, should
+    /// be less than user agents wait: two DCs that do not answer take 20 s by default.
     pub logon: Duration,
-    /// How long a logon may wait for others of this server (`MaxConcurrentApi`) before it fails.
+    /// The time that a logon may wait for others of this server (`MaxConcurrentApi`) before it fails.
     pub logon_queue: Duration,
 }
 
@@ -281,7 +283,7 @@ impl WebSite {
         self
     }
 
-    /// Continues the numbering of connections and logons of the site that this one replaces on the same server.
+    /// Continues the numbering of connections and logons from the site that this one replaces on the same server.
     #[must_use]
     pub fn in_place_of(mut self, before: &Self) -> Self {
         self.connections = Arc::clone(&before.connections);
@@ -299,7 +301,7 @@ impl WebSite {
         &self.name
     }
 
-    /// Returns the machine's NetBIOS name: its name in upper case.
+    /// Returns the machine's NetBIOS name, which is its name in upper case.
     pub fn machine(&self) -> String {
         self.name.as_str().to_uppercase()
     }
@@ -309,18 +311,18 @@ impl WebSite {
         self.spec.kernel_mode && self.version != IisVersion::Iis6
     }
 
-    /// Returns how many bytes of a head are read.
+    /// Returns the number of bytes of a head that are read.
     pub(crate) fn head_read(&self) -> usize {
         self.limits.head_read.max(self.head.request)
     }
 
-    /// Returns the number for a new connection, counting from 1.
+    /// Returns the number for a new connection, counted from 1.
     pub(crate) fn next_connection(&self) -> u32 {
         self.connections.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 }
 
-/// Returns the realms and NetBIOS names of the domain and of those that it trusts.
+/// Returns the realms and NetBIOS names of the domain and of the domains that it trusts.
 fn names_of_realms(domain: &DomainSpec) -> Vec<(String, String)> {
     let trusted = domain.trusts.iter().map(|trust| (&trust.dns, &trust.netbios));
     let all = std::iter::once((&domain.dns, &domain.netbios)).chain(trusted);

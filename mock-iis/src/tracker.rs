@@ -1,5 +1,5 @@
 //! An acceptor with a table: a filter in front of an application that cannot see the TCP connection, and therefore
-//! remembers authenticated clients by a key. Pure.
+//! remembers authenticated clients by a key. The module is pure.
 //!
 //! The nginx mailing list describes one (Jespa, an HTTP filter for servlets): the key is the client's address and port,
 //! taken from the connection or from a header that the proxy sets (`Jespa-Connection-Id`). The handshake is verified
@@ -31,7 +31,7 @@ use crate::authn::{AuthConfig, ConnectionAuth, Decision, Replays, Turn};
 /// The cookie that carries the token of [`TrackedCheck::Token`].
 pub const TOKEN_COOKIE: &str = "acceptor-token";
 
-/// Longest key or address that is taken from a header, in bytes. An IPv6 address with a port has 47.
+/// The longest key or address that is taken from a header, in bytes. An IPv6 address with a port has 47.
 const MAX_TEXT: usize = 128;
 
 /// The table of authenticated clients.
@@ -62,7 +62,7 @@ pub struct Sender {
 /// A client whose handshake has begun.
 struct Session {
     auth: ConnectionAuth,
-    /// The proof that each request has to present; `None` if there is none, or none yet.
+    /// The proof that each request must present; `None` if there is none, or none yet.
     proof: Option<String>,
     /// The number of the logon in progress. Requests with one key can arrive over several connections at once; a reply
     /// counts only for the request that asked last.
@@ -71,7 +71,7 @@ struct Session {
 
 /// The error of a header that is longer than any address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the header that tells one client from another is longer than {MAX_TEXT} bytes")]
+#[error("the header that identifies the client is longer than {MAX_TEXT} bytes")]
 pub struct TooLong;
 
 impl Tracker {
@@ -134,7 +134,7 @@ impl Tracker {
         decision
     }
 
-    /// Returns whether the response that completes a handshake gives out a token.
+    /// Returns whether the response that completes a handshake issues a token.
     pub fn gives_tokens(&self) -> bool {
         self.check == TrackedCheck::Token
     }

@@ -1,5 +1,5 @@
-//! WebSocket (RFC 6455), as far as the application of `/socket` speaks it: the handshake, a first message that describes the
-//! request, and an echo of what comes after that, frame by frame.
+//! WebSocket (RFC 6455), as far as the application of `/socket` speaks it: the handshake, a first message that
+//! describes the request, and an echo of every later frame.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,7 +11,7 @@ use stickler_net::Stream;
 
 use crate::sending::{self, Sending};
 
-/// What a server appends to the key before it hashes it (RFC 6455 1.3).
+/// The string that a server appends to the key before it hashes it (RFC 6455 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The version of the protocol (RFC 6455 4.1).
@@ -23,27 +23,27 @@ const MAX_PAYLOAD: usize = 64 * 1024;
 /// The longest payload of a control frame (RFC 6455 5.5).
 const MAX_CONTROL: usize = 125;
 
-/// Opcodes (RFC 6455 5.2).
+/// The opcodes of frames (RFC 6455 5.2).
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// Status codes of a close (RFC 6455 7.4.1).
+/// The status codes of a close (RFC 6455 7.4.1).
 const PROTOCOL_ERROR: u16 = 1002;
 const TOO_BIG: u16 = 1009;
 
-/// What a request asks for.
+/// The upgrade that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// Plain HTTP: there is no `Upgrade`, or whoever passed the request on has removed it.
+    /// Plain HTTP: there is no `Upgrade`, or a balancer has removed it.
     Nothing,
-    /// A WebSocket, and the value of `Sec-WebSocket-Accept` that grants it.
+    /// A WebSocket, with the value of `Sec-WebSocket-Accept` that grants it.
     Socket(String),
     /// A version of the protocol that the server does not speak: 426 (RFC 6455 4.4).
     OtherVersion,
-    /// A handshake that is not one: 400 (RFC 6455 4.2.1).
+    /// A malformed handshake: 400 (RFC 6455 4.2.1).
     Malformed,
 }
 
@@ -103,7 +103,7 @@ pub(crate) async fn serve<S: Stream>(wire: &mut Wire<Sending<S>>, greeting: Byte
     }
 }
 
-/// Answers a frame, or what is none: by the same data, a pong, nothing, or a close.
+/// Answers a frame, or bytes that are not one: with the same data, a pong, nothing, or a close.
 fn answer(output: &mut BytesMut, frame: Result<Frame, u16>) {
     match frame {
         Ok(Frame { opcode: PING, payload, .. }) => put(output, true, PONG, &payload),
@@ -116,7 +116,7 @@ fn answer(output: &mut BytesMut, frame: Result<Frame, u16>) {
 /// A frame of a client, unmasked.
 #[derive(Debug, PartialEq, Eq)]
 struct Frame {
-    /// Whether it is the last of its message.
+    /// Whether the frame is the last of its message.
     last: bool,
     opcode: u8,
     payload: Vec<u8>,
@@ -125,8 +125,8 @@ struct Frame {
 /// Takes a frame; `None` if it is not complete (RFC 6455 5.2).
 ///
 /// # Errors
-/// The status code of the close with which the server fails the connection: a frame that is not masked (5.1), uses what
-/// nobody has agreed on, or is too long.
+/// The error is the status code of the close with which the server fails the connection: a frame is not masked (5.1),
+/// uses an extension that was not negotiated, or is too long.
 fn take(input: &mut BytesMut) -> Result<Option<Frame>, u16> {
     let &[first, second, ..] = &input[..] else { return Ok(None) };
     let (last, opcode) = (first & 0x80 != 0, first & 0x0f);
@@ -210,7 +210,8 @@ mod tests {
         assert_eq!(asked("GET", 3, "?"), Asked::Malformed);
     }
 
-    /// A client's frame: the first byte, the second with the length, what more there is of the length, and the payload.
+    /// Returns a client's frame. `head` has the first byte, the second with the length, and the rest of the length if
+    /// there is any.
     fn frame(head: &[u8], payload: &[u8]) -> BytesMut {
         let mask = [0x37, 0xfa, 0x21, 0x3d];
         let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);

@@ -1,4 +1,4 @@
-//! What a plan may ask of a world, as data, so that a run can be printed, shrunk and replayed.
+//! The actions that a plan may ask of a world, as data, so that a run can be printed, shrunk and replayed.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,58 +13,60 @@ use crate::{ClientSpec, Entropy, Identity, Name, Payload, WorldError};
 
 /// One step of a plan.
 ///
-/// A step whose result others refer to carries an id, and the caller chooses it. So removing a step from a plan changes
-/// no other step.
+/// If other steps refer to the result of a step, the caller gives the step an id. Therefore removing a step from a plan
+/// changes no other step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
     /// Adds a client. Nothing is connected yet.
     AddClient(ClientSpec),
-    /// Starts a request and does not wait.
+    /// Starts a request, and does not wait for its answer.
     Start {
-        /// The request's id: no other request of the plan has it.
+        /// The request's id, which no other request of the plan has.
         id: RequestId,
-        /// What is asked for, and by whom.
+        /// The request, with the client that sends it.
         request: RequestSpec,
     },
-    /// Lets the world run until the request is answered, or has failed. Outcome: [`Outcome::Answered`].
+    /// Lets the world run until the request is answered or has failed. Outcome: [`Outcome::Answered`].
     Await(RequestId),
-    /// Several clients ask at the same time, each one request after the other, with pauses in between. Does not wait: each
-    /// request is one as [`Start`](Self::Start) starts them, and is awaited by its own id. Outcome: [`Outcome::Done`].
+    /// Several clients send requests at the same time, each one after the other, with pauses in between. The action
+    /// does not wait: each request is like one that [`Start`](Self::Start) starts, and is awaited by its own id.
+    /// Outcome: [`Outcome::Done`].
     Crowd(CrowdSpec),
-    /// Sends bytes on a bare connection, and reads what comes, until the connection ends or is quiet.
-    /// Outcome: [`Outcome::Bytes`].
+    /// Sends bytes on a bare connection and reads the answer until the connection ends or is quiet. Outcome:
+    /// [`Outcome::Bytes`].
     SendRaw(RawSpec),
-    /// Makes the token with which the client would begin to authenticate under `Negotiate`, and does not send it.
+    /// Makes the token with which the client would begin to authenticate under `Negotiate`, without sending it.
     /// Outcome: [`Outcome::Token`].
     MakeToken {
-        /// The token's id: no other token of the plan has it.
+        /// The token's id, which no other token of the plan has.
         id: TokenId,
         /// The client whose token it is.
         client: Name,
     },
-    /// Lets time pass. Outcome: [`Outcome::Done`], as for all below.
+    /// Lets time pass. Outcome: [`Outcome::Done`], as for all following actions.
     Advance(Duration),
     /// Lets time pass until the balancer's health checks must have noticed a change. How long that is depends on what
-    /// the balancer declares, so that one plan fits every balancer; the trace has the [`Advance`](Self::Advance) that
-    /// it came to.
+    /// the balancer declares, so that one plan fits every balancer. The trace contains the resulting
+    /// [`Advance`](Self::Advance).
     AwaitChecks(CheckWait),
-    /// The client closes its connections; it may ask again on new ones.
+    /// The client closes its connections. It may send further requests on new ones.
     Disconnect(Name),
-    /// The client's user logs off, and another takes the seat: later requests are this one's. The
-    /// client authenticates anew, on the connections that it has.
+    /// The client's user logs off and another user logs on: later requests are the new user's. The client authenticates
+    /// again, on the connections that it has.
     SwitchUser(Name, Identity),
-    /// The balancer drains this backend: what is bound to it stays, nothing new comes.
+    /// The balancer drains this backend: existing sessions stay, and no new ones arrive.
     Drain(Name),
-    /// The backend is in full use again.
+    /// The balancer uses this backend fully again.
     Undrain(Name),
-    /// The server of this name is set up as this says, and IIS is started anew (`iisreset`): its connections end, and so
-    /// does what was under way on them. A host that is down stays down, and has the settings when it starts.
+    /// The server with this name gets these settings, and IIS restarts (`iisreset`): its connections end, together with
+    /// the requests on them. A host that is down stays down, and has the settings when it starts.
     ///
-    /// IIS takes up some changes without that (providers of a site, limits). What becomes of open connections then is not
-    /// documented for each setting; `iisreset` is what the procedures for all of them end with, so it is what is modelled.
+    /// IIS applies some changes without a restart (providers of a site, limits). What happens to open connections then
+    /// is not documented for each setting. The documented procedures all end with `iisreset`, which is therefore what
+    /// is modelled.
     Configure(Box<ServerSpec>),
-    /// Something breaks, or is mended.
+    /// Something breaks or is repaired.
     Fault(Fault),
 }
 
@@ -72,26 +74,26 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckWait {
-    /// The change that the checks have to notice.
+    /// The change that the checks must notice.
     pub change: CheckChange,
-    /// How much longer to wait than the time that the balancer declares for it.
+    /// The time to wait in addition to the time that the balancer declares.
     pub extra: Duration,
-    /// How long to wait where the balancer declares no checks.
+    /// The time to wait if the balancer declares no checks.
     pub otherwise: Duration,
 }
 
-/// A change that health checks notice.
+/// A change of a backend that health checks notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckChange {
-    /// A backend does not serve any more: `fall` checks in a row fail.
+    /// The backend no longer serves: `fall` checks in a row fail.
     Down,
-    /// A backend serves again: `rise` checks in a row succeed.
+    /// The backend serves again: `rise` checks in a row succeed.
     Up,
 }
 
 impl CheckWait {
-    /// Returns how long the wait is over a balancer that declares this about itself.
+    /// Returns the length of the wait for a balancer that declares this about itself.
     pub fn over(&self, promises: &Promises) -> Duration {
         let Some(checks) = &promises.checks else { return self.otherwise };
         let noticed = match self.change {
@@ -101,8 +103,8 @@ impl CheckWait {
         noticed.saturating_add(self.extra)
     }
 
-    /// Returns how long the wait is where time is real: as long as the balancer declares that it needs, and a little more, and not what a
-    /// script adds to be sure.
+    /// Returns the length of the wait in real time: slightly longer than the time that the balancer declares, without
+    /// the margin that a script adds.
     pub fn hurried(&self, promises: &Promises) -> Duration {
         const SLACK: Duration = Duration::from_secs(2);
         if promises.unknown {
@@ -115,8 +117,8 @@ impl CheckWait {
 }
 
 impl Action {
-    /// Returns the action as it is over a balancer that declares this about itself: a wait for its health checks becomes
-    /// a time. A world performs, and notes in its trace, the action that this returns.
+    /// Returns the action in the form that applies to a balancer that declares this about itself: a wait for its health
+    /// checks becomes a length of time. A world performs the returned action, and records it in its trace.
     #[must_use]
     pub fn over(self, promises: &Promises) -> Self {
         match self {
@@ -126,132 +128,134 @@ impl Action {
     }
 }
 
-/// What a client is to ask for.
+/// A request that a client is asked to send.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestSpec {
-    /// Who asks.
+    /// The client that sends the request.
     pub client: Name,
-    /// `GET`, `POST`, `PUT` ...
+    /// The method: `GET`, `POST`, `PUT` and so on.
     pub method: String,
-    /// Path and query.
+    /// The path and the query.
     pub path: String,
     /// The request's body.
     pub body: Payload,
-    /// Fields that the client adds by itself: what it claims, or forges.
+    /// Header fields that a script adds: claims or forgeries, for example.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
-    /// How the body is sent.
+    /// How the client sends the body.
     #[serde(default, skip_serializing_if = "BodySending::is_default")]
     pub sending: BodySending,
 }
 
-/// Clients that ask at the same time.
+/// Clients that send requests at the same time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CrowdSpec {
-    /// The clients, each once. What they ask is asked by whoever sits at them when the crowd starts.
+    /// The clients, each once. Their requests are those of the users who are logged on when the crowd starts.
     pub clients: Vec<Name>,
-    /// The id of the first request of the first client. The ids of its other requests follow, then those of the second client.
+    /// The id of the first client's first request. The ids of that client's other requests follow, then those of the
+    /// second client.
     pub first: RequestId,
-    /// How many requests each client makes. It makes one when the one before has its answer, or has failed.
+    /// The number of requests of each client. A client sends its next request when the previous one has been answered
+    /// or has failed.
     pub requests: u32,
-    /// How long a client pauses before each request, on average: the seed draws a time between nothing and twice this.
+    /// The average pause of a client before each request. The seed draws a time between zero and twice this value.
     pub think: Duration,
-    /// The path and query that is asked for, with GET.
+    /// The path and query of the requests, whose method is GET.
     pub path: String,
 }
 
 impl CrowdSpec {
-    /// Returns how many requests the crowd makes in all.
+    /// Returns the number of requests that the crowd makes in all.
     pub fn count(&self) -> u64 {
         self.clients.len() as u64 * u64::from(self.requests)
     }
 
-    /// Returns the ids of all requests, in order: those of the first client, then those of the second. None is past the
-    /// highest number that an id can have, if the plan is one that [`Action::check`] passes.
+    /// Returns the ids of all requests in order: those of the first client, then those of the second, and so on. If
+    /// [`Action::check`] accepts the plan, none exceeds the highest number that an id can have.
     pub fn ids(&self) -> impl Iterator<Item = RequestId> + use<> {
         let first = self.first.0;
         (0..self.count()).map(move |number| RequestId(first.saturating_add(u32::try_from(number).unwrap_or(u32::MAX))))
     }
 
-    /// Returns whether a request of this id is the crowd's.
+    /// Returns whether the request with this id belongs to the crowd.
     pub fn has(&self, id: RequestId) -> bool {
         id.0.checked_sub(self.first.0).is_some_and(|number| u64::from(number) < self.count())
     }
 
-    /// Draws how long a client pauses before a request, twice `think` at the most. The client's own stream of the seed is not
-    /// touched, so that its tokens are what they would be without pauses.
+    /// Draws the pause of a client before a request, which is at most twice `think`. The client's own stream of the
+    /// seed is not used, so that its tokens are the same as without pauses.
     pub fn pause(&self, seed: u64, client: &Name, id: RequestId) -> Duration {
         let most = u64::try_from(self.think.as_micros() * 2).unwrap_or(u64::MAX);
         let draws = Entropy::new(seed, &format!("{client} pauses before {id}"));
         Duration::from_micros(draws.below(most.saturating_add(1)))
     }
 
-    /// Returns the request that one of the clients makes again and again.
+    /// Returns the request that one of the clients sends repeatedly.
     pub fn request(&self, client: &Name) -> RequestSpec {
         RequestSpec::new(client.clone(), "GET", &self.path)
     }
 }
 
-/// How a client sends the body of a request. What is not stated is as its user agent does it. Anything else makes the
-/// client use HTTP/1.1, and holds for each leg that carries the body.
+/// How a client sends the body of a request. Where a field is not set, the client does what its user agent does. If any
+/// field is set, the client uses HTTP/1.1, and the settings apply to each leg that carries the body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BodySending {
-    /// Whether it goes in chunks, so that its length is not known in advance.
+    /// Whether the body is sent in chunks, so that its length is not known in advance.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub chunked: bool,
-    /// Whether the client waits for `100 Continue` first.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<bool>,
-    /// The most bytes per second, at least 1 (curl: `--limit-rate`).
+    /// The largest number of bytes per second, at least 1 (curl: `--limit-rate`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_rate: Option<u64>,
 }
 
 impl BodySending {
-    /// Returns whether everything is as the user agent does it.
+    /// Returns whether every setting is left to the user agent.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl RequestSpec {
-    /// A request without a body.
+    /// Returns a request without a body.
     pub fn new(client: Name, method: &str, path: &str) -> Self {
         let (body, headers, sending) = (Payload::Empty, Vec::new(), BodySending::default());
         Self { client, method: method.into(), path: path.into(), body, headers, sending }
     }
 }
 
-/// Bytes that a client sends as they are, on a connection of their own.
+/// Bytes that a client sends unchanged, on a connection of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawSpec {
-    /// The client from whose host they are sent.
+    /// The client whose host sends the bytes.
     pub client: Name,
-    /// The bytes, in pieces that are sent without anything in between. They need not be HTTP.
+    /// The bytes, in pieces that are sent one directly after the other. They need not be HTTP.
     pub bytes: Vec<Piece>,
-    /// The client stops reading, and closes, when nothing has come for this long.
+    /// The time without any data after which the client stops reading and closes the connection.
     pub patience: Duration,
 }
 
-/// Bytes to send: given as they are, or as the result of an earlier step.
+/// A piece of the bytes to send: the bytes themselves, or the result of an earlier step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Piece {
-    /// These bytes, which are UTF-8.
+    /// These bytes, given as UTF-8 text.
     Text(String),
-    /// These bytes; text of hexadecimal digits in JSON.
+    /// These bytes, given in JSON as text of hexadecimal digits.
     Bytes(#[serde(with = "crate::text::hexadecimal")] Vec<u8>),
-    /// The token that an earlier [`Action::MakeToken`] made, as `Authorization` carries it. A plan refers to a token
-    /// because its bytes are others with another seed.
+    /// The token that an earlier [`Action::MakeToken`] made, as an `Authorization` field carries it. A plan refers to a
+    /// token because the token's bytes depend on the seed.
     Token(TokenId),
 }
 
 impl Piece {
-    /// Returns how many bytes it gives; 0 for a token, whose length a plan does not know.
+    /// Returns the number of bytes in this piece, or 0 for a token, whose length a plan does not know.
     pub fn length(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -261,7 +265,7 @@ impl Piece {
     }
 }
 
-/// The number of a token that an [`Action::MakeToken`] makes. From 1.
+/// The number of a token that an [`Action::MakeToken`] makes. Numbers start at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenId(pub u32);
@@ -273,16 +277,16 @@ impl fmt::Display for TokenId {
 }
 
 impl RawSpec {
-    /// Bytes as they are.
+    /// Returns a specification that sends these bytes unchanged.
     pub fn new(client: Name, bytes: impl Into<Vec<u8>>, patience: Duration) -> Self {
         let piece = String::from_utf8(bytes.into()).map_or_else(|error| Piece::Bytes(error.into_bytes()), Piece::Text);
         Self { client, bytes: vec![piece], patience }
     }
 
-    /// Returns the bytes to send, with what `token` knows in place of the references.
+    /// Returns the bytes to send, with each reference to a token replaced by what `token` returns for it.
     ///
     /// # Errors
-    /// [`WorldError::NoToken`]: `token` does not know a token that the bytes refer to.
+    /// [`WorldError::NoToken`]: the bytes refer to a token for which `token` returns nothing.
     pub fn resolve<'t>(&self, token: impl Fn(TokenId) -> Option<&'t str>) -> Result<Vec<u8>, WorldError> {
         let mut bytes = Vec::new();
         for piece in &self.bytes {
@@ -296,30 +300,31 @@ impl RawSpec {
     }
 }
 
-/// Something that breaks, or is mended.
+/// A fault that a plan injects, or its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// The process ends; its host's kernel closes the connections (FIN or RST).
     Crash(Name),
-    /// The host falls silent; nobody is told.
+    /// The host loses power: it falls silent, and no peer is told.
     PowerLoss(Name),
-    /// Starts the host's process again, after either. Connections from before meet RST.
+    /// Starts the host's process again after a crash or a loss of power. Packets on earlier connections are answered
+    /// with RST.
     Restart(Name),
-    /// The process stops in its tracks: the host's kernel still accepts connections, and nobody answers.
+    /// The process hangs: the host's kernel still accepts connections, but no process answers.
     Hang(Name),
-    /// The process goes on where it was stopped.
+    /// The process continues where it hung.
     Resume(Name),
-    /// Packets between the two hosts wait, in both directions.
+    /// Packets between the two hosts are held back, in both directions.
     Hold(Name, Name),
-    /// Packets held between the two hosts arrive.
+    /// Packets that were held back between the two hosts arrive.
     Release(Name, Name),
     /// A forged RST ends every connection between the two hosts, on both sides.
     Reset(Name, Name),
 }
 
 impl Fault {
-    /// Returns what scripts call it.
+    /// Returns the name of the script function that injects this fault.
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Crash(_) => "crash",
@@ -333,7 +338,7 @@ impl Fault {
         }
     }
 
-    /// Returns the hosts and clients that it is about, one or two.
+    /// Returns the names of the hosts and clients concerned, one or two.
     pub fn hosts(&self) -> impl Iterator<Item = &Name> {
         let (one, other) = match self {
             Self::Crash(host) | Self::PowerLoss(host) | Self::Restart(host) | Self::Hang(host) | Self::Resume(host) => {
@@ -344,7 +349,7 @@ impl Fault {
         std::iter::once(one).chain(other)
     }
 
-    /// Returns the same, to be changed.
+    /// Returns the names of the hosts and clients concerned, so that they can be changed.
     pub fn hosts_mut(&mut self) -> impl Iterator<Item = &mut Name> {
         let (one, other) = match self {
             Self::Crash(host) | Self::PowerLoss(host) | Self::Restart(host) | Self::Hang(host) | Self::Resume(host) => {
@@ -356,7 +361,7 @@ impl Fault {
     }
 }
 
-/// What happens, as part of a sentence: "iis1 crashes".
+/// Formats the fault as part of a sentence, for example "iis1 crashes".
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -372,69 +377,69 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What came of an [`Action`].
+/// The result of an [`Action`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The request has its answer, or its error.
+    /// The request's answer, or the error that it ended with.
     Answered(Box<Answer>),
-    /// What came back, 64 KiB at most.
+    /// The bytes that were received, at most 64 KiB.
     Bytes(Vec<u8>),
-    /// The token, as `Authorization` carries it with its scheme; `None` where the client has none to offer.
+    /// The token with its scheme, as an `Authorization` field carries it; `None` if the client has none to offer.
     Token(Option<String>),
-    /// There is nothing more to say.
+    /// The action was performed and has no further result.
     Done,
 }
 
 /// How a request ended, as its client saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Which request.
+    /// The id of the request.
     pub request: RequestId,
-    /// The final status; `None` where no answer came.
+    /// The final status; `None` if no answer came.
     pub status: Option<u16>,
-    /// Why there is no answer.
+    /// Why there is no answer; `None` if there is one.
     pub error: Option<String>,
-    /// HTTP requests sent for it, all legs.
+    /// The number of HTTP requests that were sent for it, counting all legs.
     pub requests: u32,
-    /// From start to end, on the world's clock.
+    /// The time from start to end on the world's clock.
     pub elapsed: Duration,
-    /// What the application said, where it answered.
+    /// The application's report, if the application answered.
     pub application: Option<AppAnswer>,
-    /// Length of the answer's body in bytes.
+    /// The length of the answer's body in bytes.
     pub body_length: u64,
-    /// Digest of the answer's body.
+    /// The digest of the answer's body.
     pub body_digest: Digest,
-    /// The fields of the answer's head, in order; of one that is not text, what is. [`MAX_ANSWER_HEAD`] bytes at most, the
-    /// rest is left out. No trace has them.
+    /// The fields of the answer's head, in order. Bytes that are not text are left out of a value. At most
+    /// [`MAX_ANSWER_HEAD`] bytes are kept, and the rest is left out. Traces do not contain the fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
 }
 
-/// The most that an [`Answer`] keeps of the fields of its head, names and values together, in bytes.
+/// The largest size of the header fields that an [`Answer`] keeps, names and values together, in bytes.
 pub const MAX_ANSWER_HEAD: usize = 64 << 10;
 
-/// What the mock application tells of a request, as JSON: `LOGON_USER` and the like.
+/// The mock application's report on a request, which it sends as JSON: `LOGON_USER` and the like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppAnswer {
     /// The backend's name.
     pub server: Name,
-    /// The backend's number of the TCP connection, from 1.
+    /// The backend's number for the TCP connection, from 1.
     pub connection: u32,
     /// The request's number on that connection, from 1.
     pub number: u32,
-    /// The user as the application sees it; `None`: anonymous.
+    /// The user as the application sees it; `None` for an anonymous request.
     pub user: Option<crate::Principal>,
     /// The request's method.
     pub method: String,
     /// The request's path and query.
     pub path: String,
-    /// Length of the request's body in bytes.
+    /// The length of the request's body in bytes.
     pub length: u64,
-    /// Digest of the request's body.
+    /// The digest of the request's body.
     pub digest: Digest,
-    /// Whom a second server would see if the application asked it in the user's name; `None` where the
-    /// path does not ask for that. `anonymous`: the application cannot act as the user elsewhere.
+    /// The user whom a second server would see if the application asked it on behalf of the user; `None` if the path
+    /// does not ask for that. The value `anonymous` means that the application cannot act as the user on another host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hop: Option<String>,
 }

@@ -3,11 +3,12 @@
 //! The table in `agents!` is the only place that lists them: the enum, the names in traces and scripts, and the
 //! behaviours are generated from it. The client under test acts by these facts and the oracle judges by them.
 //!
-//! Sources: for what uses WinINET, Microsoft's IEInternals, "Challenge-Response Authentication and Zero-Length Posts" (2010),
-//! and KB 251404. For the others: curl 7.88.1, run against a server that keeps state per connection, and its source
-//! (`lib/http.c`, `lib/http_ntlm.c`, `lib/http_negotiate.c`, `lib/vauth/spnego_gssapi.c`, `tests/data/test176`); Chromium's
-//! source (`net/http`, `net/ntlm`) for the browser, with the rule for bodies of clients that ask anonymously first. Those of
-//! the other programs stand at their rows.
+//! The sources for programs that use WinINET are Microsoft's IEInternals, "Challenge-Response Authentication and
+//! Zero-Length Posts" (2010), and KB 251404. The other sources are curl 7.88.1, run against a server that keeps state
+//! per connection, with its source (`lib/http.c`, `lib/http_ntlm.c`, `lib/http_negotiate.c`,
+//! `lib/vauth/spnego_gssapi.c`, `tests/data/test176`); Chromium's source (`net/http`, `net/ntlm`) for the browser, with
+//! the rule for bodies of clients that send an anonymous request first. The sources for the other programs stand at
+//! their rows.
 
 use std::time::Duration;
 
@@ -19,79 +20,80 @@ use AuthScheme::{Nego2, Negotiate, Ntlm};
 /// The behaviour of a user agent: what it sends, and how it reacts to the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Behaviour {
-    /// The value of its `User-Agent` header.
+    /// The value of the agent's `User-Agent` header.
     pub product: &'static str,
-    /// Its authentication schemes and security packages.
+    /// The authentication schemes and security packages of the agent.
     pub capabilities: Capabilities,
-    /// What the Negotiate leg carries as its body.
+    /// The body that the Negotiate leg carries.
     pub negotiate_body: NegotiateBody,
-    /// Whether it begins a handshake at once on a new connection to a part of the site that has challenged it before: a
-    /// folder, and all that is below it. Otherwise it asks anonymously first on each, unless it is pre-emptive anyway.
+    /// Whether the agent begins a handshake immediately on a new connection if it requests a part of the site that has
+    /// challenged it before: a folder and everything below it. Otherwise it sends an anonymous request first on each
+    /// connection, unless it is pre-emptive anyway.
     pub expects_challenge: bool,
-    /// Whether it restarts the handshake, once, on a new connection when the server closes the connection with the
-    /// Challenge leg. Otherwise it gives up, and the 401 is the answer.
+    /// Whether the agent restarts the handshake, once, on a new connection when the server closes the connection with
+    /// the Challenge leg. Otherwise the agent gives up, and the 401 is the answer.
     pub starts_over: bool,
-    /// Whether it assumes that a ticket has authenticated the connection if the answer does not say so
+    /// Whether the agent assumes that a ticket has authenticated the connection if the answer does not say so
     /// (`Persistent-Auth`, MS-N2HT).
     pub presumes_persistence: bool,
-    /// Whether it tries once more with the server's clock if the server reports too great a difference (MS-KILE 3.4.5,
-    /// KRB_AP_ERR_SKEW).
+    /// Whether the agent tries once more with the server's clock if the server reports that the clocks differ too much
+    /// (MS-KILE 3.4.5, KRB_AP_ERR_SKEW).
     pub corrects_clock: bool,
-    /// Whether it asks servers to prove themselves by an AP-REP (mutual authentication).
+    /// When the agent asks servers to prove their identity by an AP-REP (mutual authentication).
     pub mutual: Mutual,
-    /// Whether its ticket goes as it is, without SPNEGO around it.
+    /// Whether the agent sends its ticket without SPNEGO around it.
     pub bare_ticket: bool,
-    /// Whether it opens a second connection beside its first, which is idle until a request needs it, unless a client says
-    /// otherwise.
+    /// Whether the agent opens a second connection beside its first, which is idle until a request needs it. A client's
+    /// profile can override this.
     pub preconnects: bool,
-    /// The NTLM implementation that it uses.
+    /// The NTLM implementation that the agent uses.
     pub ntlm: NtlmImplementation,
-    /// Whether it keeps cookies, and sends them back, unless a client says otherwise.
+    /// Whether the agent stores cookies and sends them back. A client's profile can override this.
     pub cookies: bool,
-    /// The bodies for which it waits for `100 Continue` (RFC 9110 10.1.1); `None` if it never does.
+    /// The bodies for which the agent waits for `100 Continue` (RFC 9110 10.1.1); `None` if it never does.
     pub expectation: Option<Expectation>,
-    /// What it does about an answer that comes before it has sent the body.
+    /// What the agent does if an answer arrives before it has sent the whole body.
     pub early_answer: EarlyAnswer,
 }
 
-/// When a user agent sends `Expect: 100-continue`.
+/// The conditions under which a user agent sends `Expect: 100-continue`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expectation {
-    /// With a body that is longer than this many bytes, or whose length is not known.
+    /// The length in bytes above which the agent sends the field. It also does so if the length is not known.
     pub over: u64,
-    /// How long it waits before it sends the body all the same.
+    /// The time after which the agent sends the body even without a `100 Continue`.
     pub wait: Duration,
 }
 
 impl Expectation {
-    /// How long a user agent waits that does not do so by itself, where a script asks for it.
+    /// The time that a user agent waits if a script asks it to wait although it would not do so by itself.
     pub const WAIT: Duration = Duration::from_secs(1);
 
-    /// Returns whether it applies to a body of this length; `None` if the length is not known.
+    /// Returns whether the expectation applies to a body of this length; `None` if the length is not known.
     pub fn applies(self, length: Option<u64>) -> bool {
         length.is_none_or(|length| length > self.over)
     }
 }
 
-/// What a user agent does about a final answer that comes before it has sent the body.
+/// What a user agent does if a final answer arrives before it has sent the whole body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EarlyAnswer {
-    /// It sends the rest first. Chromium reads no answer before that, except after an error of the connection
-    /// (`net/http/http_stream_parser.cc`: `DoSendBody` before `DoReadHeaders`).
+    /// The agent sends the rest of the body first. Chromium reads no answer before that, except after an error of the
+    /// connection (`net/http/http_stream_parser.cc`: `DoSendBody` before `DoReadHeaders`).
     Finishes,
-    /// curl (7.88.1, `lib/http.c`): with a status of 300 or more it sends no more of the body, and closes the connection
-    /// after the answer ("HTTP error before end of send, stop sending"). With a 401 that it answers, it sends the rest all
-    /// the same ("Keep sending data to get tossed away") if the handshake has begun on the connection, or less than 2000
-    /// bytes are left (`http_perhapsrewind`).
+    /// The behaviour of curl (7.88.1, `lib/http.c`): after a status of 300 or more, it sends no more of the body, and
+    /// closes the connection after the answer ("HTTP error before end of send, stop sending"). After a 401 to which it
+    /// will reply, it sends the rest nevertheless ("Keep sending data to get tossed away") if the handshake has begun
+    /// on the connection, or if fewer than 2000 bytes are left (`http_perhapsrewind`).
     StopsAtError,
 }
 
 impl EarlyAnswer {
-    /// Returns whether the client sends no more, of a body of which `left` bytes are left, after an answer with this
-    /// status. `answers_401`: it would answer a 401 with another leg. `begun`: a handshake has begun on the connection, or
-    /// was completed.
+    /// Returns whether the client stops sending after an answer with this status, while `left` bytes of the body are
+    /// left. `answers_401` says whether it would reply to a 401 with another leg; `begun` says whether a handshake has
+    /// begun or was completed on the connection.
     pub fn stops(self, status: u16, left: u64, answers_401: bool, begun: bool) -> bool {
-        /// Bytes that are cheaper to send than a new connection.
+        /// The number of bytes below which sending the rest is cheaper than a new connection.
         const LITTLE: u64 = 2_000;
         match self {
             Self::Finishes => false,
@@ -101,19 +103,19 @@ impl EarlyAnswer {
     }
 }
 
-/// Whether a user agent asks servers to prove themselves when it presents a ticket (RFC 4121, GSS_C_MUTUAL_FLAG).
+/// Whether a user agent asks servers to prove their identity when it presents a ticket (RFC 4121, GSS_C_MUTUAL_FLAG).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutual {
-    /// The user agent always asks for it.
+    /// The agent always asks for it.
     Always,
-    /// The user agent asks for it only if it delegates the user's credentials.
+    /// The agent asks for it only if it delegates the user's credentials.
     WithDelegation,
-    /// The user agent never asks for it.
+    /// The agent never asks for it.
     Never,
 }
 
 impl Mutual {
-    /// Returns whether it asks, given whether it delegates.
+    /// Returns whether the agent asks for it, given whether it delegates.
     pub const fn asks(self, delegates: bool) -> bool {
         match self {
             Self::Always => true,
@@ -126,34 +128,35 @@ impl Mutual {
 /// The body of the Negotiate leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NegotiateBody {
-    /// `Content-Length: 0`, unless the method is GET or HEAD; the Authenticate leg carries the body. If the server does
-    /// not require authentication, the request is sent again, without a token and with its body.
+    /// The agent sends `Content-Length: 0`, unless the method is GET or HEAD; the Authenticate leg carries the body. If
+    /// the server does not require authentication, the agent sends the request again with its body and without a token.
     Probe,
-    /// The whole body, as on every leg.
+    /// The agent sends the whole body, as on every leg.
     Whole,
-    /// `Content-Length: 0` where it expects a challenge, unless the method is GET or HEAD; the Authenticate leg carries the
-    /// body. If the server does not require authentication there, its answer is taken for the answer, and the body is lost.
+    /// If it expects a challenge, the agent sends `Content-Length: 0`, unless the method is GET or HEAD; the
+    /// Authenticate leg carries the body. If the server does not require authentication there, the agent takes its
+    /// answer for the final one, and the body is lost.
     Withheld,
 }
 
-/// An implementation of NTLM. `auth` has the flags, fields and responses of each.
+/// An implementation of NTLM. The crate `auth` has the flags, fields and responses of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NtlmImplementation {
-    /// curl's own.
+    /// The implementation in curl.
     Curl,
-    /// Chromium's own.
+    /// The implementation in Chromium.
     Browser,
-    /// Firefox's own.
+    /// The implementation in Firefox.
     Firefox,
-    /// wget's own: NTLMv1.
+    /// The implementation in wget, which is NTLMv1.
     Wget,
-    /// Mono's own, and that of Perl's `Authen::NTLM`: NTLMv1.
+    /// The implementations in Mono and in Perl's `Authen::NTLM`, which are NTLMv1.
     Mono,
     /// SSPI of Windows.
     Windows,
-    /// An old Windows: NTLM2 session responses.
+    /// SSPI of an old Windows, which sends NTLM2 session responses.
     Ntlm2Session,
-    /// A very old Windows: NTLMv1 and LM responses.
+    /// SSPI of a very old Windows, which sends NTLMv1 and LM responses.
     NtlmV1,
 }
 
@@ -161,7 +164,7 @@ pub enum NtlmImplementation {
 /// behaviour.
 macro_rules! agents {
     ($($(#[$doc:meta])+ $variant:ident, $name:literal => $behaviour:expr;)+) => {
-        /// A user agent that a client behaves as.
+        /// A user agent that a client imitates.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Agent {
             $($(#[$doc])+ #[serde(rename = $name)] $variant,)+
@@ -171,14 +174,14 @@ macro_rules! agents {
             /// The name of each user agent in traces and scripts.
             pub const ALL: &[(&str, Self)] = &[$(($name, Self::$variant)),+];
 
-            /// Returns its name in traces and scripts.
+            /// Returns the user agent's name in traces and scripts.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
                 }
             }
 
-            /// Returns how this user agent behaves.
+            /// Returns the behaviour of this user agent.
             pub const fn behaviour(self) -> Behaviour {
                 match self {
                     $(Self::$variant => $behaviour,)+
@@ -223,8 +226,8 @@ agents! {
     /// Since it has only one scheme, it sends a ticket at once, together with the body. Afterwards it sends a fresh
     /// ticket with every request, unless the answer contains `Persistent-Auth: true`: then it sends none until a 401.
     /// Without a ticket it continues without credentials (since 7.64.1), and GSS-API does not try again with another
-    /// clock. It binds nothing to TLS: with GSS-API curl does so since 8.10 (pull request 13098), with its own NTLM
-    /// never.
+    /// clock. It does not use channel binding: curl does so with GSS-API only since 8.10 (pull request 13098), and
+    /// never with its own NTLM.
     CurlNegotiate, "curl_negotiate" => Behaviour {
         capabilities: Capabilities {
             schemes: &[Negotiate],
@@ -235,8 +238,9 @@ agents! {
     };
     /// curl 7.88.1 with `--anyauth -u USER:PASSWORD`, linked with MIT krb5.
     ///
-    /// The client asks anonymously first, with the whole body, and picks the strongest scheme that the 401 offers: Negotiate before
-    /// NTLM (`pickoneauth` in `lib/http.c`). It stays with that: without a ticket the 401 is the answer.
+    /// The client sends an anonymous request first, with the whole body, and then picks the strongest scheme that the
+    /// 401 offers: Negotiate before NTLM (`pickoneauth` in `lib/http.c`). It does not change the scheme afterwards:
+    /// without a ticket the 401 is the answer.
     CurlAnyauth, "curl_anyauth" => Behaviour {
         capabilities: Capabilities {
             schemes: &[Negotiate, Ntlm],
@@ -247,11 +251,11 @@ agents! {
     };
     /// A browser modelled on Chromium on Windows.
     ///
-    /// The browser asks anonymously first, and sends the whole body on each leg. It prefers Negotiate: with Kerberos if it gets a
-    /// ticket, otherwise with raw NTLM, as on Windows. It supports `Nego2`, which Chromium lacks, for sites that offer
-    /// nothing else, as WinINet does. It ignores `Persistent-Auth` unless the value is negative. A real browser prompts
-    /// for another password after a 401 to the Authenticate leg; this one has only one password, tries it once, and takes
-    /// that 401 as the answer.
+    /// The browser sends an anonymous request first, and the whole body on each leg. It prefers Negotiate: with
+    /// Kerberos if it gets a ticket, otherwise with raw NTLM, as on Windows. It supports `Nego2`, which Chromium lacks,
+    /// for sites that offer nothing else, as WinINet does. It ignores `Persistent-Auth` unless the value is negative. A
+    /// real browser prompts for another password after a 401 to the Authenticate leg; this one has only one password,
+    /// tries it once, and takes that 401 as the answer.
     Browser, "browser" => Behaviour {
         product: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium",
         capabilities: Capabilities {
@@ -277,9 +281,10 @@ agents! {
     };
     /// Programs that use WinINET: Internet Explorer, Edge in IE mode, Office.
     ///
-    /// As the browser, but where a folder of the site has challenged it, a new connection begins with the Negotiate leg at
-    /// once for that folder and all below it. It holds a body back until the challenge has come, so that it is not sent twice;
-    /// where the server asks for no logon, the empty request is all that it gets.
+    /// The agent behaves as the browser, with two differences. Once a folder of the site has challenged it, it begins
+    /// each new connection with the Negotiate leg for that folder and everything below it. It holds a body back until
+    /// the challenge has come, so that it does not send the body twice; if the server does not ask for a logon, the
+    /// server gets an empty request only.
     Wininet, "wininet" => Behaviour {
         product: "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko",
         negotiate_body: NegotiateBody::Withheld,
@@ -291,11 +296,11 @@ agents! {
     };
     /// Chromium on Linux: MIT krb5 for Negotiate, its own NTLM.
     ///
-    /// With GSS-API it asks for delegation at most, never for mutual authentication (`DelegationTypeToFlag` in
-    /// `net/http/http_auth_gssapi_posix.cc`), and passes no channel binding (`GSS_C_NO_CHANNEL_BINDINGS` there); its own NTLM
-    /// binds. Without a ticket it goes over to NTLM, if the 401 offers that too (`HttpAuthController`, which disables the
-    /// scheme and chooses again). It opens a second connection to the site of a page: "open minimum 2 sockets to the main frame
-    /// host" (`chrome/browser/predictors/loading_predictor.cc`).
+    /// With GSS-API the agent asks for delegation at most, never for mutual authentication (`DelegationTypeToFlag` in
+    /// `net/http/http_auth_gssapi_posix.cc`), and passes no channel binding (`GSS_C_NO_CHANNEL_BINDINGS` there); its
+    /// own NTLM does pass one. Without a ticket it changes to NTLM if the 401 offers that too (`HttpAuthController`,
+    /// which disables the scheme and chooses again). It opens a second connection to the site of a page: "open minimum
+    /// 2 sockets to the main frame host" (`chrome/browser/predictors/loading_predictor.cc`).
     ChromiumLinux, "chromium_linux" => Behaviour {
         product: "Mozilla/5.0 (X11; Linux x86_64) Chromium",
         capabilities: Capabilities {
@@ -312,10 +317,11 @@ agents! {
     };
     /// Firefox on Linux: MIT krb5 for Negotiate, its own NTLM.
     ///
-    /// Firefox asks for delegation at most (`nsHttpNegotiateAuth::ChallengeReceived` in `extensions/auth`), and binds nothing: its
-    /// NTLM knows no channel binding and no MIC (`security/manager/ssl/nsNTLMAuthModule.cpp`). It authenticates only when
-    /// asked, and goes on with the next scheme where one has nothing to offer (`nsHttpChannelAuthProvider::GetCredentials`).
-    /// What it does if a server closes with its challenge is not known; it is taken for the same as Chromium.
+    /// Firefox asks for delegation at most (`nsHttpNegotiateAuth::ChallengeReceived` in `extensions/auth`), and uses no
+    /// channel binding: its NTLM has neither channel binding nor a MIC (`security/manager/ssl/nsNTLMAuthModule.cpp`).
+    /// It authenticates only when asked, and continues with the next scheme if one has no token to offer
+    /// (`nsHttpChannelAuthProvider::GetCredentials`). It is not known what it does if a server closes the connection
+    /// with its challenge; it is assumed to do the same as Chromium.
     FirefoxLinux, "firefox_linux" => Behaviour {
         product: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
         capabilities: Capabilities { binds: Binds::NEITHER, ..Agent::ChromiumLinux.capabilities() },
@@ -323,9 +329,11 @@ agents! {
         ntlm: NtlmImplementation::Firefox,
         ..Agent::ChromiumLinux.behaviour()
     };
-    /// GNU wget 1.21: it asks anonymously first, and answers a challenge of NTLM with NTLMv1 (`src/http-ntlm.c`).
+    /// GNU wget 1.21, which sends an anonymous request first and answers an NTLM challenge with NTLMv1
+    /// (`src/http-ntlm.c`).
     ///
-    /// The connection is then authenticated, and nothing more is sent on it. It keeps cookies for the length of a run.
+    /// The connection is then authenticated, and wget sends no further tokens on it. It keeps cookies for the length of
+    /// a run.
     Wget, "wget" => Behaviour {
         product: "Wget/1.21.3",
         capabilities: Capabilities { preemptive: false, ..Agent::Curl.capabilities() },
@@ -336,25 +344,26 @@ agents! {
         early_answer: EarlyAnswer::Finishes,
         ..Agent::Curl.behaviour()
     };
-    /// A program on Mono's `HttpWebRequest`: NTLMv1 and LM responses, after an anonymous request (`Mono.Http.NtlmClient`, whose
-    /// `CanPreAuthenticate` is false). What the Negotiate leg carries as its body is not known; it is taken for the whole.
+    /// A program on Mono's `HttpWebRequest`: NTLMv1 and LM responses, after an anonymous request
+    /// (`Mono.Http.NtlmClient`, whose `CanPreAuthenticate` is false). It is not known which body the Negotiate leg
+    /// carries; it is assumed to be the whole body.
     Mono, "mono" => Behaviour {
         product: "Mono",
         ntlm: NtlmImplementation::Mono,
         cookies: false,
         ..Agent::Wget.behaviour()
     };
-    /// A Perl program on `LWP::UserAgent` with connections that are kept: as Mono, with NTLMv1 and LM responses after an anonymous
-    /// request (`LWP::Authen::Ntlm`, and `Authen::NTLM` 1.09, whose default is version 1).
+    /// A Perl program that uses `LWP::UserAgent` with persistent connections. Like Mono, it sends NTLMv1 and LM
+    /// responses after an anonymous request (`LWP::Authen::Ntlm`, and `Authen::NTLM` 1.09, whose default is version 1).
     Lwp, "lwp" => Behaviour {
         product: "libwww-perl/6.68",
         ..Agent::Mono.behaviour()
     };
-    /// A Python program with `requests-kerberos`: the ticket goes without SPNEGO, after an anonymous request.
+    /// A Python program with `requests-kerberos`: it sends its ticket without SPNEGO, after an anonymous request.
     ///
-    /// The program binds the ticket to TLS (`send_cbt`), and wants the server to prove itself (`mutual_authentication=REQUIRED`); pyspnego
-    /// makes the token with the protocol `kerberos`, which has no SPNEGO (`requests_kerberos/kerberos_.py`). It keeps cookies as a
-    /// `requests.Session` does.
+    /// The program binds the ticket to TLS (`send_cbt`), and requires the server to prove its identity
+    /// (`mutual_authentication=REQUIRED`). pyspnego makes the token with the protocol `kerberos`, which does not use
+    /// SPNEGO (`requests_kerberos/kerberos_.py`). The program keeps cookies, as a `requests.Session` does.
     RequestsKerberos, "requests_kerberos" => Behaviour {
         product: "python-requests/2.31.0",
         capabilities: Capabilities {

@@ -1,19 +1,19 @@
-//! Which balancer stands between the clients and the servers of a run.
+//! The description of the balancer between the clients and the servers of a run.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// A balancer, described so that a run can be repeated from its file alone.
+/// A balancer, described so completely that a run can be repeated from its file alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BalancerSpec {
-    /// A mechanism of the catalogue, or one of its product profiles by name.
+    /// A mechanism or product profile of the catalogue, by name.
     Mechanism {
-        /// The mechanism's name, `pin-on-401`.
+        /// The mechanism's name, for example `pin-on-401`.
         name: String,
-        /// The ids of the defects that it has, `B6`, in ascending order.
+        /// The ids of the defects on the mechanism, for example `B6`, in ascending order.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         defects: Vec<String>,
     },
@@ -21,41 +21,45 @@ pub enum BalancerSpec {
     Profile {
         /// The profile's name.
         name: String,
-        /// The profile itself: a TOML document that describes it whole, with what it inherits from others.
+        /// The profile itself: a TOML document that contains the complete description, including what the profile
+        /// inherits from others.
         toml: String,
-        /// The ids of the defects that it has, in ascending order.
+        /// The ids of the defects on the profile, in ascending order.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         defects: Vec<String>,
     },
     /// A real product, which an arm on real sockets starts.
     Product {
-        /// The product's name, `haproxy`.
+        /// The product's name, for example `haproxy`.
         name: String,
-        /// The version that was found; `None` where it is not known.
+        /// The version that was found; `None` if it is not known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<String>,
         /// The text of its configuration.
         configuration: String,
-        /// The profile that it was started by, whose template the configuration is made from. `None`: it cannot be started again.
+        /// The profile that the product was started by, whose template its configuration is made from. `None`: the
+        /// product cannot be started again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         like: Option<Box<BalancerSpec>>,
     },
-    /// Somebody else's balancer, by the name that its author gave it. Only an arm that was built with it has it.
+    /// A balancer from outside Stickler, by the name that its author gave it. Only an arm that was built with the
+    /// balancer has it.
     Foreign(String),
-    /// A balancer that somebody else runs, and of which nothing is known but where it listens. Only an arm that was built for
+    /// A balancer that somebody else runs, of which nothing is known except its address. Only an arm that was built for
     /// it has it.
     Target {
-        /// Where clients connect.
+        /// The address to which clients connect.
         address: SocketAddr,
-        /// The balancer that it is said to behave as: it declares what that one declares. `None`: nobody has said anything.
+        /// The balancer that it is said to behave like, whose declarations it takes over. `None`: nothing is said about
+        /// it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         like: Option<Box<BalancerSpec>>,
     },
 }
 
 impl BalancerSpec {
-    /// Reads a name as users write it: a mechanism, and the defects after it, `pin-on-401+B6+B9`. Whether the catalogue
-    /// has them is not checked.
+    /// Reads a name as users write it: a mechanism followed by its defects, for example `pin-on-401+B6+B9`. Whether the
+    /// catalogue contains them is not checked.
     pub fn named(text: &str) -> Self {
         let mut parts = text.split('+').map(|part| part.trim().to_owned());
         let name = parts.next().unwrap_or_default();
@@ -64,7 +68,7 @@ impl BalancerSpec {
 }
 
 impl fmt::Display for BalancerSpec {
-    /// Writes the name as users write it.
+    /// Writes the name in the form in which users write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mechanism { name, defects } | Self::Profile { name, defects, .. } => {

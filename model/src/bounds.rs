@@ -1,8 +1,8 @@
 //! How much a plan may ask for, whether it comes from a script or from a run file.
 //!
-//! Whatever a world performs is within these bounds, so that what it records can be read back, and what is read is
-//! performed in bounded time and memory. [`Action::check`] looks at one action by itself;
-//! [`Plan::check`](crate::Plan::check) at what actions refer to, and at what they sum up to.
+//! Everything that a world performs is within these bounds, so that a recorded run can be read back, and so that
+//! performing what was read takes bounded time and memory. [`Action::check`] checks one action by itself.
+//! [`Plan::check`](crate::Plan::check) checks what actions refer to, and their total.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -11,14 +11,14 @@ use std::time::Duration;
 use crate::action::CrowdSpec;
 use crate::{Action, ClientSpec, Identity, Name, Piece, RawSpec, RequestProblem};
 
-/// The longest time that one action lets pass: a leap year. A clock is wrong by this much at most.
+/// The longest time that one action lets pass: a leap year. It is also the largest error of a clock.
 pub const MAX_TIME: Duration = Duration::from_hours(366 * 24);
 
-/// The longest that a run lasts, on the world's clock: a hundred years.
+/// The longest duration of a run on the world's clock: a hundred years.
 pub const MAX_RUN_TIME: Duration = Duration::from_hours(100 * 366 * 24);
 
-/// The shortest timer of a server or a client: what is less is a slip of the unit, or switches off what has a switch of its
-/// own.
+/// The shortest timer of a server or a client. A shorter one is a mistaken unit, or switches off something that has a
+/// switch of its own.
 pub const MIN_TIMER: Duration = Duration::from_millis(1);
 
 /// The longest timer of a server or a client.
@@ -28,28 +28,30 @@ pub const MAX_TIMER: Duration = Duration::from_hours(24);
 /// least 100 seconds; Linux, `tcp_orphan_retries`: about as long).
 pub const LINGERS: Duration = Duration::from_secs(100);
 
-/// The longest that a bare connection waits for more.
+/// The longest time that a bare connection waits for more data.
 pub const MAX_PATIENCE: Duration = Duration::from_hours(1);
 
 /// The longest body by recipe ([`Payload::Bytes`](crate::Payload::Bytes)), in bytes.
 pub const MAX_BODY: u64 = 1 << 30;
 
-/// The longest text of a body, and the most raw bytes of one action, in bytes. A plan holds them as they are.
+/// The longest text of a body, and the largest number of raw bytes of one action, in bytes. A plan contains them
+/// literally.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// The most pieces that the raw bytes of one action consist of.
+/// The largest number of pieces in the raw bytes of one action.
 pub const MAX_PIECES: usize = 1_000;
 
-/// The most text of all actions of a plan, in bytes, with what the parts of it take in memory ([`Action::weight`]).
+/// The largest amount of text in all actions of a plan, in bytes, including the memory that the pieces need
+/// ([`Action::weight`]).
 pub const MAX_PLAN_BYTES: usize = 64 << 20;
 
-/// The most requests that are started and not yet waited for.
+/// The largest number of requests that are started and not yet awaited.
 pub const MAX_UNDER_WAY: usize = 10_000;
 
-/// The most clients of a crowd.
+/// The largest number of clients in a crowd.
 pub const MAX_CROWD: usize = 1_000;
 
-/// The longest pause of a client between its requests, on average.
+/// The longest average pause of a client between its requests.
 pub const MAX_THINK: Duration = Duration::from_hours(1);
 
 /// The longest name of a client or a host, in characters.
@@ -58,25 +60,25 @@ pub const MAX_NAME: usize = 32;
 /// The longest name of a user with its domain, and the longest password, in bytes.
 pub const MAX_CREDENTIAL: usize = 1_000;
 
-/// The longest name by which a client calls the site, in characters (RFC 1035 2.3.4).
+/// The longest name by which a client refers to the site, in characters (RFC 1035 2.3.4).
 const MAX_HOST: usize = 253;
 
-/// A time is longer than it may be.
+/// The error that reports a time longer than allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} is {given:?}; it must be at most {most:?}")]
 pub struct TooLong {
-    /// The name of the time.
+    /// What the time is, for the message.
     what: &'static str,
     given: Duration,
     /// The longest that the time may be.
     most: Duration,
 }
 
-/// What no plan may ask for.
+/// Why a plan may not ask for an action.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ActionProblem {
     /// The name cannot be a client's or a host's.
-    #[error("`{0}` is not a name: use letters, digits, - and _, at most {MAX_NAME}")]
+    #[error("`{0}` is not a valid name: use at most {MAX_NAME} letters, digits, - and _")]
     Name(String),
     /// No user agent can be asked to send the request.
     #[error(transparent)]
@@ -84,62 +86,63 @@ pub enum ActionProblem {
     /// A time is too long.
     #[error(transparent)]
     Time(#[from] TooLong),
-    /// A timer is too short.
+    /// A timer is shorter than [`MIN_TIMER`].
     #[error("{what} is {given:?}; it must be at least {MIN_TIMER:?}")]
     TooShort {
-        /// The name of the timer.
+        /// What the timer is, for the message.
         what: &'static str,
-        /// What was given.
+        /// The time that was given.
         given: Duration,
     },
-    /// A limit is out of the range that the server takes.
+    /// A limit is outside the range that the server accepts.
     #[error("{what} is {given}; it must be from {least} to {most} bytes")]
     Bytes {
-        /// The name of the limit.
+        /// What the limit is, for the message.
         what: &'static str,
-        /// What was given.
+        /// The value that was given.
         given: u32,
-        /// The least that it may be.
+        /// The smallest value allowed.
         least: u32,
-        /// The most that it may be.
+        /// The largest value allowed.
         most: u32,
     },
-    /// A server is to take a user, or a client's connection, from a header field that clients set for another purpose.
+    /// A server is to take the user, or the client's connection, from a header field that clients send for another
+    /// purpose.
     #[error(
-        "no server can trust the field `{0}`: it has a name of letters, digits, - and _, and is none that clients send anyway"
+        "no server can trust the field `{0}`: choose a name of letters, digits, - and _ that clients do not send for another purpose"
     )]
     TrustedHeader(String),
     /// A user's name or password is too long.
-    #[error("the name and the password of a user have {MAX_CREDENTIAL} bytes each at most")]
+    #[error("a user's name and password must have at most {MAX_CREDENTIAL} bytes each")]
     Credential,
-    /// A client calls the site by what is not a name of a host.
-    #[error("`{0}` is not a host: letters, digits, - and ., at most {MAX_HOST}")]
+    /// The name by which a client refers to the site is not a valid host name.
+    #[error("`{0}` is not a valid host: use at most {MAX_HOST} letters, digits, - and .")]
     Host(String),
-    /// A crowd has no client, or too many.
-    #[error("a crowd has from 1 to {MAX_CROWD} clients, and this one has {0}")]
+    /// A crowd has no clients, or too many.
+    #[error("a crowd must have from 1 to {MAX_CROWD} clients, but this one has {0}")]
     Crowd(usize),
     /// A client is in a crowd twice.
-    #[error("`{0}` is in the crowd twice: a client asks one thing after the other")]
+    #[error("`{0}` is in the crowd twice: name each client once, since a client sends one request after the other")]
     TwiceInCrowd(Name),
-    /// The clients of a crowd ask nothing, or too much.
-    #[error("the clients of a crowd make from 1 to {MAX_UNDER_WAY} requests in all, and these make {0}")]
+    /// The clients of a crowd make no requests, or too many.
+    #[error("the clients of a crowd must make from 1 to {MAX_UNDER_WAY} requests in all, but these make {0}")]
     CrowdRequests(u64),
-    /// The ids of a crowd's requests go past the highest number.
-    #[error("the ids of the requests go past {}: begin with a lower one", u32::MAX)]
+    /// The ids of a crowd's requests would exceed the highest number.
+    #[error("the ids of the requests would exceed {}: begin with a lower id", u32::MAX)]
     CrowdIds,
-    /// There are more raw bytes than one action sends.
-    #[error("one action sends {MAX_TEXT} raw bytes at most, and this one has {0}: send them in parts")]
+    /// There are more raw bytes than one action can send.
+    #[error("one action can send at most {MAX_TEXT} raw bytes, but this one has {0}: send them in several actions")]
     RawBytes(usize),
     /// The raw bytes consist of too many pieces.
-    #[error("raw bytes consist of {MAX_PIECES} pieces at most, texts and tokens, and these of {0}")]
+    #[error("raw bytes can consist of at most {MAX_PIECES} pieces (texts and tokens), but these have {0}")]
     Pieces(usize),
 }
 
 impl Action {
-    /// Checks that a plan may ask for this, whatever is asked before it.
+    /// Checks that a plan may ask for this action, whatever came before it.
     ///
     /// # Errors
-    /// [`ActionProblem`]: the first part that no plan may ask for.
+    /// [`ActionProblem`] names the first part that no plan may ask for.
     pub fn check(&self) -> Result<(), ActionProblem> {
         match self {
             Self::AddClient(client) => client.check(),
@@ -231,24 +234,24 @@ fn plain(name: &Name) -> Result<(), ActionProblem> {
     if Name::is_plain(name.as_str()) { Ok(()) } else { Err(ActionProblem::Name(start(name.as_str()))) }
 }
 
-/// Checks a time, whose name in an error is `what`.
+/// Checks that a time is at most `most`. `what` names it in an error.
 pub(crate) fn bounded(what: &'static str, given: Duration, most: Duration) -> Result<(), TooLong> {
     if given > most { Err(TooLong { what, given, most }) } else { Ok(()) }
 }
 
-/// Checks a timer, whose name in an error is `what`: at least [`MIN_TIMER`], at most this.
+/// Checks that a timer is at least [`MIN_TIMER`] and at most `most`. `what` names it in an error.
 pub(crate) fn timer(what: &'static str, given: Duration, most: Duration) -> Result<(), ActionProblem> {
     bounded(what, given, most)?;
     if given < MIN_TIMER { Err(ActionProblem::TooShort { what, given }) } else { Ok(()) }
 }
 
-/// Checks a number of bytes, whose name in an error is `what`.
+/// Checks that a number of bytes is within a range. `what` names it in an error.
 pub(crate) fn within(what: &'static str, given: u32, range: RangeInclusive<u32>) -> Result<(), ActionProblem> {
     let (least, most) = range.clone().into_inner();
     if range.contains(&given) { Ok(()) } else { Err(ActionProblem::Bytes { what, given, least, most }) }
 }
 
-/// The start of something that may be very long.
+/// Returns the start of a text that may be very long.
 fn start(text: &str) -> String {
     text.chars().take(40).collect()
 }
@@ -278,7 +281,7 @@ mod tests {
         Action::Start { id: RequestId(1), request }
     }
 
-    /// The first may be asked for; the second may not, and this is part of why.
+    /// Asserts that the first action is allowed, and that the second is refused with a message that contains `why`.
     fn bound(most: &Action, more: &Action, why: &str) {
         assert_eq!(most.check(), Ok(()));
         let said = more.check().expect_err("it is past the bound").to_string();
@@ -303,11 +306,11 @@ mod tests {
         let second = Duration::from_secs(1);
         let text = |length| Piece::Text("x".repeat(length));
         let two = |more: usize| raw(vec![text(MAX_TEXT - 5), Piece::Bytes(vec![0xff; 5 + more])], second);
-        bound(&two(0), &two(1), "1048576 raw bytes at most, and this one has 1048577");
+        bound(&two(0), &two(1), "at most 1048576 raw bytes, but this one has 1048577");
         bound(&raw(vec![text(0); MAX_PIECES], second), &raw(vec![text(0); MAX_PIECES + 1], second), "these of 1001");
         let said = |length| post(Payload::Text("x".repeat(length)));
         bound(&said(MAX_TEXT), &said(MAX_TEXT + 1), "as bytes_of()");
-        bound(&post(Payload::Bytes(MAX_BODY)), &post(Payload::Bytes(MAX_BODY + 1)), "1073741824 bytes at most");
+        bound(&post(Payload::Bytes(MAX_BODY)), &post(Payload::Bytes(MAX_BODY + 1)), "at most 1073741824 bytes");
     }
 
     #[test]
@@ -323,13 +326,13 @@ mod tests {
             let clients: Vec<_> = (1..=count).map(|number| Name::from(format!("user{number}"))).collect();
             crowd(&move |spec| spec.clients.clone_from(&clients))
         };
-        bound(&of(MAX_CROWD), &of(MAX_CROWD + 1), "from 1 to 1000 clients, and this one has 1001");
+        bound(&of(MAX_CROWD), &of(MAX_CROWD + 1), "from 1 to 1000 clients, but this one has 1001");
         bound(&of(1), &of(0), "and this one has 0");
         let twice = crowd(&|spec| spec.clients[4] = "user2".into());
         bound(&crowd(&|_| ()), &twice, "`user2` is in the crowd twice");
-        bound(&of(2), &crowd(&|spec| spec.clients[1] = "a b".into()), "is not a name");
+        bound(&of(2), &crowd(&|spec| spec.clients[1] = "a b".into()), "is not a valid name");
         let asking = |requests| crowd(&move |spec| spec.requests = requests);
-        bound(&asking(1_000), &asking(1_001), "from 1 to 10000 requests in all, and these make 10010");
+        bound(&asking(1_000), &asking(1_001), "from 1 to 10000 requests in all, but these make 10010");
         bound(&asking(1), &asking(0), "and these make 0");
         bound(&asking(1), &asking(u32::MAX), "and these make 42949672950");
         let from = |first| crowd(&move |spec| spec.first = RequestId(first));
@@ -344,21 +347,21 @@ mod tests {
     fn names_and_credentials_are_bounded() {
         let named = |name: &str| client(|spec| spec.name = name.into());
         for name in ["", "a b", "ü", "a\n", &"x".repeat(33)] {
-            bound(&named(&"x".repeat(32)), &named(name), "is not a name");
-            bound(&Action::Drain("iis1".into()), &Action::Drain(name.into()), "is not a name");
+            bound(&named(&"x".repeat(32)), &named(name), "is not a valid name");
+            bound(&Action::Drain("iis1".into()), &Action::Drain(name.into()), "is not a valid name");
             let hold = |other: &str| Action::Fault(Fault::Hold("lb".into(), other.into()));
-            bound(&hold("iis1"), &hold(name), "is not a name");
+            bound(&hold("iis1"), &hold(name), "is not a valid name");
             let ask =
                 |client: &str| Action::Start { id: RequestId(1), request: RequestSpec::new(client.into(), "GET", "/") };
-            bound(&ask("alice"), &ask(name), "is not a name");
+            bound(&ask("alice"), &ask(name), "is not a valid name");
         }
         let hosted = |host: &str| client(|spec| spec.host = Some(host.into()));
         for host in ["", "a/b", "a\r\n", &"x".repeat(254)] {
             bound(&hosted("www.corp.example"), &hosted(host), "is not a host");
         }
         let seated = |name, password| client(|spec| spec.identity = Some(identity(name, password)));
-        bound(&seated(1_000, 1_000), &seated(1_001, 1), "1000 bytes each at most");
+        bound(&seated(1_000, 1_000), &seated(1_001, 1), "at most 1000 bytes each");
         let switched = |name, password| Action::SwitchUser("alice".into(), identity(name, password));
-        bound(&switched(1_000, 1_000), &switched(3, 1_001), "1000 bytes each at most");
+        bound(&switched(1_000, 1_000), &switched(3, 1_001), "at most 1000 bytes each");
     }
 }

@@ -1,4 +1,4 @@
-//! What a user agent is able to do when a site asks it to authenticate.
+//! The means of authentication that a user agent has when a site asks it to authenticate.
 //!
 //! The capabilities follow from the [`Agent`](crate::agent::Agent), whose table has the sources. They are not part of a
 //! trace.
@@ -8,11 +8,11 @@ use std::time::Duration;
 use crate::event::Leg;
 use crate::topology::{ClientSpec, Provider};
 
-/// How long a KDC has to answer one message of a client.
+/// The time within which a KDC must answer one message of a client.
 pub const KDC_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a client does not ask a KDC again that did not answer (Windows: `FarKdcTimeout` and the locator's negative
-/// cache, 45 s by default).
+/// The time for which a client does not ask a KDC again that did not answer (Windows: `FarKdcTimeout` and the locator's
+/// negative cache, 45 s by default).
 pub const KDC_LEFT_ALONE: Duration = Duration::from_secs(45);
 
 /// The means by which a user agent can authenticate.
@@ -25,19 +25,19 @@ pub struct Capabilities {
     /// Whether the agent sends a token of its preferred scheme with the first request on a connection, without
     /// having been asked for one.
     pub preemptive: bool,
-    /// Which of its tokens the agent binds to the server's TLS certificate.
+    /// The tokens that the agent binds to the server's TLS certificate.
     pub binds: Binds,
-    /// Whether the agent goes on with the next scheme that a server offers if it has nothing to send under the first.
-    /// Otherwise it stays with the first of its own that the server offers.
+    /// Whether the agent continues with the next scheme that a server offers if it has nothing to send under the first.
+    /// Otherwise it keeps to the first of its own schemes that the server offers.
     pub falls_back: bool,
 }
 
-/// Which tokens a user agent binds to the server's TLS certificate (RFC 5929 4).
+/// The tokens that a user agent binds to the server's TLS certificate (RFC 5929 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Binds {
-    /// Whether it binds its NTLM tokens.
+    /// Whether the agent binds its NTLM tokens.
     pub ntlm: bool,
-    /// Whether it binds its tickets.
+    /// Whether the agent binds its Kerberos tickets.
     pub kerberos: bool,
 }
 
@@ -55,7 +55,7 @@ pub enum AuthScheme {
     Ntlm,
     /// `Negotiate` (RFC 4559).
     Negotiate,
-    /// `Nego2` (MS-N2HT): behaves as `Negotiate`.
+    /// `Nego2` (MS-N2HT), which behaves as `Negotiate`.
     Nego2,
 }
 
@@ -64,12 +64,12 @@ pub enum AuthScheme {
 pub enum Packages {
     /// Kerberos in SPNEGO, as MIT krb5 encodes it. Without a ticket the agent sends no token.
     Kerberos,
-    /// What Windows has: Kerberos is preferred to NTLM in SPNEGO. Without a ticket the agent sends raw NTLM.
+    /// The packages of Windows: SPNEGO prefers Kerberos to NTLM. Without a ticket the agent sends raw NTLM.
     KerberosOrNtlm,
 }
 
 impl Capabilities {
-    /// Returns whether the agent can log on with NTLM where a server offers this provider.
+    /// Returns whether the agent can log on with NTLM if a server offers this provider.
     pub fn has_ntlm_for(&self, provider: Provider) -> bool {
         self.schemes.contains(&provider.scheme())
             && match provider {
@@ -79,19 +79,19 @@ impl Capabilities {
             }
     }
 
-    /// Returns whether the agent can log on with Kerberos where a server offers this provider.
+    /// Returns whether the agent can log on with Kerberos if a server offers this provider.
     pub fn has_kerberos_for(&self, provider: Provider) -> bool {
         provider != Provider::Ntlm && self.schemes.contains(&provider.scheme())
     }
 }
 
 impl ClientSpec {
-    /// Returns whether the client can log on with NTLM where a server offers this provider.
+    /// Returns whether the client can log on with NTLM if a server offers this provider.
     pub fn has_ntlm_for(&self, provider: Provider) -> bool {
         self.profile.agent.capabilities().has_ntlm_for(provider)
     }
 
-    /// Returns whether the client can, and may, log on with Kerberos where a server offers this provider.
+    /// Returns whether the client is able and allowed to log on with Kerberos if a server offers this provider.
     pub fn has_kerberos_for(&self, provider: Provider) -> bool {
         !self.no_kerberos && self.profile.agent.capabilities().has_kerberos_for(provider)
     }
@@ -102,8 +102,8 @@ impl ClientSpec {
         if leg == Leg::Ticket { binds.kerberos } else { binds.ntlm }
     }
 
-    /// Returns those of a server's providers that the client tries: all, or those of the first of its schemes that the
-    /// server offers.
+    /// Returns the providers of a server that the client tries: all of them, or only those of the first of its schemes
+    /// that the server offers.
     pub fn tried<'p>(&self, providers: &'p [Provider]) -> impl Iterator<Item = Provider> + use<'p> {
         let Capabilities { schemes, falls_back, .. } = self.profile.agent.capabilities();
         let offered = |scheme: &&AuthScheme| providers.iter().any(|provider| provider.scheme() == **scheme);

@@ -1,4 +1,4 @@
-//! What a mock is given in place of a clock, an RNG and a logger of its own.
+//! The environment of a mock, which replaces a clock, a random generator and a logger of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,51 +8,51 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Clock, Journal, Name, What};
 
-/// One host's or client's surroundings. Cheap to clone.
+/// The environment of one host or client. It is cheap to clone.
 #[derive(Clone)]
 pub struct Env {
-    /// Who it is.
+    /// The name of the host or client.
     pub name: Name,
     /// The world's clock.
     pub clock: Arc<dyn Clock>,
     /// The host's random bytes.
     pub entropy: Entropy,
-    /// Where it notes what it sees.
+    /// The journal in which the host records what it observes.
     pub journal: Arc<Journal>,
 }
 
 impl Env {
-    /// Notes what this host saw, now.
+    /// Records an observation of this host at the present time.
     pub fn record(&self, what: What) {
         self.journal.record(&self.name, what);
     }
 }
 
-/// Random bytes from a seed (ChaCha8, the same on every machine). Clones share one stream.
+/// A stream of random bytes from a seed (ChaCha8, the same on every machine). Clones share the stream.
 #[derive(Clone)]
 pub struct Entropy(Arc<Mutex<ChaCha8Rng>>);
 
 impl Entropy {
-    /// The stream called `label` of this seed. Streams of different labels are independent, so that
-    /// one more client does not change what the others draw.
+    /// Returns the stream called `label` of this seed. Streams with different labels are independent, so that adding a
+    /// client does not change what the others draw.
     pub fn new(seed: u64, label: &str) -> Self {
         let key = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(label).finalize();
         Self(Arc::new(Mutex::new(ChaCha8Rng::from_seed(key.into()))))
     }
 
-    /// The next `N` bytes.
+    /// Returns the next `N` bytes of the stream.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.fill(&mut bytes);
         bytes
     }
 
-    /// The next bytes, as many as there is room for.
+    /// Fills `bytes` with the next bytes of the stream.
     pub fn fill(&self, bytes: &mut [u8]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(bytes);
     }
 
-    /// A number below `bound`, or 0 where `bound` is 0.
+    /// Returns a number below `bound`, or 0 if `bound` is 0.
     pub fn below(&self, bound: u64) -> u64 {
         // The bias of a remainder over 64 bits is below 2^-32 for any bound below 2^32.
         u64::from_le_bytes(self.bytes()).checked_rem(bound).unwrap_or(0)

@@ -1,8 +1,8 @@
-//! Text that somebody else chose, made fit to be shown.
+//! Escaping of text that comes from a peer or a script, so that it can be shown.
 //!
-//! A peer chooses user names, paths and header values, and a script's author what is printed: a terminal would obey
-//! an ESC in them, a page would be cut at a NUL, and an override of the writing direction would make a reader see
-//! another name. Whatever a trace records is kept as it came; whoever shows it does so through this module.
+//! A peer chooses user names, paths and header values, and a script's author what is printed: a terminal would obey an
+//! ESC in them, a page would be truncated at a NUL, and an override of the writing direction would show the reader a
+//! different name. A trace records all of it unchanged; everything that shows it uses this module.
 //!
 //! * [`line()`]: what stands in one line of text, or in a part of one.
 //! * [`lines`]: text of several lines, each of which was made of parts that cannot break it.
@@ -16,17 +16,17 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Returns the text with everything escaped that cannot be shown as it is, line ends among it.
+/// Returns the text with every character escaped that cannot be shown, including line ends.
 pub fn line(text: &str) -> Cow<'_, str> {
     replaced(text, is_plain, |out, c| out.extend(c.escape_debug()))
 }
 
-/// Returns the text with everything escaped that cannot be shown as it is, except line feeds.
+/// Returns the text with every character escaped that cannot be shown, except for line feeds.
 pub fn lines(text: &str) -> Cow<'_, str> {
     replaced(text, |c| c == '\n' || is_plain(c), |out, c| out.extend(c.escape_debug()))
 }
 
-/// Returns the JSON document with everything escaped in its strings that cannot be shown as it is.
+/// Returns the JSON document with every character in its strings escaped that cannot be shown.
 pub fn json(document: &str) -> Cow<'_, str> {
     // Outside of strings a document is ASCII, and in them it has the controls of ASCII escaped already.
     let stays = |c: char| (c.is_ascii() && c != '\u{7f}') || is_plain(c);
@@ -37,7 +37,7 @@ pub fn json(document: &str) -> Cow<'_, str> {
     })
 }
 
-/// Whether a character can be shown as it is.
+/// Returns whether a character can be shown without escaping.
 fn is_plain(c: char) -> bool {
     if c.is_ascii() {
         return c == ' ' || c.is_ascii_graphic();

@@ -1,7 +1,7 @@
-//! What was seen, by whom.
+//! The events of a trace: what was observed, and by whom.
 //!
-//! Clients, servers and the DC give evidence. The balancer's own events ([`What::Decision`],
-//! [`What::FlowOpened`]) explain; the oracle never judges by them.
+//! Clients, servers and the DC provide evidence. The balancer's own events ([`What::Decision`], [`What::FlowOpened`])
+//! explain what happened; the oracle never judges by them.
 
 use std::fmt;
 
@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 use crate::payload::Digest;
 use crate::{Action, Name, Principal, Time};
 
-/// One observation.
+/// One observation by one host or client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
-    /// When.
+    /// The time of the observation.
     pub at: Time,
-    /// Which host or client saw it; `world` for actions.
+    /// The host or client that made the observation; `world` for actions.
     pub by: Name,
-    /// What it saw.
+    /// The observation itself.
     pub what: What,
 }
 
-/// The number of an action's request, shared by all legs of its handshake. From 1.
+/// The number of an action's request, shared by all legs of its handshake. Numbers start at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestId(pub u32);
@@ -34,62 +34,62 @@ impl fmt::Display for RequestId {
 }
 
 impl RequestId {
-    /// Reads a [`crate::REQUEST_ID_HEADER`]'s value, `r17`. `None` where it is anything else.
+    /// Reads the value of a [`crate::REQUEST_ID_HEADER`], for example `r17`. Returns `None` for anything else.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let digits = text.strip_prefix(b"r").filter(|digits| (1..=10).contains(&digits.len()))?;
         std::str::from_utf8(digits).ok()?.parse().ok().map(Self)
     }
 }
 
-/// Which leg of a handshake an HTTP request is, by its `Authorization`.
+/// The leg of a handshake that an HTTP request is, according to its `Authorization` field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Leg {
-    /// No `Authorization` of a scheme for Windows authentication.
+    /// The request has no `Authorization` field with a scheme of Windows authentication.
     Anonymous,
-    /// The Negotiate leg (type 1).
+    /// The request is the Negotiate leg (type 1).
     Negotiate,
-    /// The Authenticate leg (type 3).
+    /// The request is the Authenticate leg (type 3).
     Authenticate,
-    /// A Kerberos ticket (AP-REQ): all in one leg.
+    /// The request carries a Kerberos ticket (AP-REQ), which needs only one leg.
     Ticket,
-    /// A token that is none of these, or not well-formed.
+    /// The request carries a token of another kind, or a malformed one.
     Malformed,
 }
 
-/// Whether the credentials that a client holds would be accepted by the directory.
+/// Whether the directory would accept the credentials that a client holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credentials {
-    /// The client has none.
+    /// The client has no credentials.
     None,
-    /// The directory accepts them.
+    /// The directory accepts the credentials.
     Valid,
-    /// Unknown user, wrong password, or an account that may not log on.
+    /// The user is unknown, the password is wrong, or the account may not log on.
     Wrong,
 }
 
-/// Who closed a connection, or how it ended.
+/// Who closed a connection, or how it broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Closed {
-    /// This side closed it.
+    /// The observer closed the connection.
     Here,
-    /// The peer closed it (FIN).
+    /// The peer closed the connection (FIN).
     ByPeer,
-    /// The peer reset it (RST), or it broke in another way.
+    /// The peer reset the connection (RST), or it broke in another way.
     Broken,
 }
 
-/// What a balancer's HTTP data plane decided, as its policy said or on its own.
+/// A decision of a balancer's HTTP data plane, made by its policy or by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decided {
-    /// The balancer answered by itself before a policy was asked, as one that authenticates does.
+    /// The balancer answered by itself before its policy was asked, as a balancer that authenticates clients does.
     Gate,
     /// The request opens a new upstream connection.
     Open,
-    /// The request goes to the upstream connection that its downstream connection is pinned to.
+    /// The request goes over the upstream connection that is pinned to its downstream connection.
     Pinned,
     /// The request takes an idle upstream connection from the pool.
     Reuse,
@@ -101,11 +101,11 @@ pub enum Decided {
     Retry,
     /// The downstream connection is pinned to the upstream connection.
     Pin,
-    /// The pinning of the downstream connection ends.
+    /// The downstream connection is no longer pinned.
     Unpin,
     /// The upstream connection goes back to the pool.
     Pool,
-    /// An idle upstream connection is closed because its time is over.
+    /// An idle upstream connection is closed because its time limit has passed.
     Expire,
     /// The TLS handshake with a server failed.
     #[serde(rename = "tls failed")]
@@ -122,7 +122,7 @@ pub enum Decided {
 }
 
 impl Decided {
-    /// The word that stands in traces and transcripts, `close upstream`.
+    /// Returns the word for this decision in traces and transcripts, for example `close upstream`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gate => "gate",
@@ -150,337 +150,341 @@ impl fmt::Display for Decided {
     }
 }
 
-/// An HTTP request as the server that processed it numbers it.
+/// An HTTP request, identified by the numbers of the server that processed it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Served {
-    /// The server.
+    /// The name of the server.
     pub server: Name,
-    /// Its number of the connection.
+    /// The server's number for the connection.
     pub connection: u32,
-    /// The request's number on that connection.
+    /// The number of the request on that connection.
     pub number: u32,
 }
 
-/// What was seen. A connection is a number that its observer gives it, from 1.
+/// What was observed. Each observer gives connections numbers of its own, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum What {
-    /// The world was asked for this.
+    /// The world was asked to perform this action.
     Action(Action),
 
-    /// A client takes up a request.
+    /// A client begins to work on a request.
     RequestStarted {
-        /// The request.
+        /// The id of the request.
         request: RequestId,
         /// The user whose credentials the client holds.
         identity: Option<Principal>,
-        /// Whether they are good.
+        /// Whether the directory would accept those credentials.
         credentials: Credentials,
-        /// Whether the client sends the Negotiate leg at once, without an anonymous request first.
+        /// Whether the client sends the Negotiate leg immediately, without an anonymous request first.
         preemptive: bool,
-        /// Method.
+        /// The method of the request.
         method: String,
-        /// Path and query.
+        /// The path and query of the request.
         path: String,
-        /// Length of the body in bytes.
+        /// The length of the body in bytes.
         length: u64,
-        /// Digest of the body.
+        /// The digest of the body.
         digest: Digest,
     },
     /// A client opened a connection.
     ClientConnected {
-        /// Its number of the connection.
+        /// The client's number for the connection.
         connection: u32,
-        /// The client's end.
+        /// The client's address and port.
         local: std::net::SocketAddr,
     },
-    /// A client has TLS on a connection.
+    /// A client has established TLS on a connection.
     ClientSecured {
-        /// Its number of the connection.
+        /// The client's number for the connection.
         connection: u32,
-        /// The certificate that it was shown (digest of the DER).
+        /// The digest of the certificate (DER) that the client was shown.
         certificate: Digest,
-        /// Whether HTTP/2 was agreed on.
+        /// Whether the connection uses HTTP/2.
         http2: bool,
     },
-    /// A client's connection is gone.
+    /// A client's connection has ended.
     ClientClosed {
-        /// Its number of the connection.
+        /// The client's number for the connection.
         connection: u32,
-        /// How it ended.
+        /// How the connection ended.
         how: Closed,
     },
     /// A client sent an HTTP request.
     ClientSent {
-        /// On which of its connections.
+        /// The client's number for the connection.
         connection: u32,
-        /// For which action.
+        /// The id of the action's request.
         request: RequestId,
-        /// Which leg.
+        /// The leg of the handshake.
         leg: Leg,
-        /// Length of the body sent with it, in bytes.
+        /// The length of the body sent with it, in bytes.
         length: u64,
     },
     /// A client received an HTTP answer.
     ClientReceived {
-        /// On which of its connections.
+        /// The client's number for the connection.
         connection: u32,
-        /// For which action.
+        /// The id of the action's request.
         request: RequestId,
-        /// The id that the server echoed; `None` where the balancer answered by itself.
+        /// The id that the server echoed; `None` if the balancer answered by itself.
         echoed: Option<RequestId>,
-        /// Status.
+        /// The status of the answer.
         status: u16,
         /// Whether `WWW-Authenticate` carries a token (the Challenge leg).
         challenge: bool,
-        /// The user that the application reports in the answer, where it answered.
+        /// The user that the application reports in the answer, if the application answered.
         user: Option<Principal>,
     },
-    /// A client received the persistence cookie; noted just before the answer that sets it.
+    /// A client received the persistence cookie. The event comes just before the answer that sets it.
     CookieReceived {
-        /// On which of its connections.
+        /// The client's number for the connection.
         connection: u32,
-        /// For which action.
+        /// The id of the action's request.
         request: RequestId,
-        /// The cookie's value.
+        /// The value of the cookie.
         value: String,
     },
-    /// A client sends the persistence cookie, received or forged; noted just before the request.
+    /// A client sends the persistence cookie, received or forged. The event comes just before the request.
     CookieSent {
-        /// On which of its connections.
+        /// The client's number for the connection.
         connection: u32,
-        /// For which action.
+        /// The id of the action's request.
         request: RequestId,
-        /// The cookie's value.
+        /// The value of the cookie.
         value: String,
     },
-    /// A client puts a value of its own into the header that the site trusts the balancer to set;
-    /// noted just before the request.
+    /// A client puts a value of its own into the header that the site trusts the balancer to set. The event comes just
+    /// before the request.
     ClientClaimed {
-        /// On which of its connections.
+        /// The client's number for the connection.
         connection: u32,
-        /// For which action.
+        /// The id of the action's request.
         request: RequestId,
-        /// The header's value: a user, or another client's connection.
+        /// The value of the header: a user, or another client's connection.
         value: String,
     },
     /// A client's request has ended.
     RequestEnded {
-        /// The request.
+        /// The id of the request.
         request: RequestId,
-        /// The final status; `None` where no answer came.
+        /// The final status; `None` if no answer came.
         status: Option<u16>,
-        /// Why there is no answer.
+        /// Why there is no answer; `None` if there is one.
         error: Option<String>,
     },
-    /// The plan was over while a request was under way: its client closes its connections. Recorded by the world.
+    /// The plan ended while a request was under way, so that its client closes its connections. The world records this
+    /// event.
     RequestAbandoned {
-        /// The request.
+        /// The id of the request.
         request: RequestId,
     },
-    /// A client received an HTTP answer to bytes that it had sent as they are ([`Action::SendRaw`]). Recorded when the
-    /// exchange is over, in the order of the answers.
+    /// A client received an HTTP answer to bytes that it had sent unchanged ([`Action::SendRaw`]). The event is
+    /// recorded when the exchange is over, in the order of the answers.
     RawAnswered {
-        /// Its place among the answers to these bytes, from 1.
+        /// The position of the answer among all answers to these bytes, from 1.
         number: u32,
-        /// Status.
+        /// The status of the answer.
         status: u16,
-        /// Where the application says that it processed the request; `None` where no application answered.
+        /// Where the request was processed, according to the application; `None` if no application answered.
         served: Option<Served>,
-        /// The user that the application reports in the answer, where it answered.
+        /// The user that the application reports in the answer, if the application answered.
         user: Option<Principal>,
     },
 
     /// A server accepted a connection.
     ServerAccepted {
-        /// Its number of the connection.
+        /// The server's number for the connection.
         connection: u32,
-        /// The peer as the server sees it.
+        /// The peer's address and port as the server sees them.
         peer: std::net::SocketAddr,
     },
-    /// A server has TLS on a connection.
+    /// A server has established TLS on a connection.
     ServerSecured {
-        /// Its number of the connection.
+        /// The server's number for the connection.
         connection: u32,
-        /// The certificate that it shows (digest of the DER).
+        /// The digest of the certificate (DER) that the server shows.
         certificate: Digest,
     },
-    /// A server's connection is gone.
+    /// A server's connection has ended.
     ServerClosed {
-        /// Its number of the connection.
+        /// The server's number for the connection.
         connection: u32,
-        /// How it ended.
+        /// How the connection ended.
         how: Closed,
     },
-    /// A server received a request's head.
+    /// A server received the head of a request.
     ServerReceived {
-        /// On which connection.
+        /// The server's number for the connection.
         connection: u32,
-        /// The request's number on it, from 1.
+        /// The number of the request on the connection, from 1.
         number: u32,
-        /// The id that it carries; `None`: sender unknown.
+        /// The id that the request carries; `None` if the sender is unknown.
         request: Option<RequestId>,
-        /// Which leg.
+        /// The leg of the handshake.
         leg: Leg,
     },
-    /// A server takes the sender from the header that its site trusts; noted before its answer.
+    /// A server takes the sender from the header that its site trusts. The event comes before the server's answer.
     ServerTrusted {
-        /// On which connection.
+        /// The server's number for the connection.
         connection: u32,
-        /// The request's number on it.
+        /// The number of the request on the connection.
         number: u32,
-        /// The id that it carries.
+        /// The id that the request carries.
         request: Option<RequestId>,
-        /// The header's value.
+        /// The value of the header.
         value: String,
     },
-    /// The sender of a request says who it is ([`SENDER_HEADER`](crate::SENDER_HEADER)), for whoever watches a site that real
-    /// clients use; noted just after the request. It proves nothing, and nobody is let in by it.
+    /// The sender of a request names itself ([`SENDER_HEADER`](crate::SENDER_HEADER)), for somebody who watches a site
+    /// that real clients use. The event comes just after the request. The name proves nothing and grants no access.
     SenderNamed {
-        /// On which connection.
+        /// The server's number for the connection.
         connection: u32,
-        /// The request's number on it.
+        /// The number of the request on the connection.
         number: u32,
-        /// What it says.
+        /// The name that the sender gives.
         name: String,
     },
-    /// A server asked the DC for a pass-through logon, and this came back.
+    /// A server asked the DC for a pass-through logon, and got this reply.
     ServerLogon {
-        /// For a request on this connection.
+        /// The server's number for the connection of the request concerned.
         connection: u32,
-        /// With this id.
+        /// The id of the request concerned.
         request: Option<RequestId>,
-        /// Number of the logon on the server's secure channel, from 1 when the server starts; the
-        /// DC's [`What::DcLogon`] has the same.
+        /// The number of the logon on the server's secure channel, from 1 when the server starts. The DC's
+        /// [`What::DcLogon`] has the same number.
         logon: u64,
         /// The account as the client named it.
         account: Principal,
-        /// NTSTATUS; 0: success.
+        /// The NTSTATUS of the reply; 0 means success.
         status: u32,
     },
-    /// A server decided on a Kerberos ticket by itself; noted before its answer.
+    /// A server decided on a Kerberos ticket by itself. The event comes before the server's answer.
     ServerTicket {
-        /// For a request on this connection.
+        /// The server's number for the connection of the request concerned.
         connection: u32,
-        /// With this id.
+        /// The id of the request concerned.
         request: Option<RequestId>,
-        /// Whom the ticket authenticates, where it was accepted.
+        /// The user whom the ticket authenticates, if it was accepted.
         client: Option<Principal>,
-        /// The service that the ticket is for, `HTTP/app.corp.example`; empty where that cannot be read.
+        /// The service for which the ticket was issued, for example `HTTP/app.corp.example`; empty if that cannot be
+        /// read.
         service: String,
-        /// 0: accepted; else the code of KRB-ERROR (below 128), or SSPI's where Kerberos has none for it.
+        /// The error: 0 if the ticket was accepted, otherwise the code of KRB-ERROR (below 128), or SSPI's code if
+        /// Kerberos has none.
         error: u32,
     },
     /// A server answered a request.
     ServerAnswered {
-        /// On which connection.
+        /// The server's number for the connection.
         connection: u32,
-        /// The request's number on it.
+        /// The number of the request on the connection.
         number: u32,
-        /// The id that it carried.
+        /// The id that the request carried.
         request: Option<RequestId>,
-        /// Which leg it was.
+        /// The leg of the handshake.
         leg: Leg,
-        /// `sc-status`.
+        /// The status of the answer (`sc-status`).
         status: u16,
-        /// `sc-substatus`.
+        /// The substatus in the server's log (`sc-substatus`).
         substatus: u16,
-        /// `sc-win32-status`.
+        /// The Windows error in the server's log (`sc-win32-status`).
         win32: u32,
-        /// The user that the request was taken for; `None`: anonymous.
+        /// The user as whom the request was processed; `None` for anonymous.
         user: Option<Principal>,
-        /// Whether the application ran, and so processed the request.
+        /// Whether the application ran and therefore processed the request.
         processed: bool,
-        /// Length in bytes of the body that the application was given; 0 where it did not run: the answer goes out before
-        /// the body has come.
+        /// The length in bytes of the body that the application received. It is 0 if the application did not run,
+        /// because the answer is then sent before the body has arrived.
         length: u64,
-        /// Digest of that body.
+        /// The digest of the body that the application received.
         digest: Digest,
     },
 
-    /// A server saw again what it had seen on a connection before, on connections of its own that are gone: a health check
-    /// that goes on and on. Recorded in place of what it is the same as, DC and logons included, where hundreds in a row
-    /// were alike.
+    /// A server observed on connections that have ended exactly what it had observed on an earlier one, as with a
+    /// health check that repeats for a long time. This event replaces the repeated events, including those of DCs and
+    /// logons, once hundreds in a row were alike.
     Repeated {
-        /// The last connection of which everything is recorded.
+        /// The last connection whose events are all recorded.
         like: u32,
         /// The last connection that was the same.
         last: u32,
         /// The number of connections that were the same.
         times: u32,
-        /// The time at which the last of these connections was gone.
+        /// The time at which the last of these connections ended.
         until: Time,
     },
 
-    /// The DC decided a pass-through logon.
+    /// The DC decided on a pass-through logon.
     DcLogon {
-        /// The server (secure channel) that asked.
+        /// The server that asked over its secure channel.
         server: Name,
-        /// Its number on that secure channel.
+        /// The server's number for the logon on that secure channel.
         logon: u64,
-        /// The account, as the directory spells it where it knows it.
+        /// The account, as the directory spells it if the directory knows it.
         account: Principal,
-        /// NTSTATUS; 0: success.
+        /// The NTSTATUS of the decision; 0 means success.
         status: u32,
-        /// Failed logons that the account has counted since its last good one.
+        /// The number of failed logons of the account since its last successful one.
         bad_count: u32,
     },
-    /// The DC passed a logon on to another one, and this came back: for a user of a trusted domain, or for a
-    /// password that looked wrong to it.
+    /// The DC passed a logon on to another DC and got this reply. It does so for a user of a trusted domain, or if the
+    /// password does not match its own data.
     DcPassedOn {
-        /// The server (secure channel) that asked.
+        /// The server that asked over its secure channel.
         server: Name,
-        /// Its number on that secure channel.
+        /// The server's number for the logon on that secure channel.
         logon: u64,
         /// The account as the client named it.
         account: Principal,
-        /// NetBIOS name of the domain whose DC was asked: a trusted one, or its own (the PDC emulator).
+        /// The NetBIOS name of the domain whose DC was asked: a trusted domain, or the DC's own (the PDC emulator).
         to: String,
-        /// The number of its own question; the [`What::DcLogon`] of the DC that it asked last has the same.
+        /// The number of the DC's own question. The [`What::DcLogon`] of the DC that it asked last has the same number.
         passed: u64,
-        /// NTSTATUS that it answered the server; 0: success.
+        /// The NTSTATUS with which the DC answered the server; 0 means success.
         status: u32,
     },
-    /// The DC answered a request for a Kerberos ticket, with a ticket or with an error.
+    /// The DC answered a request for a Kerberos ticket, either with a ticket or with an error.
     DcTicket {
-        /// The client, as the directory spells it where it knows it; `None` where the request does not tell.
+        /// The client, as the directory spells it if the directory knows it; `None` if the request does not name the
+        /// client.
         client: Option<Principal>,
-        /// The service asked for, `krbtgt/CORP.EXAMPLE` or an SPN; empty where the request does not tell.
+        /// The service that was asked for: `krbtgt/CORP.EXAMPLE` or an SPN; empty if the request does not name one.
         service: String,
-        /// Encryption type of the ticket (RFC 3961 8); 0 where none was issued.
+        /// The encryption type of the ticket (RFC 3961 8); 0 if none was issued.
         etype: i32,
-        /// Kerberos error code (RFC 4120 7.5.9); 0: issued.
+        /// The Kerberos error code (RFC 4120 7.5.9); 0 if a ticket was issued.
         error: u32,
     },
 
-    /// The balancer decided something about a request or a connection.
+    /// The balancer made a decision about a request or a connection.
     Decision {
-        /// Its number of the downstream connection.
+        /// The balancer's number for the downstream connection.
         downstream: u32,
-        /// Its number of the upstream connection, where there is one.
+        /// The balancer's number for the upstream connection, if there is one.
         upstream: Option<u32>,
         /// The backend concerned.
         backend: Option<Name>,
         /// The id that the request carries.
         request: Option<RequestId>,
-        /// What it decided.
+        /// The decision.
         decision: Decided,
     },
     /// A packet-level balancer opened a flow.
     FlowOpened {
-        /// The client's end.
+        /// The client's address and port.
         client: std::net::SocketAddr,
-        /// The balancer's end, as the server sees it.
+        /// The balancer's address and port, as the server sees them.
         source: std::net::SocketAddr,
-        /// The backend chosen.
+        /// The backend that was chosen.
         backend: Name,
     },
 }
 
 impl What {
-    /// Returns the request that a client or a server saw in this event. There is none in events about a connection alone,
-    /// and none in a balancer's events: these explain what happened, and prove nothing.
+    /// Returns the request that a client or a server saw in this event. Events about a connection alone have none. A
+    /// balancer's events have none either, because they explain what happened and prove nothing.
     pub fn request(&self) -> Option<RequestId> {
         match self {
             Self::RequestStarted { request, .. }

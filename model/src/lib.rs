@@ -6,24 +6,56 @@
 //!                                           └─────▶ Trace       (to the oracle, at the end)
 //! ```
 //!
+//! A plan is data. It can be written by hand, generated, or read from a file, and it is checked before a world performs
+//! it:
+//!
+//! ```
+//! use stickler_model::{
+//!     Action, BalancerSpec, ClientSpec, Plan, Payload, Profile, RequestId, RequestSpec, standard,
+//! };
+//!
+//! let request = RequestSpec {
+//!     client: "browser".into(),
+//!     method: "GET".into(),
+//!     path: "/whoami".into(),
+//!     body: Payload::Empty,
+//!     headers: Vec::new(),
+//!     sending: Default::default(),
+//! };
+//! let mut plan = Plan {
+//!     seed: 1,
+//!     balancer: BalancerSpec::named("pin-on-401"),
+//!     topology: standard::site(2),
+//!     steps: vec![
+//!         Action::AddClient(ClientSpec::new("browser".into(), Profile::BROWSER, Some(standard::identity("alice")))),
+//!         Action::Start { id: RequestId(1), request },
+//!         Action::Await(RequestId(1)),
+//!     ],
+//! };
+//! assert!(plan.check().is_ok());
+//!
+//! plan.steps.remove(0);                                        // the client is never added
+//! assert!(plan.check().is_err());
+//! ```
+//!
 //! * [`time`]: [`Time`] on the world's clock, and [`Clock`].
 //! * [`name`]: [`Name`] of a host or client, [`Principal`] of a user.
-//! * [`topology`]: which users, servers, balancer and links there are.
-//! * [`balancer`]: which balancer stands between the clients and the servers.
-//! * [`plan`]: everything that a run is made of, and the check that it makes sense.
-//! * [`action`]: what a plan may ask of a world, as data, and the [`Outcome`] of it.
-//! * [`agent`]: the user agents that a client can behave as.
-//! * [`request`]: what a request may be, and which header fields are the client's own.
-//! * [`bounds`]: how much a plan may ask for. [`topology_problem`]: what a topology may be.
+//! * [`topology`]: the users, servers, balancer and links of a world.
+//! * [`balancer`]: the description of the balancer between the clients and the servers.
+//! * [`plan`]: everything that a run consists of, and the check that it is valid.
+//! * [`action`]: the actions that a plan may ask of a world, as data, and their [`Outcome`].
+//! * [`agent`]: the user agents that a client can imitate.
+//! * [`request`]: the limits on a request, and the header fields that only the client itself sets.
+//! * [`bounds`]: how much a plan may ask for. [`topology_problem`]: the limits on a topology.
 //! * [`capabilities`]: the schemes and security packages that each user agent has.
-//! * [`event`]: what clients, servers, the DC and the balancer saw.
+//! * [`event`]: what clients, servers, the DC and the balancer observed.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
-//! * [`escape`]: text that somebody else chose, made fit to be shown.
-//! * [`env`](mod@env): what a mock is given in place of a clock, an RNG and a logger of its own.
-//! * [`site`]: how the site of a server is set up.
-//! * [`standard`]: the site that every scenario, test and benchmark finds unless it says otherwise.
-//! * [`sync`]: the [`Lock`](sync::Lock) that shells keep their shared state in.
-//! * [`payload`]: bodies by recipe, and their digests.
+//! * [`escape`]: escaping of text that comes from a peer or a script.
+//! * [`env`](mod@env): the environment of a mock, in place of a clock, a random generator and a logger of its own.
+//! * [`site`]: the settings of a server's web site.
+//! * [`standard`]: the site that scenarios, tests and benchmarks use by default.
+//! * [`sync`]: the [`Lock`](sync::Lock) around shared state.
+//! * [`payload`]: bodies that are described by a recipe, and their digests.
 //! * [`world`]: the [`World`] trait, which `sim` implements.
 
 pub mod action;
@@ -69,9 +101,9 @@ pub use world::{World, WorldError};
 /// The request header that carries a [`RequestId`], and the response header that echoes it.
 pub const REQUEST_ID_HEADER: &str = "x-stickler-request";
 
-/// The request header, or the part of a path's query, in which a real client says who it is, [`MAX_SENDER`] bytes at most. Servers
-/// note it, and do nothing else by it.
+/// The request header, or the parameter of a query, in which a real client states its name, in at most [`MAX_SENDER`]
+/// bytes. Servers record the name and do nothing else with it.
 pub const SENDER_HEADER: &str = "x-stickler-user";
 
-/// The longest name in [`SENDER_HEADER`], in bytes; a longer one is no name.
+/// The longest name in [`SENDER_HEADER`], in bytes. A longer value does not count as a name.
 pub const MAX_SENDER: usize = 256;

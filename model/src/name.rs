@@ -1,4 +1,4 @@
-//! Names of hosts, clients and users.
+//! The names of hosts, clients and users.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::from_text;
 
-/// The name of a host or a client, as the script gives it: `alice`, `lb`, `iis1`, `dc`. Cheap to clone.
+/// The name of a host or a client, as the script gives it: `alice`, `lb`, `iis1`, `dc`. It is cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Name(Arc<str>);
 
 impl Name {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -52,34 +52,35 @@ impl fmt::Display for Name {
 
 /// A security principal in down-level form, `CORP\alice`, as `LOGON_USER` shows it.
 ///
-/// Windows compares account names without case, so does this; the spelling is kept. Cheap to clone.
+/// Windows ignores case when it compares account names, and so does this type, which keeps the spelling. It is cheap to
+/// clone.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Principal(Arc<str>);
 
 impl Principal {
-    /// `domain\user`; a local account's domain is its server's name.
+    /// Returns the principal `domain\user`. The domain of a local account is the name of its server.
     pub fn new(domain: &str, user: &str) -> Self {
         Self(format!("{domain}\\{user}").into())
     }
 
-    /// `DOMAIN\user` as one text; `None` without a backslash between two non-empty parts.
+    /// Reads `DOMAIN\user`. Returns `None` if there is no backslash between two non-empty parts.
     pub fn parse(text: &str) -> Option<Self> {
         let (domain, user) = text.split_once('\\')?;
         (!domain.is_empty() && !user.is_empty()).then(|| Self(text.into()))
     }
 
-    /// The domain's or the server's name.
+    /// Returns the name of the domain, or of the server for a local account.
     pub fn domain(&self) -> &str {
         self.0.split_once('\\').map_or("", |(domain, _)| domain)
     }
 
-    /// The account's name.
+    /// Returns the name of the account.
     pub fn user(&self) -> &str {
         self.0.split_once('\\').map_or(&*self.0, |(_, user)| user)
     }
 
-    /// `domain\user`.
+    /// Returns `domain\user`.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Request and response bodies by recipe, so that a trace holds the recipe and not the bytes.
+//! Request and response bodies that are described by a recipe, so that a trace contains the recipe and not the bytes.
 
 use std::hash::Hasher as _;
 
@@ -7,21 +7,21 @@ use twox_hash::XxHash64;
 
 use crate::text::from_text;
 
-/// What a body holds.
+/// The content of a body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Payload {
-    /// No body.
+    /// The body is empty.
     #[default]
     Empty,
-    /// UTF-8 text.
+    /// The body is this text, in UTF-8.
     Text(String),
-    /// That many bytes of a fixed pattern ([`Payload::pattern`]).
+    /// The body has this many bytes of a fixed pattern ([`Payload::pattern`]).
     Bytes(u64),
 }
 
 impl Payload {
-    /// Its length in bytes.
+    /// Returns the length of the body in bytes.
     pub fn len(&self) -> u64 {
         match self {
             Self::Empty => 0,
@@ -30,12 +30,12 @@ impl Payload {
         }
     }
 
-    /// Whether it holds no bytes.
+    /// Returns whether the body is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The bytes from `offset` on, at most `limit` of them; empty at the end.
+    /// Returns the bytes from `offset` on, at most `limit` of them. The result is empty at the end of the body.
     pub fn chunk(&self, offset: u64, limit: usize) -> Vec<u8> {
         let count = self.len().saturating_sub(offset).min(limit as u64);
         match self {
@@ -45,13 +45,13 @@ impl Payload {
         }
     }
 
-    /// The byte at `offset` of every [`Payload::Bytes`]. Its period of 251 is prime, so that a
-    /// block lost, doubled or moved shows in the digest.
+    /// Returns the byte at `offset` of every [`Payload::Bytes`]. The pattern's period of 251 is prime, so that the
+    /// digest reveals a block that was lost, doubled or moved.
     pub fn pattern(offset: u64) -> u8 {
         (offset % 251) as u8
     }
 
-    /// The digest of the whole body.
+    /// Returns the digest of the whole body.
     pub fn digest(&self) -> Digest {
         let mut hasher = BodyHasher::default();
         let mut offset = 0;
@@ -64,12 +64,13 @@ impl Payload {
     }
 }
 
-/// A body's XXH64 with seed 0, in hexadecimal, as `xxhsum -H64` prints it. Tells bodies apart; secures nothing.
+/// The XXH64 of a body with seed 0, in hexadecimal, as `xxhsum -H64` prints it. It distinguishes bodies and protects
+/// nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(u64);
 
 impl Digest {
-    /// The digest of a body without bytes.
+    /// The digest of the empty body.
     pub const EMPTY: Self = Self(0xef46_db37_51d8_e999);
 }
 
@@ -93,7 +94,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Hashes a body as it streams by.
+/// Computes the digest of a body that arrives in parts.
 #[derive(Debug, Clone)]
 pub struct BodyHasher {
     length: u64,
@@ -107,13 +108,13 @@ impl Default for BodyHasher {
 }
 
 impl BodyHasher {
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
         self.hasher.write(bytes);
     }
 
-    /// Length in bytes, and digest.
+    /// Returns the length in bytes and the digest.
     pub fn finish(&self) -> (u64, Digest) {
         (self.length, Digest(self.hasher.finish()))
     }

@@ -1,4 +1,4 @@
-//! Everything that a run is made of, as data, and the check that it makes sense.
+//! Everything that a run consists of, as data, and the check that it is valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +8,12 @@ use crate::action::{Piece, TokenId};
 use crate::bounds::{MAX_PLAN_BYTES, MAX_UNDER_WAY};
 use crate::{Action, ActionProblem, BalancerSpec, ClientSpec, Name, RequestId, Topology, TopologyProblem};
 
-/// The most steps that a plan may have.
+/// The largest number of steps in a plan.
 pub const MAX_STEPS: usize = 100_000;
 
-/// A run to be made: what the world is built from, and what is asked of it, step by step.
+/// A run to be performed: the specification of the world, and the actions that it is asked to perform.
 ///
-/// A script produces a plan, a run file holds one. The same plan on the same arm gives the same trace.
+/// A script produces a plan, and a run file contains one. The same plan on the same arm gives the same trace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The seed of everything random in the run.
@@ -26,13 +26,13 @@ pub struct Plan {
     pub steps: Vec<Action>,
 }
 
-/// A plan makes no sense, whatever world performs it.
+/// Why a plan is not valid, whatever world performs it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// No world can be built from its topology.
-    #[error("the topology makes no sense: {0}")]
+    /// No world can be built from the plan's topology.
+    #[error("the topology is not valid: {0}")]
     Topology(TopologyProblem),
-    /// A step of it makes no sense.
+    /// A step of the plan is not valid.
     #[error("{problem}")]
     Step {
         /// The index of the step, from 0.
@@ -42,50 +42,50 @@ pub enum PlanError {
     },
 }
 
-/// What is wrong with a step.
+/// Why a step of a plan is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepProblem {
-    /// A client's name, or the id of a request or of a token, is there already.
-    #[error("`{0}` is there already: choose another name or id")]
+    /// A client with this name, or a request or token with this id, exists already.
+    #[error("`{0}` exists already: choose another name or id")]
     Duplicate(String),
-    /// What the step refers to comes into being in a later step.
-    #[error("`{0}` comes into being in a later step only")]
+    /// The step refers to something that a later step creates.
+    #[error("`{0}` does not exist yet: a later step creates it")]
     Later(String),
-    /// No step brings what this one refers to into being.
-    #[error("there is no `{0}`: no step brings it into being")]
+    /// The step refers to something that no step creates.
+    #[error("`{0}` does not exist: no step creates it")]
     Unknown(String),
-    /// A request is waited for a second time.
-    #[error("an earlier step waits for `{0}` already: a request has one answer")]
+    /// A request is awaited for a second time.
+    #[error("an earlier step already waits for `{0}`: a request has only one answer")]
     AwaitedTwice(RequestId),
-    /// The token is of a client without credentials, which never has one.
-    #[error("`{token}` does not exist: `{client}` has no credentials to make a token of")]
+    /// The token belongs to a client without credentials, which never has one.
+    #[error("`{token}` does not exist: `{client}` has no credentials from which to make a token")]
     NoCredentials {
-        /// The token.
+        /// The id of the token.
         token: TokenId,
-        /// The client.
+        /// The name of the client.
         client: Name,
     },
-    /// No plan may ask for this.
+    /// No plan may ask for this action.
     #[error(transparent)]
     Action(#[from] ActionProblem),
-    /// Too many requests are started and not yet waited for.
-    #[error("{MAX_UNDER_WAY} requests are under way already: wait for some of them before this one starts")]
+    /// Too many requests are started and not yet awaited.
+    #[error("{MAX_UNDER_WAY} requests are already under way: wait for some of them before this one starts")]
     TooManyUnderWay,
-    /// The steps up to this one have more text than a plan holds.
-    #[error("the steps of a plan hold {MAX_PLAN_BYTES} bytes of text at most, and this one exceeds them")]
+    /// The steps up to this one contain more text than a plan may.
+    #[error("the steps of a plan can hold at most {MAX_PLAN_BYTES} bytes of text, and this step exceeds that")]
     TooMuchText,
     /// The plan has more than [`MAX_STEPS`] steps.
-    #[error("a plan has {MAX_STEPS} steps at most")]
+    #[error("a plan can have at most {MAX_STEPS} steps")]
     TooMany,
 }
 
 impl Plan {
     /// Checks that a world can be built from the topology, that each step is one that a plan may ask for
-    /// ([`Action::check`]) and refers to what earlier steps brought into being, and that ids are unique. Whether hosts
-    /// and the balancer exist is known only to the world that performs the plan.
+    /// ([`Action::check`]), that each step refers only to what earlier steps created, and that ids are unique. Whether
+    /// hosts and the balancer exist is known only to the world that performs the plan.
     ///
     /// # Errors
-    /// [`PlanError`]: the topology, or the first step that makes no sense.
+    /// [`PlanError`] names the topology, or the first step that is not valid.
     pub fn check(&self) -> Result<(), PlanError> {
         self.topology.check().map_err(PlanError::Topology)?;
         let mut check = Check::default();
@@ -96,7 +96,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Says of something unknown whether a later step brings it into being.
+    /// Turns the error about something unknown into the one that says that a later step creates it, if that is the
+    /// case.
     fn later(&self, step: usize, problem: StepProblem) -> StepProblem {
         let StepProblem::Unknown(name) = &problem else { return problem };
         let brings = |action: &Action| match action {
@@ -112,19 +113,19 @@ impl Plan {
     }
 }
 
-/// What the steps so far brought into being.
+/// What the steps so far have created.
 #[derive(Default)]
 struct Check {
     /// The clients, and whether each has credentials.
     clients: BTreeMap<Name, bool>,
-    /// The requests, and whether each was waited for.
+    /// The requests, and whether each was awaited.
     requests: BTreeMap<RequestId, bool>,
-    /// The tokens that exist, and those that their client could not make.
+    /// The tokens that exist. `no_tokens` has those that their client could not make, with the client.
     tokens: BTreeSet<TokenId>,
     no_tokens: BTreeMap<TokenId, Name>,
-    /// How many requests were started and not waited for.
+    /// The number of requests that were started and not awaited.
     under_way: usize,
-    /// What the steps hold, in bytes.
+    /// The size of the steps, in bytes.
     weight: usize,
 }
 
@@ -284,31 +285,31 @@ mod tests {
     fn names_and_ids_are_unique() {
         assert_eq!(
             wrong(vec![client("alice", true), client("alice", true)]),
-            "1: `alice` is there already: choose another name or id"
+            "1: `alice` exists already: choose another name or id"
         );
         let twice = wrong(vec![client("a", true), start(3, "a"), start(3, "a")]);
-        assert_eq!(twice, "2: `r3` is there already: choose another name or id");
+        assert_eq!(twice, "2: `r3` exists already: choose another name or id");
         for (first, second) in [(true, true), (true, false), (false, true), (false, false)] {
             let twice = wrong(vec![client("a", first), client("b", second), token(1, "a"), token(1, "b")]);
-            assert_eq!(twice, "3: `t1` is there already: choose another name or id");
+            assert_eq!(twice, "3: `t1` exists already: choose another name or id");
         }
     }
 
     #[test]
     fn what_is_referred_to_was_there_before() {
-        assert_eq!(wrong(vec![start(1, "alice")]), "0: there is no `alice`: no step brings it into being");
+        assert_eq!(wrong(vec![start(1, "alice")]), "0: `alice` does not exist: no step creates it");
         let later = wrong(vec![client("a", true), Action::Await(RequestId(4)), start(4, "a")]);
-        assert_eq!(later, "1: `r4` comes into being in a later step only");
+        assert_eq!(later, "1: `r4` does not exist yet: a later step creates it");
         let token_later = wrong(vec![client("a", true), send("a", 1), token(1, "a")]);
-        assert_eq!(token_later, "1: `t1` comes into being in a later step only");
-        assert_eq!(wrong(vec![client("a", true), send("a", 9)]), "1: there is no `t9`: no step brings it into being");
+        assert_eq!(token_later, "1: `t1` does not exist yet: a later step creates it");
+        assert_eq!(wrong(vec![client("a", true), send("a", 9)]), "1: `t9` does not exist: no step creates it");
     }
 
     #[test]
     fn a_request_is_waited_for_once() {
         let await_it = || Action::Await(RequestId(1));
         let twice = wrong(vec![client("a", true), start(1, "a"), await_it(), await_it()]);
-        assert_eq!(twice, "3: an earlier step waits for `r1` already: a request has one answer");
+        assert_eq!(twice, "3: an earlier step already waits for `r1`: a request has only one answer");
     }
 
     #[test]
@@ -316,14 +317,14 @@ mod tests {
         let both = || vec![client("a", true), client("b", false), crowd(&["a", "b"], 3, 2)];
         let then = |more: Vec<Action>| [both(), more].concat();
         assert_eq!(checked(then((3..=6).map(|id| Action::Await(RequestId(id))).collect())), Ok(()));
-        assert_eq!(wrong(then(vec![Action::Await(RequestId(7))])), "3: there is no `r7`: no step brings it into being");
-        assert_eq!(wrong(then(vec![start(6, "a")])), "3: `r6` is there already: choose another name or id");
-        assert_eq!(wrong(then(vec![crowd(&["a"], 6, 1)])), "3: `r6` is there already: choose another name or id");
-        assert_eq!(wrong(vec![crowd(&["c"], 1, 1)]), "0: there is no `c`: no step brings it into being");
+        assert_eq!(wrong(then(vec![Action::Await(RequestId(7))])), "3: `r7` does not exist: no step creates it");
+        assert_eq!(wrong(then(vec![start(6, "a")])), "3: `r6` exists already: choose another name or id");
+        assert_eq!(wrong(then(vec![crowd(&["a"], 6, 1)])), "3: `r6` exists already: choose another name or id");
+        assert_eq!(wrong(vec![crowd(&["c"], 1, 1)]), "0: `c` does not exist: no step creates it");
         let early = wrong(vec![client("a", true), Action::Await(RequestId(2)), crowd(&["a"], 1, 2)]);
-        assert_eq!(early, "1: `r2` comes into being in a later step only");
+        assert_eq!(early, "1: `r2` does not exist yet: a later step creates it");
         let many = wrong(then(vec![crowd(&["a", "b"], 10, 4_999)]));
-        assert!(many.starts_with("3: 10000 requests are under way already"), "{many}");
+        assert!(many.starts_with("3: 10000 requests are already under way"), "{many}");
     }
 
     #[test]
@@ -331,19 +332,22 @@ mod tests {
         let headers = vec![("Transfer-Encoding".to_owned(), "chunked".to_owned())];
         let request = RequestSpec { headers, ..RequestSpec::new("a".into(), "GET", "/") };
         let own = wrong(vec![client("a", true), Action::Start { id: RequestId(1), request }]);
-        assert!(own.starts_with("1: the field `Transfer-Encoding` is not to be set: it frames the message"), "{own}");
+        assert!(
+            own.starts_with("1: a request cannot set the field `Transfer-Encoding`: it frames the message"),
+            "{own}"
+        );
     }
 
     #[test]
     fn a_client_that_never_logs_on_has_no_token() {
         let nobody = wrong(vec![client("mallory", false), token(1, "mallory"), send("mallory", 1)]);
-        assert_eq!(nobody, "2: `t1` does not exist: `mallory` has no credentials to make a token of");
+        assert_eq!(nobody, "2: `t1` does not exist: `mallory` has no credentials from which to make a token");
     }
 
     #[test]
     fn the_number_of_steps_is_bounded() {
         let steps = vec![Action::Advance(Duration::ZERO); MAX_STEPS + 1];
-        assert_eq!(wrong(steps), format!("{MAX_STEPS}: a plan has {MAX_STEPS} steps at most"));
+        assert_eq!(wrong(steps), format!("{MAX_STEPS}: a plan can have at most {MAX_STEPS} steps"));
     }
 
     #[test]
@@ -353,7 +357,7 @@ mod tests {
         steps.extend((1..=most).map(|id| start(id, "a")));
         assert_eq!(checked([&steps[..], &[Action::Await(RequestId(7)), start(most + 1, "a")]].concat()), Ok(()));
         let many = wrong([&steps[..], &[start(most + 1, "a")]].concat());
-        assert!(many.starts_with("10001: 10000 requests are under way already"), "{many}");
+        assert!(many.starts_with("10001: 10000 requests are already under way"), "{many}");
     }
 
     #[test]
@@ -369,7 +373,7 @@ mod tests {
         assert_eq!(checked(steps(63)), Ok(()));
         assert_eq!(
             wrong(steps(64)),
-            "64: the steps of a plan hold 67108864 bytes of text at most, and this one exceeds them"
+            "64: the steps of a plan can hold at most 67108864 bytes of text, and this step exceeds that"
         );
     }
 
@@ -389,7 +393,7 @@ mod tests {
     fn a_step_is_one_that_a_plan_may_ask_for() {
         let long = wrong(vec![client("a", true), Action::Advance(Duration::MAX)]);
         assert!(long.starts_with("1: the time to pass is "), "{long}");
-        assert!(wrong(vec![client("a b", true)]).starts_with("0: `a b` is not a name"));
+        assert!(wrong(vec![client("a b", true)]).starts_with("0: `a b` is not a valid name"));
     }
 
     #[test]
@@ -430,7 +434,7 @@ mod tests {
         }
     }
 
-    /// The places (JSON pointers) of the objects that may have one more field.
+    /// Returns the places (JSON pointers) of the objects that accept an additional field.
     fn accepted_with_a_field<T: serde::de::DeserializeOwned>(json: &serde_json::Value) -> Vec<String> {
         let (mut accepted, mut places) = (Vec::new(), vec![String::new()]);
         while let Some(place) = places.pop() {

@@ -1,35 +1,36 @@
-//! Health checks that go on for days: what a server sees again and again is counted, and not kept.
+//! The counting of health checks that repeat for days: repeated observations of a server are counted instead of kept.
 //!
-//! A check is a conversation of its own: a server accepts a connection, answers what has no request id, asks a DC
-//! perhaps, and the connection is gone. A server's first [`KEPT`] conversations in a row that are alike are kept in full.
-//! Each further one is taken out again when it has ended, and counted in one [`What::Repeated`]. An action, or a
-//! conversation that differs, begins anew. Clients' requests carry ids, so nothing of them is ever left out.
+//! A check is a conversation of its own: a server accepts a connection, answers requests without an id, possibly asks a
+//! DC, and the connection ends. A server's first [`KEPT`] conversations in a row that are alike are kept in full. Each
+//! further one is removed again when it has ended, and counted in one [`What::Repeated`]. After an action, or after a
+//! conversation that differs, the counting starts again. Clients' requests carry ids, so that none of their events is
+//! ever left out.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::{Event, Name, What};
 
-/// Conversations in a row that are kept although they are alike: some minutes of checks.
+/// The number of equal conversations in a row that are kept, which corresponds to some minutes of checks.
 pub(crate) const KEPT: u32 = 256;
 
-/// How far back the beginning of a conversation is looked for, in events.
+/// The number of events that are searched backwards for the beginning of a conversation.
 const FAR: usize = 512;
 
-/// What each server saw last.
+/// The last conversations of each server.
 #[derive(Debug, Default)]
 pub(crate) struct Repeats(BTreeMap<Name, Last>);
 
-/// The conversations of one server that were alike.
+/// The conversations of one server that were equal.
 #[derive(Debug)]
 struct Last {
-    /// What was seen in each, without numbers that are others each time.
+    /// The observations in each conversation, without the numbers that always differ.
     shape: Vec<What>,
-    /// How many there were in a row.
+    /// The number of equal conversations in a row.
     times: u32,
     /// The connection of the last one that was kept.
     like: u32,
-    /// The place of the event that counts the others, from the start of the journal.
+    /// The position, from the start of the journal, of the event that counts the conversations that were not kept.
     counted_at: Option<usize>,
 }
 
@@ -43,12 +44,12 @@ pub(crate) enum Recording {
 }
 
 impl Repeats {
-    /// Begins anew: something was done that may change what is seen.
+    /// Starts again, because something happened that may change what servers observe.
     pub(crate) fn forget(&mut self) {
         self.0.clear();
     }
 
-    /// Decides on the conversation on this connection of a server, of these events.
+    /// Decides what happens to a server's conversation on this connection that consists of these events.
     pub(crate) fn ended(&mut self, by: &Name, connection: u32, events: &[&Event]) -> Recording {
         let shape: Vec<What> = events.iter().map(|event| without_numbers(&event.what)).collect();
         match self.0.get_mut(by).filter(|last| last.shape == shape) {
@@ -67,14 +68,14 @@ impl Repeats {
         }
     }
 
-    /// The event that counts a server's conversations stands at this place.
+    /// Records the position of the event that counts a server's conversations.
     pub(crate) fn counted_at(&mut self, by: &Name, at: usize) {
         if let Some(last) = self.0.get_mut(by) {
             last.counted_at = Some(at);
         }
     }
 
-    /// The event at this place was taken out: those behind it move up.
+    /// Adjusts the positions after the event at this position was removed, since all later events move up.
     pub(crate) fn removed(&mut self, place: usize) {
         for at in self.0.values_mut().filter_map(|last| last.counted_at.as_mut()) {
             *at -= usize::from(*at > place);
@@ -82,8 +83,8 @@ impl Repeats {
     }
 }
 
-/// The places, in order, of the conversation whose end is the last of these events; `None` where it is no check's: a
-/// request in it has an id, or its beginning is too far back.
+/// Returns the positions, in order, of the events of the conversation whose end is the last of these events. Returns
+/// `None` if the conversation is not a check: a request in it has an id, or its beginning is too far back.
 pub(crate) fn conversation(events: &[Event]) -> Option<Vec<usize>> {
     let (end, before) = events.split_last()?;
     let What::ServerClosed { connection: own, .. } = end.what else { return None };

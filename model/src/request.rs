@@ -1,14 +1,14 @@
-//! What a request may be: what a user agent can be asked to send, so that whatever becomes of it is not the asker's
-//! own mistake.
+//! The limits on a request: what a user agent can be asked to send, so that whatever happens to the request is not the
+//! sender's own mistake.
 //!
-//! Anything else is sent as raw bytes ([`RawSpec`](crate::RawSpec)), where nobody's user agent answers for it.
+//! Anything else is sent as raw bytes ([`RawSpec`](crate::RawSpec)), without a user agent.
 
 use crate::bounds::{MAX_BODY, MAX_TEXT};
 use crate::{Payload, REQUEST_ID_HEADER, RequestSpec};
 
-/// The header fields that are the client's own, and why; their names in lower case.
+/// The header fields that only the client itself sets, in lower case, each with the reason.
 ///
-/// What is about one connection and what frames a message is RFC 9110 7.6.1 and RFC 9112 6.
+/// The fields about one connection, and those that frame a message, are in RFC 9110 7.6.1 and RFC 9112 6.
 pub const OWN_FIELDS: [(&str, &str); 14] = [
     ("authorization", "the client computes it from its credentials"),
     ("connection", "it is about one connection, which the client manages"),
@@ -26,62 +26,66 @@ pub const OWN_FIELDS: [(&str, &str); 14] = [
     (REQUEST_ID_HEADER, "the client tells its requests apart by it"),
 ];
 
-/// Longest method, in bytes.
+/// The longest method, in bytes.
 const MAX_METHOD: usize = 32;
 
-/// Longest path and query, in bytes.
+/// The longest path and query, in bytes.
 const MAX_PATH: usize = 2_000;
 
-/// The most fields that a client adds to a request.
+/// The largest number of fields that a script adds to a request.
 const MAX_FIELDS: usize = 1_000;
 
-/// The longest that they may be, names and values together, in bytes. IIS takes 16 KiB by default, and other servers up
-/// to some 64 KiB: what is longer than any of them takes can be sent, within reason.
+/// The largest size of these fields, names and values together, in bytes. IIS accepts 16 KiB by default, and other
+/// servers accept up to about 64 KiB. The limit is higher, so that a request can exceed what any of them accepts.
 const MAX_FIELDS_LENGTH: usize = 256 << 10;
 
-/// What of a request no user agent can be asked to send.
+/// Why no user agent can be asked to send a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestProblem {
-    /// The method is no token (RFC 9110 9.1, 5.6.2).
-    #[error("`{0}` is not a method: use letters, digits and !#$%&'*+-.^_`|~, at most {MAX_METHOD}")]
+    /// The method is not a token (RFC 9110 9.1, 5.6.2).
+    #[error("`{0}` is not a valid method: use at most {MAX_METHOD} letters, digits and !#$%&'*+-.^_`|~")]
     Method(String),
     /// The method is one that user agents do not send to a server.
-    #[error("a user agent does not send {0} to a site: send it as raw bytes")]
+    #[error("no user agent sends {0} to a site: send it as raw bytes")]
     NotSent(String),
-    /// The path is not what stands in a request line (RFC 9112 3.2.1).
+    /// The path is not a valid request target (RFC 9112 3.2.1).
     #[error(
         "`{0}` is not a path: it starts with /, has {MAX_PATH} characters at most, and those beside letters, digits and \
          -._~!$&'()*+,;=:@/?% are percent-encoded"
     )]
     Path(String),
-    /// A header field that cannot stand in a head.
-    #[error("`{0}` is not a header field: letters, digits, - and _ in its name, and printable ASCII in its value")]
-    Field(String),
-    /// There are too many header fields, or they are too long.
+    /// A header field is not valid.
     #[error(
-        "a request has {MAX_FIELDS} header fields at most, of {MAX_FIELDS_LENGTH} bytes in all; this one has {count}, of {length} bytes"
+        "`{0}` is not a valid header field: use letters, digits, - and _ in its name, and printable ASCII in its value"
+    )]
+    Field(String),
+    /// There are too many header fields, or they are too long in all.
+    #[error(
+        "a request can have at most {MAX_FIELDS} header fields of {MAX_FIELDS_LENGTH} bytes in all, but this one has {count} of {length} bytes"
     )]
     Fields {
         /// The number of fields.
         count: usize,
-        /// The length of their names and values, in bytes.
+        /// The length of all names and values, in bytes.
         length: usize,
     },
-    /// The text of the body is too long for a plan to hold.
-    #[error("the text of a body has {MAX_TEXT} bytes at most, and this one has {0}: give a longer body as bytes_of()")]
+    /// The text of the body is too long for a plan.
+    #[error(
+        "the text of a body can have at most {MAX_TEXT} bytes, but this one has {0}: describe a longer body with bytes_of()"
+    )]
     Text(usize),
     /// The body is too long.
-    #[error("a body has {MAX_BODY} bytes at most, and this one has {0}")]
+    #[error("a body can have at most {MAX_BODY} bytes, but this one has {0}")]
     Body(u64),
-    /// The body would never be sent.
-    #[error("`limit_rate` is the most bytes per second, at least 1")]
+    /// The rate is zero, so that the body would never be sent.
+    #[error("`limit_rate` must be at least 1: it is the largest number of bytes per second")]
     Rate,
-    /// A header field that is the client's own.
-    #[error("the field `{name}` is not to be set: {why}. Nor are {}. send_raw() sends whatever you like", others(.name))]
+    /// A header field is one that only the client itself sets.
+    #[error("a request cannot set the field `{name}`: {why}. The same holds for {}. Use send_raw() to send any bytes", others(.name))]
     OwnField {
-        /// The field, as it was given.
+        /// The name of the field, as it was given.
         name: String,
-        /// Why not.
+        /// Why a script cannot set the field.
         why: &'static str,
     },
 }
@@ -90,7 +94,7 @@ impl RequestSpec {
     /// Checks that a user agent can be asked to send this.
     ///
     /// # Errors
-    /// [`RequestProblem`]: the first part that cannot be sent.
+    /// [`RequestProblem`] names the first part that cannot be sent.
     pub fn check(&self) -> Result<(), RequestProblem> {
         let Self { method, path, headers, body, sending, .. } = self;
         if sending.limit_rate == Some(0) {
@@ -119,7 +123,7 @@ impl RequestSpec {
     }
 }
 
-/// Whether a byte may stand in a token (RFC 9110 5.6.2).
+/// Returns whether a byte may occur in a token (RFC 9110 5.6.2).
 const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -128,7 +132,7 @@ const fn is_token(byte: u8) -> bool {
         )
 }
 
-/// Whether a header field may have this name.
+/// Returns whether a header field may have this name.
 pub(crate) fn is_field_name(name: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     (1..=64).contains(&name.len()) && name.bytes().all(token)
@@ -145,12 +149,12 @@ fn field(name: &str, value: &str) -> Result<(), RequestProblem> {
     }
 }
 
-/// The start of something that may be very long.
+/// Returns the start of a text that may be very long.
 fn start(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// The other fields that are the client's own.
+/// Returns the other fields that only the client itself sets, for the message.
 fn others(name: &str) -> String {
     let others = OWN_FIELDS.iter().map(|(own, _)| *own).filter(|own| !own.eq_ignore_ascii_case(name));
     others.collect::<Vec<_>>().join(", ")
@@ -214,7 +218,8 @@ mod tests {
         }
         let told = request("GET", "/", &[("Connection", "close")]).unwrap_err().to_string();
         assert!(
-            told.contains("`Connection` is not to be set") && told.contains("Nor are authorization, content-length")
+            told.contains("cannot set the field `Connection`")
+                && told.contains("The same holds for authorization, content-length")
         );
     }
 

@@ -1,4 +1,4 @@
-//! One server of a farm: everything in which it can differ from the others.
+//! The specification of one server of a farm: everything in which it can differ from the others.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::request::{OWN_FIELDS, is_field_name};
 use crate::topology::{Acceptor, AppPool, IisVersion, Provider, SiteSpec, UserSpec, is_false, is_zero};
 use crate::{ActionProblem, Identity, Name};
 
-/// Fields that clients send by themselves beside [`OWN_FIELDS`].
+/// The fields that clients send by themselves, in addition to [`OWN_FIELDS`].
 const SENT_FIELDS: [&str; 4] = ["accept", "cookie", "content-type", "user-agent"];
 
 /// One server of the farm.
@@ -18,51 +18,52 @@ const SENT_FIELDS: [&str; 4] = ["accept", "cookie", "content-type", "user-agent"
 pub struct ServerSpec {
     /// The host's name.
     pub name: Name,
-    /// `WWW-Authenticate` providers in order.
+    /// The providers that `WWW-Authenticate` offers, in order.
     pub providers: Vec<Provider>,
-    /// Which codes its log uses.
+    /// The version of IIS, which determines the codes in the server's log.
     pub version: IisVersion,
-    /// What it ties a user to.
+    /// What the server ties an authenticated user to.
     #[serde(default, skip_serializing_if = "Acceptor::is_connection")]
     pub acceptor: Acceptor,
-    /// Settings of its site.
+    /// The settings of the server's web site.
     #[serde(default, skip_serializing_if = "SiteSpec::is_default")]
     pub site: SiteSpec,
-    /// The certificate that it shows, where it speaks TLS.
+    /// The certificate that the server shows if it speaks TLS.
     #[serde(default, skip_serializing_if = "CertificateSpec::is_as_site")]
     pub certificate: CertificateSpec,
-    /// Seconds that its clock is ahead of the world's; negative: behind.
+    /// The number of seconds by which the server's clock is ahead of the world's; negative if it is behind.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_skew: i64,
-    /// Whether it is in a workgroup, and so in no domain: its own accounts are all that it knows, there is no DC that it asks
-    /// and no ticket that it can read.
+    /// Whether the server is in a workgroup instead of a domain. Such a server knows its local accounts only, asks no
+    /// DC, and cannot read tickets.
     #[serde(default, skip_serializing_if = "is_false")]
     pub workgroup: bool,
-    /// The accounts of the machine itself.
+    /// The local accounts of the server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<UserSpec>,
 }
 
-/// Which certificate a server shows.
+/// The certificate that a server shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CertificateSpec {
-    /// The one that the site's TLS gives its servers ([`UpstreamTls`](crate::topology::UpstreamTls)).
+    /// The certificate that the site's TLS settings give its servers ([`UpstreamTls`](crate::topology::UpstreamTls)).
     #[default]
     AsSite,
-    /// One of its own, for its own name and the site's.
+    /// A certificate of the server's own, for its own name and the site's.
     Own,
-    /// The one that the balancer shows.
+    /// The same certificate that the balancer shows.
     Same,
-    /// One of its own that has expired.
+    /// A certificate of the server's own that has expired.
     Expired,
-    /// One of its own that is for neither its name nor the site's.
+    /// A certificate of the server's own for a name that is neither the server's nor the site's.
     OtherName,
 }
 
 impl CertificateSpec {
-    /// Whether whoever checks it refuses it: every user agent and every balancer here does (RFC 5280 6.1.3, RFC 9110 4.3.4;
-    /// curl ends with 60, Chromium shows `NET::ERR_CERT_DATE_INVALID` or `NET::ERR_CERT_COMMON_NAME_INVALID`).
+    /// Returns whether a peer that checks the certificate refuses it. Every user agent and every balancer here checks
+    /// it (RFC 5280 6.1.3, RFC 9110 4.3.4; curl ends with 60, Chromium shows `NET::ERR_CERT_DATE_INVALID` or
+    /// `NET::ERR_CERT_COMMON_NAME_INVALID`).
     pub const fn is_bad(self) -> bool {
         matches!(self, Self::Expired | Self::OtherName)
     }
@@ -74,17 +75,18 @@ impl CertificateSpec {
 }
 
 impl ServerSpec {
-    /// Whether it offers anything that a Kerberos ticket can answer.
+    /// Returns whether the server offers a provider under which it accepts Kerberos tickets.
     pub fn takes_tickets(&self) -> bool {
         !self.workgroup && self.providers.iter().any(|provider| *provider != Provider::Ntlm)
     }
 
-    /// How many logons it asks its domain for at once.
+    /// Returns the largest number of logons that the server sends to its domain at once.
     pub fn max_concurrent_api(&self) -> u16 {
         self.site.max_concurrent_api.unwrap_or(self.version.max_concurrent_api())
     }
 
-    /// The account whose keys decrypt those tickets: the machine's own, `iis1$`, or a service's.
+    /// Returns the account whose keys decrypt those tickets: the machine's own, for example `iis1$`, or a service
+    /// account.
     pub fn ticket_account(&self) -> String {
         match self.site.ticket_account() {
             AppPool::Machine => format!("{}$", self.name),
@@ -92,22 +94,22 @@ impl ServerSpec {
         }
     }
 
-    /// The NetBIOS name of its machine: its name in upper case.
+    /// Returns the NetBIOS name of the server's machine, which is its name in upper case.
     pub fn machine(&self) -> String {
         self.name.as_str().to_uppercase()
     }
 
-    /// Whether the machine itself has an account with this name and password, whatever the domain that the user names: a
-    /// server takes one that it does not know for its own (MS-NLMP 3.2.5.1.2).
+    /// Returns whether the server itself has an account with this name and password, whatever domain the user names: a
+    /// server treats an unknown domain as its own (MS-NLMP 3.2.5.1.2).
     pub fn has_account(&self, identity: &Identity) -> bool {
         let name = identity.principal.user().to_lowercase();
         self.accounts.iter().any(|user| user.name.to_lowercase() == name && user.password == identity.password)
     }
 
-    /// Checks what one server can be.
+    /// Checks that a server can have these settings.
     ///
     /// # Errors
-    /// [`ActionProblem`]: the first part that no server can have.
+    /// [`ActionProblem`] names the first setting that no server can have.
     pub(crate) fn check(&self) -> Result<(), ActionProblem> {
         if !Name::is_plain(self.name.as_str()) {
             return Err(ActionProblem::Name(self.name.as_str().chars().take(40).collect()));

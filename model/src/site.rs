@@ -1,4 +1,4 @@
-//! How the site of a server is set up: what an administrator of IIS sees under Windows Authentication.
+//! The settings of a server's web site, which an administrator of IIS finds under Windows Authentication.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,45 +8,47 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::{MAX_TIMER, timer, within};
 use crate::{ActionProblem, Principal};
 
-/// Settings of a site, each with IIS's own default. A tracked or trusted acceptor has use for few.
+/// The settings of a web site. The defaults are those of IIS. A tracked or trusted acceptor uses only few of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SiteSpec {
-    /// The application pool's identity.
+    /// The identity of the application pool.
     pub pool: AppPool,
-    /// `useKernelMode`: http.sys authenticates, as the machine.
+    /// Whether http.sys authenticates, as the machine's account (`useKernelMode`).
     pub kernel_mode: bool,
-    /// `useAppPoolCredentials`: in kernel mode, tickets are decrypted with the pool's key after all.
+    /// Whether tickets are decrypted with the pool's key even in kernel mode (`useAppPoolCredentials`).
     pub app_pool_credentials: bool,
-    /// `authPersistNonNTLM`: Kerberos authenticates its connection, as NTLM always does. Microsoft's pages
-    /// contradict each other on the default; the applicationHost.config that is shipped says true.
+    /// Whether Kerberos authenticates its connection, as NTLM always does (`authPersistNonNTLM`). Microsoft's pages
+    /// contradict one another on the default; the applicationHost.config that is shipped says true.
     pub persist_non_ntlm: bool,
-    /// `authPersistSingleRequest`: whoever authenticated has to do so again for the next request.
+    /// Whether each request has to authenticate again (`authPersistSingleRequest`).
     pub single_request: bool,
-    /// The same for a request with `Via` (IIS 6, `AuthPersistSingleRequestIfProxy`; unknown for IIS 10).
+    /// Whether each request with `Via` has to authenticate again (IIS 6, `AuthPersistSingleRequestIfProxy`; unknown for
+    /// IIS 10).
     pub via_ends_persistence: bool,
-    /// Which answers close their connection.
+    /// The answers after which the server closes the connection.
     pub keep_alive: KeepAlive,
-    /// `connectionTimeout`: how long a connection may be idle before the server closes it.
+    /// The time after which the server closes an idle connection (`connectionTimeout`).
     #[serde(skip_serializing_if = "is_default_timeout")]
     pub connection_timeout: Duration,
-    /// `MaxFieldLength` of the server's http.sys: the longest header field of a request, in bytes.
+    /// The longest header field of a request, in bytes (`MaxFieldLength` of the server's http.sys).
     #[serde(skip_serializing_if = "is_default_length")]
     pub max_field_length: u32,
-    /// `MaxRequestBytes` of the server's http.sys: the longest request line with all header fields, in bytes. A longer request
-    /// is answered 400 before anybody authenticates, as is one with a longer field.
+    /// The longest request line with all header fields, in bytes (`MaxRequestBytes` of the server's http.sys). A longer
+    /// request, or one with a longer field, is answered 400 before any authentication.
     #[serde(skip_serializing_if = "is_default_length")]
     pub max_request_bytes: u32,
     /// The parts of the site that need no logon.
     #[serde(skip_serializing_if = "AnonymousSpec::is_nothing")]
     pub anonymous: AnonymousSpec,
-    /// Extended protection.
+    /// The settings of extended protection.
     pub protection: ProtectionSpec,
-    /// `MaxConcurrentApi` of the server's Netlogon service: how many logons it asks its domain for at once. `None`: as its
-    /// version of Windows comes ([`IisVersion::max_concurrent_api`](crate::topology::IisVersion::max_concurrent_api)).
+    /// The largest number of logons that the server sends to its domain at once (`MaxConcurrentApi` of its Netlogon
+    /// service). `None`: the default of its version of Windows
+    /// ([`IisVersion::max_concurrent_api`](crate::topology::IisVersion::max_concurrent_api)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent_api: Option<u16>,
-    /// Files below `/files/` with an access list each, which the application opens as the user.
+    /// The files below `/files/`, each with an access list, which the application opens as the user.
     pub files: Vec<FileSpec>,
 }
 
@@ -72,86 +74,90 @@ impl Default for SiteSpec {
 }
 
 impl SiteSpec {
-    /// `connectionTimeout` of IIS (Microsoft, "Limits for a Web Site": `00:02:00`).
+    /// The default `connectionTimeout` of IIS (Microsoft, "Limits for a Web Site": `00:02:00`).
     pub const CONNECTION_TIMEOUT: Duration = Duration::from_mins(2);
 
-    /// `MaxFieldLength` and `MaxRequestBytes` of http.sys, in bytes, where the registry says nothing (Microsoft, KB 820129
-    /// "Http.sys registry settings for Windows").
+    /// The default `MaxFieldLength` and `MaxRequestBytes` of http.sys, in bytes, if the registry does not set them
+    /// (Microsoft, KB 820129 "Http.sys registry settings for Windows").
     pub const MAX_HEAD: u32 = 16_384;
-    /// What `MaxFieldLength` may be, in bytes (KB 820129).
+    /// The range of `MaxFieldLength`, in bytes (KB 820129).
     pub const FIELD_LENGTHS: RangeInclusive<u32> = 64..=65_534;
-    /// What `MaxRequestBytes` may be, in bytes (KB 820129).
+    /// The range of `MaxRequestBytes`, in bytes (KB 820129).
     pub const REQUEST_BYTES: RangeInclusive<u32> = 256..=16_777_216;
 
-    /// Whether every setting is IIS's default.
+    /// Returns whether every setting has IIS's default.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Checks its timers and its limits.
+    /// Checks the timers and the limits.
     pub(crate) fn check(&self) -> Result<(), ActionProblem> {
         within("`max_field_length`", self.max_field_length, Self::FIELD_LENGTHS)?;
         within("`max_request_bytes`", self.max_request_bytes, Self::REQUEST_BYTES)?;
         timer("`connection_timeout`", self.connection_timeout, MAX_TIMER)
     }
 
-    /// The account whose key decrypts tickets: the pool's, but in kernel mode the machine's unless
-    /// told otherwise. A ticket for another account's name ends in KRB_AP_ERR_MODIFIED.
+    /// Returns the account whose key decrypts tickets: the pool's, but in kernel mode the machine's unless the settings
+    /// say otherwise. A ticket for another account's name ends in KRB_AP_ERR_MODIFIED.
     pub fn ticket_account(&self) -> &AppPool {
         if self.kernel_mode && !self.app_pool_credentials { &AppPool::Machine } else { &self.pool }
     }
 }
 
-/// Who the worker process runs as.
+/// The account as which the worker process runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AppPool {
-    /// ApplicationPoolIdentity, NetworkService, LocalSystem: the machine's account on the network.
+    /// ApplicationPoolIdentity, NetworkService or LocalSystem, which are the machine's account on the network.
     #[default]
     Machine,
-    /// A service account of the domain, by its name, which a whole farm can share.
+    /// A service account of the domain, by name, which a whole farm can share.
     Service(String),
 }
 
-/// Which answers close their connection.
+/// The answers after which a server closes the connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeepAlive {
-    /// None.
+    /// No answer closes the connection.
     #[default]
     Always,
-    /// That which refuses a token.
+    /// An answer that refuses a token closes the connection.
     ClosedByFailure,
-    /// Each 401 to a token, so the Challenge too: a handshake of two steps never ends.
+    /// Each 401 to a token closes the connection, and therefore also the Challenge: a handshake of two steps never
+    /// completes.
     ClosedByChallenge,
-    /// Every answer: HTTP keep-alives are off (`<httpProtocol allowKeepAlive="false">`). NTLM never ends, since the Challenge
-    /// goes with its connection; each request needs a ticket of its own.
+    /// Every answer closes the connection, because HTTP keep-alives are off (`<httpProtocol allowKeepAlive="false">`).
+    /// An NTLM handshake never completes, since the Challenge ends its connection; each request needs a ticket of its
+    /// own.
     Never,
 }
 
-/// The parts of a site that need no logon: anonymous authentication is enabled there.
+/// The parts of a site that need no logon, because anonymous authentication is enabled there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnonymousSpec {
-    /// Paths, each with all that is below it: `/public`, `/health`.
+    /// Paths, each of which includes everything below it: `/public`, `/health`.
     pub paths: Vec<String>,
-    /// Methods, on every path: `OPTIONS`, as IIS's CORS module answers a preflight before anybody authenticates.
+    /// Methods that need no logon on any path. An example is `OPTIONS`, since IIS's CORS module answers a preflight
+    /// before any authentication.
     pub methods: Vec<String>,
-    /// Whether Windows authentication is enabled there as well. Without it a token is ignored there, and every request is
-    /// nobody's, whoever has authenticated on the connection; the connection stays that user's. With it a token counts, and
-    /// a request without one is that user's: http.sys keeps the credentials of a connection for its later requests
-    /// (`HTTP_SERVER_AUTHENTICATION_INFO`, `DisableNTLMCredentialCaching`), and the anonymous user steps in only where
-    /// there is no other.
+    /// Whether Windows authentication is enabled in these parts too. Without it, a token is ignored there, and every
+    /// request is anonymous, whoever has authenticated on the connection; the connection remains that user's. With it,
+    /// a token counts, and a request without a token belongs to the connection's user: http.sys keeps the credentials
+    /// of a connection for its later requests (`HTTP_SERVER_AUTHENTICATION_INFO`, `DisableNTLMCredentialCaching`), and
+    /// the anonymous user applies only if there is no other.
     pub windows_too: bool,
 }
 
 impl AnonymousSpec {
-    /// Whether everything needs a logon.
+    /// Returns whether everything needs a logon.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a request needs no logon. `path` is without its query; IIS compares paths without case.
+    /// Returns whether a request needs no logon. `path` comes without its query. IIS ignores case when it compares
+    /// paths.
     pub fn covers(&self, method: &str, path: &str) -> bool {
         let below = |part: &String| {
             let part = part.trim_end_matches('/');
@@ -171,53 +177,53 @@ fn is_default_length(bytes: &u32) -> bool {
     *bytes == SiteSpec::MAX_HEAD
 }
 
-/// Extended protection for authentication (`<extendedProtection>`).
+/// The settings of extended protection for authentication (`<extendedProtection>`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProtectionSpec {
-    /// `tokenChecking`.
+    /// Whether the binding is checked (`tokenChecking`).
     pub checking: Checking,
-    /// `flags`, see the constants.
+    /// The flags; see the constants (`flags`).
     pub flags: u32,
-    /// `<spn>`: the service names that a client may have authenticated to; none: the server's own.
+    /// The service names to which a client may have authenticated (`<spn>`). Empty: the server's own names.
     pub service_names: Vec<String>,
 }
 
 impl ProtectionSpec {
-    /// `Proxy`: TLS ends at a proxy, so the service name is checked in place of the binding.
+    /// The flag `Proxy`: TLS ends at a proxy, so that the service name is checked instead of the channel binding.
     pub const PROXY: u32 = 1;
-    /// `NoServiceNameCheck`.
+    /// The flag `NoServiceNameCheck`: the service name is not checked.
     pub const NO_SERVICE_NAME_CHECK: u32 = 2;
-    /// `AllowDotlessSpn`: names without a dot in the list count.
+    /// The flag `AllowDotlessSpn`: names without a dot in the list count.
     pub const ALLOW_DOTLESS_SPN: u32 = 4;
-    /// `ProxyCohosting`: some clients come through a proxy, some do not; the binding is checked where the
-    /// connection has one, else the service name.
+    /// The flag `ProxyCohosting`: some clients come through a proxy and some do not. The channel binding is checked if
+    /// the connection has one, and the service name otherwise.
     pub const PROXY_COHOSTING: u32 = 32;
 
-    /// Whether a flag is set.
+    /// Returns whether a flag is set.
     pub const fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
     }
 }
 
-/// `tokenChecking`.
+/// Whether the server checks the channel binding (`tokenChecking`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Checking {
-    /// Not checked.
+    /// The binding is not checked.
     #[default]
     None,
-    /// Checked where the client sends one.
+    /// The binding is checked if the client sends one.
     Allow,
-    /// Checked, and must be there.
+    /// The client must send a binding, which is checked.
     Require,
 }
 
-/// The longest that `/slow/SECONDS` takes.
+/// The longest time that `/slow/SECONDS` takes.
 pub const MAX_SLOW_PAGE: Duration = Duration::from_hours(1);
 
-/// Returns how long a page of the application takes: `/slow/SECONDS`, in whatever case, with or without a query; `None` for any
-/// other path.
+/// Returns how long the application takes to serve a page `/slow/SECONDS`, with or without a query; letter case does
+/// not matter. Returns `None` for any other path.
 pub fn slow_page(path: &str) -> Option<Duration> {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let (folder, seconds) = path.strip_prefix('/')?.split_once('/')?;
@@ -226,13 +232,13 @@ pub fn slow_page(path: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= MAX_SLOW_PAGE)
 }
 
-/// A file below `/files/`.
+/// A file below `/files/`, with its access list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSpec {
-    /// Its name.
+    /// The name of the file.
     pub name: String,
-    /// Who may read it.
+    /// The users who may read the file.
     pub readers: Vec<Principal>,
 }
 

@@ -1,4 +1,4 @@
-//! The standard site: what every scenario, test and benchmark finds unless it says otherwise. The domain is `CORP`,
+//! The standard site, which scenarios, tests and benchmarks use unless they say otherwise. Its domain is `CORP`,
 //! `corp.example`.
 
 use crate::topology::{Acceptor, CertificateSpec, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
@@ -10,20 +10,20 @@ pub const NETBIOS: &str = "CORP";
 /// The DNS name of the domain.
 pub const DNS: &str = "corp.example";
 
-/// Most backends that a site may have.
+/// The largest number of backends of a site.
 pub const MAX_BACKENDS: u32 = 64;
 
-/// People with an account of their own name.
+/// The users of the domain, each with an account of the same name.
 const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
 
-/// The user whom the application refuses after a good logon (401.3).
+/// The user whom the application refuses after a successful logon (401.3).
 pub const FORBIDDEN: &str = "trudy";
 
-/// The account of the balancer's health checks: it may log on, and has no permission.
+/// The account of the balancer's health checks, which may log on and has no permission.
 pub const MONITOR: &str = "monitor";
 
-/// The domain with its accounts: `alice` to `frank`, `trudy` and `monitor` (forbidden), and `user01` to `user20`. Each
-/// has the [`password`] of its name. Nobody is ever locked out.
+/// Returns the domain with its accounts: `alice` to `frank`, `trudy` and `monitor` (forbidden), and `user01` to
+/// `user20`. Each has the [`password`] that belongs to its name. Accounts are never locked out.
 pub fn domain() -> DomainSpec {
     let names = PEOPLE.into_iter().chain([FORBIDDEN, MONITOR]).map(str::to_owned).chain((1..=20).map(numbered));
     DomainSpec {
@@ -35,24 +35,24 @@ pub fn domain() -> DomainSpec {
     }
 }
 
-/// The name of a user of whom there are many alike: `user01`, `user02` and so on, of which the domain has the first twenty.
+/// Returns the name of one of many similar users: `user01`, `user02` and so on. The domain has accounts for the first
+/// twenty.
 pub fn numbered(number: u32) -> String {
     format!("user{number:02}")
 }
 
-/// The standard domain, and `backends` servers `iis1`, `iis2` ... with the provider NTLM, behind
-/// the balancer of that name.
+/// Returns a site with the standard domain and `backends` servers `iis1`, `iis2` and so on, all with the provider NTLM.
 pub fn site(backends: u32) -> Topology {
     let monitor = Some(identity(MONITOR));
     Topology { domain: domain(), monitor, servers: servers(backends), ..Topology::default() }
 }
 
-/// Servers `iis1`, `iis2` ...
+/// Returns the servers `iis1`, `iis2` and so on.
 pub fn servers(count: u32) -> Vec<ServerSpec> {
     (1..=count).map(|number| server(Name::from(format!("iis{number}")))).collect()
 }
 
-/// A server with IIS 10 and the provider NTLM, and nothing set up otherwise.
+/// Returns a server with IIS 10, the provider NTLM, and default settings.
 pub fn server(name: Name) -> ServerSpec {
     ServerSpec {
         name,
@@ -67,21 +67,21 @@ pub fn server(name: Name) -> ServerSpec {
     }
 }
 
-/// An account with the [`password`] of its name.
+/// Returns an account with the [`password`] that belongs to its name.
 pub fn account(name: String) -> UserSpec {
     let forbidden = [FORBIDDEN, MONITOR].contains(&&*name);
     let password = password(&name);
     UserSpec { forbidden, ..UserSpec::new(name, password) }
 }
 
-/// The password of a user with this name: the name, capitalised, and `-Pa55word`.
+/// Returns the password of a user with this name: the name, capitalised, followed by `-Pa55word`.
 pub fn password(name: &str) -> String {
     let mut letters = name.chars();
     let capital = letters.next().map(|letter| letter.to_ascii_uppercase());
     capital.into_iter().chain(letters).chain("-Pa55word".chars()).collect()
 }
 
-/// A user of the domain, with the right password.
+/// Returns the identity of a user of the domain, with the right password.
 pub fn identity(user: &str) -> Identity {
     Identity { principal: Principal::new(NETBIOS, user), password: password(user) }
 }

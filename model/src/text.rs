@@ -1,11 +1,11 @@
-//! Values that JSON has as text, read without a copy in between.
+//! Helpers for values that JSON represents as text, which are read without an intermediate copy.
 
 use std::fmt;
 
 use serde::Deserializer;
 use serde::de::{Error, Visitor};
 
-/// Reads a value from text; `expected` says in an error what the text should have been.
+/// Reads a value from text. `expected` describes the expected text for the error message.
 pub(crate) fn from_text<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     expected: &'static str,
@@ -28,7 +28,7 @@ pub(crate) fn from_text<'de, D: Deserializer<'de>, T>(
     deserializer.deserialize_str(Text(expected, read))
 }
 
-/// Bytes as text of hexadecimal digits, two for each, in place of an array of numbers.
+/// Serialises bytes as hexadecimal text, two digits for each byte, instead of an array of numbers.
 pub(crate) mod hexadecimal {
     use std::fmt::Write as _;
 

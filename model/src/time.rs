@@ -1,4 +1,4 @@
-//! Time on the world's clock.
+//! Time on the world's clock, and its conversion to calendar time.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Nanoseconds between 1601-01-01 and 1970-01-01, in units of 100 ns (MS-DTYP 2.3.3, FILETIME).
+/// The time between 1601-01-01 and 1970-01-01, in units of 100 ns (MS-DTYP 2.3.3, FILETIME).
 const FILETIME_UNIX_EPOCH: u64 = 116_444_736_000_000_000;
 
-/// Nanoseconds since the world began.
+/// A point in time, in nanoseconds since the world began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Time(pub u64);
 
 impl Time {
-    /// Since the world began.
+    /// Returns the time since the world began.
     pub const fn since_start(self) -> Duration {
         Duration::from_nanos(self.0)
     }
@@ -31,33 +31,33 @@ impl Add<Duration> for Time {
 impl Sub for Time {
     type Output = Duration;
 
-    /// The time from `rhs` to `self`; zero where `rhs` is later.
+    /// Returns the time from `rhs` to `self`, or zero if `rhs` is later.
     fn sub(self, rhs: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(rhs.0))
     }
 }
 
-/// Seconds with microseconds, as in `1.000250s`.
+/// Formats the time in seconds with six decimals, for example `1.000250s`.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:06}s", self.0 / 1_000_000_000, self.0 % 1_000_000_000 / 1_000)
     }
 }
 
-/// The world's clock.
+/// The clock of a world.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// Returns the present time.
     fn now(&self) -> Time;
 
-    /// The calendar time at which the world began, in whole seconds since 1970-01-01 UTC.
+    /// Returns the calendar time at which the world began, in whole seconds since 1970-01-01 UTC.
     fn epoch(&self) -> u64;
 
-    /// Seconds since 1970-01-01 UTC, now.
+    /// Returns the present time in seconds since 1970-01-01 UTC.
     fn unix_seconds(&self) -> u64 {
         self.epoch() + self.now().0 / 1_000_000_000
     }
 
-    /// Now as a Windows FILETIME: units of 100 ns since 1601-01-01 UTC (MS-DTYP 2.3.3).
+    /// Returns the present time as a Windows FILETIME: units of 100 ns since 1601-01-01 UTC (MS-DTYP 2.3.3).
     fn filetime(&self) -> u64 {
         FILETIME_UNIX_EPOCH + self.epoch() * 10_000_000 + self.now().0 / 100
     }

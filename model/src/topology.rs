@@ -1,4 +1,4 @@
-//! Which users, servers, balancer and links a world has.
+//! The topology of a world: its users, servers, balancer and links.
 
 use std::time::Duration;
 
@@ -9,40 +9,40 @@ pub use crate::server::{CertificateSpec, ServerSpec};
 pub use crate::site::{AnonymousSpec, AppPool, Checking, FileSpec, KeepAlive, ProtectionSpec, SiteSpec};
 use crate::{BalancerSpec, Name, Principal};
 
-/// Everything a world is built from.
+/// Everything that a world is built from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Topology {
     /// The domain and its users.
     pub domain: DomainSpec,
-    /// The farm: one entry for each backend.
+    /// The servers of the farm: one entry for each backend.
     pub servers: Vec<ServerSpec>,
-    /// A second balancer in front of the one under test. Clients connect to it, and the one under test is its only
-    /// backend. `None`: clients connect to the balancer under test.
+    /// A second balancer in front of the one under test. Clients connect to it, and its only backend is the balancer
+    /// under test. `None`: clients connect to the balancer under test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub front: Option<BalancerSpec>,
-    /// The account that health checks log on with, where they do.
+    /// The account with which health checks log on, if they do so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<Identity>,
-    /// Every link between two hosts.
+    /// The properties of every link between two hosts.
     pub link: LinkSpec,
-    /// The DCs of the domain, in the order in which servers ask them; empty: one, `dc`, which is in order.
+    /// The DCs of the domain, in the order in which servers ask them. Empty: there is one DC, `dc`, without any faults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub controllers: Vec<ControllerSpec>,
-    /// A second domain, with its DC `dc-partner`. Whether the two trust each other is said in their `trusts`.
+    /// A second domain, with its DC `dc-partner`. The `trusts` of the two domains say whether they trust each other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner: Option<PartnerSpec>,
-    /// TLS, from the clients on; `None`: plain HTTP.
+    /// The settings of TLS between the clients and the servers. `None`: plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSpec>,
-    /// Why nobody can log on at this site whatever balancer is in front of it, as whoever set it up declares: what fails
-    /// for that reason is the set-up's fault. `None`: it is thought to work.
+    /// Why nobody can log on at this site whatever balancer is in front of it, as declared by the author of the set-up.
+    /// Failures for that reason are the set-up's fault. `None`: the site is expected to work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
 }
 
 impl Topology {
-    /// Sets up its IIS servers to believe whoever authenticates in front of them, and names the user in this header.
+    /// Sets up the IIS servers to trust whoever authenticates in front of them and names the user in this header.
     pub fn trust(&mut self, header: &str) {
         for server in self.servers.iter_mut().filter(|server| server.acceptor.is_connection()) {
             server.acceptor = Acceptor::TrustedHeader(header.into());
@@ -54,48 +54,50 @@ impl Topology {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DomainSpec {
-    /// NetBIOS name, `CORP`.
+    /// The NetBIOS name of the domain, for example `CORP`.
     pub netbios: String,
-    /// DNS name, `corp.example`.
+    /// The DNS name of the domain, for example `corp.example`.
     pub dns: String,
     /// The accounts.
     pub users: Vec<UserSpec>,
-    /// Failed logons after which an account is locked out; `None`: never.
+    /// The number of failed logons after which an account is locked out. `None`: accounts are never locked out.
     pub lockout_threshold: Option<u32>,
-    /// Which accounts are services, and under which names. A machine has its `HOST` names anyway.
+    /// The accounts that are services, with their names. A machine always has its `HOST` names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSpec>,
-    /// Domains that this one has a trust with.
+    /// The domains with which this one has a trust.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusts: Vec<TrustSpec>,
 }
 
-/// A domain controller, and what is wrong with it.
+/// A domain controller, with its faults.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ControllerSpec {
-    /// The host's name. The first of the domain's DCs that is not stale holds the role of the PDC emulator.
+    /// The name of the host. The first of the domain's DCs that is not stale has the role of the PDC emulator.
     pub name: Name,
-    /// How long each logon waits at it before it is decided; `None`: not at all.
+    /// The time that each logon waits at the DC before it is decided. `None`: logons do not wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow: Option<Duration>,
-    /// Accounts that have not been replicated to it yet.
+    /// The accounts that have not been replicated to the DC yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<String>,
-    /// Accounts of which it has an older password.
+    /// The accounts of which the DC has an older password.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdated: Vec<String>,
-    /// `MaxConcurrentApi`: how many logons it asks another DC for at once. `None`: as Windows Server 2012 and later come.
+    /// The largest number of logons that the DC sends to another DC at once (`MaxConcurrentApi`). `None`: the default
+    /// of Windows Server 2012 and later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent_api: Option<u16>,
-    /// Whether its KDC refuses a request for a ticket whose authenticator has no checksum of the request: RFC 4120 3.3.2 and
-    /// Samba do (`KRB_AP_ERR_INAPP_CKSUM`). By default it takes one, as Windows' does: impacket and minikerberos send none.
+    /// Whether the KDC refuses a ticket request whose authenticator has no checksum of the request, as RFC 4120 3.3.2
+    /// says and Samba does (`KRB_AP_ERR_INAPP_CKSUM`). By default the KDC accepts such a request, as the KDC of Windows
+    /// does: impacket and minikerberos send no checksum.
     #[serde(default, skip_serializing_if = "is_false")]
     pub requires_checksum: bool,
 }
 
 impl ControllerSpec {
-    /// One that is in order.
+    /// Returns a DC without any faults.
     pub fn new(name: Name) -> Self {
         Self {
             name,
@@ -107,17 +109,17 @@ impl ControllerSpec {
         }
     }
 
-    /// Whether it is the DC of a site that says nothing of DCs, whatever the rules of its KDC.
+    /// Returns whether the DC is the one of a site that does not specify DCs, whatever the rules of its KDC are.
     pub fn is_in_order(&self) -> bool {
         *self == Self { requires_checksum: self.requires_checksum, ..Self::new("dc".into()) }
     }
 
-    /// How many logons it asks another DC for at once.
+    /// Returns the largest number of logons that the DC sends to another DC at once.
     pub fn max_concurrent_api(&self) -> u16 {
         self.max_concurrent_api.unwrap_or(IisVersion::Iis10.max_concurrent_api())
     }
 
-    /// Whether its directory is behind.
+    /// Returns whether the DC's directory is out of date.
     pub fn is_stale(&self) -> bool {
         !self.lacks.is_empty() || !self.outdated.is_empty()
     }
@@ -127,17 +129,18 @@ impl ControllerSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartnerSpec {
-    /// The domain. A trust holds where the domains list each other in their `trusts` with one password; it
-    /// is broken where the passwords differ.
+    /// The domain. A trust works if the domains list each other in their `trusts` with the same password; it is broken
+    /// if the passwords differ.
     pub domain: DomainSpec,
-    /// The NetBIOS name of the domain that its DC claims its users to be of: a DC that vouches for names
-    /// which are not its own. `None`: its own domain.
+    /// The NetBIOS name of the domain to which the DC claims that its users belong; such a DC vouches for names that
+    /// are not its own. `None`: its own domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<String>,
 }
 
 impl PartnerSpec {
-    /// The partner in order: another domain and a trust between the two, which is added to `domain` as well.
+    /// Returns a partner with another domain and a working trust between the two. The trust is added to `domain` as
+    /// well.
     pub fn trusted(domain: &mut DomainSpec, mut partner: DomainSpec, password: &str) -> Self {
         let trust = |with: &DomainSpec| TrustSpec {
             netbios: with.netbios.clone(),
@@ -150,16 +153,16 @@ impl PartnerSpec {
     }
 }
 
-/// What an account is as a Kerberos service.
+/// The properties of an account as a Kerberos service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
-    /// The account: a user, `svc-web`, or a machine, `iis1$`.
+    /// The account: a user such as `svc-web`, or a machine such as `iis1$`.
     pub account: String,
-    /// Its service principal names (SPN), `HTTP/www.corp.example`, as `setspn -A` registers them: one
-    /// that another account has too is a duplicate, for which no ticket is issued.
+    /// The service principal names (SPNs) of the account, for example `HTTP/www.corp.example`, as `setspn -A` registers
+    /// them. A name that another account has too is a duplicate, for which no ticket is issued.
     pub spns: Vec<String>,
-    /// Whether it may act on other hosts as its users (unconstrained delegation).
+    /// Whether the account may act as its users on other hosts (unconstrained delegation).
     #[serde(default)]
     pub trusted_for_delegation: bool,
 }
@@ -168,11 +171,11 @@ pub struct ServiceSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustSpec {
-    /// The other domain's NetBIOS name.
+    /// The NetBIOS name of the other domain.
     pub netbios: String,
-    /// Its DNS name.
+    /// The DNS name of the other domain.
     pub dns: String,
-    /// The trust's password, the same on both sides.
+    /// The password of the trust, which must be the same on both sides.
     pub password: String,
 }
 
@@ -182,17 +185,17 @@ pub struct TrustSpec {
 pub struct UserSpec {
     /// The account's name without its domain (`sAMAccountName`).
     pub name: String,
-    /// The password. These are accounts of a test directory: it is no secret.
+    /// The password. It is no secret, because the accounts belong to a test directory.
     pub password: String,
-    /// Whether the application refuses the user after a good logon (401.3).
+    /// Whether the application refuses the user after a successful logon (401.3).
     pub forbidden: bool,
-    /// How many domain local groups the user is a member of, which make its tickets longer.
+    /// The number of domain local groups of which the user is a member. Groups make the user's tickets longer.
     #[serde(default, skip_serializing_if = "is_zero_groups")]
     pub groups: u16,
 }
 
 impl UserSpec {
-    /// A user of no groups, whom the application lets in.
+    /// Returns a user in no groups, whom the application admits.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self { name: name.into(), password: password.into(), forbidden: false, groups: 0 }
     }
@@ -202,25 +205,26 @@ impl UserSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Acceptor {
-    /// The TCP connection: IIS.
+    /// The TCP connection, as in IIS.
     #[default]
     Connection,
-    /// A key that it looks up in a table of its own: an HTTP filter in front of an application, as the
-    /// nginx mailing list describes it.
+    /// A key that the server looks up in a table of its own: an HTTP filter in front of an application, as described on
+    /// the nginx mailing list.
     Tracked(Tracked),
-    /// Nothing: the balancer has authenticated, and names the user in this request header.
+    /// Nothing: the balancer has authenticated the user, whom it names in this request header.
     TrustedHeader(String),
-    /// It speaks no proper HTTP: a peer on a bare socket.
+    /// Nothing, because the server does not speak proper HTTP: it is a peer on a bare socket.
     Rogue(Rogue),
 }
 
 impl Acceptor {
-    /// Whether it is IIS.
+    /// Returns whether the server is IIS.
     pub fn is_connection(&self) -> bool {
         *self == Self::Connection
     }
 
-    /// The request header that it trusts the balancer to set, to the user or to the client's connection.
+    /// Returns the request header that the server trusts the balancer to set, to the user or to the client's
+    /// connection.
     pub fn trusted_header(&self) -> Option<&str> {
         match self {
             Self::TrustedHeader(name) | Self::Tracked(Tracked { by: TrackedBy::Header(name), .. }) => Some(name),
@@ -229,13 +233,13 @@ impl Acceptor {
     }
 }
 
-/// An acceptor with a table of authenticated clients.
+/// An acceptor that looks clients up in a table of authenticated clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tracked {
-    /// The key of its table.
+    /// The key of the table.
     pub by: TrackedBy,
-    /// What it checks on each request beside the key.
+    /// The check that the acceptor makes on each request in addition to the key.
     pub check: TrackedCheck,
 }
 
@@ -243,23 +247,24 @@ pub struct Tracked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrackedBy {
-    /// Address and port of the TCP connection's other end.
+    /// The address and port of the TCP connection's peer.
     Peer,
-    /// The value of this request header, which the proxy sets to the client's address and port
-    /// (`Jespa-Connection-Id`); the TCP connection's other end where there is none.
+    /// The value of this request header, which the proxy sets to the client's address and port (`Jespa-Connection-Id`).
+    /// Without the header, the key is the TCP connection's peer.
     Header(String),
 }
 
-/// What an acceptor with a table checks on each request beside its key: the cures of the mailing list.
+/// The check that an acceptor with a table makes on each request in addition to the key. The checks are the remedies
+/// that were suggested on the mailing list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrackedCheck {
-    /// Nothing.
+    /// The acceptor checks nothing else.
     #[default]
     Nothing,
-    /// The client's address (`X-Forwarded-For`, last entry) is that of the handshake.
+    /// The client's address (last entry of `X-Forwarded-For`) must be the one of the handshake.
     ClientAddress,
-    /// The request carries the token (a cookie) that the handshake's last answer gave out.
+    /// The request must carry the token (a cookie) that the last answer of the handshake set.
     Token,
 }
 
@@ -267,19 +272,19 @@ pub enum TrackedCheck {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rogue {
-    /// Answers bytes that are not HTTP, and keeps the connection open.
+    /// The backend answers with bytes that are not HTTP, and keeps the connection open.
     Garbage,
-    /// Sends half a head, and closes.
+    /// The backend sends half of a head, and closes.
     HalfHead,
-    /// Announces a body, sends half of it, and closes.
+    /// The backend announces a body, sends half of it, and closes.
     HalfBody,
-    /// Sends more than `Content-Length` announces, and keeps the connection open.
+    /// The backend sends more than `Content-Length` announces, and keeps the connection open.
     WrongLength,
-    /// Answers with a header section without end.
+    /// The backend answers with an endless header section.
     HeaderFlood,
-    /// Accepts, and never answers.
+    /// The backend accepts connections and never answers.
     Silent,
-    /// Closes each connection as soon as a request has come.
+    /// The backend closes each connection as soon as a request has arrived.
     Closes,
 }
 
@@ -291,14 +296,15 @@ pub enum Provider {
     Ntlm,
     /// `WWW-Authenticate: Negotiate`.
     Negotiate,
-    /// The same on the wire, with Kerberos alone behind it. IIS asks for `useKernelMode` off with it.
+    /// `WWW-Authenticate: Negotiate` with Kerberos alone behind it (`Negotiate:Kerberos`). IIS requires `useKernelMode`
+    /// to be off for it.
     #[serde(rename = "Negotiate:Kerberos")]
     NegotiateKerberos,
-    /// `WWW-Authenticate: Nego2` (MS-N2HT): as `Negotiate`, under a name that balancers rarely know.
+    /// `WWW-Authenticate: Nego2` (MS-N2HT), which is `Negotiate` under a name that balancers rarely recognise.
     Nego2,
 }
 
-/// A generation of IIS, for what differs in its log (`reference: Microsoft, HTTP status codes in IIS`).
+/// A generation of IIS, which determines the codes in its log (Microsoft, "HTTP status codes in IIS").
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IisVersion {
@@ -310,8 +316,9 @@ pub enum IisVersion {
 }
 
 impl IisVersion {
-    /// `MaxConcurrentApi` of a member server as its version of Windows comes: 2 before Windows Server 2012, and 10 since
-    /// (Microsoft, KB 2688798 "Performance tuning for NTLM authentication by using the MaxConcurrentApi setting").
+    /// Returns the default `MaxConcurrentApi` of a member server with this version of Windows: 2 before Windows Server
+    /// 2012, and 10 since (Microsoft, KB 2688798 "Performance tuning for NTLM authentication by using the
+    /// MaxConcurrentApi setting").
     pub const fn max_concurrent_api(self) -> u16 {
         match self {
             Self::Iis6 => 2,
@@ -320,29 +327,30 @@ impl IisVersion {
     }
 }
 
-/// TLS on the way from the clients to the servers. All certificates are of one authority, which everybody trusts.
+/// TLS between the clients and the servers. One authority issues all certificates, and everybody trusts it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsSpec {
-    /// What is between the balancer and the servers.
+    /// What the balancer speaks to the servers.
     pub upstream: UpstreamTls,
-    /// Whether HTTP/2 is offered (by ALPN): by the servers, and by each balancer at which TLS ends. Whether such a balancer
-    /// takes the servers' offer is its own affair; most speak HTTP/1.1 to them.
+    /// Whether HTTP/2 is offered by ALPN. The servers offer it, and so does each balancer at which TLS ends. Whether
+    /// such a balancer accepts the servers' offer is the balancer's own decision; most speak HTTP/1.1 to the servers.
     #[serde(default)]
     pub http2: bool,
-    /// What is between a second balancer in front ([`Topology::front`]) and the one under test, where TLS ends at the first.
+    /// What a second balancer in front ([`Topology::front`]) speaks to the one under test, if TLS ends at the first.
     #[serde(default, skip_serializing_if = "BetweenTls::is_again")]
     pub between: BetweenTls,
 }
 
-/// What a balancer in front of another has between it and that, where TLS ends at the first.
+/// What a balancer in front of another speaks to that one, if TLS ends at the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BetweenTls {
-    /// TLS again. It wants the site's name of whoever ends that: the other balancer, or a server behind it.
+    /// TLS. The first balancer expects the site's name in the certificate of whoever ends TLS: the other balancer, or a
+    /// server behind it.
     #[default]
     Again,
-    /// Plain HTTP, which the other balancer may secure again towards the servers.
+    /// Plain HTTP, which the other balancer may encrypt again towards the servers.
     Plain,
 }
 
@@ -353,27 +361,27 @@ impl BetweenTls {
     }
 }
 
-/// What a balancer at which TLS ends has between it and the servers. One that passes bytes or packets on passes TLS
-/// on too (passthrough): then the clients meet the server's certificate, whatever is said here.
+/// What a balancer at which TLS ends speaks to the servers. A balancer that passes on bytes or packets passes TLS on as
+/// well (passthrough): then clients see the server's certificate, whatever this setting says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpstreamTls {
-    /// TLS again, with a certificate of each server's own (re-encryption, bridging).
+    /// TLS, with a certificate of its own for each server (re-encryption, bridging).
     #[default]
     Own,
-    /// TLS again, where servers and balancer have the same certificate and key.
+    /// TLS, with the same certificate and key on servers and balancer.
     Same,
     /// Plain HTTP (termination, offloading).
     Plain,
 }
 
-/// A link between any two hosts.
+/// The properties of a link between any two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkSpec {
-    /// One way.
+    /// The latency in one direction.
     pub latency: Duration,
-    /// A packet takes up to this much longer, drawn from the seed; flows stay first-in first-out.
+    /// The largest additional latency of a packet, drawn from the seed. The packets of a flow keep their order.
     pub jitter: Duration,
 }
 
@@ -389,48 +397,48 @@ impl Default for LinkSpec {
 pub struct ClientSpec {
     /// The client's name.
     pub name: Name,
-    /// How its user agent behaves.
+    /// The behaviour of its user agent.
     pub profile: Profile,
-    /// Who sits at it; `None`: nobody, it never authenticates.
+    /// The user at the client. `None`: the client never authenticates.
     pub identity: Option<Identity>,
-    /// The client whose host it shares, and so its address; `None`: it has a host of its own.
+    /// The client whose host, and therefore address, this one shares. `None`: the client has a host of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Name>,
-    /// The port that it connects from, as behind a NAT that uses few; `None`: a fresh one for each
-    /// connection. With a port it has one connection at a time.
+    /// The source port of the client's connections, as behind a NAT that uses few ports. `None`: each connection has a
+    /// new port. With a fixed port the client has one connection at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// Whether it may not use Kerberos, though its user agent could.
+    /// Whether the client is forbidden to use Kerberos although its user agent could.
     #[serde(default, skip_serializing_if = "is_false")]
     pub no_kerberos: bool,
-    /// Whether it hands servers a ticket-granting ticket, to act on its user's behalf.
+    /// Whether the client gives servers a ticket-granting ticket, so that they can act on behalf of its user.
     #[serde(default, skip_serializing_if = "is_false")]
     pub delegates: bool,
-    /// Seconds that its clock is ahead of the world's; negative: behind.
+    /// The number of seconds by which the client's clock is ahead of the world's; negative if it is behind.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_skew: i64,
-    /// What it calls the site, in `Host` and in the name of the service that it wants a ticket for; `None`: by the
-    /// site's own name.
+    /// The name by which the client refers to the site, in `Host` and in the name of the service for which it requests
+    /// a ticket. `None`: the site's own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// What it does with HTTP/2, where TLS offers that.
+    /// How the client uses HTTP/2 if TLS offers it.
     #[serde(default, skip_serializing_if = "Http2::is_never")]
     pub http2: Http2,
-    /// How long it waits for the answer to a request, all legs of it, before it gives up; `None`: as long as its user
-    /// agent does, [`ClientSpec::PATIENCE`].
+    /// The time that the client waits for the answer to a request, including all legs, before it gives up. `None`: the
+    /// default, [`ClientSpec::PATIENCE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<Duration>,
-    /// How long it keeps an idle connection before it closes that; `None`: for good.
+    /// The time after which the client closes an idle connection. `None`: it never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<Duration>,
 }
 
 impl ClientSpec {
-    /// How long a client waits for an answer unless it says otherwise. Real ones differ (curl: for ever, Chromium: 300 s);
-    /// this is short, so that what never comes is seen soon.
+    /// The default time that a client waits for an answer. Real clients differ (curl waits for ever, Chromium 300 s);
+    /// this one is short, so that a missing answer is noticed soon.
     pub const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// A client on a host of its own.
+    /// Returns a client on a host of its own.
     pub fn new(name: Name, profile: Profile, identity: Option<Identity>) -> Self {
         Self {
             name,
@@ -449,16 +457,17 @@ impl ClientSpec {
     }
 }
 
-/// What a client does with HTTP/2.
+/// How a client uses HTTP/2.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Http2 {
-    /// It does not speak it.
+    /// The client does not speak HTTP/2.
     #[default]
     Never,
-    /// It speaks it until it meets a challenge of NTLM or Negotiate: then it goes over to HTTP/1.1 (Chromium, source).
+    /// The client speaks HTTP/2 until it meets a challenge of NTLM or Negotiate, and then changes to HTTP/1.1 (source
+    /// code of Chromium).
     UntilChallenged,
-    /// It authenticates over HTTP/2, and goes over to HTTP/1.1 only where a server asks for that
+    /// The client authenticates over HTTP/2, and changes to HTTP/1.1 only if a server asks for that
     /// (`HTTP_1_1_REQUIRED`, RFC 9113 7).
     Always,
 }
@@ -485,46 +494,46 @@ pub(crate) fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
-/// Credentials that a client was given.
+/// The credentials that a client was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// Who the user claims to be.
+    /// The user whom the client claims to be.
     pub principal: Principal,
-    /// The password typed, right or wrong.
+    /// The password that was typed, right or wrong.
     pub password: String,
 }
 
-/// How a user agent behaves.
+/// The behaviour of a user agent, with the settings that a script can change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// Which product it follows.
+    /// The product that the user agent imitates.
     pub agent: Agent,
-    /// Whether it closes the connection after a first 401 without a challenge and starts the
-    /// handshake on a new one, as the walk-through of the field describes for old browsers.
+    /// Whether the client closes the connection after a first 401 without a challenge and starts the handshake on a new
+    /// one, as the walk-through from the field describes for old browsers.
     pub close_after_first_401: bool,
-    /// Whether it keeps cookies, and sends them back.
+    /// Whether the client keeps cookies and sends them back.
     #[serde(default)]
     pub cookies: bool,
-    /// Whether it says `Connection: close` on the leg that proves who its user is, and closes the connection after the
-    /// answer, as a client does that wants one page.
+    /// Whether the client sends `Connection: close` on the leg that proves who its user is, and closes the connection
+    /// after the answer, as a client does that needs only one page.
     #[serde(default, skip_serializing_if = "is_false")]
     pub closes_with_proof: bool,
-    /// Whether it opens a second connection beside its first, which is idle until a request needs it.
+    /// Whether the client opens a second connection beside its first, which is idle until a request needs it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub preconnects: bool,
 }
 
 impl Profile {
-    /// curl without a cookie jar.
+    /// The profile of curl without a cookie jar.
     pub const CURL: Self = Self::of(Agent::Curl);
-    /// curl with `--negotiate`.
+    /// The profile of curl with `--negotiate`.
     pub const CURL_NEGOTIATE: Self = Self::of(Agent::CurlNegotiate);
-    /// A browser.
+    /// The profile of a browser.
     pub const BROWSER: Self = Self::of(Agent::Browser);
 
-    /// Returns the profile of a user agent as it comes.
+    /// Returns the default profile of a user agent.
     pub const fn of(agent: Agent) -> Self {
         let behaviour = agent.behaviour();
         Self {

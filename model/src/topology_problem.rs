@@ -1,4 +1,4 @@
-//! What a topology may be, whatever world is built from it.
+//! The limits on a topology, whatever world is built from it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,53 +10,55 @@ use crate::{ActionProblem, Name, Topology, escape};
 /// The longest latency or jitter of a link.
 pub const MAX_LATENCY: Duration = Duration::from_secs(10);
 
-/// The longest that each logon waits at a DC.
+/// The longest time that each logon waits at a DC.
 pub const MAX_SLOW: Duration = Duration::from_hours(1);
 
 /// The highest `MaxConcurrentApi` (Microsoft, KB 2688798, Windows Server 2008 R2 and later).
 pub const MAX_CONCURRENT_API: u16 = 150;
 
-/// The most groups of a user (Microsoft, KB 328889: a logon fails with more than 1,010 to 1,015 of them).
+/// The largest number of groups of a user (Microsoft, KB 328889: a logon fails with more than 1,010 to 1,015 of them).
 pub const MAX_GROUPS: u16 = 1_010;
 
-/// The longest topology, in bytes of the JSON that a run file has of it.
+/// The largest topology, in bytes of its JSON in a run file.
 pub const MAX_TOPOLOGY: usize = 1 << 20;
 
 /// Why no world can be built from a topology.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyProblem {
     /// There is no server, or there are too many.
-    #[error("a site has from 1 to {MAX_BACKENDS} servers, and this one has {0}")]
+    #[error("a site must have from 1 to {MAX_BACKENDS} servers, but this one has {0}")]
     Servers(usize),
-    /// A server or a DC has a name that no host can have.
-    #[error("`{0}` is not a name of a host: use letters, digits, - and _, at most {MAX_NAME}")]
+    /// A server or a DC has a name that is not valid for a host.
+    #[error("`{0}` is not a valid name of a host: use at most {MAX_NAME} letters, digits, - and _")]
     Name(String),
-    /// Two servers or DCs have one name.
-    #[error("two hosts are called `{0}`")]
+    /// Two servers or DCs have the same name.
+    #[error("two hosts are called `{0}`: rename one of them")]
     Duplicate(Name),
-    /// A server or a DC is to ask for no logon at a time, or for too many.
-    #[error("MaxConcurrentApi of `{0}` is {1}; it must be from 1 to {MAX_CONCURRENT_API}")]
+    /// `MaxConcurrentApi` of a server or a DC is zero or too large.
+    #[error("MaxConcurrentApi of `{0}` is {1}, but must be from 1 to {MAX_CONCURRENT_API}")]
     MaxConcurrentApi(Name, u16),
-    /// A user has more groups than Windows logs on.
+    /// A user has more groups than Windows allows for a logon.
     #[error("`{0}` is a member of {1} groups; Windows logs nobody on with more than {MAX_GROUPS}")]
     Groups(String, u16),
     /// A time is too long.
     #[error(transparent)]
     Time(#[from] TooLong),
-    /// A server is set up as none can be.
-    #[error("the server `{0}`: {1}")]
+    /// A server has settings that no server can have.
+    #[error("the server `{0}` is not valid: {1}")]
     Server(Name, ActionProblem),
-    /// There is too much of it.
-    #[error("a topology has {MAX_TOPOLOGY} bytes at most, as JSON, and this one {0}: have fewer users, names or files")]
+    /// The topology is too large.
+    #[error(
+        "a topology can have at most {MAX_TOPOLOGY} bytes as JSON, but this one has {0}: use fewer users, names or files"
+    )]
     TooLarge(usize),
 }
 
 impl Topology {
-    /// Checks that a world can be built from this. What a balancer asks of it, and what other hosts there are, is known
-    /// only to the world.
+    /// Checks that a world can be built from this topology. Only the world knows what a balancer requires of it, and
+    /// which other hosts exist.
     ///
     /// # Errors
-    /// [`TopologyProblem`]: the first part that no world can have.
+    /// [`TopologyProblem`] names the first part that no world can have.
     pub fn check(&self) -> Result<(), TopologyProblem> {
         if !(1..=MAX_BACKENDS as usize).contains(&self.servers.len()) {
             return Err(TopologyProblem::Servers(self.servers.len()));
@@ -111,24 +113,33 @@ mod tests {
     #[test]
     fn the_number_of_servers_is_bounded() {
         assert_eq!(standard::site(MAX_BACKENDS).check(), Ok(()));
-        assert_eq!(wrong(|topology| topology.servers.clear()), "a site has from 1 to 64 servers, and this one has 0");
+        assert_eq!(
+            wrong(|topology| topology.servers.clear()),
+            "a site must have from 1 to 64 servers, but this one has 0"
+        );
         let many = wrong(|topology| topology.servers = standard::servers(MAX_BACKENDS + 1));
-        assert_eq!(many, "a site has from 1 to 64 servers, and this one has 65");
+        assert_eq!(many, "a site must have from 1 to 64 servers, but this one has 65");
     }
 
     #[test]
     fn hosts_have_plain_names_of_their_own() {
         let twice = wrong(|topology| topology.servers[1].name = "iis1".into());
-        assert_eq!(twice, "two hosts are called `iis1`");
+        assert_eq!(twice, "two hosts are called `iis1`: rename one of them");
         let controllers = |names: [&str; 2]| names.map(|name| ControllerSpec::new(name.into())).to_vec();
-        assert_eq!(wrong(|topology| topology.controllers = controllers(["dc1", "dc1"])), "two hosts are called `dc1`");
+        assert_eq!(
+            wrong(|topology| topology.controllers = controllers(["dc1", "dc1"])),
+            "two hosts are called `dc1`: rename one of them"
+        );
         assert_eq!(
             wrong(|topology| topology.controllers = controllers(["dc1", "iis2"])),
-            "two hosts are called `iis2`"
+            "two hosts are called `iis2`: rename one of them"
         );
-        assert!(wrong(|topology| topology.servers[0].name = "a b".into()).starts_with("`a b` is not a name of a host"));
+        assert!(
+            wrong(|topology| topology.servers[0].name = "a b".into())
+                .starts_with("`a b` is not a valid name of a host")
+        );
         let long = wrong(|topology| topology.controllers = controllers(["dc1", &"x".repeat(33)]));
-        assert!(long.contains("is not a name of a host"), "{long}");
+        assert!(long.contains("is not a valid name of a host"), "{long}");
     }
 
     #[test]
@@ -171,7 +182,7 @@ mod tests {
     fn as_many_logons_at_once_are_asked_for_as_windows_allows() {
         for calls in [0, 151] {
             let server = wrong(|topology| topology.servers[1].site.max_concurrent_api = Some(calls));
-            assert_eq!(server, format!("MaxConcurrentApi of `iis2` is {calls}; it must be from 1 to 150"));
+            assert_eq!(server, format!("MaxConcurrentApi of `iis2` is {calls}, but must be from 1 to 150"));
             let dc = ControllerSpec { max_concurrent_api: Some(calls), ..ControllerSpec::new("dc".into()) };
             assert!(wrong(|topology| topology.controllers = vec![dc]).starts_with("MaxConcurrentApi of `dc` is "));
         }
@@ -195,7 +206,7 @@ mod tests {
         let slow = wrong(|topology| topology.controllers = vec![slow]);
         assert_eq!(slow, "the time that a logon waits at a DC is 3601s; it must be at most 3600s");
         let large = wrong(|topology| topology.domain.users[0].password = "x".repeat(MAX_TOPOLOGY));
-        assert!(large.starts_with("a topology has 1048576 bytes at most, as JSON, and this one 10"), "{large}");
+        assert!(large.starts_with("a topology can have at most 1048576 bytes as JSON, but this one has 10"), "{large}");
         // What is escaped where it is shown counts as long as it is then.
         assert!(
             wrong(|topology| topology.broken = Some("\u{7f}".repeat(MAX_TOPOLOGY / 5))).contains("at most, as JSON")

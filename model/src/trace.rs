@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::repeats::{Recording, Repeats, conversation};
 use crate::{Action, BalancerSpec, Clock, Event, Name, Plan, Principal, Topology, What, weight};
 
-/// What a run was made with, and what its balancer declares. A requirement that depends on something that is not
+/// What a run was performed with, and what its balancer declares. A requirement that depends on something that is not
 /// declared does not apply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,7 +19,7 @@ pub struct Header {
     pub seed: u64,
     /// The balancer that stood between the clients and the servers.
     pub balancer: BalancerSpec,
-    /// The site as the world built it: with what the balancer requires of it, such as a trusted header.
+    /// The site as the world built it, including what the balancer requires of it, such as a trusted header.
     pub topology: Topology,
     /// What the balancer declares about itself.
     pub promises: Promises,
@@ -29,44 +29,46 @@ pub struct Header {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Promises {
-    /// A client's requests reach one backend for this long after its last one; `None`: no persistence.
+    /// The time after a client's last request for which its requests reach the same backend. `None`: there is no
+    /// persistence.
     pub persistence: Option<Duration>,
-    /// How evenly load is spread; `None`: no bound is promised.
+    /// The limit on the unevenness of the load. `None`: no limit is promised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spread: Option<Spread>,
-    /// The active health checks; `None`: there are none.
+    /// The active health checks. `None`: there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checks: Option<Checks>,
-    /// The name of the persistence cookie that the balancer sets; `None`: it sets none.
+    /// The name of the persistence cookie that the balancer sets. `None`: it sets no cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie: Option<String>,
-    /// The request header in which the site trusts the balancer to name the user, or the client's
-    /// connection; `None`: it trusts none.
+    /// The request header in which the site trusts the balancer to name the user or the client's connection. `None`:
+    /// the site trusts no header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_header: Option<String>,
-    /// For so long a backend is out of use after requests failed at it; `None`: failures of requests are not counted.
+    /// The time for which a backend is out of use after requests failed at it. `None`: failures of requests are not
+    /// counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_after_failures: Option<Duration>,
-    /// What a client is told while there is no backend left.
+    /// What a client is told while no backend is available.
     #[serde(default, skip_serializing_if = "NoneLeft::is_usual")]
     pub none_left: NoneLeft,
-    /// The services that have backends of their own; empty: every backend serves everything.
+    /// The services that have backends of their own. Empty: every backend serves everything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
-    /// Whether nobody has declared anything, so that what is missing here may be there all the same: nobody knows how long
-    /// it takes until a backend that was mended is in use again.
+    /// Whether nobody has declared anything. Then the balancer may have properties that are missing here; in
+    /// particular, it is not known how long it takes until a repaired backend is in use again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,
 }
 
 impl Promises {
-    /// Nothing is known of the balancer.
+    /// Returns the promises of a balancer of which nothing is known.
     pub fn unknown() -> Self {
         Self { unknown: true, ..Self::default() }
     }
 
-    /// Returns the service to which a path belongs: the one with the longest prefix of it. `None` where no service has
-    /// backends of its own.
+    /// Returns the service to which a path belongs: the one whose prefix of the path is longest. Returns `None` if no
+    /// service has backends of its own.
     pub fn service(&self, path: &str) -> Option<&Service> {
         let fitting = self.services.iter().filter(|service| path.starts_with(&service.prefix));
         fitting.max_by_key(|service| service.prefix.len())
@@ -77,9 +79,9 @@ impl Promises {
         self.service(path).is_none_or(|service| service.backends.contains(backend))
     }
 
-    /// Returns how long it may take until a backend that was mended is in use again, beyond the time that packets need:
-    /// until the declared checks have found it up, and its failures are forgotten. The longest of all times where nobody has
-    /// declared anything.
+    /// Returns how long it may take, beyond the time that packets need, until a repaired backend is in use again: until
+    /// the declared checks have found it up and its failures are forgotten. If nothing was declared, this is the
+    /// longest possible time.
     pub fn notice_mended(&self) -> Duration {
         if self.unknown {
             return Duration::MAX;
@@ -89,18 +91,18 @@ impl Promises {
     }
 }
 
-/// What a client is told while there is no backend left. A connection that is refused says so as well.
+/// What a client is told while no backend is available. A refused connection tells the client the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum NoneLeft {
-    /// This status.
+    /// The balancer answers with this status.
     Status(u16),
-    /// Nothing: its connection is accepted, and closed.
+    /// The balancer accepts the connection and closes it without an answer.
     Closed,
 }
 
 impl NoneLeft {
-    /// Returns whether it is what a balancer says that declares nothing else.
+    /// Returns whether this is the default, which applies to a balancer that declares nothing else.
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     fn is_usual(&self) -> bool {
         *self == Self::default()
@@ -108,88 +110,88 @@ impl NoneLeft {
 }
 
 impl Default for NoneLeft {
-    /// 503 (RFC 9110 15.6.4).
+    /// Returns 503 (RFC 9110 15.6.4).
     fn default() -> Self {
         Self::Status(503)
     }
 }
 
-/// A part of the site with backends of its own.
+/// A part of the site that has backends of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// The prefix of its paths; empty for everything that no other service has.
+    /// The prefix of the service's paths; empty for all paths that belong to no other service.
     pub prefix: String,
-    /// Its backends.
+    /// The backends of the service.
     pub backends: Vec<Name>,
 }
 
-/// How evenly load is spread while every backend is up: of `n` units, a backend with the share `s`
-/// of the weights gets at most `n * s * (100 + percent) / 100 + units`.
+/// The promise how evenly load is spread while every backend is up: of `n` units, a backend with the share `s` of the
+/// weights gets at most `n * s * (100 + percent) / 100 + units`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
-    /// What is spread.
+    /// The unit of the load.
     pub unit: SpreadUnit,
-    /// More than its share, in percent of it.
+    /// The excess over its share that a backend may get, in percent of the share.
     pub percent: u32,
-    /// More than its share, in units: 1 for a strict round robin.
+    /// The excess over its share that a backend may get, in units: 1 for a strict round robin.
     pub units: u32,
-    /// Weights that differ from 1.
+    /// The weights that differ from 1.
     pub weights: Vec<(Name, u32)>,
 }
 
-/// What a balancer spreads.
+/// The unit of the load that a balancer spreads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpreadUnit {
-    /// HTTP requests, each leg of a handshake for itself.
+    /// HTTP requests, with each leg of a handshake counted separately.
     Requests,
-    /// Clients' connections, each by the backend of its first request.
+    /// Connections of clients, each counted at the backend of its first request.
     Connections,
 }
 
-/// Active health checks.
+/// What a balancer declares about its active health checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checks {
-    /// From one check of a backend to its next.
+    /// The time from one check of a backend to the next.
     pub interval: Duration,
-    /// After this long without an answer a check has failed.
+    /// The time after which a check without an answer has failed.
     pub timeout: Duration,
-    /// Checks in a row that must succeed before a backend is up.
+    /// The number of checks in a row that must succeed before a backend is up.
     pub rise: u32,
-    /// Checks in a row that must fail before a backend is down.
+    /// The number of checks in a row that must fail before a backend is down.
     pub fall: u32,
-    /// The account that an authenticated check logs on with; `None`: the check does not log on.
+    /// The account with which an authenticated check logs on. `None`: the check does not log on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<Principal>,
 }
 
 impl Checks {
-    /// The time in which the death of a backend is noticed: fall x interval + timeout.
+    /// Returns the time in which the death of a backend is noticed: fall x interval + timeout.
     pub fn notice_down(&self) -> Duration {
         self.interval.saturating_mul(self.fall).saturating_add(self.timeout)
     }
 
-    /// The time in which the return of a backend is noticed: rise x interval + timeout.
+    /// Returns the time in which the return of a backend is noticed: rise x interval + timeout.
     pub fn notice_up(&self) -> Duration {
         self.interval.saturating_mul(self.rise).saturating_add(self.timeout)
     }
 }
 
-/// Everything that was seen in a run.
+/// Everything that was observed in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trace {
-    /// What it was made with.
+    /// What the run was performed with.
     pub header: Header,
     /// The events, in order.
     pub events: Vec<Event>,
 }
 
 impl Trace {
-    /// Returns the plan that was performed: what the header says, and the actions of the trace.
+    /// Returns the plan that was performed: the contents of the header, and the actions in the trace.
     pub fn plan(&self) -> Plan {
         Plan {
             seed: self.header.seed,
@@ -199,7 +201,7 @@ impl Trace {
         }
     }
 
-    /// The actions that the world performed, in order.
+    /// Returns the actions that the world performed, in order.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
         self.events.iter().filter_map(|event| match &event.what {
             What::Action(action) => Some(action),
@@ -207,7 +209,8 @@ impl Trace {
         })
     }
 
-    /// One JSON document a line: the header, then each event. Byte for byte the same for a seed.
+    /// Returns the trace as JSON documents, one in each line: first the header, then each event. For a seed, the result
+    /// is the same byte for byte.
     pub fn to_json_lines(&self) -> String {
         let mut text = json(&self.header);
         for event in &self.events {
@@ -217,7 +220,7 @@ impl Trace {
         text
     }
 
-    /// SHA-256 of [`Trace::to_json_lines`], in hexadecimal.
+    /// Returns the SHA-256 of [`Trace::to_json_lines`] in hexadecimal.
     pub fn hash(&self) -> String {
         Sha256::digest(self.to_json_lines()).iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
@@ -230,17 +233,17 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("the vocabulary has no map keys that JSON refuses")
 }
 
-/// The most events that a journal keeps.
+/// The largest number of events that a journal keeps.
 pub const MAX_EVENTS: usize = 1_000_000;
 
-/// About the most memory that they may take, in bytes.
+/// The approximate limit on the memory that these events take, in bytes.
 pub const MAX_EVENT_BYTES: usize = 512 << 20;
 
-/// Stamps what observers see, and keeps it in order or hands it on.
+/// Adds the time and the observer to each observation, and keeps the events in order or passes them on.
 ///
-/// A journal keeps [`MAX_EVENTS`] at most, and about [`MAX_EVENT_BYTES`]. A [full](Journal::is_full) journal keeps nothing more,
-/// and whoever drives the run ends it: a trace with gaps is no evidence. Health checks that repeat for long are counted
-/// ([`What::Repeated`]).
+/// A journal keeps at most [`MAX_EVENTS`], and about [`MAX_EVENT_BYTES`]. A [full](Journal::is_full) journal keeps
+/// nothing more, and whoever drives the run ends it, because a trace with gaps is no evidence. Health checks that
+/// repeat for a long time are counted ([`What::Repeated`]).
 pub struct Journal {
     clock: Arc<dyn Clock>,
     sink: Sink,
@@ -252,17 +255,17 @@ enum Sink {
 }
 
 impl Journal {
-    /// An empty journal on this clock, which keeps what is noted.
+    /// Returns an empty journal on this clock that keeps the events.
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self { clock, sink: Sink::Keep(Mutex::default()) })
     }
 
-    /// A journal that keeps nothing, for worlds without an end: each event goes to `sink`.
+    /// Returns a journal that passes each event to `sink` and keeps none, for worlds without an end.
     pub fn handing_on(clock: Arc<dyn Clock>, sink: impl Fn(Event) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { clock, sink: Sink::HandOn(Box::new(sink)) })
     }
 
-    /// Notes what `by` saw, now.
+    /// Records what `by` observed at the present time.
     pub fn record(&self, by: &Name, what: What) {
         let event = Event { at: self.clock.now(), by: by.clone(), what };
         match &self.sink {
@@ -271,7 +274,7 @@ impl Journal {
         }
     }
 
-    /// Whether an event could not be kept.
+    /// Returns whether an event could not be kept.
     pub fn is_full(&self) -> bool {
         match &self.sink {
             Sink::Keep(events) => lock(events).full_up,
@@ -279,7 +282,7 @@ impl Journal {
         }
     }
 
-    /// Takes back the last event where it is an action: the world that noted it could not perform it.
+    /// Removes the last event if it is an action, because the world that recorded it could not perform it.
     pub fn retract_action(&self) {
         if let Sink::Keep(events) = &self.sink {
             let mut events = lock(events);
@@ -290,7 +293,7 @@ impl Journal {
         }
     }
 
-    /// Shows each event kept so far, in order. `see` must not note any.
+    /// Passes each event kept so far to `see`, in order. `see` must not record any.
     pub fn visit(&self, see: &mut dyn FnMut(&Event)) {
         if let Sink::Keep(events) = &self.sink {
             let events = lock(events);
@@ -298,7 +301,7 @@ impl Journal {
         }
     }
 
-    /// Takes all events kept so far.
+    /// Removes and returns all events kept so far.
     pub fn take(&self) -> Vec<Event> {
         match &self.sink {
             Sink::Keep(events) => std::mem::take(&mut *lock(events)).join(),
@@ -307,20 +310,20 @@ impl Journal {
     }
 }
 
-/// Events in pieces of bounded length: a long run does not move those that it has as it grows.
+/// The events, in pieces of bounded length, so that a growing run does not move the events that it already has.
 #[derive(Default)]
 struct Chunks {
     full: Vec<Vec<Event>>,
     last: Vec<Event>,
-    /// About how many bytes the events take.
+    /// The approximate number of bytes that the events take.
     bytes: usize,
-    /// Whether an event was left out.
+    /// Whether an event had to be left out.
     full_up: bool,
     repeats: Repeats,
 }
 
 impl Chunks {
-    /// Events of a piece, some 120 KiB.
+    /// The number of events in a piece, which takes about 120 KiB.
     const LENGTH: usize = 1024;
 
     fn push(&mut self, event: Event) {
@@ -342,7 +345,7 @@ impl Chunks {
         }
     }
 
-    /// Takes the conversation that ends with the last event out again, and counts it, where it only repeats others.
+    /// Removes the conversation that ends with the last event again, and counts it, if it only repeats earlier ones.
     fn count_repeated(&mut self) {
         let Some(places) = conversation(&self.last) else { return };
         let Some(Event { at: until, by, what: What::ServerClosed { connection, .. } }) = self.last.last().cloned()
@@ -369,7 +372,7 @@ impl Chunks {
         }
     }
 
-    /// The event at a place from the start.
+    /// Returns the event at a position from the start.
     fn at(&mut self, place: usize) -> Option<&mut Event> {
         match self.full.get_mut(place / Self::LENGTH) {
             Some(chunk) => chunk.get_mut(place % Self::LENGTH),
@@ -390,7 +393,7 @@ impl Chunks {
     }
 }
 
-/// A panic elsewhere leaves a whole event or none: the list stays good.
+/// Locks the list. A panic elsewhere leaves either a whole event or none, so that the list stays valid.
 fn lock(events: &Mutex<Chunks>) -> MutexGuard<'_, Chunks> {
     events.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -418,7 +421,7 @@ mod tests {
         assert!(!journal.is_full());
     }
 
-    /// A check of this server that logs on, on its connection of this number.
+    /// Records a check of this server that logs on, on the connection with this number.
     fn check(journal: &Journal, by: &str, connection: u32, request: Option<RequestId>, status: u32) {
         let (server, account, logon) = (Name::from(by), Principal::new("CORP", "probe"), u64::from(connection));
         let peer = ([10, 0, 0, 1], 40_000 + connection as u16).into();

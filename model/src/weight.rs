@@ -1,11 +1,11 @@
-//! How much memory an event takes, so that a trace can be bounded.
+//! The memory that an event takes, so that a trace can be bounded.
 
 use crate::action::Piece;
 use crate::topology::{FileSpec, ServerSpec, UserSpec};
 use crate::{Action, Event, Identity, Name, Payload, What};
 
-/// Returns about how many bytes an event takes: those of its type, and those of the text that a peer or a script can
-/// make as long as it likes. Names and numbers are short.
+/// Returns the approximate number of bytes that an event takes: those of its type, and those of the text that a peer or
+/// a script can make arbitrarily long. Names and numbers are short and do not count.
 pub(crate) fn of(event: &Event) -> usize {
     size_of::<Event>() + text(&event.what)
 }
@@ -34,7 +34,8 @@ fn text(what: &What) -> usize {
 }
 
 impl Action {
-    /// Returns about how many bytes it takes beyond those of its type: its text, and the lists that it consists of.
+    /// Returns the approximate number of bytes that the action takes beyond its type: its text, and the lists that it
+    /// contains.
     pub fn weight(&self) -> usize {
         match self {
             Self::Start { request, .. } => {
@@ -55,7 +56,7 @@ impl Action {
     }
 }
 
-/// Returns about how many bytes the settings of a server take, beside its name.
+/// Returns the approximate number of bytes that the settings of a server take, except for its name.
 fn weight(server: &ServerSpec) -> usize {
     let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + text.len()).sum::<usize>();
     let accounts = server.accounts.iter().map(|user| size_of::<UserSpec>() + user.name.len() + user.password.len());

@@ -1,17 +1,18 @@
-//! Accepting connections, past failures that pass.
+//! Accepts connections, and retries after temporary failures.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::Listener;
 
-/// Failures in a row after which a listener is given up: out of descriptors passes, out of a host does not.
+/// The number of failures in a row after which a listener is given up. A lack of descriptors is temporary; a host that
+/// has ended is not.
 const TRIES: u32 = 100;
 
-/// Pause after a failure.
+/// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The next connection, with the address of its peer; `None` when the listener has failed for good.
+/// Returns the next connection, with the address of its peer, or `None` when the listener has failed permanently.
 pub async fn next_connection<L: Listener>(listener: &L) -> Option<(L::Stream, SocketAddr)> {
     for _ in 0..TRIES {
         match listener.accept().await {

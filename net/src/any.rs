@@ -12,9 +12,10 @@ use crate::{Listener, Net, Stream};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Any [`Net`] behind one type, for code that has to be stored as a trait object and so cannot be generic.
+/// Any [`Net`] behind one type, for code that must be stored as a trait object and therefore cannot be generic.
 ///
-/// It behaves as the network that it was made from; each call costs one allocation and one virtual call more.
+/// It behaves like the network that it wraps. Each call costs one additional allocation and one additional virtual
+/// call.
 #[derive(Clone)]
 pub struct AnyNet(Arc<dyn ObjectNet>);
 
@@ -22,14 +23,14 @@ pub struct AnyNet(Arc<dyn ObjectNet>);
 pub struct AnyListener(Box<dyn ObjectListener>);
 
 impl AnyNet {
-    /// Wraps `net`.
+    /// Wraps a network.
     pub fn new<N: Net>(net: N) -> Self {
         Self(Arc::new(net))
     }
 }
 
 impl AnyListener {
-    /// Wraps `listener`.
+    /// Wraps a listener.
     pub fn new<L: Listener>(listener: L) -> Self {
         Self(Box::new(listener))
     }
@@ -74,7 +75,7 @@ impl Stream for Box<dyn Stream> {
     }
 }
 
-/// [`Net`] as a trait object. Its methods have names of their own, as every network has both traits.
+/// [`Net`] as a trait object. Its methods have different names, because every network implements both traits.
 trait ObjectNet: Send + Sync {
     fn connect_boxed(&self, peer: SocketAddr) -> Boxed<'_, io::Result<Box<dyn Stream>>>;
     fn bind_boxed(&self, addr: SocketAddr) -> Boxed<'_, io::Result<AnyListener>>;

@@ -1,11 +1,39 @@
-//! The network seam: everything above it is written once and runs on simulated and on real sockets.
+//! The interface to the network: code above it is written once, and runs on simulated and on real sockets.
 //!
-//! * [`Net`]: connect, bind and spawn, as seen by *one host*.
-//! * [`Listener`] and [`Stream`]: what `Net` hands out.
-//! * [`next_connection`]: accepts, and sits out what passes.
-//! * [`AnyNet`]: any of them behind one type.
-//! * TLS over any of these streams lives in `stickler-tls`.
-//! * [`TokioNet`]: the arm on real sockets; [`OpenPort`]: a port of it that outlives its listeners. The simulated arm lives in `stickler-sim`.
+//! * [`Net`]: connects, binds and spawns, as *one host* sees it.
+//! * [`Listener`] and [`Stream`]: the sockets that `Net` returns.
+//! * [`next_connection`]: accepts a connection, and retries after temporary failures.
+//! * [`AnyNet`]: any network behind one type.
+//! * TLS over any of these streams is in `stickler-tls`.
+//! * [`TokioNet`]: real sockets; [`OpenPort`]: a real port that outlives its listeners. The simulated network is in
+//!   `stickler-sim`.
+//!
+//! A server that is written over [`Net`] does not know which network it is on:
+//!
+//! ```
+//! use std::io;
+//!
+//! use stickler_net::{Listener, Net, TokioNet};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! async fn greet_once<N: Net>(listener: N::Listener) -> io::Result<()> {
+//!     let (mut stream, _peer) = listener.accept().await?;
+//!     stream.write_all(b"hello").await
+//! }
+//!
+//! # fn main() -> io::Result<()> {
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let listener = TokioNet.bind("127.0.0.1:0".parse().unwrap()).await?;
+//! let address = listener.local_addr()?;
+//! TokioNet.spawn(async { greet_once::<TokioNet>(listener).await.unwrap() });
+//!
+//! let mut greeting = String::new();
+//! TokioNet.connect(address).await?.read_to_string(&mut greeting).await?;
+//! assert_eq!(greeting, "hello");
+//! # Ok(())
+//! # })
+//! # }
+//! ```
 //!
 //! Time is tokio's in both arms (`tokio::time`); the simulated world pauses it.
 
@@ -26,8 +54,8 @@ pub use tokio_net::{OpenPort, TokioListener, TokioNet};
 
 /// One host's view of the network.
 ///
-/// A clone is another handle on the same host. Tasks that belong to the host start through
-/// [`Net::spawn`], so that a crash of the host can end them all.
+/// A clone is another handle on the same host. Tasks that belong to the host must be started with [`Net::spawn`], so
+/// that a crash of the host can end them all.
 pub trait Net: Clone + Send + Sync + 'static {
     /// A connected TCP stream.
     type Stream: Stream;
@@ -37,37 +65,37 @@ pub trait Net: Clone + Send + Sync + 'static {
     /// Opens a TCP connection to `peer` from a port of the host's choice.
     ///
     /// # Errors
-    /// `ConnectionRefused` where nothing listens. There is no time limit of its own: wrap the call
-    /// in `tokio::time::timeout` where the peer may be silent.
+    /// `ConnectionRefused` if nothing listens. The call has no time limit: wrap it in `tokio::time::timeout` if the
+    /// peer may be silent.
     fn connect(&self, peer: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
-    /// Listens on `addr`; port 0 picks a free one.
+    /// Listens on `addr`; port 0 selects a free port.
     ///
     /// # Errors
-    /// `AddrInUse`, or `AddrNotAvailable` for an address that is not the host's.
+    /// `AddrInUse`, or `AddrNotAvailable` if the address does not belong to the host.
     fn bind(&self, addr: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;
 
-    /// Starts a task that lives no longer than the host.
+    /// Starts a task that ends with the host at the latest.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle;
 }
 
 /// A listening TCP socket.
 pub trait Listener: Send + Sync + 'static {
-    /// What [`Listener::accept`] yields.
+    /// The type of the connections that [`Listener::accept`] returns.
     type Stream: Stream;
 
-    /// The next connection, with the address of its peer.
+    /// Waits for the next connection, and returns it with the address of its peer.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
-    /// The address listened on.
+    /// Returns the address on which the socket listens.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
 /// A connected TCP stream. Dropping it closes the connection.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
-    /// This end's address.
+    /// Returns the address of this end.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 
-    /// The other end's address.
+    /// Returns the address of the other end.
     fn peer_addr(&self) -> io::Result<SocketAddr>;
 }

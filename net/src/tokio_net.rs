@@ -1,4 +1,4 @@
-//! The arm on real sockets.
+//! The network on real sockets.
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is where sockets come from")]
 
 use std::future::Future;
@@ -14,17 +14,17 @@ use crate::{Listener, Net, Stream};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokioNet;
 
-/// Connections that wait to be accepted.
+/// The largest number of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
 impl TokioNet {
-    /// Listens on `addr`, as [`Net::bind`] does, without an `.await`; port 0 picks a free one.
+    /// Listens on `addr` like [`Net::bind`], but without an `.await`; port 0 selects a free port.
     ///
     /// # Errors
-    /// Those of [`Net::bind`].
+    /// The same as for [`Net::bind`].
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    /// The call is made outside of a tokio runtime.
     pub fn listen(self, addr: SocketAddr) -> io::Result<TokioListener> {
         let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // Elsewhere than on Windows, where it means something else: connections that were closed do not hold the port.
@@ -34,11 +34,12 @@ impl TokioNet {
         socket.listen(BACKLOG).map(TokioListener)
     }
 
-    /// Opens a TCP connection from this address, as [`Net::connect`] does from one of the system's choice; port 0 picks a free
-    /// one.
+    /// Opens a TCP connection from this source address, while [`Net::connect`] lets the system choose one; port 0
+    /// selects a free port.
     ///
     /// # Errors
-    /// The errors of [`Net::connect`]; `AddrInUse`, or `AddrNotAvailable` for an address that is not this machine's.
+    /// The same as for [`Net::connect`]; also `AddrInUse`, or `AddrNotAvailable` if the address does not belong to this
+    /// machine.
     pub async fn connect_from(self, source: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
         let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A port of the caller's choice may be used again at once: the connection before it waits in TIME-WAIT.
@@ -54,7 +55,7 @@ impl TokioNet {
 #[derive(Debug)]
 pub struct TokioListener(TcpListener);
 
-/// A port that stays open, whoever listens on it at the moment. Connections that nobody accepts wait.
+/// A port that stays open regardless of who listens on it at the moment. Connections wait until somebody accepts them.
 #[derive(Debug)]
 pub struct OpenPort(std::net::TcpListener);
 
@@ -62,25 +63,25 @@ impl OpenPort {
     /// Opens the port of this address.
     ///
     /// # Errors
-    /// Those of [`Net::bind`].
+    /// The same as for [`Net::bind`].
     pub fn open(addr: SocketAddr) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;
         Ok(Self(listener))
     }
 
-    /// A listener on the port, on the current runtime. The port stays open when it is dropped.
+    /// Returns a listener on the port, on the current runtime. The port stays open when the listener is dropped.
     ///
     /// # Errors
-    /// There are too many descriptors.
+    /// The process has too many open descriptors.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    /// The call is made outside of a tokio runtime.
     pub fn listener(&self) -> io::Result<TokioListener> {
         TcpListener::from_std(self.0.try_clone()?).map(TokioListener)
     }
 
-    /// Closes the connections that wait.
+    /// Closes the connections that wait to be accepted.
     pub fn close_waiting(&self) {
         while self.0.accept().is_ok() {}
     }

@@ -1,4 +1,4 @@
-//! The channel to a domain: which of its DCs is asked, and which of their answers counts.
+//! The channel to a domain: which of its DCs is asked, and which answer counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,21 +15,21 @@ use crate::{ChannelConfig, LogonNumbers};
 
 /// The channel to a domain. Its tasks end when it is dropped.
 ///
-/// It uses the same DC as long as that answers, as Netlogon does. A logon goes to the next DC
+/// Like Netlogon, the channel uses the same DC as long as that one answers. A logon goes to the next DC
 /// * if the DC cannot be reached, is silent, or denies the channel; later logons then begin with the next DC, too;
-/// * if the DC's answer is not authoritative: "if the Authoritative parameter is FALSE, the client retries
-///   the call at a later time or at a different domain controller" (MS-NRPC 3.4.5.3.2).
+/// * if the DC's answer is not authoritative: "if the Authoritative parameter is FALSE, the client retries the call at
+///   a later time or at a different domain controller" (MS-NRPC 3.4.5.3.2).
 ///
-/// An authoritative refusal is final: a wrong password is never presented to a second DC.
-/// At most `MaxConcurrentApi` logons are under way at once. This protects DCs, and is what a farm runs into when many
-/// connections authenticate at the same time.
+/// An authoritative refusal is final: a wrong password is never presented to a second DC. At most `MaxConcurrentApi`
+/// logons are under way at once. This limit protects DCs. A farm reaches it when many connections authenticate at the
+/// same time.
 pub struct SecureChannel {
     links: Vec<Link>,
-    /// What a logon takes while it is under way.
+    /// The permits of which a logon takes one while it is under way.
     calls: Semaphore,
-    /// How long a logon may wait for that.
+    /// The longest time that a logon may wait for a permit.
     queue: Duration,
-    /// The index of the DC that the next logon goes to.
+    /// The index of the DC that receives the next logon.
     current: AtomicUsize,
     numbers: Arc<LogonNumbers>,
 }
@@ -37,13 +37,13 @@ pub struct SecureChannel {
 /// The outcome of a logon.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The logon's number, which the event of the DC that answered has, too.
+    /// The number of the logon, which the event of the DC that answered has, too.
     pub number: u64,
     /// The DC's reply, or a refusal that replaces a missing one: STATUS_NO_LOGON_SERVERS if no DC answers, or if the logon
     /// waited too long for others,
     /// STATUS_TRUSTED_RELATIONSHIP_FAILURE or STATUS_NO_TRUST_SAM_ACCOUNT if one denies the channel.
     pub reply: LogonReply,
-    /// Whether the reply is a DC's.
+    /// Whether the reply comes from a DC.
     pub answered: bool,
 }
 
@@ -95,7 +95,7 @@ impl SecureChannel {
         let _ = self.current.compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Returns the outcome of a logon that no DC was asked for.
+    /// Returns the outcome of a logon if there is no DC to ask.
     fn no_controllers(&self) -> Outcome {
         let (_, reply) = refusal(NoReply::Unreachable);
         Outcome { number: self.numbers.next(), reply, answered: false }

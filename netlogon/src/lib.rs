@@ -8,8 +8,8 @@
 //!
 //! # Wire format
 //! The logon's number ([`LogonNumbers`], 8 bytes, big-endian) precedes each frame of [`stickler_auth::logon`], so that
-//! a trace can tie the DC's event to the asker's. It is evidence, and is trusted for nothing. Replies have no number:
-//! they arrive in the order of the requests.
+//! a trace can tie the DC's event to the asker's. The number is evidence, and no decision depends on it. Replies have
+//! no number: they arrive in the order of the requests.
 
 mod channel;
 mod link;
@@ -23,13 +23,14 @@ use stickler_auth::logon::FRAME_PREFIX;
 
 pub use channel::{Outcome, SecureChannel};
 
-/// Length in bytes of the number that precedes a request.
+/// The length in bytes of the number that precedes a request.
 pub const NUMBER: usize = size_of::<u64>();
 
-/// Length in bytes of what precedes the content of a request's frame: the number, and the frame's length.
+/// The length in bytes of everything that precedes the content of a request's frame: the number, and the frame's
+/// length.
 pub const REQUEST_PREFIX: usize = NUMBER + FRAME_PREFIX;
 
-/// How many logons may be in flight on a link at once, at either end. Others wait.
+/// The largest number of logons in flight on a link, at either end. Others wait.
 pub const MAX_IN_FLIGHT: usize = 128;
 
 /// The configuration of a channel to the DCs of a domain.
@@ -37,33 +38,34 @@ pub const MAX_IN_FLIGHT: usize = 128;
 pub struct ChannelConfig {
     /// The name of the asking machine: a member's NetBIOS name, or `host.dns-domain` for a DC that asks across a trust.
     pub machine: String,
-    /// The secret that it shares with the DCs.
+    /// The secret that the machine shares with the DCs.
     pub secret: Arc<[u8]>,
     /// The DCs' addresses, in the order in which they are asked.
     pub controllers: Vec<SocketAddr>,
-    /// How long each DC may take.
+    /// The time limits of each DC.
     pub timeouts: ChannelTimeouts,
-    /// `MaxConcurrentApi`: how many logons may be under way at once, at least 1. Others wait, first come, first served.
+    /// The largest number of logons under way at once, at least 1 (`MaxConcurrentApi`). Others wait in the order of
+    /// their arrival.
     pub max_concurrent_api: u16,
 }
 
-/// How long a DC may take before the next one is asked.
+/// The time that a DC may take before the next one is asked.
 ///
 /// Netlogon allows 15 s to find a DC and 45 s for a call (`ExpectedDialupDelay`, plus its value), which is longer than
 /// most user agents wait. Choose the timeouts so that their sum over all DCs of a domain is less than the client waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChannelTimeouts {
-    /// How long a DC may take to accept a connection.
+    /// The time that a DC may take to accept a connection.
     pub connect: Duration,
-    /// How long a DC may take to answer a logon after it was sent.
+    /// The time that a DC may take to answer a logon after it was sent.
     pub reply: Duration,
-    /// How long a logon may wait for others on the channel before it fails with STATUS_NO_LOGON_SERVERS.
+    /// The time that a logon may wait for others on the channel before it fails with STATUS_NO_LOGON_SERVERS.
     pub queue: Duration,
 }
 
 impl ChannelTimeouts {
-    /// How long Netlogon lets a logon wait for others (Microsoft, "Quick Reference: Troubleshooting, Diagnosing, and Tuning
-    /// MaxConcurrentApi Issues": "Can't allocate client API slot").
+    /// The time for which Netlogon lets a logon wait for others (Microsoft, "Quick Reference: Troubleshooting,
+    /// Diagnosing, and Tuning MaxConcurrentApi Issues": "Can't allocate client API slot").
     pub const QUEUE: Duration = Duration::from_secs(45);
 }
 

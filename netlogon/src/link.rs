@@ -1,4 +1,4 @@
-//! The link to one DC: one connection, opened when first needed, on which logons are pipelined.
+//! The link to one DC: a connection that is opened when it is first needed, and on which logons are pipelined.
 //!
 //! One task owns the connection. Requests that arrive while others are in flight are sent together; replies arrive in
 //! order.
@@ -22,10 +22,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{ChannelConfig, LogonNumbers, MAX_IN_FLIGHT};
 
-/// How many times a logon is sent at most.
+/// The largest number of times that a logon is sent.
 const MAX_TRIES: u8 = 2;
 
-/// Capacity requested for each read, in bytes.
+/// The capacity that is requested for each read, in bytes.
 const READ_SIZE: usize = 16 * 1024;
 
 /// A handle on the link's task, which ends when the handle is dropped.
@@ -48,7 +48,7 @@ pub(crate) enum NoReply {
     Denied(NtStatus),
     /// The reply was not made with this machine's secret.
     BadReply,
-    /// The request does not fit into a frame, as a genuine one does.
+    /// The request does not fit into a frame, although a genuine one would.
     TooLong,
 }
 
@@ -69,7 +69,7 @@ struct InFlight {
 /// Why a conversation with the DC ended.
 #[derive(Debug, thiserror::Error)]
 enum Ending {
-    #[error("nobody asks any more")]
+    #[error("the caller no longer waits for the answer")]
     Unused,
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
@@ -198,7 +198,8 @@ impl Task {
         Ok(())
     }
 
-    /// Answers all waiting logons, since the connection could not be opened and each of them has waited as long.
+    /// Answers all waiting logons with a failure, since the connection could not be opened and each of them has waited
+    /// as long.
     fn unreachable(&mut self, queue: &mut mpsc::Receiver<Ask>, ending: Ending) -> Ending {
         while let Ok(ask) = queue.try_recv() {
             self.backlog.push_back(ask);

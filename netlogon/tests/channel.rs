@@ -1,4 +1,4 @@
-//! A machine, and DCs that do as they are told, over real sockets.
+//! Tests of a machine's channel to DCs that behave as they are told, over real sockets.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -13,20 +13,20 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const SECRET: &[u8] = b"machine secret";
 
-/// What a DC does with a logon.
+/// The behaviour of a DC at a logon.
 #[derive(Clone, Copy, PartialEq)]
 enum Does {
-    /// Answers with this status, final or not.
+    /// The DC answers with this status, which is final or not.
     Says(NtStatus, bool),
-    /// Says nothing.
+    /// The DC does not answer.
     Waits,
-    /// Denies the channel.
+    /// The DC denies the channel.
     Denies(NtStatus),
-    /// Closes the connection.
+    /// The DC closes the connection.
     Closes,
-    /// Answers with another secret.
+    /// The DC answers with a reply that was made with another secret.
     Forges,
-    /// Answers with more than a frame may have.
+    /// The DC answers with a frame that is too long.
     Floods,
 }
 
@@ -92,7 +92,7 @@ impl Dc {
     }
 }
 
-/// An address where nobody listens.
+/// Returns an address on which nothing listens.
 async fn nowhere() -> SocketAddr {
     TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap().local_addr().unwrap()
 }
@@ -117,7 +117,7 @@ async fn ask_as(channel: &SecureChannel, user: &str) -> Outcome {
     channel.logon(&request).await.expect("the tasks run")
 }
 
-/// Number, status and whether it is a DC's word.
+/// Returns the number, the status, and whether the reply comes from a DC.
 fn summary(outcome: &Outcome) -> (u64, NtStatus, bool) {
     (outcome.number, outcome.reply.status, outcome.answered)
 }
@@ -207,7 +207,7 @@ async fn logons_at_once_are_pipelined_and_each_gets_its_own_reply() {
     assert_eq!(dc.saw().len(), 300);
 }
 
-/// Asks twice at once.
+/// Sends two logons at the same time.
 async fn ask_twice(channel: &SecureChannel) -> (Outcome, Outcome) {
     let (mut first, mut second) = (pin!(ask(channel)), pin!(ask(channel)));
     let mut done = (None, None);

@@ -1,4 +1,4 @@
-//! Connections that clients lost, and where the script disconnected them.
+//! The connections that clients lost, and the points at which the script disconnected clients.
 
 use indexmap::IndexMap;
 use stickler_model::event::Closed;
@@ -8,23 +8,23 @@ use crate::requests::{Request, Requests};
 
 /// The disruptions of a trace. A `usize` is an index into the trace's events.
 pub(crate) struct Disruptions<'t> {
-    /// By every client that the trace knows.
+    /// The history of each client that the trace knows.
     clients: IndexMap<&'t Name, Client>,
 }
 
 /// The history of one client over the whole trace. Each list is in order.
 #[derive(Default)]
 struct Client {
-    /// Ends of its requests.
+    /// The events at which its requests ended.
     ends: Vec<usize>,
-    /// Connections that it lost.
+    /// The events at which it lost a connection.
     lost: Vec<usize>,
-    /// Where the script disconnected it.
+    /// The events at which the script disconnected it.
     disconnects: Vec<usize>,
 }
 
 impl<'t> Disruptions<'t> {
-    /// Reads a trace from start to end.
+    /// Collects the disruptions of a trace.
     pub(crate) fn read(requests: &Requests<'t>) -> Self {
         let mut disruptions = Self { clients: IndexMap::new() };
         for (position, event) in requests.events() {
@@ -49,8 +49,9 @@ impl<'t> Disruptions<'t> {
     }
 
     /// Returns how many connections the client lost while the request ran, or since an earlier request of the same
-    /// client ended. A connection is lost when the peer closed it or it broke, and not when the client closed it, unless
-    /// the script disconnected the client while the request ran: then it begins again on another one.
+    /// client ended. A connection is lost when the peer closed it or it broke, and not when the client closed it. An
+    /// exception is a client that the script disconnected while the request ran: it sends the request again on another
+    /// connection.
     pub(crate) fn lost(&self, request: &Request<'t>) -> usize {
         let (Some(end), Some(client)) = (request.ended, self.clients.get(request.client)) else {
             return 0;

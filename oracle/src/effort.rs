@@ -1,8 +1,8 @@
 //! The cost of a run: HTTP requests, ticket checks, and questions to the DC.
 //!
 //! With NTLM the server asks the DC for each handshake. With Kerberos the client asks the DC once for a ticket, and the
-//! server checks each ticket itself. With persistence either is paid once for a connection, without it for each request:
-//! the numbers show the price of a pool that keeps users apart.
+//! server checks each ticket itself. If the authentication of a connection persists, this cost arises once for each
+//! connection, otherwise for each request. The numbers show the price of a pool that keeps users apart.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;

@@ -1,4 +1,4 @@
-//! Who is at fault when a request ends as it should not: the balancer, unless something else explains it.
+//! The party at fault when a request ends wrongly: the balancer, unless something else explains it.
 //!
 //! `unanswered_because` is about requests without an answer, `refused_because` about those that end in 401 or 407. Each
 //! explanation concerns exactly this request; what explains another one explains nothing here.
@@ -20,15 +20,16 @@ pub(crate) const KRB_AP_ERR_SKEW: u32 = 37;
 /// RFC 4120 7.5.9: the ticket has been used before.
 const KRB_AP_ERR_REPEAT: u32 = 34;
 
-/// Where the site itself takes longer, a time limit may pass, whoever's it is: the shortest are those of a client that asks
-/// a KDC and of a balancer or a server that opens a connection.
+/// The time from which a slow site may exceed somebody's time limit. The shortest limits are those of a client that
+/// asks a KDC, and of a balancer or a server that opens a connection.
 const SHORTEST_LIMIT: Duration = Duration::from_secs(5);
 
-/// Passages of a link that a request may take one after the other: TCP, TLS and three legs from the client to the balancer
-/// and on to a server, and the server's questions to its DC.
+/// The number of times that a request may cross a link, one after the other: TCP, TLS and three legs from the client to
+/// the balancer and on to a server, and the server's questions to its DC.
 const PASSAGES: u32 = 40;
 
-/// Returns who is at fault for a request's end, if it is not an answer and not the balancer's fault.
+/// Returns who is at fault for the end of a request that is no proper answer, or `None` if it is an answer or if the
+/// balancer is at fault.
 pub(crate) fn excused(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> Option<Party> {
     if is_no_answer(end.status) {
         unanswered_because(index, request, end)
@@ -40,14 +41,15 @@ pub(crate) fn excused(index: &Index<'_>, request: &Request<'_>, end: End<'_>) ->
 }
 
 /// Returns who is at fault for a request that ended without an answer, if it is not the balancer:
-/// * the script, if it disconnected the client, was over, has taken the last backend out of use, or lets another client
-///   hold the port that this one connects from;
-/// * the site's set-up, if its last HTTP request reached no server while one was turned away for its certificate;
+/// * the script, if it disconnected the client, had ended, has taken the last backend out of use, or lets another
+///   client hold the port that this one connects from;
+/// * the site's set-up, if the request's last HTTP request reached no server while a server was refused because of its
+///   certificate;
 /// * a server, if it gave this answer itself; or one that speaks no HTTP, if it received the request or nobody did;
 /// * a fault that touched the request (see `faults`). Faults of backends do not excuse a 503 of the balancer itself if
 ///   another backend was up since;
-/// * the site's set-up, if it takes longer than time limits allow, or closes what a handshake needs;
-/// * nobody can tell, if the request met a server's close of an idle connection and could not be repeated.
+/// * the site's set-up, if it takes longer than time limits allow, or closes a connection that a handshake needs;
+/// * undetermined, if the request met a server's close of an idle connection and could not be repeated.
 pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> Option<Party> {
     if index.is_given_up(request) || index.lacks_port(request) {
         return Some(Party::Script);
@@ -78,13 +80,13 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
 }
 
 /// Returns who is at fault for a request with valid credentials that ended in 401 or 407, if it is not the balancer:
-/// * a fault, if it kept the DC from answering a server, or a client that can log on with a ticket only, or so shortly
-///   before that the client does not ask again yet;
-/// * the site's set-up, if the DC or the server refused for a reason that is not the password (a machine or a domain is not
-///   trusted, no logon server, a ticket that the server cannot read), if the DC's directory is behind, or a server closes
-///   what a handshake needs;
+/// * a fault, if it kept the DC from answering a server, or a client that can log on with a ticket only, or did so
+///   shortly before, so that the client does not ask again yet;
+/// * the site's set-up, if the DC or the server refused for a reason that is not the password (a machine or a domain is
+///   not trusted, no logon server, a ticket that the server cannot read), if the DC's directory is behind, or if a
+///   server closes a connection that a handshake needs;
 /// * the client, if its user or others locked the account by wrong passwords, or its clock is wrong;
-/// * whoever bars it: see [`barred_because`].
+/// * whoever prevents the logon: see [`barred_because`].
 pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     request
         .events
@@ -96,14 +98,14 @@ pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Optio
         .or_else(|| is_cut_off_by_challenge(index, request).then_some(Party::SiteSetUp))
 }
 
-/// Returns who is at fault if the client could not log on at this site even without a balancer, with credentials that are
-/// good elsewhere:
+/// Returns who is at fault if the client could not log on at this site even without a balancer, with credentials that
+/// are good elsewhere:
 /// * client and site have no package in common (the client may not use Kerberos, and the site wants
-///   `Negotiate:Kerberos`), or the client and each server that the request met; or a handshake was begun at a server that
-///   offers something else than one that had asked for it;
-/// * the servers that took the handshake have no account of their own for the user, and know no other;
-/// * the site requires a channel binding, and the client sends none, or its is of another certificate. If TLS is terminated
-///   in between, this is how it has to be (TL-1).
+///   `Negotiate:Kerberos`), or the client and each server that the request met; or a handshake was begun at a server
+///   whose providers differ from those of the server that had asked for it;
+/// * the servers that took part in the handshake have no local account for the user, and know no other accounts;
+/// * the site requires a channel binding, and the client sends none, or one for a different certificate. If TLS is
+///   terminated in between, this is the required behaviour (TL-1).
 pub(crate) fn barred_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     if index.settings.common_packages(request.client).is_none()
         || met_no_common_package(index, request)
@@ -140,15 +142,16 @@ fn met_no_common_package(index: &Index<'_>, request: &Request<'_>) -> bool {
     received.peek().is_some() && received.all(none)
 }
 
-/// Returns whether a server that received the request has a clock that is further from the world's time than the client's. A
-/// client that corrects its own by that server's is wrong at every other.
+/// Returns whether a server that received the request has a clock that is further from the world's time than the
+/// client's. A client that corrects its clock by that server's is wrong at every other server.
 fn met_wrong_clock(index: &Index<'_>, request: &Request<'_>) -> bool {
     let mut received = index.received(request);
     received.any(|(event, (server, _), _)| index.settings.is_clock_of_server_wrong(server, request.client, event))
 }
 
-/// Returns whether servers received a proof of the request, and none that received a leg of a handshake has an account for
-/// its user. A handshake that is torn between one that has and one that has not is the balancer's doing.
+/// Returns whether servers received a proof of the request, and none of those that received a leg of a handshake has an
+/// account for its user. If a handshake is split between a server that has the account and one that does not, the
+/// balancer has caused that.
 fn lacks_account(index: &Index<'_>, request: &Request<'_>) -> bool {
     let mut legs = index.received(request).filter(|&(.., leg)| leg != Leg::Anonymous);
     let mut proven = false;
@@ -182,7 +185,8 @@ pub(crate) fn is_repeatable(index: &Index<'_>, request: &Request<'_>) -> bool {
     request.is_idempotent() && last.is_some_and(|(.., leg)| leg == Leg::Anonymous)
 }
 
-/// Returns whether a server that speaks no HTTP received the request's last HTTP request; or nobody did, and there is one.
+/// Returns whether a server that speaks no HTTP received the request's last HTTP request, or whether nobody received it
+/// and there is such a server.
 fn met_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
     let sent = index.sent(request).last().map(|(event, ..)| event);
     let received = index.received(request).filter(|&(event, ..)| sent.is_none_or(|sent| sent < event)).last();
@@ -224,7 +228,7 @@ fn is_too_slow(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> bool {
     takes >= SHORTEST_LIMIT && index.at(end.event) - index.at(request.started) >= SHORTEST_LIMIT
 }
 
-/// Returns whether a server that the client began an NTLM handshake with closes the connection with its challenge.
+/// Returns whether a server with which the client began an NTLM handshake closes the connection with its challenge.
 fn is_cut_off_by_challenge(index: &Index<'_>, request: &Request<'_>) -> bool {
     let mut begun = index.received(request).filter(|&(.., leg)| leg == Leg::Negotiate);
     begun.any(|(event, (server, _), _)| index.settings.closes_by_challenge(server, event))
@@ -245,8 +249,8 @@ fn refused_by_dc(index: &Index<'_>, request: &Request<'_>, event: usize) -> Opti
     }
 }
 
-/// Returns who is at fault if a client that can log on with a ticket only got none: a fault that keeps or kept the KDC out
-/// of reach, or users who locked the account.
+/// Returns who is at fault if a client that can log on only with a ticket got none: a fault that keeps or kept the KDC
+/// out of reach, or users who locked the account.
 fn lacks_ticket_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     let end = request.ended?.event;
     let sent = index.sent(request).any(|(.., leg)| leg == Leg::Ticket);

@@ -16,7 +16,8 @@ pub(crate) struct Farm<'t> {
     backends: BTreeMap<&'t Name, Backend>,
     /// The first fault or drain, of a backend or elsewhere.
     first: Option<usize>,
-    /// From when all backends were down, and where the first came back, in order.
+    /// The events from which all backends were down, each with the event at which the first of them came back, in
+    /// order.
     without_backends: Vec<(usize, Option<usize>)>,
 }
 
@@ -124,8 +125,8 @@ impl<'t> Farm<'t> {
         self.backends.contains_key(name)
     }
 
-    /// Returns since when all backends have been down just before this event, and where the first comes back; `None` if
-    /// one is not down then.
+    /// If all backends are down just before this event, returns the event from which this is so, and the event at which
+    /// the first of them comes back. Otherwise returns `None`.
     pub(crate) fn without_backends(&self, event: usize) -> Option<(usize, Option<usize>)> {
         let last = self.without_backends.partition_point(|&(from, _)| from < event).checked_sub(1)?;
         Some(self.without_backends[last]).filter(|(_, to)| to.is_none_or(|to| to > event))
@@ -184,7 +185,8 @@ impl<'t> Farm<'t> {
         }
     }
 
-    /// Changes the condition of the backends at the ends of a link: in the second way if the other end is a DC.
+    /// Changes the condition of the backends at the ends of a link. If the other end is a DC, the second of the two
+    /// changes applies.
     fn change_link(
         &mut self,
         event: usize,

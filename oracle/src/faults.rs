@@ -1,21 +1,22 @@
-//! What the script broke, what that touched, and for how long it can explain what went wrong.
+//! The faults that the script injected: what they touched, and for how long they can explain a failure.
 //!
-//! A fault *stands* from its injection until it is mended: a crash and a loss of power until the restart, a hang until the
-//! process goes on, a held link until its release. A reset strikes at one moment, and so does IIS that is started anew with other
-//! settings. A fault *touches* only
+//! A fault *stands* from its injection until it is mended: a crash and a loss of power until the restart, a hang until
+//! the process goes on, a held link until its release. A reset acts at one moment, and so does a restart of IIS with
+//! other settings. A fault *touches* only
 //! * all requests, if it is a balancer's;
 //! * the requests of one client, and of those at the same host, if it is on that client's link;
-//! * requests that were received by one backend, or on whose way no server received them, if it is that backend's or on its
-//!   link: a balancer may have sent them there;
+//! * requests that were received by one backend, or on whose way no server received them, if it is that backend's or on
+//!   its link: a balancer may have sent them there;
 //! * requests with a logon, if it is a DC's or on its link; and all, if the balancer's checks log on.
 //!
-//! It explains a failure of what it touches if it strikes or stands while the request is under way; or if it was mended no
-//! longer ago than packets need for a round trip, and a balancer for noticing, by what it declares
-//! ([`Promises::notice_mended`](stickler_model::trace::Promises::notice_mended)). It also explains the failure of the first
-//! request on a client's connection that is older than the mending: the connection may be bound to one that the fault ended.
-//! Where a host lost power, its connections ended and nobody was told. Each that it had accepted and that nobody has seen
-//! closed is *left behind*, and its first use after the restart fails: of the requests for that backend that reach no server
-//! later, so many are explained as connections were left behind, whatever connection the client used, and no more.
+//! It explains a failure of what it touches if it strikes or stands while the request is under way; or if it was mended
+//! no longer ago than packets need for a round trip, and a balancer for noticing, by what it declares
+//! ([`Promises::notice_mended`](stickler_model::trace::Promises::notice_mended)). It also explains the failure of the
+//! first request on a client's connection that is older than the mending: the connection may be bound to one that the
+//! fault ended. Where a host lost power, its connections ended and nobody was told. Each that it had accepted and that
+//! nobody has seen closed is *left behind*, and its first use after the restart fails: of the requests for that backend
+//! that reach no server later, so many are explained as connections were left behind, whatever connection the client
+//! used, and no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,12 +31,12 @@ use crate::settings::Settings;
 
 /// The faults of a trace. A `usize` is an index into the trace's events.
 pub(crate) struct Faults<'t> {
-    /// In the order in which they were injected.
+    /// The faults, in the order in which they were injected.
     spans: Vec<Span<'t>>,
-    /// Requests that may have met a connection that a loss of power left behind.
+    /// The requests that may have met a connection which a loss of power left behind.
     met_left_behind: BTreeSet<RequestId>,
     connections: BTreeMap<ClientConnection<'t>, Connection>,
-    /// How long a fault explains after it was mended.
+    /// The time for which a fault still explains failures after it was mended.
     notice: Duration,
 }
 
@@ -44,11 +45,11 @@ struct Span<'t> {
     from: usize,
     until: Option<usize>,
     place: Place<'t>,
-    /// Whether a process that stopped may go on.
+    /// Whether the fault is a hang, after which the process may continue.
     hangs: bool,
 }
 
-/// What a fault concerns.
+/// The place of a fault.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place<'t> {
     Host(&'t Name),
@@ -56,58 +57,58 @@ enum Place<'t> {
     Link(&'t Name, &'t Name),
 }
 
-/// The legs of a request of which a fault may have touched one.
+/// The legs of a request that a fault must have touched.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Legs {
-    /// Any of them: a connection may have been lost, and the request repeated.
+    /// At least one of the legs, since a connection may have been lost and the request repeated.
     Any,
-    /// The last one, which had no answer.
+    /// The last leg, which had no answer.
     Last,
 }
 
-/// What a fault means for a client.
+/// How a fault concerns a client.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Concern<'t> {
-    /// The client has nothing to do with it.
+    /// The fault does not concern the client.
     Nobody,
-    /// It stands in the client's way to the balancer, or it is the balancer's.
+    /// The fault is on the client's path to the balancer, or at the balancer.
     Everything,
-    /// It concerns what goes to this backend.
+    /// The fault concerns what goes to this backend.
     Backend(&'t Name),
-    /// It concerns logons.
+    /// The fault concerns logons.
     Logons,
-    /// It concerns logons at this backend.
+    /// The fault concerns logons at this backend.
     LogonsAt(&'t Name),
-    /// It concerns the client's own tickets.
+    /// The fault concerns the client's own tickets.
     Tickets,
 }
 
-/// The use of a client's connection.
+/// The uses of a client's connection.
 #[derive(Default)]
 struct Connection {
     opened: usize,
-    /// Where the first HTTP request was sent on it.
+    /// The event at which the first HTTP request was sent on the connection.
     first_sent: Option<usize>,
-    /// Where an answer of a server was received on it.
+    /// The events at which an answer of a server was received on the connection.
     answers: Vec<usize>,
     closed: Option<usize>,
     http2: bool,
 }
 
 impl Connection {
-    /// Returns whether the connection was opened after the first event, and nothing was sent on it until the other.
+    /// Returns whether the connection was opened after the first event, and carried nothing until the second.
     fn is_in_vain_between(&self, from: usize, to: usize) -> bool {
         (from..to).contains(&self.opened) && self.first_sent.is_none_or(|sent| sent >= to)
     }
 
-    /// Returns whether the connection was open at the first event, and brought no answer from then to the other.
+    /// Returns whether the connection was open at the first event, and brought no answer between the two events.
     fn is_unused_since(&self, from: usize, to: usize) -> bool {
         let first = self.answers.partition_point(|&at| at <= from);
         self.opened < from && self.answers.get(first).is_none_or(|&at| at >= to)
     }
 }
 
-/// What tells whom a fault concerns.
+/// The data that decide whom a fault concerns.
 struct Scope<'i, 't> {
     requests: &'i Requests<'t>,
     settings: &'i Settings<'t>,
@@ -115,7 +116,7 @@ struct Scope<'i, 't> {
 }
 
 impl<'t> Faults<'t> {
-    /// Reads a trace from start to end.
+    /// Collects the faults of a trace.
     pub(crate) fn read(requests: &Requests<'t>, farm: &Farm<'t>) -> Self {
         let link = requests.topology().link;
         let mut faults = Self {
@@ -157,8 +158,8 @@ impl<'t> Faults<'t> {
     }
 
     /// Returns whether a fault explains that the request had no answer, or a wrong one, or that connections were lost.
-    /// Faults of backends are left out if the balancer could have taken a backend that was `spared`: one that none of them
-    /// has touched since they were injected.
+    /// Faults of backends do not count if the balancer could have used a backend that was `spared`, that is, one that
+    /// none of these faults has touched since they were injected.
     pub(crate) fn explain(
         &self,
         (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
@@ -195,10 +196,10 @@ impl<'t> Faults<'t> {
             })
     }
 
-    /// Returns whether the client was to go on, after its last HTTP request, on another connection (as after HTTP_1_1_REQUIRED,
-    /// RFC 9113 7), and sent nothing on it by the end: it opened one, or it tried to, since that of the last HTTP request was
-    /// closed before, or a server received that by HTTP/2 and gave no answer. Whichever server the other would have led to saw
-    /// nothing of the request.
+    /// Returns whether the client was to continue after its last HTTP request on another connection (for example after
+    /// HTTP_1_1_REQUIRED, RFC 9113 7) and sent nothing on it before the end. Either it opened that connection, or it
+    /// tried to: the connection of its last HTTP request was closed before, or a server received that request by HTTP/2
+    /// and gave no answer. Then the server to which the other connection would have led saw nothing of the request.
     fn ends_in_vain(&self, scope: &Scope<'_, 't>, request: &Request<'t>) -> bool {
         let requests = scope.requests;
         let Some((end, (sent, number, _))) = request.ended.zip(requests.sent(request).last()) else { return false };
@@ -210,9 +211,9 @@ impl<'t> Faults<'t> {
         end.status.is_none() && (over || refused || own.any(opened))
     }
 
-    /// Returns whether nothing that the script broke can have kept the client from the balancer, the balancer from working,
-    /// or everybody from a DC, from one event to the other. Faults of backends are not meant, nor what cuts one off from the
-    /// DC.
+    /// Returns whether no injected fault can have kept the client from the balancer, the balancer from working, or
+    /// everybody from a DC, between the two events. Faults of backends do not count, and neither do faults that
+    /// separate one backend from the DC.
     pub(crate) fn is_quiet_elsewhere(
         &self,
         (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
@@ -229,9 +230,9 @@ impl<'t> Faults<'t> {
         })
     }
 
-    /// Returns whether a fault of the client's way to the balancer, or of the balancer itself, may have ended the client's
-    /// connection by this event: it stands then, or was mended just before or while the connection was open and unused
-    /// since.
+    /// Returns whether a fault on the client's path to the balancer, or at the balancer itself, may have ended the
+    /// client's connection by this event: the fault stands then, or it was mended just before, or while the connection
+    /// was open and has not been used since.
     pub(crate) fn cuts_off(
         &self,
         (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
@@ -247,8 +248,8 @@ impl<'t> Faults<'t> {
         })
     }
 
-    /// Returns whether a fault kept this client from its KDC, from one event to the other or so long before that the
-    /// client's memory of it lasts for `memory`.
+    /// Returns whether a fault kept this client from its KDC between the two events, or shortly enough before that the
+    /// client still avoids the KDC (for `memory`).
     pub(crate) fn keeps_from_kdc(
         &self,
         (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
@@ -265,7 +266,7 @@ impl<'t> Faults<'t> {
         })
     }
 
-    /// Returns whether a fault kept this server from its DC, from one event to the other or just before.
+    /// Returns whether a fault kept this server from its DC between the two events, or just before.
     pub(crate) fn keeps_from_dc(
         &self,
         (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
@@ -297,7 +298,7 @@ impl<'t> Faults<'t> {
         self.spans.push(Span { from: event, until: None, place, hangs: matches!(fault, Fault::Hang(_)) });
     }
 
-    /// Notes what ends connections at one moment.
+    /// Records a fault that ends connections at one moment.
     fn strike(&mut self, event: usize, place: Place<'t>) {
         self.spans.push(Span { from: event, until: Some(event), place, hangs: false });
     }
@@ -308,7 +309,7 @@ impl<'t> Faults<'t> {
         }
     }
 
-    /// Returns whether a fault stood at this event or later, or was mended no longer than `notice` before.
+    /// Returns whether a fault stood at this event or later, or was mended at most `notice` before.
     fn lasts(requests: &Requests<'t>, span: &Span<'t>, event: usize, notice: Duration) -> bool {
         span.until.is_none_or(|until| until >= event || requests.at(event) - requests.at(until) <= notice)
     }
@@ -341,7 +342,8 @@ impl<'t> Faults<'t> {
 }
 
 impl<'t> Scope<'_, 't> {
-    /// Returns whether these legs of the request may have gone to this backend: it received one, or nobody received one.
+    /// Returns whether these legs of the request may have gone to this backend: either it received one of them, or no
+    /// server did.
     fn may_have_gone_to(&self, request: &Request<'t>, backend: &Name, legs: Legs) -> bool {
         let mut received = self.requests.received(request);
         match legs {
@@ -357,8 +359,9 @@ impl<'t> Scope<'_, 't> {
         }
     }
 
-    /// Returns whether the client tried to log on in this request, or may have waited for a ticket; or whether that does not
-    /// matter because the balancer's checks log on, and take a backend out of use that cannot.
+    /// Returns whether the request depended on a DC: the client tried to log on, or may have waited for a ticket. It
+    /// also depended on one if the balancer's checks log on, because they take a backend that cannot log users on out
+    /// of use.
     fn needs_dc(&self, request: &Request<'t>) -> bool {
         let checks = self.requests.promises().checks.as_ref();
         checks.is_some_and(|checks| checks.user.is_some()) || self.logs_on(request)
@@ -381,19 +384,20 @@ impl<'t> Scope<'_, 't> {
     }
 }
 
-/// The ends of servers' idle connections, which are no faults: a balancer that sends a request at that moment loses it.
+/// The ends of idle connections to servers. They are no faults, but a balancer that sends a request at that moment
+/// loses it.
 #[derive(Default)]
 pub(crate) struct IdleEnds {
     /// The events at which a server closed a connection without a request in progress, in order, each with its time.
     by_server: Vec<(usize, Time)>,
-    /// The same for every end of such a connection, whoever closed it.
+    /// The events of all ends of such connections, whoever closed them.
     any: Vec<usize>,
     /// The time of a round trip between a balancer and a server.
     round_trip: Duration,
 }
 
 impl IdleEnds {
-    /// Reads a trace from start to end.
+    /// Collects these ends from a trace.
     pub(crate) fn read(requests: &Requests<'_>) -> Self {
         let link = requests.topology().link;
         let mut ends = Self { round_trip: (link.latency + link.jitter).saturating_mul(2), ..Self::default() };
@@ -432,8 +436,9 @@ impl IdleEnds {
         ends
     }
 
-    /// Returns a server's close of an idle connection that the request's last HTTP request may have met, if no server received
-    /// that: it was closed no longer than a round trip before that was sent, or before the request ended.
+    /// Returns the event at which a server closed an idle connection that the request's last HTTP request may have met.
+    /// This is possible if no server received that HTTP request, and if the connection was closed at most one round
+    /// trip before it was sent, or before the request ended.
     pub(crate) fn met_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
         let end = request.ended?.event;
         let (sent, ..) = requests.sent(request).last()?;
@@ -443,14 +448,14 @@ impl IdleEnds {
         close.filter(|&event| !reached && event < end)
     }
 
-    /// Returns the same if the connection was closed before the HTTP request could have arrived on it, so that the balancer has
-    /// not waited for anything else meanwhile.
+    /// Returns the same event if the connection was closed before the HTTP request could have arrived on it, so that
+    /// the balancer did not wait for anything else in the meantime.
     pub(crate) fn met_at_once_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
         let (sent, ..) = requests.sent(request).last()?;
         self.met_by(requests, request).filter(|&close| requests.at(close) <= requests.at(sent) + self.round_trip)
     }
 
-    /// Returns whether an idle connection ended, whoever closed it, from one event to the other.
+    /// Returns whether an idle connection ended between the two events, whoever closed it.
     pub(crate) fn any_between(&self, from: usize, to: usize) -> bool {
         let first = self.any.partition_point(|&event| event < from);
         self.any.get(first).is_some_and(|&event| event < to)

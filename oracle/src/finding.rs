@@ -1,4 +1,4 @@
-//! What a judging function finds out about one requirement.
+//! The finding of a judging function about one requirement.
 
 use crate::requirement::Requirement;
 use crate::verdict::{Cited, Evidence, Failure, Party, Verdict};
@@ -12,7 +12,7 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    /// Creates the finding that the requirement does not concern this site or this balancer.
+    /// Returns the finding that the requirement does not concern this site or this balancer.
     pub(crate) fn not_applicable() -> Self {
         Self { inapplicable: true, ..Self::default() }
     }
@@ -27,8 +27,8 @@ impl Finding {
         self.blame(Party::Balancer, failure, about, summary, events);
     }
 
-    /// Adds what looks like a violation and is the fault of this party. Unless that is the balancer, it is kept to be shown
-    /// and puts nothing to the test.
+    /// Adds evidence that looks like a violation, with the party at fault. If that is not the balancer, the evidence is
+    /// kept to be shown, and does not count as a test.
     pub(crate) fn blame(
         &mut self,
         fault: Party,

@@ -1,4 +1,4 @@
-//! HC-1 to HC-3: what health checks detect, what they leave behind, and whom failures count against.
+//! HC-1 to HC-3: what health checks detect, what they leave behind, and against which backend failures count.
 //!
 //! The requests of a check carry no id, so their sender is unknown. A check that logs on does so as the account that
 //! the balancer declares.
@@ -6,9 +6,9 @@
 //! **HC-1** applies where health checks are declared.
 //! * A backend *cannot authenticate* from the first time that it finds no logon server (C000005E) until one of its
 //!   logons has another result. While another backend is up and can authenticate, and the DC and everything else work,
-//!   HC-1 is put to the test by each client's request that a server receives with an Authenticate leg (a ticket needs no
-//!   logon server) and that was started more than fall x interval + timeout later. It is violated if the request's own
-//!   logon fails in the same way: the check has only asked whether the backend answers.
+//!   HC-1 is put to the test by each client's request that a server receives with an Authenticate leg (a ticket needs
+//!   no logon server) and that was started more than fall x interval + timeout later. It is violated if the request's
+//!   own logon fails in the same way: the check has only asked whether the backend answers.
 //! * Where no account is declared for the checks, a check that a backend answers with 401 has found the backend alive.
 //!   After a backend has answered so, HC-1 is put to the test by each client's request that a server receives or that
 //!   the balancer itself answers with 503. It is violated by that 503 if neither the backend nor anything elsewhere was
@@ -19,11 +19,11 @@
 //! connection (`Settings::persists`). HC-2 is put to the test by each such logon. It is violated by each request of a
 //! client that the server receives there afterwards, with or without a token.
 //!
-//! **HC-3** applies where a backend is out of use after requests failed at it. It concerns backends that have no failure of
-//! their own: nothing has affected them, and they answered every request that they received, with no error of theirs (5xx).
-//! While a backend is down or cut off and another one of the same service has no failure, HC-3 is put to the test by each
-//! ended request. It is violated if the balancer itself answers 503 and nothing else is in the way: it has taken the
-//! failures of the one for the other's.
+//! **HC-3** applies where a backend is out of use after requests failed at it. It concerns backends that have no
+//! failure of their own: nothing has affected them, and they answered every request that they received, with no error
+//! of theirs (5xx). While a backend is down or cut off and another one of the same service has no failure, HC-3 is put
+//! to the test by each ended request. It is violated if the balancer itself answers 503 and nothing else is in the way:
+//! it has taken the failures of the one for the other's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,8 +98,8 @@ fn is_due(index: &Index<'_>, checks: &Checks, since: usize, request: &Request<'_
     index.at(request.started) - index.at(since) >= checks.notice_down()
 }
 
-/// Judges a client's request for which a backend found no logon server with this event, if the backend is `broken`: it had
-/// found none before.
+/// Judges a client's request for which a backend found no logon server with this event. If the backend is `broken`, it
+/// had found none before either.
 fn judge_sent_to_broken(
     index: &Index<'_>,
     checks: &Checks,
@@ -193,8 +193,8 @@ pub(crate) fn hc3_backends_answer_for_their_own_failures(index: &Index<'_>) -> F
     finding
 }
 
-/// Returns the first event by which each backend failed on its own account: it answered 5xx, or a connection of it ended
-/// while a request on it had no answer.
+/// Returns, for each backend, the first event at which it failed by itself: it answered 5xx, or one of its connections
+/// ended while a request on it had no answer.
 fn own_failures<'t>(index: &Index<'t>) -> BTreeMap<&'t Name, usize> {
     let mut failures: BTreeMap<&Name, usize> = BTreeMap::new();
     let mut open: BTreeMap<ServerConnection<'_>, BTreeSet<u32>> = BTreeMap::new();

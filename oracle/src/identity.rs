@@ -6,14 +6,15 @@
 //! **ID-1** is put to the test by each request of a client with an identity that a server takes for a user. It is
 //! violated if that user is not the client's. The client's own view counts as well: an answer in which the application
 //! names another user, or that belongs to another request (the echoed id), is a violation, because one client then
-//! reads what is meant for another. Valid or wrong credentials make no difference: a client is only the user that it
-//! claims to be. The evidence begins with the answer that gave the connection the identity, if there is one.
+//! reads what is meant for another. Valid or wrong credentials make no difference: a client may only be served as the
+//! user that it claims to be. The evidence begins with the answer that gave the connection the identity, if there is
+//! one.
 //!
 //! **ID-2** is put to the test by each request of a client without credentials that a server answers. It is violated if
 //! the server takes the request for a user, or the answer names one.
 //!
-//! Bytes that a client sends as they are count for both, by the answers that the client receives (see `raw`). They may be for
-//! the client's own user, or for one whose token they carry.
+//! Bytes that a client sends as they are count for both, by the answers that the client receives (see `raw`). The
+//! answers may be for the client's own user, or for a user whose token the bytes carry.
 //!
 //! **ID-3**: a server's connection is authenticated by the client's connection on which the Authenticate leg or the
 //! ticket was sent, until a later one authenticates it again. If the site accepts a proof for its request alone
@@ -140,9 +141,9 @@ fn judge_users(index: &Index<'_>, request: &Request<'_>, allowed: Option<&Princi
     }
 }
 
-/// Compares the users in the answers to a client's bytes with the only one that they may be for: the client's own, or one
-/// that a token in the bytes has proven, there or on the same connection of the server. Who sends another's token is that
-/// user by its own doing.
+/// Compares the users in the answers to a client's bytes with the only users allowed: the client's own user, and a user
+/// that a token in the bytes has proven, in that answer or earlier on the same connection of the server. Whoever sends
+/// another user's token becomes that user by its own action.
 fn judge_raw(index: &Index<'_>, send: &RawSend<'_>, finding: &mut Finding) {
     let mut proven: BTreeMap<ServerConnection<'_>, &Principal> = BTreeMap::new();
     for answer in &send.answers {

@@ -1,4 +1,4 @@
-//! Everything that judging functions ask of a trace.
+//! The index of a trace, which answers all questions that judging functions ask.
 //!
 //! The index is built bottom-up, each part from those before it:
 //!
@@ -38,11 +38,11 @@ pub(crate) struct Index<'t> {
     faults: Faults<'t>,
     /// The ends of servers' idle connections.
     pub(crate) idle_ends: IdleEnds,
-    /// What clients sent as they were told to, byte for byte.
+    /// The bytes that clients sent unchanged, as they were told to.
     pub(crate) raw: RawSends<'t>,
     /// The availability of the backends over time.
     pub(crate) farm: Farm<'t>,
-    /// How servers and clients are set up.
+    /// The settings of servers and clients.
     pub(crate) settings: Settings<'t>,
     ports: Ports<'t>,
     /// Which connections use TLS.
@@ -172,7 +172,7 @@ impl<'t> Index<'t> {
         self.disruptions.lost(request)
     }
 
-    /// Returns whether the script disconnected the client before the request ended, or was over by then.
+    /// Returns whether the script disconnected the client before the request ended, or had ended itself by then.
     pub(crate) fn is_given_up(&self, request: &Request<'t>) -> bool {
         request.abandoned || self.disruptions.is_disconnected(request)
     }
@@ -185,8 +185,8 @@ impl<'t> Index<'t> {
         })
     }
 
-    /// Returns whether something that the script did explains that the request lost connections, or was repeated: it
-    /// disconnected the client meanwhile, or a fault touched one of the legs (see `faults`).
+    /// Returns whether the script itself explains that the request lost connections or was repeated: it disconnected
+    /// the client in the meantime, or a fault touched one of the legs (see `faults`).
     pub(crate) fn is_disrupted(&self, request: &Request<'t>) -> bool {
         self.is_given_up(request) || self.faults.explain(self.parts(), request, Legs::Any, |_| false)
     }
@@ -197,7 +197,7 @@ impl<'t> Index<'t> {
     }
 
     /// Returns whether a fault explains that the balancer turned the request away with 503: it touched the request, and
-    /// no backend was up since, for a balancer to take.
+    /// no backend has been up since then that the balancer could have used.
     pub(crate) fn is_turned_away_by_fault(&self, request: &Request<'t>) -> bool {
         let end = request.ended.map_or(request.started, |end| end.event);
         let spared = |from: usize| self.other_up(None, request, from.min(request.started), end).is_some();
@@ -238,7 +238,7 @@ impl<'t> Index<'t> {
         self.faults.keeps_from_dc(self.parts(), server, (from, to))
     }
 
-    /// Returns the server's close of an idle connection that the request may have met, by its event.
+    /// Returns the event of a server's close of an idle connection that the request may have met.
     pub(crate) fn met_idle_end(&self, request: &Request<'t>) -> Option<usize> {
         self.idle_ends.met_by(&self.requests, request)
     }

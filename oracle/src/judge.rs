@@ -1,4 +1,4 @@
-//! All verdicts on a trace.
+//! The function that judges a trace by all requirements.
 
 use stickler_model::Trace;
 

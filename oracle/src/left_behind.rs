@@ -1,9 +1,9 @@
-//! Connections that a loss of power left behind, and the requests that may have met one.
+//! The connections that a loss of power left behind, and the requests that may have met one of them.
 //!
-//! A host that loses power tells nobody that its connections have ended. Whoever has the other end believes in them until
-//! they are used: once the host is back it resets them (RFC 9293 3.5.1), and the request is lost. Each such connection costs
-//! one request at most. No server sees which connection a balancer used, so what counts is their number: as many requests
-//! that reached no server may have met one, and no more.
+//! A host that loses power does not tell its peers that its connections have ended. A peer takes them for open until it
+//! uses them: once the host is back, it resets them (RFC 9293 3.5.1), and the request is lost. Each such connection
+//! costs at most one request. No server sees which connection a balancer used, so that only their number counts: of the
+//! requests that reached no server, at most as many may have met such a connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,13 +12,13 @@ use stickler_model::{Action, Fault, Name, RequestId, What};
 use crate::farm::Farm;
 use crate::requests::{ClientConnection, Request, Requests, ServerConnection, is_no_answer};
 
-/// What is known of them while a trace is being read.
+/// The state of the search while a trace is being read.
 struct LeftBehind<'i, 't> {
     requests: &'i Requests<'t>,
     farm: &'i Farm<'t>,
-    /// Connections that servers have accepted, and that are open as far as these know.
+    /// The connections that servers have accepted and that are open as far as the servers know.
     at_servers: BTreeSet<ServerConnection<'t>>,
-    /// Connections that clients have opened, and that are open as far as these know.
+    /// The connections that clients have opened and that are open as far as the clients know.
     at_clients: BTreeSet<ClientConnection<'t>>,
     hosts: BTreeMap<&'t Name, Host>,
 }
@@ -26,9 +26,9 @@ struct LeftBehind<'i, 't> {
 /// A host that has lost power.
 #[derive(Default)]
 struct Host {
-    /// The connections that it left behind, less those that a request may have met.
+    /// The number of connections that it left behind, less those that a request may have met.
     left: usize,
-    /// Since which event it is back; `None` while it is down.
+    /// The event at which it came back; `None` while it is down.
     back: Option<usize>,
 }
 
@@ -72,8 +72,8 @@ impl<'t> LeftBehind<'_, 't> {
         }
     }
 
-    /// Returns how many connections a host leaves behind that loses power now. What a balancer accepts is recorded by
-    /// nobody; where another one stands in front of it, that one may have as many connections as clients have.
+    /// Returns how many connections a host leaves behind if it loses power now. Nobody records the connections that a
+    /// balancer accepts. If a second balancer is in front of it, that one may have as many connections as clients have.
     fn lose(&mut self, name: &Name) -> usize {
         let before = self.at_servers.len();
         self.at_servers.retain(|&(server, _)| server != name);
@@ -82,7 +82,8 @@ impl<'t> LeftBehind<'_, 't> {
         before - self.at_servers.len() + if behind_another { self.at_clients.len() } else { 0 }
     }
 
-    /// Counts the request against a host that it may have been sent to and that was back by then, if there is one.
+    /// Counts the request against a host to which it may have been sent and that was back by then. Returns whether
+    /// there is such a host.
     fn may_be_met(&mut self, request: &Request<'t>) -> bool {
         let serves = |name: &Name| !self.farm.is_backend(name) || self.requests.promises().serves(name, request.path);
         let is_back = |host: &Host| host.left > 0 && host.back.is_some_and(|back| back < request.started);

@@ -1,18 +1,19 @@
-//! ID-1 and ID-2 while events come, by what servers see alone.
+//! ID-1 and ID-2, judged while events arrive, from what servers see alone.
 //!
-//! Real clients carry no request ids, so that nobody knows who sent what, and a trace that never ends cannot be judged whole.
-//! [`Live`] knows a sender in one way: by the name that it gives itself ([`What::SenderNamed`]). A request is served as another
-//! user if a server takes it for a user (as in `identity`) who is not the one named, because of what its connection was before, and
-//! not because of a proof of its own. Each answer is judged when it is given, from the state of its connection, so that nothing
-//! is missed, however long ago the connection was authenticated, and nothing is kept of a connection that is gone.
+//! Real clients carry no request ids, so that their senders are not known, and a trace that never ends cannot be judged
+//! as a whole. [`Live`] knows a sender in one way: by the name that it gives itself ([`What::SenderNamed`]). A request
+//! is served as another user if a server takes it for a user (as in `identity`) who is not the one named, because of
+//! what its connection was before, and not because of a proof of its own. Each answer is judged when it is given, from
+//! the state of its connection, so that nothing is missed, however long ago the connection was authenticated, and
+//! nothing is kept of a connection that is gone.
 //!
 //! Nobody is accused by mistake:
-//! * A request that says nothing of its sender is not judged: it may be the next one of whoever authenticated the connection.
-//! * A sender that has logged on as somebody else than it says is not believed from then on ([`Noticed::Misnamed`]).
-//! * A logon on a connection that another user has authenticated is noted ([`Noticed::Shared`]), and proves nothing: a client may
-//!   have two users.
-//! * Servers that take the user from a header, or look at more than the connection, are not judged: a proof that the balancer
-//!   was given is not seen here.
+//! * A request that does not name its sender is not judged: it may come from the user who authenticated the connection.
+//! * A sender that has logged on as a different user than it says is not believed from then on ([`Noticed::Misnamed`]).
+//! * A logon on a connection that another user has authenticated is noted ([`Noticed::Shared`]), and proves nothing: a
+//!   client may have two users.
+//! * Servers that take the user from a header, or look at more than the connection, are not judged: a proof that the
+//!   balancer was given is not seen here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,45 +22,48 @@ use stickler_model::{Event, Leg, Name, Principal, Topology, What};
 use crate::requests::is_proof;
 use crate::requirement::Requirement;
 
-/// How a sender says that it has no credentials.
+/// The name by which a sender says that it has no credentials.
 pub const NOBODY: &str = "-";
 
-/// The most requests of a connection that wait for their answers; HTTP/2 allows some hundred.
+/// The largest number of requests of one connection that wait for their answers; HTTP/2 allows about a hundred.
 const MOST_WAITING: usize = 1_000;
 
-/// The most names, or pairs of them, that are remembered. Whoever makes up more of them is judged all the same.
+/// The largest number of names, or pairs of names, that are remembered. A sender that invents more names is judged
+/// nevertheless.
 pub const MOST_NAMES: usize = 10_000;
 
-/// Judges events as they come.
+/// Judges events while they arrive.
 #[derive(Debug, Default)]
 pub struct Live {
     /// The servers that tie users to connections.
     judged: BTreeSet<Name>,
     /// The connections that are open, by server and number.
     connections: BTreeMap<(Name, u32), Connection>,
-    /// Senders that were seen to be somebody else than they say, with who they were.
+    /// The senders that were seen to be a different user than they say, each with that user.
     misnamed: BTreeSet<(String, String)>,
-    /// Who logged on where another user had, as it was noted: the server and both users.
+    /// The logons that were reported on a connection of another user: the server and both users.
     shared: BTreeSet<(Name, String, String)>,
-    /// By server: who has logged on.
+    /// The users who have logged on, by server.
     logged_on: BTreeMap<Name, Vec<Principal>>,
     seen: Seen,
 }
 
-/// What was seen so far.
+/// Counts of what was seen so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Requests that servers answered.
+    /// The number of requests that servers answered.
     pub answered: u64,
-    /// Those of them that said who sent them.
+    /// The number of these requests that named their sender.
     pub named: u64,
-    /// Those of these that could have been served as another user: one had logged on at the server before.
+    /// The number of the latter that could have been served as another user, because another user had logged on at the
+    /// server before.
     pub tried: u64,
-    /// The senders of these.
+    /// The senders of the requests that are counted in `tried`.
     pub senders: BTreeSet<String>,
-    /// How many of the requests were served as another user.
+    /// The number of requests that were served as another user.
     pub leaked: u64,
-    /// By sender and user: how often the one was served as the other, of the first [`MOST_NAMES`] pairs.
+    /// The number of times that a sender was served as another user, by sender and user, for the first [`MOST_NAMES`]
+    /// pairs.
     pub leaks: BTreeMap<(String, String), u64>,
 }
 
@@ -73,27 +77,27 @@ impl Seen {
     }
 }
 
-/// What an event means.
+/// The meaning of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Noticed {
     /// A request was served as another user.
     Leak(Box<Leak>),
-    /// Whoever calls itself by this name has logged on as this user.
+    /// The sender with this name has logged on as this user.
     Misnamed {
-        /// The name.
+        /// The name that the sender gives.
         sender: String,
-        /// The user.
+        /// The user as whom it has logged on.
         user: Principal,
     },
-    /// A user logged on on a connection that another one had authenticated.
+    /// A user has logged on over a connection that another user had authenticated.
     Shared {
         /// The server.
         server: Name,
-        /// Its number of the connection.
+        /// The server's number for the connection.
         connection: u32,
-        /// Who had authenticated it.
+        /// The user who had authenticated the connection.
         before: Principal,
-        /// Who does now.
+        /// The user who authenticates it now.
         now: Principal,
     },
 }
@@ -101,20 +105,20 @@ pub enum Noticed {
 /// A request that was served as another user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leak {
-    /// ID-1, or ID-2 where the sender says that it has no credentials.
+    /// ID-1, or ID-2 if the sender says that it has no credentials.
     pub requirement: Requirement,
-    /// Who sent it, by its own word.
+    /// The name that the sender gives.
     pub sender: String,
-    /// Whom the server took it for.
+    /// The user as whom the server processed the request.
     pub served_as: Principal,
     /// The server.
     pub server: Name,
-    /// Its number of the connection.
+    /// The server's number for the connection.
     pub connection: u32,
-    /// The request's number on it.
+    /// The number of the request on the connection.
     pub number: u32,
-    /// What proves it: the connection's beginning and the logon that authenticated it, where these were seen, and the request,
-    /// its sender and its answer.
+    /// The events that prove the leak: the beginning of the connection and the logon that authenticated it, if these
+    /// were seen, and the request, its sender and its answer.
     pub events: Vec<Event>,
 }
 
@@ -122,9 +126,9 @@ pub struct Leak {
 #[derive(Debug, Default)]
 struct Connection {
     accepted: Option<Event>,
-    /// The answer that gave it its identity, and whose.
+    /// The answer that authenticated the connection, and the user.
     identity: Option<(Event, Principal)>,
-    /// Requests without an answer, by their numbers.
+    /// The requests without an answer, by number.
     waiting: BTreeMap<u32, Waiting>,
 }
 
@@ -136,18 +140,18 @@ struct Waiting {
 }
 
 impl Live {
-    /// Judges the servers of a site, and the names of their users by its settings.
+    /// Returns a judge of the servers of a site. The site's settings determine the names of its users.
     pub fn new(topology: &Topology) -> Self {
         let ties = topology.servers.iter().filter(|server| server.acceptor.is_connection());
         Self { judged: ties.map(|server| server.name.clone()).collect(), ..Self::default() }
     }
 
-    /// What was seen so far.
+    /// Returns the counts of what was seen so far.
     pub fn seen(&self) -> &Seen {
         &self.seen
     }
 
-    /// Takes an event into account, and returns what it means. The events of one connection have to come in their order.
+    /// Takes an event into account, and returns what it means. The events of one connection must arrive in their order.
     pub fn see(&mut self, event: &Event) -> Option<Noticed> {
         if !self.judged.contains(&event.by) {
             return None;
@@ -219,7 +223,7 @@ impl Live {
         })))
     }
 
-    /// A server has accepted a proof that came with the request.
+    /// Records that a server has accepted a proof that came with the request.
     fn logged_on(
         &mut self,
         event: &Event,
@@ -256,8 +260,9 @@ impl Live {
     }
 }
 
-/// Whether a name means this user of a server: `bob`, `CORP\bob` or `bob@corp.example`. What stands behind the @ is not compared, nor
-/// is the domain where the user is the server's own, as each server names that by itself.
+/// Returns whether a name refers to this user of a server: `bob`, `CORP\bob` or `bob@corp.example`. The part after the
+/// @ is not compared. The domain is not compared either if the user is a local account, because each server gives that
+/// domain its own name.
 fn is_name_of(name: &str, user: &Principal, server: &Name) -> bool {
     if name.contains('\\') && !user.domain().eq_ignore_ascii_case(server.as_str()) {
         return name.eq_ignore_ascii_case(user.as_str());
@@ -271,7 +276,7 @@ fn folded(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-/// Keeps something unless there is too much already; returns whether it is new.
+/// Adds a value unless the set is full, and returns whether the value is new.
 fn remember<T: Ord>(set: &mut BTreeSet<T>, value: T) -> bool {
     if set.contains(&value) {
         return false;
@@ -292,7 +297,7 @@ mod tests {
 
     use super::*;
 
-    /// A site with one server, and what is noticed of its events.
+    /// A site with one server, and what the judge reports about its events.
     struct Bench {
         live: Live,
         time: u64,
@@ -314,7 +319,7 @@ mod tests {
             assert_eq!(self.see(What::ServerAccepted { connection, peer }), None);
         }
 
-        /// A request that the server takes for this user, and answers.
+        /// Sends a request that the server processes as this user and answers.
         fn ask(&mut self, connection: u32, named: Option<&str>, leg: Leg, user: Option<&str>) -> Option<Noticed> {
             let number = *self.numbers.entry(connection).and_modify(|number| *number += 1).or_insert(1);
             assert_eq!(self.see(What::ServerReceived { connection, number, request: None, leg }), None);
@@ -336,7 +341,7 @@ mod tests {
             })
         }
 
-        /// Alice logs on on connection 1, by three legs.
+        /// Returns a bench on which alice has logged on over connection 1, by three legs.
         fn with_alice() -> Self {
             let mut bench = Self::new();
             bench.accept(1);

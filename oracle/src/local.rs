@@ -1,10 +1,11 @@
-//! Accounts of the servers themselves, under one name for each user.
+//! The local accounts of servers, under one name for each user.
 //!
-//! A server in a workgroup has accounts of its own, and names them by itself: whoever logs on as alice is `IIS1\alice` at
-//! iis1 and `IIS2\alice` at iis2. What the client was given names another domain again, or none. An account belongs to
-//! whoever knows its password. So accounts of one name and one password are one user, and those with another password
-//! another one, whatever their servers call them. [`named_alike`] writes each as the first identity with that name and
-//! password is written in the trace, and the rest of the oracle need not know.
+//! A server in a workgroup has local accounts, and names them itself: whoever logs on as alice is `IIS1\alice` at iis1
+//! and `IIS2\alice` at iis2. The client may have been given a third domain, or none. An account belongs to whoever
+//! knows its password. Therefore accounts with the same name and the same password are one user, and those with a
+//! different password are a different user, whatever their servers call them. [`named_alike`] writes each account as
+//! the trace writes the first identity with that name and password, so that the rest of the oracle need not know about
+//! this.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +13,8 @@ use std::collections::BTreeMap;
 use stickler_model::topology::{ServerSpec, Topology};
 use stickler_model::{Action, Identity, Name, Principal, Trace, What};
 
-/// Returns the trace with one name for each user of servers' own accounts. It is copied only where servers have any.
+/// Returns the trace with one name for each user of local accounts. The trace is copied only if servers have such
+/// accounts.
 pub(crate) fn named_alike(trace: Cow<'_, Trace>) -> Cow<'_, Trace> {
     let configured = trace.events.iter().filter_map(|event| match &event.what {
         What::Action(Action::Configure(server)) => Some(&**server),
@@ -47,7 +49,7 @@ pub(crate) fn named_alike(trace: Cow<'_, Trace>) -> Cow<'_, Trace> {
     Cow::Owned(trace)
 }
 
-/// Returns whether a user is of a domain that servers of this site know.
+/// Returns whether a user belongs to a domain that servers of this site know.
 pub(crate) fn is_of_domain(topology: &Topology, user: &Principal) -> bool {
     let partner = topology.partner.iter().map(|partner| &partner.domain);
     let any_joined = topology.servers.iter().any(|server| !server.workgroup);
@@ -55,14 +57,14 @@ pub(crate) fn is_of_domain(topology: &Topology, user: &Principal) -> bool {
     any_joined && known.any(|name| name.eq_ignore_ascii_case(user.domain()))
 }
 
-/// Who knows which name and password.
+/// The users by what they know: a name and a password.
 struct Users {
     topology: Topology,
-    /// By the machine's name.
+    /// The servers by the name of their machine.
     servers: BTreeMap<String, ServerSpec>,
-    /// By name in lower case, and password.
+    /// The users by name in lower case, and password.
     by_secret: BTreeMap<(String, String), Principal>,
-    /// Whoever sits at a client: by the name that they were given, and by the one that they have here.
+    /// The user at each client: the name that the user was given, and the name that the user has here.
     seated: BTreeMap<Name, (Principal, Principal)>,
 }
 
@@ -85,7 +87,7 @@ impl Users {
         users
     }
 
-    /// Notes the name of whoever knows this password; of another user of the same name, the domain is numbered.
+    /// Records the name of whoever knows this password. If another user has the same name, the domain gets a number.
     fn note(&mut self, identity: &Identity) {
         let secret = secret(identity.principal.user(), &identity.password);
         if self.by_secret.contains_key(&secret) {
@@ -101,7 +103,7 @@ impl Users {
         self.by_secret.insert(secret, name);
     }
 
-    /// Puts a user at a client. Whoever is of a domain keeps the name that this gives.
+    /// Seats a user at a client. A user of a domain keeps the name that was given.
     fn seat(&mut self, client: &Name, identity: &mut Identity) {
         let given = identity.principal.clone();
         if !is_of_domain(&self.topology, &given)
@@ -112,7 +114,7 @@ impl Users {
         self.seated.insert(client.clone(), (given, identity.principal.clone()));
     }
 
-    /// Renames a user that a server names by itself.
+    /// Renames a user whom a server has named itself.
     fn rename(&self, user: &mut Principal) {
         let Some(server) = self.servers.get(&user.domain().to_uppercase()) else { return };
         let name = user.user().to_lowercase();

@@ -26,11 +26,11 @@ pub(crate) const NO_LOGON_SERVERS: u32 = 0xC000_005E;
 
 /// The decisions of the DCs. A `usize` is an index into the trace's events.
 pub(crate) struct Logons<'t> {
-    /// In the order of the decisions.
+    /// The decisions in order.
     decisions: Vec<Logon<'t>>,
-    /// Where the KDC refused an account that users had locked, in order.
+    /// The events at which the KDC refused an account that users had locked, in order.
     refused_locked: Vec<(usize, &'t Principal)>,
-    /// By the server's event.
+    /// The cause of each outcome, by the event in which the server recorded it.
     causes: BTreeMap<usize, Cause>,
     /// The servers' events that record the decision of a DC whose directory is behind for the account.
     outdated: BTreeSet<usize>,
@@ -40,13 +40,13 @@ pub(crate) struct Logons<'t> {
 pub(crate) struct Logon<'t> {
     /// The DC's event.
     pub(crate) decided: usize,
-    /// The event in which the server recorded the decision.
+    /// The event in which the server recorded the decision, if it did.
     pub(crate) noted: Option<usize>,
     /// The account.
     pub(crate) account: &'t Principal,
     /// The request for which the server asked, if its sender is known.
     pub(crate) request: Option<RequestId>,
-    /// Who caused a failure.
+    /// Who caused the failure, if the logon failed.
     pub(crate) cause: Cause,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Logon<'t> {
 pub(crate) enum Cause {
     /// The logon did not fail, or failed in a way that says nothing about the password.
     NotFailed,
-    /// The sender is unknown, so anybody may have caused it.
+    /// Nobody knows: the sender is unknown, so that anybody may have caused it.
     Unknown,
     /// A client with wrong credentials, or the wrong passwords that users sent before.
     User,
@@ -108,8 +108,8 @@ impl<'t> Logons<'t> {
         self.outdated.contains(&noted)
     }
 
-    /// Returns whether the KDC refused this account because users had locked it, from the event `from` (included) to
-    /// the event `to` (excluded).
+    /// Returns whether the KDC refused this account because users had locked it, between the events `from` (included)
+    /// and `to` (excluded).
     pub(crate) fn is_refused_locked(&self, account: Option<&Principal>, from: usize, to: usize) -> bool {
         let first = self.refused_locked.partition_point(|&(event, _)| event < from);
         let mut between = self.refused_locked[first..].iter().take_while(|&&(event, _)| event < to);
@@ -117,7 +117,7 @@ impl<'t> Logons<'t> {
     }
 }
 
-/// Returns whether the DC that decided is behind for the account.
+/// Returns whether the directory of the DC that decided is out of date for the account.
 fn is_outdated(requests: &Requests<'_>, logon: &Logon<'_>) -> bool {
     let dc = requests.by(logon.decided);
     let mut controllers = requests.topology().controllers.iter().filter(|controller| controller.name == *dc);
@@ -129,13 +129,13 @@ fn is_outdated(requests: &Requests<'_>, logon: &Logon<'_>) -> bool {
 
 /// Counts of failed logons while a trace is being read.
 struct Failures<'t> {
-    /// Its domains define how many failures lock an account.
+    /// The topology, whose domains define how many failures lock an account.
     topology: &'t Topology,
-    /// By account in lower case: failures since the last good logon that users may have caused.
+    /// The failures since the last successful logon that users may have caused, by account in lower case.
     by_users: BTreeMap<String, u32>,
-    /// By request.
+    /// The number of failures, by request.
     by_request: BTreeMap<RequestId, usize>,
-    /// Where the KDC refused an account that users had locked.
+    /// The events at which the KDC refused an account that users had locked.
     refused_locked: Vec<(usize, &'t Principal)>,
 }
 
@@ -195,7 +195,7 @@ fn decide<'t>(requests: &Requests<'t>, logon: &mut Logon<'t>, failures: &mut Fai
     }
 }
 
-/// Returns the cause of a failed logon of a known request. It is the `nth` failure for this request.
+/// Returns the cause of a failed logon of a known request, which is the `nth` failure for this request.
 fn cause(requests: &Requests<'_>, request: &Request<'_>, decided: usize, nth: usize) -> Cause {
     match request.credentials {
         Credentials::Valid => Cause::Valid,

@@ -1,27 +1,29 @@
-//! ST-1, ST-3 and ST-5: a client stays on its backend, because the balancer remembers it or because of a cookie; and that is
-//! one of the service that it asks for.
+//! ST-1, ST-3 and ST-5: a client stays on its backend, because the balancer remembers the client or because of a
+//! cookie, and the backend belongs to the service that the client asks for.
 //!
-//! **ST-1** applies where persistence is declared. A client's *homes* are the backends that answered it: one, or several
-//! if its first requests were sent at the same time. A home counts while nothing has affected the backend since it last
-//! received a request of the client, and that was less than the declared time ago. ST-1 is put to the test by each
-//! request that a server receives from a client that had a home when it sent the request. It is violated if the server
-//! is none of the homes. The server is the client's home from then on, so that one move counts once. Once anybody has sent
-//! raw bytes, a server that receives a request of an unknown sender is a home of everybody as well: the request may be one of
-//! those, which the balancer sends again long after its client has gone, and by which it remembers the client's address.
+//! **ST-1** applies where persistence is declared. A client's *homes* are the backends that answered it: one, or
+//! several if its first requests were sent at the same time. A home counts while nothing has affected the backend since
+//! it last received a request of the client, and that was less than the declared time ago. ST-1 is put to the test by
+//! each request that a server receives from a client that had a home when it sent the request. It is violated if the
+//! server is none of the homes. The server is the client's home from then on, so that one move counts once. Once
+//! anybody has sent raw bytes, a server that receives a request of an unknown sender is a home of everybody as well:
+//! the request may be one of these bytes, which the balancer sends again long after the client has gone, and which make
+//! it remember the client's address.
 //!
 //! **ST-3** applies where a persistence cookie is declared. A value belongs to the backend whose answer set it.
 //! * A client's request with a value that this client received is put to the test when a server receives it, if nothing
-//!   has affected the value's backend since the value was set, and the declared persistence, if any, has not expired. It
-//!   is violated if another server receives the request. A connection that carries or has carried a token stays where its
-//!   last request went, whatever cookie the client has received elsewhere since: its handshake, which begins with the
-//!   challenge, or its identity is there (HS-2).
+//!   has affected the value's backend since the value was set, and the declared persistence, if any, has not expired.
+//!   It is violated if another server receives the request. A connection that carries or has carried a token stays
+//!   where its last request went, whatever cookie the client has received elsewhere since: its handshake, which begins
+//!   with the challenge, or its identity is there (HS-2).
 //! * A value that no client ever received is *forged*. A value whose backend has been down for longer than the declared
 //!   checks need to notice is *stale*. A request with such a value is put to the test when it ends, if a backend was up
 //!   throughout and there was no fault elsewhere. It is violated if the request ends without an answer, or in an answer
 //!   of the balancer itself with a status of 400 or more: a request with an ignored cookie is like any other.
 //!
-//! **ST-5** applies where services with backends of their own are declared. It is put to the test by each request that a
-//! server receives, and violated if the server is none of the backends of the service to which the request's path belongs.
+//! **ST-5** applies where services with backends of their own are declared. It is put to the test by each request that
+//! a server receives, and violated if the server is none of the backends of the service to which the request's path
+//! belongs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -184,19 +186,19 @@ pub(crate) fn st5_requests_reach_their_service(index: &Index<'_>) -> Finding {
 /// The state of ST-3 while a trace is being read.
 #[derive(Default)]
 struct St3State<'t> {
-    /// By value that was ever set: the backend that set it, and the event.
+    /// The backend that set each value, and the event, for every value that was ever set.
     set: BTreeMap<&'t str, (&'t Name, usize)>,
-    /// By client and value that it received: the backend that set it, and the event.
+    /// The backend that set a value and the event, by the client that received it and the value.
     held: BTreeMap<(&'t Name, &'t str), (&'t Name, usize)>,
-    /// By request: the server that answered it last.
+    /// The server that answered last, by request.
     answered_by: BTreeMap<RequestId, &'t Name>,
-    /// By request: the client's connection on which it was last sent.
+    /// The client's connection on which a request was last sent, by request.
     sent_on: BTreeMap<RequestId, ClientConnection<'t>>,
-    /// By client's connection: the server's connection that received its latest request.
+    /// The server's connection that received the latest request, by the client's connection.
     last: BTreeMap<ClientConnection<'t>, ServerConnection<'t>>,
-    /// Client's connections that have carried a token.
+    /// The clients' connections that have carried a token.
     tokens: BTreeSet<ClientConnection<'t>>,
-    /// By request: the value that was sent with it, and the event.
+    /// The value that was sent with a request, and the event, by request.
     sent: BTreeMap<RequestId, (&'t str, usize)>,
 }
 
@@ -254,7 +256,7 @@ impl<'t> St3State<'t> {
     }
 }
 
-/// Returns whether the backend has been down for long enough that the declared checks have noticed.
+/// Returns whether the backend has been down long enough for the declared checks to have noticed.
 fn is_stale(index: &Index<'_>, backend: &Name, event: usize) -> bool {
     let Some(checks) = &index.promises().checks else { return false };
     let down = index.farm.condition(backend, event).down;

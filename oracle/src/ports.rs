@@ -1,8 +1,9 @@
-//! Clients that connect from a port of the script's choice.
+//! The source ports that a script chose for clients.
 //!
-//! A port of a host has one connection to the front end at a time (RFC 9293 3.3.2: a connection is known by its two ends).
-//! Where clients at one host have one port, a script that lets them connect at once asks for what no host can do. A host also
-//! keeps the port of a closed connection whose peer does not acknowledge the end, until it gives up (RFC 9293 3.8.3).
+//! A port of a host can have only one connection to the front end at a time (RFC 9293 3.3.2: a connection is identified
+//! by its two ends). If clients at one host share a port, a script that lets them connect at the same time asks for
+//! something that no host can do. A host also keeps the port of a closed connection whose peer does not acknowledge the
+//! end, until the host gives up (RFC 9293 3.8.3).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +13,9 @@ use stickler_model::{Name, Time, What};
 use crate::requests::{ClientConnection, Requests};
 use crate::settings::Settings;
 
-/// The connections of clients that have a port of their own. A `usize` is an index into the trace's events.
+/// The connections of clients that have a fixed source port. A `usize` is an index into the trace's events.
 pub(crate) struct Ports<'t> {
-    /// By host and port.
+    /// The connections by host and port.
     held: BTreeMap<(&'t Name, u16), Vec<Held<'t>>>,
 }
 
@@ -22,14 +23,16 @@ pub(crate) struct Ports<'t> {
 struct Held<'t> {
     by: &'t Name,
     from: usize,
-    /// Where the client closed it, or saw that it was closed. `None`: it was open to the end of the trace.
+    /// The event at which the client closed the connection, or saw that it was closed. `None`: it was open until the
+    /// end of the trace.
     until: Option<usize>,
-    /// Until when the client's host may hold the port all the same: nobody acknowledges the end of the connection.
+    /// The time until which the client's host may still hold the port, because nobody acknowledges the end of the
+    /// connection.
     lingers: Option<Time>,
 }
 
 impl<'t> Ports<'t> {
-    /// Reads a trace from start to end.
+    /// Collects these connections from a trace.
     pub(crate) fn read(requests: &Requests<'t>, settings: &Settings<'t>) -> Self {
         let mut ports = Self { held: BTreeMap::new() };
         let mut unanswered: BTreeSet<ClientConnection<'_>> = BTreeSet::new();
@@ -58,8 +61,9 @@ impl<'t> Ports<'t> {
         ports
     }
 
-    /// Returns whether another client at the same host has a connection from this client's port at this event; or has closed
-    /// one while its last HTTP request there was not answered, so that its peer may be gone, and nobody has had one since.
+    /// Returns whether another client at the same host has a connection from this client's port at this event. This is
+    /// also the case if the other client has closed one, its last HTTP request on it was not answered, so that its peer
+    /// may be gone, and nobody has had a connection from the port since.
     pub(crate) fn is_held_by_another(
         &self,
         (requests, settings): (&Requests<'t>, &Settings<'t>),

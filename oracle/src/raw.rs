@@ -1,12 +1,13 @@
-//! What clients sent as bytes ([`Action::SendRaw`]), and what came of it.
+//! The bytes that clients sent unchanged ([`Action::SendRaw`]), and the answers to them.
 //!
-//! Such bytes carry no id that proves who sent them: they may carry none, or one that belongs to somebody else. But the
-//! action names the client, and the client records each answer. Where the application answered, it says at which server,
-//! on which connection and as which request there it was processed, and so the server's own events are the client's too.
+//! Such bytes carry no id that proves who sent them: they may carry none, or one that belongs to another client. But
+//! the action names the client, and the client records each answer. If the application answered, its answer states the
+//! server, the connection and the number of the request there, so that the server's own events can be assigned to the
+//! client too.
 //!
-//! An id that stands in raw bytes is *forged*. What servers record under it from then on is not believed to be about the
-//! request that has the id (`believed`); and if that request had not ended by then, nobody can tell any more what became of
-//! it, so it is not judged.
+//! An id in raw bytes is *forged*. From then on, events that servers record under this id do not count as events of the
+//! request that has the id (`believed`). If that request had not ended by then, its fate can no longer be determined,
+//! and it is not judged.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +21,9 @@ use crate::verdict::Cited;
 
 /// The raw bytes of a trace. A `usize` is an index into the trace's events.
 pub(crate) struct RawSends<'t> {
-    /// In order.
+    /// The sends, in order.
     sends: Vec<RawSend<'t>>,
-    /// Forged ids of requests that had not ended by then.
+    /// The forged ids whose requests had not ended by then.
     pub(crate) ambiguous: BTreeSet<RequestId>,
 }
 
@@ -33,9 +34,9 @@ pub(crate) struct RawSend<'t> {
     pub(crate) user: Option<&'t Principal>,
     /// The event of the action.
     pub(crate) event: usize,
-    /// The place of the action among the plan's steps.
+    /// The index of the action among the plan's steps.
     pub(crate) step: usize,
-    /// In order.
+    /// The answers, in order.
     pub(crate) answers: Vec<RawAnswer<'t>>,
 }
 
@@ -46,13 +47,13 @@ pub(crate) struct RawAnswer<'t> {
     pub(crate) status: u16,
     pub(crate) served: Option<&'t Served>,
     pub(crate) user: Option<&'t Principal>,
-    /// Where the server received and answered the request.
+    /// The events at which the server received and answered the request.
     pub(crate) received: Option<usize>,
     pub(crate) answered: Option<usize>,
 }
 
 impl<'t> RawSends<'t> {
-    /// Reads a trace from start to end.
+    /// Collects the raw bytes of a trace and their answers.
     pub(crate) fn read(trace: &'t Trace) -> Self {
         let mut raw = Self { sends: Vec::new(), ambiguous: BTreeSet::new() };
         let mut users: BTreeMap<&Name, &Identity> = BTreeMap::new();
@@ -100,7 +101,7 @@ impl<'t> RawSends<'t> {
         raw
     }
 
-    /// Returns them in order.
+    /// Returns the sends in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &RawSend<'t>> {
         self.sends.iter()
     }
@@ -112,12 +113,13 @@ impl RawSend<'_> {
         vec![Cited::Raw { client: self.spec.client.clone(), step: self.step }]
     }
 
-    /// Returns the values of a header field in the bytes, by the line, whichever request it belongs to.
+    /// Returns the values of a header field in all lines of the bytes, whichever request they belong to.
     pub(crate) fn values(&self, field: &str) -> Vec<String> {
         values(self.spec, field)
     }
 
-    /// Returns whether each request in the bytes carries this header field, in order. It ends at the first body.
+    /// Returns, for each request in the bytes in order, whether it carries this header field. The list ends at the
+    /// first request with a body.
     pub(crate) fn requests_with(&self, field: &str) -> Vec<bool> {
         let text = text(self.spec);
         let heads = text.split("\r\n\r\n").filter(|head| !head.is_empty());
@@ -133,8 +135,8 @@ impl RawAnswer<'_> {
     }
 }
 
-/// Returns the trace without the ids that servers recorded and that raw bytes had carried before: such a request has an
-/// unknown sender. The trace is copied only if there are any.
+/// Returns the trace without the ids that servers recorded after raw bytes had carried them: the sender of such a
+/// request is unknown. The trace is copied only if there are any.
 pub(crate) fn believed(trace: &Trace) -> Cow<'_, Trace> {
     let mut forged: BTreeSet<RequestId> = BTreeSet::new();
     let mut believed = Cow::Borrowed(trace);
@@ -183,13 +185,13 @@ fn values(spec: &RawSpec, field: &str) -> Vec<String> {
     text(spec).split('\n').filter_map(|line| value(line, field)).map(str::to_owned).collect()
 }
 
-/// Returns the value of the header field in this line, if it is that one.
+/// Returns the value of the header field if this line has that field.
 fn value<'l>(line: &'l str, field: &str) -> Option<&'l str> {
     let (name, value) = line.split_once(':')?;
     name.trim().eq_ignore_ascii_case(field).then(|| value.trim())
 }
 
-/// Returns the bytes as text, with a stand-in for each token.
+/// Returns the bytes as text, with a placeholder for each token.
 fn text(spec: &RawSpec) -> String {
     let mut text = String::new();
     for piece in &spec.bytes {

@@ -23,7 +23,7 @@ pub(crate) type ClientConnection<'t> = (&'t Name, u32);
 /// A trace, and the requests that clients started in it. A `usize` is an index into the trace's events.
 pub(crate) struct Requests<'t> {
     trace: &'t Trace,
-    /// In the order in which the requests were started.
+    /// The requests in the order in which they were started.
     by_id: IndexMap<RequestId, Request<'t>>,
     clients: BTreeSet<&'t Name>,
     dcs: BTreeSet<&'t Name>,
@@ -74,7 +74,8 @@ pub(crate) struct Answered<'t> {
 }
 
 impl<'t> Requests<'t> {
-    /// Reads a trace from start to end. Requests with these ids, for which others have spoken, are left out.
+    /// Reads a trace from start to end. Requests whose ids are `ambiguous`, because others have forged them, are left
+    /// out.
     pub(crate) fn read(trace: &'t Trace, ambiguous: &BTreeSet<RequestId>) -> Self {
         let mut requests =
             Self { trace, by_id: IndexMap::new(), clients: BTreeSet::new(), dcs: BTreeSet::new(), last_received: None };
@@ -96,13 +97,13 @@ impl<'t> Requests<'t> {
         self.by_id.get(&id?)
     }
 
-    /// Returns whether this is a client: the script added it, or it started a request.
+    /// Returns whether this is the name of a client: the script added it, or it started a request.
     pub(crate) fn is_client(&self, name: &Name) -> bool {
         self.clients.contains(name)
     }
 
-    /// Returns whether this is a DC: the topology names it, or it has decided on a logon or a ticket, or it has the name that
-    /// worlds give the DC of a domain that the topology describes no further.
+    /// Returns whether this is the name of a DC: the topology names it, it has decided on a logon or a ticket, or it
+    /// has the name that worlds give the DC of a domain without further description.
     pub(crate) fn is_dc(&self, name: &Name) -> bool {
         self.dcs.contains(name) || matches!(name.as_str(), "dc" | "dc-partner")
     }
@@ -159,7 +160,7 @@ impl<'t> Requests<'t> {
         })
     }
 
-    /// Returns what servers answered to a request.
+    /// Returns the answers of servers to a request.
     pub(crate) fn answered(&self, request: &Request<'t>) -> impl Iterator<Item = Answered<'t>> {
         request.events.iter().filter_map(|&event| self.answer(event))
     }
@@ -199,8 +200,8 @@ impl<'t> Requests<'t> {
         Some(Answered { event, at, number, request, leg, substatus, user, processed, length, digest })
     }
 
-    /// Returns whether the client had held the request's body back in the leg that this answers, until a challenge should come,
-    /// and the server got what was sent.
+    /// Returns whether the client held the request's body back in the leg that this answers, in order to wait for a
+    /// challenge, and whether the server received exactly what was sent.
     pub(crate) fn is_withheld(&self, request: &Request<'t>, answer: &Answered<'t>) -> bool {
         let before = request.events.iter().rev().skip_while(|&&event| event >= answer.event);
         let mut sent = before.filter_map(|&event| match *self.what(event) {
@@ -296,8 +297,8 @@ impl<'t> Answered<'t> {
         self.user.filter(|_| self.processed || self.is_forbidden())
     }
 
-    /// Returns whether the server accepted a proof of identity: the request is the user's because of its own token and
-    /// not because of what its connection was before.
+    /// Returns whether the server accepted a proof of identity: the request is the user's because of its own token, and
+    /// not because the connection was already authenticated.
     pub(crate) fn is_logon(&self) -> bool {
         is_proof(self.leg) && self.taken_for().is_some()
     }
@@ -318,8 +319,8 @@ pub(crate) fn asks_for_credentials(status: Option<u16>) -> bool {
     matches!(status, Some(401 | 407))
 }
 
-/// Returns whether a request with this final status had no answer: there is none, or a proxy reports that it got none
-/// (RFC 9110 15.6.3 to 15.6.5).
+/// Returns whether a request with this final status had no answer: there is no status, or it reports that a proxy got
+/// no answer (RFC 9110 15.6.3 to 15.6.5).
 pub(crate) fn is_no_answer(status: Option<u16>) -> bool {
     matches!(status, None | Some(502..=504))
 }

@@ -312,7 +312,7 @@ impl Requirement {
         self.row().severity
     }
 
-    /// Returns the requirement in one sentence, without a full stop.
+    /// Returns the requirement as one sentence, without a full stop.
     pub fn text(self) -> &'static str {
         self.row().text
     }

@@ -1,7 +1,7 @@
-//! How servers and clients are set up, according to the trace's header and the script: whether a logon authenticates a
+//! The settings of servers and clients, according to the trace's header and the script: whether a logon authenticates a
 //! connection, and who can log on at all.
 //!
-//! A server can be set up anew during the run ([`Action::Configure`]), so that its settings are those at an event.
+//! A server can get new settings during the run ([`Action::Configure`]), so that each question names an event.
 //!
 //! A server that the header does not describe (in a trace of unknown origin) has IIS's defaults. A client that the
 //! script did not add can do everything.
@@ -15,13 +15,13 @@ use stickler_model::{Action, ClientSpec, Identity, Leg, Name, Topology, What};
 use crate::local::is_of_domain;
 use crate::requests::{Answered, Request, Requests};
 
-/// Settings of servers and clients, by name.
+/// The settings of servers and clients, by name.
 pub(crate) struct Settings<'t> {
     topology: &'t Topology,
-    /// From which event on a server has which settings, in order.
+    /// The settings of each server, each with the event from which they apply, in order.
     servers: BTreeMap<&'t Name, Vec<(usize, &'t ServerSpec)>>,
     clients: BTreeMap<&'t Name, &'t ClientSpec>,
-    /// From which event on who sits at a client, in order.
+    /// The user at each client, each with the event from which the user is there, in order.
     seated: BTreeMap<&'t Name, Vec<(usize, &'t Identity)>>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct CommonPackages {
 }
 
 impl<'t> Settings<'t> {
-    /// Reads the header's servers, the clients that the script added, and what it changed of either.
+    /// Collects the servers in the header, the clients that the script added, and the changes that it made to either.
     pub(crate) fn read(requests: &Requests<'t>) -> Self {
         let topology = requests.topology();
         let servers = topology.servers.iter().map(|server| (&server.name, vec![(0, server)])).collect();
@@ -113,7 +113,7 @@ impl<'t> Settings<'t> {
         self.host(one) == self.host(other)
     }
 
-    /// Returns the client whose host this client sits at, which is itself unless the script says otherwise.
+    /// Returns the client whose host this client shares, which is the client itself unless the script says otherwise.
     pub(crate) fn host<'n>(&self, client: &'n Name) -> &'n Name
     where
         't: 'n,
@@ -129,12 +129,12 @@ impl<'t> Settings<'t> {
         host
     }
 
-    /// Returns the port that this client connects from, if the script has chosen one.
+    /// Returns the source port of this client, if the script has chosen one.
     pub(crate) fn port(&self, client: &Name) -> Option<u16> {
         self.clients.get(client).and_then(|spec| spec.port)
     }
 
-    /// Returns whether this is a server of the site, as far as the header says.
+    /// Returns whether this is a server of the site according to the header.
     pub(crate) fn is_server(&self, name: &Name) -> bool {
         self.servers.is_empty() || self.servers.contains_key(name)
     }
@@ -144,8 +144,8 @@ impl<'t> Settings<'t> {
         self.server(server, at).is_some_and(|server| matches!(server.acceptor, Acceptor::Rogue(_)))
     }
 
-    /// Returns whether a server closes the connection with its challenge, so that NTLM never ends there. With keep-alives off
-    /// it closes after each answer.
+    /// Returns whether a server closes the connection with its challenge, so that an NTLM handshake never completes
+    /// there. With keep-alives off it closes after each answer.
     pub(crate) fn closes_by_challenge(&self, server: &Name, at: usize) -> bool {
         self.server(server, at)
             .is_some_and(|server| matches!(server.site.keep_alive, KeepAlive::ClosedByChallenge | KeepAlive::Never))
@@ -164,18 +164,19 @@ impl<'t> Settings<'t> {
             .is_some_and(|server| server.acceptor.is_connection() && server.site.anonymous.covers(request.method, path))
     }
 
-    /// Returns whether a server shows a certificate that nobody accepts, where it speaks TLS.
+    /// Returns whether a server that speaks TLS shows a certificate that nobody accepts.
     pub(crate) fn has_bad_certificate(&self, server: &Name, at: usize) -> bool {
         self.topology.tls.is_some() && self.server(server, at).is_some_and(|server| server.certificate.is_bad())
     }
 
-    /// Returns whether any server is a member of the domain, and so asks a DC.
+    /// Returns whether any server is a member of the domain and therefore asks a DC.
     pub(crate) fn any_joined(&self) -> bool {
         self.servers.is_empty() || self.all().any(|server| !server.workgroup)
     }
 
-    /// Returns whether a server lacks the account of the user who was at the request's client when it was started, or has it
-    /// with another password: only its own accounts count there, whether it is in a workgroup or the user is of no domain.
+    /// Returns whether a server lacks the account of the user who was at the request's client when it was started, or
+    /// has it with another password. Only local accounts count, either because the server is in a workgroup or because
+    /// the user belongs to no domain.
     pub(crate) fn lacks_account(&self, server: &Name, request: &Request<'_>, at: usize) -> bool {
         let (Some(server), Some(seated)) = (self.server(server, at), self.seated.get(request.client)) else {
             return false;
@@ -200,7 +201,7 @@ impl<'t> Settings<'t> {
         CommonPackages::of(client, self.all())
     }
 
-    /// Returns what a server offers at this event; nothing where the header does not describe it.
+    /// Returns the providers that a server offers at this event, or none if the header does not describe the server.
     pub(crate) fn providers(&self, server: &Name, at: usize) -> &'t [Provider] {
         self.server(server, at).map_or(&[], |server| &server.providers)
     }
@@ -226,13 +227,13 @@ impl CommonPackages {
         packages
     }
 
-    /// Returns whether there is none.
+    /// Returns whether there is no common package.
     pub(crate) fn is_none(self) -> bool {
         !(self.ntlm || self.kerberos)
     }
 }
 
-/// Returns the last of what began before this event; the first where all began later.
+/// Returns the last value that applied before this event, or the first if all apply later.
 fn latest<T: Copy>(since: &[(usize, T)], at: usize) -> Option<T> {
     let next = since.partition_point(|&(event, _)| event < at);
     since.get(next.saturating_sub(1)).map(|&(_, value)| value)

@@ -2,13 +2,14 @@
 //!
 //! ST-4 applies where a bound is declared. It is put to the test, once, by a trace with at least two backends in which
 //! at least as many units were spread as there are backends. Units are counted up to the first fault or drain, because
-//! afterwards backends may differ in what they can take, and up to the first bytes that a client sends as they are, because
-//! these are spread as well, and nobody knows how many units they are. Requests of unknown senders (such as health checks)
-//! do not count. It is violated if a backend got more than its share of the units plus the declared tolerance. The evidence is
-//! the units beyond that.
+//! afterwards backends may differ in what they can take, and up to the first bytes that a client sends unchanged,
+//! because these are spread as well, and their number of units is not known. Requests of unknown senders (such as
+//! health checks) do not count. It is violated if a backend got more than its share of the units plus the declared
+//! tolerance. The evidence is the units beyond that.
 //!
-//! A client's connection counts at the backend of its first request. One that carries none, which Chromium opens to have it
-//! ready, may have taken a turn at any backend, and nobody saw at which: the share is one of these as well.
+//! A client's connection counts at the backend of its first request. A connection without requests, which Chromium
+//! opens in advance, may have taken a turn at any backend, and no event shows at which. Therefore the share includes
+//! these connections.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,15 +51,15 @@ pub(crate) fn st4_load_is_spread(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// What was spread.
+/// The units that were spread.
 struct Units<'t> {
     /// The events at which each backend received a unit.
     got: BTreeMap<&'t Name, Vec<usize>>,
-    /// The units of which nobody knows at which backend they were: clients' connections that carried no request.
+    /// The units whose backend is not known: clients' connections that carried no request.
     unseen: usize,
 }
 
-/// Returns what was spread before anything changed.
+/// Returns the units that were spread before anything changed.
 fn units<'t>(index: &Index<'t>, unit: SpreadUnit) -> Units<'t> {
     let bytes = index.raw.iter().next().map(|send| send.event);
     let until = index.farm.first_change().into_iter().chain(bytes).min().unwrap_or(index.event_count());

@@ -1,21 +1,21 @@
-//! TL-1 and TL-2: what TLS and HTTP/2 in front of the servers change about users' identities.
+//! TL-1 and TL-2: how TLS and HTTP/2 in front of the servers affect the identities of users.
 //!
 //! **TL-1** applies where clients use TLS and a server requires extended protection: clients that authenticate there
 //! have to bind the certificate of exactly that connection (RFC 5929 4, `tls-server-end-point`). It does not apply with
 //! the flag `Proxy`, or where the servers have no TLS: service names are compared then.
-//! * *Passthrough*, or one certificate for all: a client was shown the certificate that the server shows. TL-1 is put to
-//!   the test by each ended request of such a client, if it has valid credentials and binds, whose Authenticate leg or
-//!   ticket a server received in this path. It is violated if the request ends in 401 (or 407) and no server took it for
-//!   its user, unless somebody else is at fault (`excuses`), such as for a ticket that the server could not read.
-//! * *Termination*: the two certificates differ. TL-1 is put to the test by each Authenticate leg and each ticket that a
-//!   server answers in this path. It is violated if a server takes such a request for a user: somebody in between can act
-//!   as the client.
+//! * *Passthrough*, or one certificate for all: a client was shown the certificate that the server shows. TL-1 is put
+//!   to the test by each ended request of such a client, if it has valid credentials and binds, whose Authenticate leg
+//!   or ticket a server received in this path. It is violated if the request ends in 401 (or 407) and no server took it
+//!   for its user, unless somebody else is at fault (`excuses`), such as for a ticket that the server could not read.
+//! * *Termination*: the two certificates differ. TL-1 is put to the test by each Authenticate leg and each ticket that
+//!   a server answers in this path. It is violated if a server takes such a request for a user: somebody between the
+//!   two can act as the client.
 //!
-//! **TL-2** applies where a client's connection uses HTTP/2. A server's connection is *authenticated* from an answer that
-//! accepted an Authenticate leg or a ticket and left it authenticated
+//! **TL-2** applies where a client's connection uses HTTP/2. A server's connection is *authenticated* from an answer
+//! that accepted an Authenticate leg or a ticket and left it authenticated
 //! ([`Settings::persists`](crate::settings::Settings::persists)), until the next such answer. A connection of a site
-//! where `Via` ends persistence is ignored, because the trace does not show that header. TL-2 is put to the test by each
-//! such answer to a request that came over HTTP/2, and by each later request received there, if that or what
+//! where `Via` ends persistence is ignored, because the trace does not show that header. TL-2 is put to the test by
+//! each such answer to a request that came over HTTP/2, and by each later request received there, if that or what
 //! authenticated the connection came over HTTP/2. It is violated if the two are of different clients: their streams, or
 //! the streams of one and the HTTP/1.1 connection of the other, then share what belongs to one user.
 
@@ -146,19 +146,19 @@ pub(crate) fn tl2_http2_streams_share_no_authenticated_connection(index: &Index<
 /// The state of TL-2 while a trace is being read.
 #[derive(Default)]
 struct Tl2State<'t> {
-    /// By request: the client's connection on which it was last sent.
+    /// The client's connection on which a request was last sent, by request.
     sent_on: BTreeMap<RequestId, ClientConnection<'t>>,
-    /// By server's connection that is authenticated.
+    /// The authenticated connections of servers.
     authenticated: BTreeMap<ServerConnection<'t>, Authenticated<'t>>,
 }
 
 /// An authenticated connection of a server.
 struct Authenticated<'t> {
-    /// Who authenticated it; `None` for an unknown sender.
+    /// The user of the connection who authenticated it; `None` for an unknown sender.
     by: Option<User<'t>>,
-    /// Who last used it over HTTP/2, if anybody did.
+    /// The last user of the connection over HTTP/2, if there is one.
     http2: Option<User<'t>>,
-    /// Clients that a violation was reported for.
+    /// The clients for which a violation was reported.
     reported: BTreeSet<&'t Name>,
 }
 

@@ -1,4 +1,4 @@
-//! Which connections use TLS, and with which certificates.
+//! The connections that use TLS, and their certificates.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,11 @@ use crate::settings::Settings;
 /// The connections that use TLS. A `usize` is an index into the trace's events.
 pub(crate) struct TlsConnections<'t> {
     clients: BTreeMap<ClientConnection<'t>, ClientTls>,
-    /// From when on a connection with this number uses TLS, and with which certificate. The numbers start again when a
-    /// server restarts.
+    /// The certificates of a server's connections with this number, each with the event at which TLS was established.
+    /// The numbers start again when a server restarts.
     servers: BTreeMap<ServerConnection<'t>, Vec<Certificate>>,
-    /// The beginnings of connections to servers with a certificate that nobody accepts, on which no TLS was established.
+    /// The events at which connections began to servers with a certificate that nobody accepts, and on which TLS was
+    /// not established.
     turned_away: Vec<usize>,
 }
 
@@ -30,7 +31,7 @@ struct ClientTls {
 pub(crate) struct Certificate {
     /// The event at which TLS was established.
     pub(crate) event: usize,
-    /// Digest of the certificate.
+    /// The digest of the certificate.
     pub(crate) digest: Digest,
 }
 
@@ -44,12 +45,12 @@ pub(crate) struct TlsPath<'t> {
     pub(crate) at: ServerConnection<'t>,
     /// The number of the HTTP request on the server's connection.
     pub(crate) number: u32,
-    /// The event at which the server received it.
+    /// The event at which the server received the HTTP request.
     pub(crate) received: usize,
 }
 
 impl<'t> TlsConnections<'t> {
-    /// Reads a trace from start to end.
+    /// Collects the TLS connections of a trace.
     pub(crate) fn read(requests: &Requests<'t>, settings: &Settings<'t>) -> Self {
         let mut tls = Self { clients: BTreeMap::new(), servers: BTreeMap::new(), turned_away: Vec::new() };
         let mut unsecured: BTreeMap<ServerConnection<'t>, usize> = BTreeMap::new();
@@ -79,7 +80,7 @@ impl<'t> TlsConnections<'t> {
         tls
     }
 
-    /// Returns whether a server's certificate was refused from one event to the other.
+    /// Returns whether a server's certificate was refused between the two events.
     pub(crate) fn is_turned_away(&self, from: usize, to: usize) -> bool {
         let first = self.turned_away.partition_point(|&event| event < from);
         self.turned_away.get(first).is_some_and(|&event| event <= to)

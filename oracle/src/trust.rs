@@ -4,11 +4,11 @@
 //! client's request that carries a claim in that header and reaches a server. It is violated if a server trusts exactly
 //! the value that the client claimed, and takes the request for a user who is not the client's own with valid
 //! credentials: then the value can only have come from the client. A client that claims the truth proves nothing,
-//! because the balancer may have written the same. Claims in bytes that a client sends as they are count in the same way, by
-//! the answers that an application gave to them.
+//! because the balancer may have written the same. Claims in bytes that a client sends unchanged count in the same way,
+//! by the answers that an application gave to them.
 //!
-//! **ID-5** is put to the test by each Authenticate leg or ticket that is taken for the client's user, if the client was
-//! taken for another user of its own before. It is violated if
+//! **ID-5** is put to the test by each Authenticate leg or ticket that is taken for the client's user, if the client
+//! was taken for another user of its own before. It is violated if
 //! * a later request of the client, in the name of the new user, is taken for the former one; or
 //! * the connection that got its identity in this way, and keeps it, serves another client's request under an identity
 //!   that is not that client's.
@@ -65,7 +65,7 @@ pub(crate) fn id4_client_claims_are_not_trusted(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// Judges bytes that claim somebody in the header that the site trusts, by the answers that an application gave.
+/// Judges bytes that claim a user in the header that the site trusts, by the answers that an application gave.
 fn judge_raw_claims(index: &Index<'_>, send: &RawSend<'_>, header: &str, finding: &mut Finding) {
     let claims = send.values(header);
     for answer in send.answers.iter().filter(|_| !claims.is_empty()) {
@@ -125,11 +125,11 @@ fn is_own(request: &Request<'_>, answer: &Answered<'_>) -> bool {
 /// The state of ID-5 while a trace is being read.
 #[derive(Default)]
 struct Id5State<'t> {
-    /// By client: the user that it was last taken for correctly.
+    /// The user that each client was last correctly taken for, by client.
     current: BTreeMap<&'t Name, &'t Principal>,
-    /// By client whose user changed: the former user, and the answer that changed it.
+    /// The former user of a client whose user changed, and the answer that changed it, by client.
     before: BTreeMap<&'t Name, (&'t Principal, usize)>,
-    /// By server's connection that has its identity from such a change: the client, and the answer.
+    /// The client and the answer of such a change, by the server's connection that has its identity from it.
     changed_on: BTreeMap<ServerConnection<'t>, (&'t Name, usize)>,
 }
 

@@ -1,7 +1,8 @@
-//! ID-6: what was upgraded has left HTTP, and whoever gets it afterwards talks to somebody else's session.
+//! ID-6: an upgraded connection has left HTTP, so that anybody who gets it afterwards uses another client's session.
 //!
-//! Put to the test by each 101 with which a server answers. It is violated by each request that the server receives
-//! afterwards on that connection: an upgraded connection belongs to the one who asked for it until it ends.
+//! ID-6 is put to the test by each 101 with which a server answers. It is violated by each request that the server
+//! receives afterwards on that connection: an upgraded connection belongs to the client that asked for the upgrade
+//! until it ends.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use crate::finding::Finding;
 use crate::index::Index;
 use crate::verdict::Failure;
 
-/// Switching Protocols (RFC 9110 15.2.2).
+/// The status Switching Protocols (RFC 9110 15.2.2).
 const SWITCHING: u16 = 101;
 
 /// Judges ID-6.

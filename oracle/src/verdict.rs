@@ -1,9 +1,9 @@
 //! Verdicts and their evidence, and who is at fault.
 //!
-//! Each piece of [`Evidence`] names one [`Party`] that is at fault. Only what is the balancer's fault makes a requirement
-//! [`Grade::Violated`]; the rest is kept and shown. What a control run needs to find the same failure again is there as
-//! well: the requests that the evidence is about, and the kind of failure ([`Evidence::is_like`]). A control that finds
-//! somebody else at fault says so by [`Verdict::reattribute`].
+//! Each piece of [`Evidence`] names one [`Party`] that is at fault. Only what is the balancer's fault makes a
+//! requirement [`Grade::Violated`]; the rest is kept and shown. The evidence also has what a control run needs to
+//! recognise the same failure: the requests concerned, and the kind of failure ([`Evidence::is_like`]). If a control
+//! finds somebody else at fault, [`Verdict::reattribute`] records that.
 
 use std::fmt;
 
@@ -22,9 +22,9 @@ pub enum Grade {
     NotApplicable,
     /// The requirement was put to the test and kept.
     Ok,
-    /// A SHOULD was not followed.
+    /// A requirement with severity SHOULD was not followed.
     NonStrict,
-    /// A MUST was broken.
+    /// A requirement with severity MUST was violated.
     Violated,
 }
 
@@ -48,10 +48,11 @@ pub struct Verdict {
     pub requirement: Requirement,
     /// The grade.
     pub grade: Grade,
-    /// How many times the trace put the requirement to the test. What is not the balancer's fault is no test of it.
+    /// How many times the trace put the requirement to the test. Failures that are not the balancer's fault do not
+    /// count.
     pub exercised: usize,
-    /// Every violation (or departure, for a SHOULD), and everything that would be one if it were the balancer's fault, in
-    /// the order in which they happened.
+    /// Every violation (or departure, for a SHOULD), and every failure that would be one if it were the balancer's
+    /// fault, in the order in which they happened.
     pub evidence: Vec<Evidence>,
 }
 
@@ -71,13 +72,13 @@ impl Verdict {
         self.evidence.iter().filter(|evidence| evidence.fault == Party::Balancer)
     }
 
-    /// Returns the evidence of what others are at fault for, in order.
+    /// Returns the evidence for which others are at fault, in order.
     pub fn against_others(&self) -> impl Iterator<Item = &Evidence> {
         self.evidence.iter().filter(|evidence| evidence.fault != Party::Balancer)
     }
 
-    /// Asks for each piece of evidence against the balancer who is at fault, and grades anew. What turns out to be somebody
-    /// else's fault was no test.
+    /// Asks `who` for the party at fault of each piece of evidence against the balancer, and grades the requirement
+    /// again. Evidence that turns out to be somebody else's fault does not count as a test.
     pub fn reattribute(&mut self, mut who: impl FnMut(&Evidence) -> Party) {
         for evidence in self.evidence.iter_mut().filter(|evidence| evidence.fault == Party::Balancer) {
             evidence.fault = who(evidence);
@@ -107,7 +108,7 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
-    /// Who is at fault. Only what is the balancer's fault is a violation.
+    /// The party at fault. Only a failure that is the balancer's fault is a violation.
     pub fault: Party,
     /// The kind of failure.
     pub failure: Failure,
@@ -138,17 +139,17 @@ pub enum Cited {
         /// The id of its request.
         id: RequestId,
     },
-    /// Bytes that a client sent as they are.
+    /// Bytes that a client sent unchanged.
     Raw {
         /// The client.
         client: Name,
-        /// The place of the action among the plan's steps, from 0.
+        /// The index of the action among the plan's steps, from 0.
         step: usize,
     },
 }
 
 impl Cited {
-    /// Returns the client that sent it.
+    /// Returns the client that sent the request or the bytes.
     pub fn client(&self) -> &Name {
         match self {
             Self::Request { client, .. } | Self::Raw { client, .. } => client,
@@ -156,23 +157,23 @@ impl Cited {
     }
 }
 
-/// Who is at fault.
+/// The party that is at fault for a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Party {
     /// The balancer, which is what a requirement is about.
     Balancer,
-    /// A server, which did what servers must not do, whoever is in front of it.
+    /// A server, which did what no server may do, whatever is in front of it.
     Server,
-    /// The site's set-up: nobody could be served in this way, whoever is in front of it.
+    /// The site's set-up: nobody could be served with it, whatever is in front of the servers.
     SiteSetUp,
     /// The client, with what it sent or did not send.
     Client,
-    /// The script, which asked for what it then got.
+    /// The script, which caused the failure by what it asked for.
     Script,
     /// A fault that the script injected, while it stood or until the declared time to notice had passed.
     InjectedFault,
-    /// Somebody, and the trace does not say who.
+    /// Nobody that the trace identifies.
     Undetermined,
 }
 
@@ -202,23 +203,23 @@ pub enum Failure {
     WrongStatus,
     /// A request took more HTTP requests than it needs.
     TooManyRequests,
-    /// The legs of one handshake, or requests that belong together, went apart.
+    /// The legs of one handshake, or requests that belong together, were separated.
     Split,
-    /// A body was not processed, or not as it was sent.
+    /// A body was not processed, or not in the form in which it was sent.
     WrongBody,
     /// Something was sent or processed more often than it may be.
     Repeated,
     /// The DC holds a failed logon against an account.
     FailedLogon,
-    /// A request was taken for another user than its sender.
+    /// A request was processed as another user than its sender.
     WrongUser,
     /// A client received the answer to another request.
     WrongAnswer,
-    /// Two clients shared what belongs to one.
+    /// Two clients shared something that belongs to only one of them.
     Shared,
     /// A request went to another backend or connection than the one it belongs to.
     Moved,
-    /// A connection was closed that had to stay.
+    /// A connection was closed although it had to stay open.
     Closed,
     /// Load was not spread as promised.
     Uneven,

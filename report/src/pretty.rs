@@ -1,24 +1,30 @@
 //! The verdict table and the evidence, for a terminal, which obeys nothing that a peer or a script has put into them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, Color, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::Color;
 use indexmap::IndexMap;
 use stickler_model::escape;
 use stickler_oracle::{Cost, Effort, Evidence, Grade, Party, Requirement, Severity, Verdict};
 use stickler_runner::{End, Ending, Run};
 
+use crate::table::{self, Text};
 use crate::transcript;
-
-/// A line under the header, and none between rows: the table has to fit a screen.
-pub(crate) const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The table: a row for each scenario, a column for each balancer, what was violated in the cells.
 ///
-/// Several seeds of a pair share a cell. `*` marks a SHOULD, `!` an outcome that was not expected, `?` a run that was not
-/// performed to its end.
-/// It is as wide as the terminal, where there is one.
+/// Several seeds of a pair share a cell. [`legend`] says what the signs in it mean. It is as wide as the terminal, where there is one.
 pub fn table(runs: &[Run], color: bool) -> String {
+    rows(runs, color, None)
+}
+
+/// The same for a terminal of so many columns.
+pub fn table_within(runs: &[Run], width: u16) -> String {
+    rows(runs, false, Some(width))
+}
+
+fn rows(runs: &[Run], color: bool, width: Option<u16>) -> String {
     let mut balancers: Vec<String> = Vec::new();
     let mut rows: IndexMap<&str, IndexMap<String, Vec<&Run>>> = IndexMap::new();
     for run in runs {
@@ -28,40 +34,66 @@ pub fn table(runs: &[Run], color: bool) -> String {
         }
         rows.entry(&run.source.scenario).or_default().entry(balancer).or_default().push(run);
     }
-    let mut table = Table::new();
-    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
     let shown = |text: &str| escape::line(text).into_owned();
-    table.set_header(std::iter::once("scenario".to_owned()).chain(balancers.iter().map(|name| shown(name))));
-    for (scenario, by_balancer) in rows {
-        let cells = balancers
-            .iter()
-            .map(|balancer| by_balancer.get(balancer).map_or_else(|| Cell::new("-"), |runs| cell(runs, color)));
-        table.add_row(std::iter::once(Cell::new(shown(scenario))).chain(cells));
-    }
-    format!("{table}\n")
+    let headings: Vec<String> =
+        std::iter::once("scenario".to_owned()).chain(balancers.iter().map(|name| shown(name))).collect();
+    let rows = rows.into_iter().map(|(scenario, by_balancer)| {
+        let none = || Text::plain(NONE);
+        let cells =
+            balancers.iter().map(|balancer| by_balancer.get(balancer).map_or_else(none, |runs| cell(runs, color)));
+        std::iter::once(Text::plain(shown(scenario))).chain(cells).collect()
+    });
+    table::render(&headings, &rows.collect::<Vec<_>>(), width)
 }
 
 /// Returns how many columns the terminal has to which standard output goes; `None` where it goes elsewhere.
 pub fn columns() -> Option<usize> {
-    Table::new().width().map(usize::from)
+    table::columns().map(usize::from)
 }
 
-/// What the marks mean, and one line that counts.
-pub fn legend(runs: &[Run]) -> String {
-    let mut ids: Vec<_> = runs
-        .iter()
-        .flat_map(|run| run.graded(Grade::Violated).chain(run.graded(Grade::NonStrict)))
-        .map(|verdict| verdict.requirement)
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
+/// What the signs of the table mean that it has, which requirements were violated, each with the first run that shows it, and one line
+/// that counts. `replay` is the command that makes a run again.
+pub fn legend(runs: &[Run], replay: &dyn Fn(&Run) -> String) -> String {
+    let mut seen: BTreeMap<Requirement, &Run> = BTreeMap::new();
+    for run in runs {
+        for verdict in run.graded(Grade::Violated).chain(run.graded(Grade::NonStrict)) {
+            seen.entry(verdict.requirement).or_insert(run);
+        }
+    }
     let mut text = String::from("\n");
-    for requirement in ids {
+    let signs = signs(runs);
+    if !signs.is_empty() {
+        let _ = writeln!(text, "{}.", signs.join("; "));
+    }
+    for (requirement, run) in seen {
         let verb = if requirement.severity() == Severity::Must { "violated" } else { "not followed (SHOULD)" };
         let _ = writeln!(text, "{requirement} {verb}: {} [{}]", requirement.text(), requirement.source());
+        let place = format!("{} over {}: {}", run.source.scenario, run.balancer, replay(run));
+        let _ = writeln!(text, "    {}", escape::line(&place));
     }
     text + &count(runs)
 }
+
+/// What each sign of the table means that it has.
+fn signs(runs: &[Run]) -> Vec<&'static str> {
+    let mut pairs: BTreeSet<(&str, String)> = BTreeSet::new();
+    for run in runs {
+        pairs.insert((&run.source.scenario, run.balancer.to_string()));
+    }
+    let scenarios: BTreeSet<&str> = pairs.iter().map(|(scenario, _)| *scenario).collect();
+    let balancers: BTreeSet<&str> = pairs.iter().map(|(_, balancer)| &**balancer).collect();
+    let any = |is_so: &dyn Fn(&Run) -> bool| runs.iter().any(is_so);
+    let signs = [
+        (any(&|run| run.graded(Grade::NonStrict).next().is_some()), "* marks a SHOULD that is not followed"),
+        (any(&|run| matches!(run.ending(), Ending::NotAsExpected(_))), "! an outcome that was not expected"),
+        (any(&|run| run.error().is_some()), "? a run that was not performed to its end"),
+        (pairs.len() < scenarios.len() * balancers.len(), "- that there was no run"),
+    ];
+    signs.into_iter().filter(|&(is_there, _)| is_there).map(|(_, meaning)| meaning).collect()
+}
+
+/// What stands in a cell without a run.
+const NONE: &str = "-";
 
 /// How many runs ended as expected, in a line; below it, how many were skipped for which reason.
 pub fn count(runs: &[Run]) -> String {
@@ -200,7 +232,7 @@ pub fn is_notable(run: &Run) -> bool {
     !kept || !run.as_expected() || !run.printed.is_empty()
 }
 
-fn cell(runs: &[&Run], color: bool) -> Cell {
+fn cell(runs: &[&Run], color: bool) -> Text {
     let mut marks: Vec<String> = Vec::new();
     for run in runs {
         for verdict in &run.verdicts {
@@ -219,7 +251,7 @@ fn cell(runs: &[&Run], color: bool) -> Cell {
     let failed = runs.iter().any(|run| run.error().is_some());
     let unexpected = runs.iter().any(|run| matches!(run.ending(), Ending::NotAsExpected(_)));
     if skipped == runs.len() {
-        return Cell::new("skipped");
+        return Text::plain("skipped");
     }
     let clean = marks.is_empty() && !failed;
     let mut text = if clean { "ok".to_owned() } else { marks.join(" ") };
@@ -229,11 +261,10 @@ fn cell(runs: &[&Run], color: bool) -> Cell {
             text = format!("{text}{space}{mark}");
         }
     }
-    let cell = Cell::new(text);
-    match (color, unexpected || failed, clean) {
-        (false, ..) => cell,
-        (true, true, _) => cell.fg(Color::Magenta),
-        (true, false, true) => cell.fg(Color::Green),
-        (true, false, false) => cell.fg(Color::Red),
-    }
+    let shade = match (unexpected || failed, clean) {
+        (true, _) => Color::Magenta,
+        (false, true) => Color::Green,
+        (false, false) => Color::Red,
+    };
+    Text { text, color: color.then_some(shade) }
 }

@@ -1,4 +1,5 @@
-//! One scenario over one balancer on two arms: how often each requirement was violated, and whether the rates differ.
+//! The comparison of two arms: how often each requirement was violated in one scenario over one balancer on each arm,
+//! and whether the rates differ.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +7,19 @@ use stickler_oracle::{Grade, Requirement};
 
 use crate::{End, Run};
 
-/// The quantile of the normal distribution for an interval of 99%.
+/// The quantile of the normal distribution for a 99% interval.
 const QUANTILE: f64 = 2.575_829_303_549;
 
-/// How far a simulated rate may be from a real one: the simulation has a model of chance, and not the product's.
+/// The largest difference between a simulated rate and a real one that is tolerated: the simulation models chance in
+/// its own way, which is not the product's.
 const TOLERANCE: f64 = 0.1;
 
-/// The verdicts of all trials of one scenario over one balancer on one arm, counted.
+/// The counted verdicts of all trials of one scenario over one balancer on one arm.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// By requirement: in how many trials it was put to the test, and in how many of these it was violated.
+    /// The number of trials that put a requirement to the test, and the number of these in which it was violated.
     counts: BTreeMap<Requirement, (u32, u32)>,
-    /// Trials that were performed to their end.
+    /// The number of trials that were performed to their end.
     trials: u32,
     /// Why a trial was skipped, or not performed to its end.
     not_performed: Option<String>,
@@ -42,7 +44,7 @@ impl Tally {
         }
     }
 
-    /// Why a trial was skipped, or not performed to its end; `None` if all were performed.
+    /// Returns why a trial was skipped, or not performed to its end; `None` if all were performed.
     pub fn not_performed(&self) -> Option<&str> {
         self.not_performed.as_deref()
     }
@@ -57,22 +59,23 @@ impl Tally {
     }
 }
 
-/// In how many trials a requirement was violated.
+/// The number of trials in which a requirement was violated, out of those that put it to the test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// In so many of them.
+    /// The number of trials in which it was violated.
     pub violated: u32,
-    /// All of them.
+    /// The number of all trials.
     pub trials: u32,
 }
 
 impl Rate {
-    /// The rate, from 0 to 1; 0 without trials.
+    /// Returns the rate, from 0 to 1; 0 if there are no trials.
     pub fn value(self) -> f64 {
         if self.trials == 0 { 0.0 } else { f64::from(self.violated) / f64::from(self.trials) }
     }
 
-    /// Wilson's score interval of 99% for the rate (E. B. Wilson, 1927): where it may be if nobody saw more trials.
+    /// Returns Wilson's 99% score interval for the rate (E. B. Wilson, 1927): the range in which the true rate lies,
+    /// given the number of trials.
     pub fn interval(self) -> (f64, f64) {
         if self.trials == 0 {
             return (0.0, 1.0);
@@ -85,14 +88,14 @@ impl Rate {
     }
 }
 
-/// One requirement in one scenario over one balancer, on both arms.
+/// One requirement in one scenario over one balancer, with its rates on both arms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cell {
     /// The requirement.
     pub requirement: Requirement,
-    /// In the simulation.
+    /// The rate in the simulation.
     pub simulated: Rate,
-    /// In reality.
+    /// The rate on real sockets.
     pub real: Rate,
 }
 
@@ -105,8 +108,8 @@ impl Cell {
         Requirement::all().filter(tested).map(cell).collect()
     }
 
-    /// Returns whether the real rate lies, with 99% confidence, further from the simulated one than a tenth. Few trials show
-    /// great differences alone.
+    /// Returns whether the real rate differs from the simulated one by more than a tenth, with 99% confidence. With few
+    /// trials, only large differences count.
     pub fn differs(&self) -> bool {
         let (low, high) = self.real.interval();
         let simulated = self.simulated.value();
@@ -123,7 +126,7 @@ mod tests {
         Cell { requirement: Requirement::Id1, simulated: rate(simulated), real: rate(real) }
     }
 
-    /// Calculated by hand from the formula.
+    /// Checks the interval against values that were calculated by hand from the formula.
     #[test]
     fn the_interval_is_wilsons() {
         for (rate, low, high) in [((0, 10), 0.0, 0.3989), ((5, 10), 0.1842, 0.8158), ((100, 200), 0.4104, 0.5896)] {

@@ -1,56 +1,57 @@
-//! What it says of a balancer that nothing was found: how rare a leak may be and still have been missed.
+//! How much it means that no leak was found over a balancer: how rare a leak could be and still have been missed.
 //!
-//! A leak that depends on which connections are idle at the moment is one of chance, so that a run without one proves little if it
-//! had few requests. Each request that could have been served as somebody else is one trial: a server answered it, and had
-//! taken another user's proof of identity before. If a leak of 1% per request is to be missed with a probability of less than 5%,
-//! 300 trials are needed (0.99^300 = 0.049); and at least six clients, since two may have a worker of the balancer, and with it
-//! all its connections, each to themselves.
+//! Whether a leak occurs can depend on chance, for example on which connections are idle at the moment. A run without a
+//! leak therefore proves little if it had few requests. Each request that could have been served as another user is one
+//! trial: a server answered it that had accepted another user's proof of identity before. If a leak of 1% per request
+//! is to be missed with a probability of less than 5%, 300 trials are needed (0.99^300 = 0.049); and at least six
+//! clients, since each of two clients could have a worker of the balancer, and all its connections, to itself.
 //!
-//! On the simulated network the schedule is the seed's, and a scenario says what is expected of it. There, nothing of this is needed.
+//! On the simulated network the seed determines the schedule, and a scenario states what is expected. Confidence is not
+//! needed there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stickler_model::{Leg, Name, Principal, RequestId, Trace, What};
 use stickler_oracle::{Grade, Requirement};
 
 use crate::{End, Run};
 
-/// The fewest requests of which it is said that they are clean.
+/// The smallest number of requests that can be called clean.
 pub const REQUESTS: u64 = 300;
 
-/// The fewest clients of which it is said that their requests are clean.
+/// The smallest number of clients whose requests can be called clean.
 pub const CLIENTS: usize = 6;
 
-/// How often the leak happens whose detection is judged, per request.
+/// The rate of the leak, per request, whose detection is judged.
 pub const RATE: f64 = 0.01;
 
 /// How thoroughly runs looked for users who are mixed up, and whether they found any.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Confidence {
-    /// Requests that could have been served as another user.
+    /// The number of requests that could have been served as another user.
     pub requests: u64,
-    /// The most clients that sent them in one run.
+    /// The largest number of clients that sent them in one run.
     pub clients: usize,
-    /// Runs in which a requirement of the family ID was violated.
+    /// The number of runs in which a requirement of the family ID was violated.
     pub leaking: u32,
 }
 
-/// What may be said of the identity of users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// What can be concluded about the identity of users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conclusion {
-    /// Users were mixed up. Once is enough.
+    /// Users were mixed up. One occurrence is enough.
     Leaks,
-    /// They were not, in so many requests that a rare leak would have shown.
+    /// Users were not mixed up, in enough requests that a rare leak would have shown.
     Clean,
-    /// They were not, in few requests.
+    /// Users were not mixed up, but in too few requests.
     Inconclusive,
 }
 
 impl Confidence {
-    /// Looks at a run. One that was not performed to its end has no clean requests.
+    /// Returns the confidence that a run gives. A run that was not performed to its end contributes no clean requests.
     pub fn of(run: &Run) -> Self {
         let is_of_identity = |requirement: Requirement| requirement.id().starts_with("ID-");
         let leaks = run.graded(Grade::Violated).any(|verdict| is_of_identity(verdict.requirement));
@@ -88,20 +89,20 @@ impl Confidence {
         Self { requests: tried.len() as u64, clients: clients.len(), leaking: 0 }
     }
 
-    /// Adds what other runs over the same balancer showed.
+    /// Adds the confidence of other runs over the same balancer.
     pub fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.clients = self.clients.max(other.clients);
         self.leaking += other.leaking;
     }
 
-    /// The probability that all these requests were served as their own user although each of them had a chance of this much
-    /// (0 to 1) not to be.
+    /// Returns the probability that all these requests were served as their own user although each had the probability
+    /// `rate` (0 to 1) of being served as another.
     pub fn missed(&self, rate: f64) -> f64 {
         (1.0 - rate).powf(self.requests as f64)
     }
 
-    /// What may be said.
+    /// Returns the conclusion.
     pub fn conclusion(&self) -> Conclusion {
         match self {
             Self { leaking: 1.., .. } => Conclusion::Leaks,
@@ -110,14 +111,15 @@ impl Confidence {
         }
     }
 
-    /// How many times as many runs would have had requests enough. `None` where more of the same would not help: they have too
-    /// few clients, or no request that counts.
+    /// Returns how many times as many runs would have enough requests. Returns `None` if more of the same runs would
+    /// not help, because they have too few clients or no request that counts.
     pub fn times_needed(&self) -> Option<u64> {
         (self.requests > 0 && self.clients >= CLIENTS).then(|| REQUESTS.div_ceil(self.requests))
     }
 }
 
-/// Whether anybody has logged on who is somebody else. Names count without their domains: servers have their own for local accounts.
+/// Returns whether a user other than this one has logged on. Names are compared without their domains, because servers
+/// have their own names for local accounts.
 fn has_other(users: &BTreeSet<String>, identity: Option<&Principal>) -> bool {
     let own = identity.map(folded);
     users.iter().any(|user| own.as_ref() != Some(user))
@@ -128,7 +130,7 @@ fn folded(user: &Principal) -> String {
 }
 
 impl fmt::Display for Confidence {
-    /// One sentence: the conclusion with its number.
+    /// Formats the conclusion with its number as one sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { requests, clients, leaking } = self;
         match self.conclusion() {
@@ -165,7 +167,8 @@ mod tests {
         Payload::Empty.digest()
     }
 
-    /// The events of one request that a server answers: of a client with the user of its own name, or without credentials.
+    /// Returns the events of one request that a server answers. Its client has the user of its own name, or no
+    /// credentials.
     fn request(id: u32, client: &str, user: Option<&str>, leg: Leg) -> [Event; 2] {
         let user = user.map(|user| Principal::new("CORP", user));
         let event = |by: &str, what| Event { at: Time(u64::from(id)), by: by.into(), what };

@@ -1,19 +1,22 @@
 //! The control: would this have happened without the balancer?
 //!
-//! The plan of a run is performed once more, over an ideal L4 path in place of the balancer, and the two traces are
-//! compared finding by finding. What goes wrong there in the same way, for the same requests, is not the balancer's fault.
+//! The plan of a run is performed once more, with an ideal L4 path in place of the balancer, and the two traces are
+//! compared finding by finding. A failure that occurs there in the same way, for the same requests, is not the
+//! balancer's fault.
 //!
-//! * HS-1, HS-3, HS-5 and HS-7: if **every** request that the evidence is about fails alike: no answer counts as 502, 503
-//!   or 504. That a request took too many HTTP requests is never cleared.
-//! * HS-6 and FO-5: if the oracle finds the same in the control.
-//! * ID-1, ID-2, ID-3 and ID-5: no path without a balancer mixes users up at a server that ties them to connections. If the
-//!   control does, the script asked for it (it sent another user's token), or the simulator is wrong: the run is no test.
+//! * HS-1, HS-3, HS-5 and HS-7: if **every** request that the evidence is about fails in the same way, where a missing
+//!   answer counts as 502, 503 or 504. Evidence that a request took too many HTTP requests is never cleared.
+//! * HS-6 and FO-5: if the oracle finds the same failure in the control.
+//! * ID-1, ID-2, ID-3 and ID-5: no path without a balancer mixes users up at a server that ties them to connections. If
+//!   the control does, the script asked for it (it sent another user's token), or the simulator is wrong: the run is no
+//!   test.
 //!
-//! Where the site is declared broken (`site(broken = ...)`), what HS-1, HS-3, HS-5 and HS-7 find is the set-up's fault, and no
-//! control is needed.
+//! If the site is declared broken (`site(broken = ...)`), the findings of HS-1, HS-3, HS-5 and HS-7 are the set-up's
+//! fault, and no control is needed.
 //!
-//! The other requirements judge what a balancer has to add or to keep, which a path that adds nothing says nothing about. At
-//! a site whose servers look at more than the connection, a control means nothing: it lacks what the balancer has to send.
+//! The other requirements judge what a balancer has to add or to keep, which a path that adds nothing says nothing
+//! about. At a site whose servers look at more than the connection, a control means nothing: it lacks what the balancer
+//! has to send.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,19 +28,19 @@ use stickler_oracle::{Cited, Evidence, Failure, Party, Requirement, Verdict};
 
 use crate::Arm;
 
-/// The requirements whose evidence about the status of requests is compared with the control's statuses.
+/// The requirements whose evidence concerns the status of requests, which is compared with the statuses in the control.
 const BY_STATUS: [Requirement; 4] = [Requirement::Hs1, Requirement::Hs3, Requirement::Hs5, Requirement::Hs7];
 
-/// The requirements whose evidence is compared with what the oracle finds in the control.
+/// The requirements whose evidence is compared with the findings of the oracle in the control.
 const BY_EVIDENCE: [Requirement; 2] = [Requirement::Hs6, Requirement::Fo5];
 
-/// The requirements that no path without a balancer can break.
+/// The requirements that no path without a balancer can violate.
 const IDENTITY: [Requirement; 4] = [Requirement::Id1, Requirement::Id2, Requirement::Id3, Requirement::Id5];
 
-/// How many controls a thread remembers. Neighbouring runs play the same plan over other balancers.
+/// The number of controls that a thread remembers. Consecutive runs often perform the same plan over other balancers.
 const REMEMBERED: usize = 8;
 
-/// Judges a trace, with a control where that can clear the balancer.
+/// Judges a trace, using a control if that can clear the balancer.
 pub fn judge(trace: &Trace, arm: &dyn Arm) -> Vec<Verdict> {
     let mut verdicts = stickler_oracle::judge(trace);
     let is_controlled = |verdict: &Verdict| {
@@ -65,8 +68,8 @@ pub fn judge(trace: &Trace, arm: &dyn Arm) -> Vec<Verdict> {
     verdicts
 }
 
-/// Returns why a run is no test of its balancer: users are mixed up in its control as well, where nothing can do that but
-/// the script, with another user's token, or a defect of the simulator. `None`: the run is a test.
+/// Returns why a run is no test of its balancer: users are mixed up in its control as well, which can only be caused by
+/// the script, with another user's token, or by a defect of the simulator. Returns `None` if the run is a test.
 pub fn contradiction(verdicts: &[Verdict]) -> Option<String> {
     let of_identity = verdicts.iter().filter(|verdict| IDENTITY.contains(&verdict.requirement));
     let mut found = of_identity.flat_map(|verdict| verdict.evidence.iter().map(move |evidence| (verdict, evidence)));
@@ -77,7 +80,7 @@ pub fn contradiction(verdicts: &[Verdict]) -> Option<String> {
     ))
 }
 
-/// What went wrong without the balancer.
+/// The failures without the balancer.
 struct Control {
     outcomes: Outcomes,
     verdicts: Vec<Verdict>,
@@ -88,7 +91,7 @@ impl Control {
         Self { outcomes: Outcomes::of(trace), verdicts: stickler_oracle::judge(trace) }
     }
 
-    /// Returns whether what the oracle holds against the balancer happens in the control too. `outcomes` are those of the run.
+    /// Returns whether the evidence against the balancer also occurs in the control. `outcomes` are those of the run.
     fn shows(&self, requirement: Requirement, evidence: &Evidence, outcomes: &Outcomes) -> bool {
         if BY_STATUS.contains(&requirement) {
             self.every_request_fails_alike(evidence, outcomes)
@@ -110,14 +113,16 @@ impl Control {
     }
 }
 
-/// What clients saw of their requests. No answer counts as 502, 503 or 504, and all of these are `None`.
+/// The results of requests as clients saw them. A missing answer and the statuses 502, 503 and 504 are all represented
+/// by `None`.
 struct Outcomes {
     requests: BTreeMap<RequestId, Option<u16>>,
-    /// By the place of the action among the plan's steps: the answers to raw bytes, with whom they were served as.
+    /// The answers to raw bytes, with the users as whom they were served, by the index of the action among the plan's
+    /// steps.
     raw: BTreeMap<usize, Vec<Answer>>,
 }
 
-/// An answer to raw bytes: its status, and the user that the application served.
+/// An answer to raw bytes: its status, and the user as whom the application served it.
 type Answer = (Option<u16>, Option<Principal>);
 
 impl Outcomes {
@@ -140,7 +145,7 @@ impl Outcomes {
         outcomes
     }
 
-    /// Returns what came of a request, in the order of its answers. A request has one, and none is no answer.
+    /// Returns the answers to a request or to raw bytes, in order. A request has exactly one, which may be missing.
     fn get(&self, cited: &Cited) -> Vec<Answer> {
         match cited {
             Cited::Request { id, .. } => vec![(self.requests.get(id).copied().flatten(), None)],
@@ -149,10 +154,10 @@ impl Outcomes {
     }
 }
 
-/// Returns the control of a run; `None` where the plan cannot be performed over it.
+/// Returns the control of a run, or `None` if the plan cannot be performed over it.
 fn control(trace: &Trace, arm: &dyn Arm) -> Option<Rc<Control>> {
     thread_local! {
-        /// The latest controls, the last one at the end. A control follows from the plan alone.
+        /// The latest controls, the most recent at the end. A control depends on the plan alone.
         static LATEST: RefCell<Vec<(&'static str, Plan, Rc<Control>)>> = const { RefCell::new(Vec::new()) };
     }
     let mut plan = trace.plan();
@@ -178,17 +183,17 @@ fn control(trace: &Trace, arm: &dyn Arm) -> Option<Rc<Control>> {
     Some(control)
 }
 
-/// Whether the control means something at this site: no server looks at more than the connection.
+/// Returns whether the control means something at this site: no server considers more than the connection.
 fn servers_tie_users_to_connections(topology: &Topology) -> bool {
     topology.servers.iter().all(|server| matches!(server.acceptor, Acceptor::Connection | Acceptor::Rogue(_)))
 }
 
-/// Returns the status of an answer; `None` where it says that nobody answers.
+/// Returns the status of an answer, or `None` if it reports that no server answers.
 fn answered(status: Option<u16>) -> Option<u16> {
     status.filter(|status| !matches!(status, 502..=504))
 }
 
-/// Returns who is at fault for what goes wrong without a balancer as well.
+/// Returns who is at fault for a failure that also occurs without a balancer.
 fn without_balancer(requirement: Requirement, evidence: &Evidence, trace: &Trace) -> Party {
     if IDENTITY.contains(&requirement) {
         return Party::Script;

@@ -7,12 +7,12 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use stickler_model::escape;
 
-/// Longest stretch of a line that is shown, in characters.
+/// The longest part of a line that is shown, in characters.
 const SHOWN: usize = 160;
 
-/// Something to say about a place in a script or in another text file: an error, or an expectation that did not hold.
+/// A message about a place in a script or in another text file: an error, or an expectation that did not hold.
 ///
-/// Displays as `file:line:column: message`, the line itself, and a mark under the place with the
+/// It is displayed as `file:line:column: message`, followed by the line itself and a mark under the place with the
 /// actual value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,18 +23,19 @@ pub struct Diagnostic {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// How many characters of the line are meant, at least 1.
+    /// The length of the place in characters, at least 1.
     pub width: usize,
-    /// The line itself.
+    /// The text of the line.
     pub line_text: String,
     /// What is wrong.
     pub message: String,
-    /// The value found there, as Starlark writes it.
+    /// The value that was found there, in Starlark's notation.
     pub actual: Option<String>,
 }
 
 impl Diagnostic {
-    /// A message about these bytes of `source`, which was read from `file`. A range outside of it is moved to its end.
+    /// Returns a message about these bytes of `source`, which was read from `file`. A range outside of the text is
+    /// moved to its end.
     pub fn new(file: &str, source: &str, bytes: Range<usize>, message: String, actual: Option<String>) -> Self {
         let start = floor_char_boundary(source, bytes.start);
         let line_start = source[..start].rfind('\n').map_or(0, |newline| newline + 1);

@@ -1,4 +1,4 @@
-//! The expected outcome of a run as data, and how a run differs from it.
+//! The expected outcome of a run as data, and the comparison of a run with it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,34 +8,34 @@ use stickler_oracle::{Grade, Requirement};
 
 use crate::Run;
 
-/// The grades that a requirement may get where nothing is written of it: any but a violation.
+/// The grades that a requirement may get if nothing is stated about it: any except a violation.
 const UNSAID: [Grade; 4] = [Grade::Ok, Grade::NotExercised, Grade::NotApplicable, Grade::NonStrict];
 
 /// The expected outcome of one scenario over one balancer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
-    /// The grades that a requirement may get. One that is missing here must not be violated.
+    /// The grades that each requirement may get. A requirement that is missing here must not be violated.
     pub grades: BTreeMap<Requirement, Vec<Grade>>,
-    /// What becomes of the script's own expectations; `None`: they hold.
+    /// The outcome of the script's own expectations. `None`: they hold.
     pub script: Option<ScriptOutcome>,
     /// Why a violation is expected.
     pub reason: Option<String>,
 }
 
-/// What becomes of a script's own expectations.
+/// The outcome of a script's own expectations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScriptOutcome {
     /// All of them hold.
     Holds,
-    /// At least one does not.
+    /// At least one of them does not hold.
     Fails,
-    /// It depends on the seed.
+    /// The outcome depends on the seed.
     Either,
 }
 
-/// How a run differs from what was expected of it.
+/// A difference between a run and what was expected of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Deviation {
@@ -43,26 +43,26 @@ pub enum Deviation {
     Grade {
         /// The requirement.
         requirement: Requirement,
-        /// The grades that were.
+        /// The grades that were expected.
         expected: Vec<Grade>,
-        /// The grade it got.
+        /// The grade that the requirement got.
         actual: Grade,
-        /// Why those were expected.
+        /// Why these grades were expected.
         reason: Option<String>,
     },
-    /// The script's own expectations did not end as expected.
+    /// The script's own expectations had another outcome than expected.
     Script {
-        /// How they were to end.
+        /// The outcome that was expected.
         expected: ScriptOutcome,
-        /// How many did not hold.
+        /// The number of expectations that did not hold.
         failed: usize,
-        /// Why that was expected.
+        /// Why that outcome was expected.
         reason: Option<String>,
     },
 }
 
 impl Expected {
-    /// How the run differs from this; empty where it does not.
+    /// Returns how the run differs from this; empty if it does not differ.
     pub fn compare(&self, run: &Run) -> Vec<Deviation> {
         let mut deviations: Vec<Deviation> = Requirement::all()
             .filter_map(|requirement| self.compare_grade(requirement, run.grade(requirement)))
@@ -75,7 +75,7 @@ impl Expected {
         deviations
     }
 
-    /// Whether a violation, a departure or a failed script is among what is expected.
+    /// Returns whether a violation, a departure or a failed script is among the expected outcomes.
     pub fn expects_trouble(&self) -> bool {
         let trouble = |grade: &Grade| matches!(grade, Grade::Violated | Grade::NonStrict);
         self.grades.values().flatten().any(trouble)

@@ -1,19 +1,20 @@
-//! A plan on an arm gives a run.
+//! Performs plans on an arm, and judges the resulting runs.
 //!
 //! ```text
 //! Plan ──▶ Arm: World ──▶ Trace ──▶ oracle ──▶ Run ──▶ Expected::compare ──▶ Ending
 //!                                               └────▶ run file
 //! ```
 //!
-//! * [`arm`]: an [`Arm`] builds worlds: the simulator, or a simulator with somebody else's balancer.
+//! * [`arm`]: the trait [`Arm`], which builds worlds: the simulator, real sockets, or a simulator with a balancer from
+//!   outside Stickler.
 //! * [`play()`]: performs a [`Plan`](stickler_model::Plan) on an arm.
-//! * [`run`](mod@run): [`Run`], what came of a plan or of a script, and its [`Ending`].
-//! * [`control`]: judges a trace, and asks whether the same would have happened without the balancer.
-//! * [`confidence`]: what it says that nothing was found, with its number.
-//! * [`expected`]: the expected outcome as data, and how a run differs from it.
+//! * [`run`](mod@run): [`Run`], the result of performing a plan or a script, and its [`Ending`].
+//! * [`control`]: judges a trace, and determines whether a failure would have happened without the balancer.
+//! * [`confidence`]: how much it means that no leak was found, as a number.
+//! * [`expected`]: the expected outcome as data, and the comparison of a run with it.
 //! * [`diagnostic`]: a message with its place in a text.
-//! * [`file`](mod@file): run files, as JSON lines: written, read back, and compared with a replay.
-//! * [`panics`]: a panic of what is under test becomes an error with its place.
+//! * [`file`](mod@file): run files in JSON lines, which are written, read back, and compared with a replay.
+//! * [`panics`]: turns a panic of the code under test into an error with its place.
 //! * [`text_file`]: files that somebody names, read only where that ends.
 //!
 //! Scripts are the crate `scenarios`; this one does not know them.

@@ -1,22 +1,22 @@
-//! Panics of the code that is under test become errors with their place.
+//! Turns panics of the code under test into errors with their place.
 //!
-//! A balancer that somebody is writing may panic, and Starlark's interpreter does for a few values that are too large
-//! (`list(range(1 << 30))`). Neither is a reason to end the process, nor to write to its stderr.
+//! A balancer under development may panic, and Starlark's interpreter panics for a few values that are too large
+//! (`list(range(1 << 30))`). Neither is a reason to end the process, or to write to its stderr.
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
 thread_local! {
-    /// On a thread inside [`caught`]: the text of the last panic.
+    /// The text of the last panic, on a thread inside [`caught`].
     static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Runs `body`, which may call this function as well.
 ///
 /// # Errors
-/// `body` panicked: the message of the panic with its file, line and column. Whatever `body` has touched is in an unknown
-/// state, so the caller must not use it afterwards.
+/// If `body` panicked, the error is the message of the panic with its file, line and column. Whatever `body` has
+/// touched is in an unknown state, so the caller must not use it afterwards.
 pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     install();
     let outer = CAUGHT.replace(Some(String::new()));
@@ -25,7 +25,7 @@ pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     outcome.map_err(|_| text)
 }
 
-/// Puts a hook before the present one, once. It is for threads inside [`caught`] alone.
+/// Installs a hook in front of the present one, once. It acts only on threads inside [`caught`].
 fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -39,7 +39,7 @@ fn install() {
     });
 }
 
-/// Keeps the text of a panic, if this thread is inside [`caught`].
+/// Records the text of a panic if this thread is inside [`caught`], and returns whether it did.
 fn is_noted(info: &PanicHookInfo<'_>) -> bool {
     let message = info.payload_as_str().unwrap_or("a panic without a message");
     let place = info.location().map(|location| format!(" ({location})")).unwrap_or_default();

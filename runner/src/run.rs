@@ -1,4 +1,4 @@
-//! What came of a plan or of a script on an arm.
+//! The result of performing a plan or a script on an arm.
 
 use serde::{Deserialize, Serialize};
 use stickler_model::{BalancerSpec, Plan, Trace, WorldError};
@@ -6,30 +6,30 @@ use stickler_oracle::{Grade, Requirement, Verdict};
 
 use crate::{Arm, Deviation, Diagnostic, Expected, control, play};
 
-/// Where a run comes from, for people who want to find it again.
+/// The source of a run, by which people can find it again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// The scenario's name, or what a plan is called.
+    /// The scenario's name, or the name that a plan was given.
     pub scenario: String,
     /// The script's path as it was given, a shipped scenario's name, or the path of a run file.
     pub path: String,
 }
 
-/// One plan or script over one balancer, with one seed, on one arm.
+/// The result of one plan or script over one balancer, with one seed, on one arm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Where it comes from.
+    /// The source of the plan or script.
     pub source: Source,
-    /// The arm's name, `sim`.
+    /// The arm's name, for example `sim`.
     pub arm: String,
     /// The balancer.
     pub balancer: BalancerSpec,
     /// The seed.
     pub seed: u64,
-    /// What was seen; `None` where there was no world, or it was lost.
+    /// The trace; `None` if there was no world, or if its trace was lost.
     pub trace: Option<Trace>,
-    /// What the oracle says of the trace; empty without one.
+    /// The verdicts of the oracle on the trace; empty if there is no trace.
     pub verdicts: Vec<Verdict>,
     /// The script's own expectations that did not hold, in order.
     pub failures: Vec<Diagnostic>,
@@ -37,7 +37,7 @@ pub struct Run {
     pub printed: Vec<String>,
     /// Whether all steps were performed.
     pub end: End,
-    /// What was expected of it.
+    /// The outcome that was expected.
     pub expected: Expected,
 }
 
@@ -47,31 +47,32 @@ pub struct Run {
 pub enum End {
     /// All of them were performed.
     Complete,
-    /// The arm does not support a step, or the balancer, or nothing was put to the test; this is why.
+    /// The arm does not support a step or the balancer, or nothing was put to the test. The text says why.
     Skipped(String),
-    /// The script or the plan is wrong, or past a limit; where, and how. What was seen until then was judged.
+    /// The script or the plan is not valid, or exceeds a limit; the message says where and how. The events until then
+    /// were judged.
     Failed(Box<Diagnostic>),
 }
 
-/// How a run ended, against what was expected of it.
+/// How a run ended compared with what was expected of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
-    /// Its outcome is the expected one.
+    /// The outcome is the expected one.
     AsExpected,
-    /// Its outcome differs from the expected one in these points.
+    /// The outcome differs from the expected one in these points.
     NotAsExpected(Vec<Deviation>),
-    /// The arm does not support what it asks for, or it puts nothing to the test; this is why.
+    /// The arm does not support what the run asks for, or the run puts nothing to the test. The text says why.
     Skipped(String),
-    /// The script or the plan could not be performed to its end. The verdicts are about what was seen until then, and are
-    /// compared with nothing.
+    /// The script or the plan could not be performed to its end. The verdicts are about the events until then, and are
+    /// not compared with expectations.
     Failed(Diagnostic),
 }
 
 impl Run {
-    /// Performs a plan on an arm, on this thread, and judges what was seen. Nothing is expected of it but that no MUST
-    /// is violated.
+    /// Performs a plan on an arm, on this thread, and judges the trace. The only expectation is that no MUST is
+    /// violated.
     ///
-    /// `source.path` is what a [`Diagnostic`] shows as the file. Its line is the one that the step has in a run file.
+    /// A [`Diagnostic`] shows `source.path` as the file, and the line that the step has in a run file.
     pub fn of_plan(plan: &Plan, source: Source, arm: &dyn Arm) -> Self {
         let (trace, end) = match play(plan, arm) {
             Ok(trace) => (Some(trace), End::Complete),
@@ -104,7 +105,7 @@ impl Run {
         }
     }
 
-    /// Why it could not be performed to its end, where the script or the plan is to blame.
+    /// Returns why the run could not be performed to its end, if the script or the plan is to blame.
     pub fn error(&self) -> Option<&Diagnostic> {
         match &self.end {
             End::Failed(diagnostic) => Some(diagnostic),
@@ -112,18 +113,18 @@ impl Run {
         }
     }
 
-    /// The grade of a requirement; not exercised where there is no verdict.
+    /// Returns the grade of a requirement, which is "not exercised" if there is no verdict.
     pub fn grade(&self, requirement: Requirement) -> Grade {
         let verdict = self.verdicts.iter().find(|verdict| verdict.requirement == requirement);
         verdict.map_or(Grade::NotExercised, |verdict| verdict.grade)
     }
 
-    /// The verdicts of this grade.
+    /// Returns the verdicts with this grade.
     pub fn graded(&self, grade: Grade) -> impl Iterator<Item = &Verdict> {
         self.verdicts.iter().filter(move |verdict| verdict.grade == grade)
     }
 
-    /// How it ended, against what was expected of it.
+    /// Returns how the run ended compared with what was expected of it.
     pub fn ending(&self) -> Ending {
         match &self.end {
             End::Skipped(reason) => Ending::Skipped(reason.clone()),
@@ -135,7 +136,7 @@ impl Run {
         }
     }
 
-    /// Whether it was performed to its end, and its outcome is the expected one.
+    /// Returns whether the run was performed to its end, with the expected outcome.
     pub fn as_expected(&self) -> bool {
         self.ending() == Ending::AsExpected
     }

@@ -1,4 +1,5 @@
-//! Files that somebody names on a command line, or puts beside a script: read only where that ends.
+//! Reading of files that a user names on a command line or places beside a script. Only regular files, which have an
+//! end, are read.
 
 use std::fs::{self, File, FileType};
 use std::io::{self, Read as _};
@@ -6,10 +7,10 @@ use std::path::Path;
 
 /// Opens a regular file for reading. Links are followed.
 ///
-/// A device may have no end, and opening a FIFO waits for whoever writes into it, so neither is opened.
+/// A device may have no end, and opening a FIFO waits for a writer, so that neither is opened.
 ///
 /// # Errors
-/// It is no regular file, or the operating system refuses.
+/// The file is not a regular file, or the operating system cannot open it.
 pub fn open(path: &Path) -> io::Result<File> {
     // Should it become something else in between, the worst is what would have happened anyway.
     let kind = fs::metadata(path).map_err(|error| dangling(path, error))?.file_type();
@@ -23,7 +24,8 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Reads a regular file of UTF-8 text, without the byte-order mark that it may begin with.
 ///
 /// # Errors
-/// It is no regular file, longer than `most` bytes, or not UTF-8, or the operating system refuses.
+/// The file is not a regular file, is longer than `most` bytes, is not UTF-8, or cannot be read by the operating
+/// system.
 pub fn read(path: &Path, most: u64) -> io::Result<String> {
     let mut text = String::new();
     // A file may grow, or claim to be empty, as those of /proc do.

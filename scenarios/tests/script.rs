@@ -258,7 +258,10 @@ r.expect(status = 200, method = "RPC_IN_DATA", headers = {"server": "Double", "s
 expect(r.headers.get("x-nothing") == None and r.headers["server"] == "Double")
 "#,
     );
-    assert!(error("curl('alice').request('A B', '/')\n").contains("`A B` is not a method: use letters, digits and"));
+    assert!(
+        error("curl('alice').request('A B', '/')\n")
+            .contains("`A B` is not a valid method: use at most 32 letters, digits and")
+    );
 }
 
 #[test]

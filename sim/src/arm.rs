@@ -6,21 +6,21 @@ use stickler_site::Balancer;
 
 use crate::SimWorld;
 
-/// Builds simulated worlds with the balancers of the catalogue.
+/// The arm that builds simulated worlds with the balancers of the catalogue.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SimArm;
 
-/// Builds simulated worlds with one balancer that the catalogue does not have.
+/// The arm that builds simulated worlds with one balancer that the catalogue does not have.
 #[derive(Clone)]
 pub struct OwnArm(Balancer);
 
 impl OwnArm {
-    /// An arm with this balancer.
+    /// Returns an arm with this balancer.
     pub fn new(balancer: Balancer) -> Self {
         Self(balancer)
     }
 
-    /// What the balancer is called in traces and reports.
+    /// Returns the description of the balancer in traces and reports.
     pub fn balancer(&self) -> &BalancerSpec {
         self.0.spec()
     }

@@ -1,4 +1,4 @@
-//! The world on turmoil-net: hosts, links, faults, packet-level NAT, clock.
+//! The simulated world, on turmoil-net: hosts, links, faults, packet-level NAT, and a clock.
 //!
 //! * [`engine`]: the event-driven harness over turmoil-net's kernels; it knows TCP, not HTTP.
 //! * [`arm`]: the simulator as an [`Arm`](stickler_runner::Arm) that plans and scripts are performed on.

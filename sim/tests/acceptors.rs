@@ -1,4 +1,5 @@
-//! What servers tie a user to, in the simulated world: a table, a trusted header; and servers that misbehave.
+//! Tests of what servers tie a user to, in the simulated world: a table or a trusted header; and of servers that
+//! misbehave.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use stickler_model::{
 };
 use stickler_sim::SimWorld;
 
-/// The second field is the number of the last request.
+/// A world, and the number of its last request.
 struct Stage(Box<dyn World>, u32);
 
 impl Stage {

@@ -1,4 +1,5 @@
-//! The three address modes under a whole site: what the server sees, and what becomes of flows to a dead one.
+//! Tests of the three address modes under a whole site: what the server sees, and what happens to flows to a dead
+//! server.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -34,14 +35,14 @@ impl Clock for WorldClock {
     }
 }
 
-/// What a health check would tell: the backends that are up, and the flows that are to end.
+/// The reports of a health check: the backends that are up, and the flows that are to end.
 #[derive(Default)]
 struct Health {
     up: Vec<SocketAddr>,
     flows: Vec<(SocketAddr, SocketAddr)>,
 }
 
-/// The first backend that is up.
+/// A policy that chooses the first backend that is up.
 #[derive(Clone)]
 struct FirstUp(Arc<Mutex<Health>>);
 
@@ -133,7 +134,7 @@ impl Stage {
     }
 }
 
-/// What a check that logs on tells of a backend.
+/// Returns what a check that logs on reports about a backend.
 fn probe(stage: &mut Stage, identity: Identity) -> Result<(u16, bool), String> {
     let (net, env) = (stage.net.clone(), stage.prober.clone());
     let checked = stage.engine.run_until(

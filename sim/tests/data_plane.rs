@@ -1,4 +1,5 @@
-//! Data plane, checks and raw peers on the simulated network: what happens when, to the millisecond, and twice alike.
+//! Tests of the data plane, checks and raw peers on the simulated network: events occur at exact milliseconds, and in
+//! the same way twice.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -39,7 +40,7 @@ impl Clock for EngineClock {
 
 type Told = Arc<Mutex<Vec<(Time, usize, Change)>>>;
 
-/// Backends on 10.0.0.1, .2 ..., and a balancer on 10.0.0.100.
+/// Backends on 10.0.0.1, .2 and so on, and a balancer on 10.0.0.100.
 struct World {
     engine: Engine,
     backends: Vec<HostId>,
@@ -49,7 +50,7 @@ struct World {
 }
 
 impl World {
-    /// A pool over backends that answer each request with these bytes, checked by a rule where there is one.
+    /// Returns a pool over backends that answer each request with these bytes, with health checks if there is a rule.
     fn new(backends: &[&'static [u8]], rule: Option<CheckRule>) -> Self {
         let mut engine = Engine::new(&Settings::default()).unwrap();
         let mut farm = Farm::default();
@@ -84,7 +85,7 @@ impl World {
         Self { engine, backends: hosts, balancer, told, _attached: attached }
     }
 
-    /// A request, from the balancer's own host, on a connection of its own. Returns all that comes back.
+    /// Sends a request from the balancer's own host on a connection of its own, and returns everything that comes back.
     fn ask(&mut self, request: &'static str) -> String {
         let net = self.balancer.clone();
         let asking = async move {
@@ -114,7 +115,7 @@ impl World {
     }
 }
 
-/// Answers each request with these bytes, or with silence where there are none.
+/// Answers each request with these bytes, or not at all if they are empty.
 fn answering(net: &SimNet, at: SocketAddr, answer: &'static [u8]) {
     let host = net.clone();
     net.spawn(async move {
@@ -138,7 +139,7 @@ async fn serve(mut stream: SimStream, answer: &'static [u8]) {
 const FIRST: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst";
 const OTHER: &[u8] = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: 5\r\n\r\nother";
 
-/// Two backends, the first of which loses its power and comes back. Returns how long either took to be noticed.
+/// Runs two backends, the first of which loses its power and comes back. Returns how long it took to notice each.
 fn power_loss(rule: CheckRule) -> (Duration, Duration) {
     let mut world = World::new(&[FIRST, OTHER], Some(rule));
     world.seconds(7);

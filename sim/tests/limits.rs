@@ -1,4 +1,4 @@
-//! A run that goes on for too long ends with an error, and keeps what was seen until then.
+//! Tests that a run that continues for too long ends with an error, and keeps the events until then.
 
 use std::time::Duration;
 

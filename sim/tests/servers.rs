@@ -1,4 +1,4 @@
-//! Servers that differ from each other, and are set up anew, in the simulated world.
+//! Tests of servers that differ from one another and get new settings, in the simulated world.
 
 use std::time::Duration;
 
@@ -203,5 +203,5 @@ fn a_client_closes_what_has_been_idle_for_too_long_and_waits_as_long_as_it_likes
     assert_eq!(stage.get("bob").status, Some(200));
     stage.act(Action::Fault(Fault::Hang("iis1".into())));
     let answer = stage.get("bob");
-    assert_eq!((answer.error.as_deref(), answer.elapsed), (Some("timed out after 100 s"), seconds(100)));
+    assert_eq!((answer.error.as_deref(), answer.elapsed), (Some("the request timed out after 100 s"), seconds(100)));
 }

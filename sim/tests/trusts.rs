@@ -1,4 +1,5 @@
-//! Users of another domain, and domains with several DCs: real clients, servers and DCs in the simulated world.
+//! Tests of users of another domain, and of domains with several DCs: real clients, servers and DCs in the simulated
+//! world.
 
 use std::time::Duration;
 
@@ -12,12 +13,12 @@ use stickler_model::{
 use stickler_sim::SimWorld;
 
 const SITE: &str = "HTTP/www.corp.example";
-/// How IIS 10 logs a wrong user or password: SEC_E_LOGON_DENIED.
+/// The code with which IIS 10 logs a wrong user or password: SEC_E_LOGON_DENIED.
 const DENIED: u32 = 0x8009_030C;
-/// What a client waits for an answer at all.
+/// The time that a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The second field is the number of the last request.
+/// A world, and the number of its last request.
 struct Stage(Box<dyn World>, u32);
 
 fn users(names: &[&str]) -> Vec<UserSpec> {
@@ -25,7 +26,8 @@ fn users(names: &[&str]) -> Vec<UserSpec> {
     names.iter().map(user).collect()
 }
 
-/// One server of `CORP`, which has alice, and trusts `PARTNER`, which has paula and an alice of its own.
+/// Returns a site with one server of `CORP`, which has alice, and trusts `PARTNER`, which has paula and an alice of its
+/// own.
 fn topology() -> Topology {
     let mut domain =
         DomainSpec { users: users(&["alice", "svc-web"]), lockout_threshold: Some(3), ..standard::domain() };
@@ -48,7 +50,7 @@ fn server(provider: Provider) -> ServerSpec {
     ServerSpec { providers: vec![provider], ..standard::server("iis1".into()) }
 }
 
-/// The same site with these DCs.
+/// Returns the same site with these DCs.
 fn with_controllers(controllers: Vec<ControllerSpec>) -> Topology {
     Topology { controllers, ..topology() }
 }
@@ -62,7 +64,7 @@ impl Stage {
         Self(Box::new(world(topology).expect("the topology is sound")), 0)
     }
 
-    /// A GET by a new client, which is called by its user and password.
+    /// Sends a GET by a new client, whose name consists of its user and password.
     fn get(&mut self, agent: Agent, user: &str, password: &str) -> Answer {
         let principal = Principal::parse(user).unwrap_or_else(|| Principal::new("", user));
         let called = format!("{}-{password}", principal.user());
@@ -73,7 +75,7 @@ impl Stage {
         self.again(&name)
     }
 
-    /// Another GET by a client that is there.
+    /// Sends another GET by an existing client.
     fn again(&mut self, name: &str) -> Answer {
         self.act(Action::Disconnect(name.into()));
         let spec = RequestSpec::new(name.into(), "GET", "/");
@@ -110,7 +112,7 @@ impl Seen {
         self.0.events.iter().filter_map(|event| pick(event.by.as_str(), &event.what)).collect()
     }
 
-    /// Status and code in the log of each refusal of an Authenticate leg.
+    /// Returns status and code in the log for each refusal of an Authenticate leg.
     fn refusals(&self) -> Vec<(u16, u32)> {
         self.pick(|_, what| match what {
             What::ServerAnswered {
@@ -120,7 +122,7 @@ impl Seen {
         })
     }
 
-    /// Who decided which account's logon how, and what it counted.
+    /// Returns each decision on a logon: the DC, the account, the status, and the count of failures.
     fn decided(&self) -> Vec<(String, String, u32, u32)> {
         self.pick(|by, what| match what {
             What::DcLogon { account, status, bad_count, .. } => {
@@ -130,7 +132,7 @@ impl Seen {
         })
     }
 
-    /// Which DC passed a logon on to which domain, and what it answered.
+    /// Returns each logon that a DC passed on: the DC, the domain, and its status.
     fn passed(&self) -> Vec<(String, String, u32)> {
         self.pick(|by, what| match what {
             What::DcPassedOn { to, status, .. } => Some((by.to_owned(), to.clone(), *status)),

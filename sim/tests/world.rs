@@ -1,4 +1,4 @@
-//! The simulated world end to end: handshakes through each mechanism, faults, and what it refuses.
+//! Tests of the simulated world as a whole: handshakes through each mechanism, faults, and what the world refuses.
 
 use std::time::Duration;
 
@@ -19,8 +19,7 @@ fn world(balancer: &str, backends: u32, seed: u64) -> Result<Box<dyn World>, Wor
     Ok(Box::new(SimWorld::new(topology(backends), &BalancerSpec::named(balancer), seed)?))
 }
 
-/// A world with the calls of a script.
-/// The second field is the number of the last request.
+/// A world with the calls of a script, and the number of its last request.
 struct Stage(Box<dyn World>, u32);
 
 impl Stage {
@@ -268,7 +267,7 @@ fn a_client_that_cannot_be_seated_leaves_the_world_as_it_was() {
     let nowhere = ClientSpec { at: Some("bob".into()), ..spec.clone() };
     assert!(matches!(stage.0.perform(Action::AddClient(nowhere)), Err(WorldError::Unknown { kind: "client", .. })));
     let error = stage.0.perform(Action::AddClient(ClientSpec { port: Some(50_000), ..spec.clone() })).unwrap_err();
-    assert_eq!(error.to_string(), "port 50000 cannot be chosen: connect from one of 1 to 49151");
+    assert_eq!(error.to_string(), "a connection cannot use the source port 50000: choose a port from 1 to 49151");
     stage.act(Action::AddClient(spec));
     assert_eq!(stage.get("alice", "/").status, Some(401));
 }
@@ -310,13 +309,15 @@ fn what_no_plan_may_ask_for_is_refused_and_not_in_the_trace() {
     stage.client("alice", Agent::Curl, None);
     let mut refused = |action: Action| stage.0.perform(action).unwrap_err().to_string();
     let raw = RawSpec::new("alice".into(), "x".repeat(MAX_TEXT + 1), Duration::from_secs(1));
-    assert!(refused(Action::SendRaw(raw)).starts_with("one action sends 1048576 raw bytes at most"));
+    assert!(refused(Action::SendRaw(raw)).starts_with("one action can send at most 1048576 raw bytes"));
     assert!(refused(Action::Advance(MAX_TIME + Duration::from_secs(1))).starts_with("the time to pass is "));
     let named = ClientSpec::new("a b".into(), Profile::CURL, None);
-    assert!(refused(Action::AddClient(named)).starts_with("`a b` is not a name"));
+    assert!(refused(Action::AddClient(named)).starts_with("`a b` is not a valid name"));
     let body = Payload::Text("x".repeat(MAX_TEXT + 1));
     let post = RequestSpec { body, ..RequestSpec::new("alice".into(), "POST", "/") };
-    assert!(refused(Action::Start { id: RequestId(1), request: post }).starts_with("the text of a body has "));
+    assert!(
+        refused(Action::Start { id: RequestId(1), request: post }).starts_with("the text of a body can have at most ")
+    );
 
     for _ in 0..100 {
         stage.act(Action::Advance(MAX_TIME));
@@ -337,16 +338,16 @@ fn the_requests_under_way_are_bounded() {
         stage.start(get());
     }
     let error = stage.0.perform(Action::Start { id: RequestId(1 << 20), request: get() }).unwrap_err();
-    assert!(error.to_string().starts_with("10000 requests are under way already"), "{error}");
+    assert!(error.to_string().starts_with("10000 requests are already under way"), "{error}");
 }
 
 #[test]
 fn a_topology_that_makes_no_sense_is_refused() {
     let refused =
         |topology| SimWorld::new(topology, &BalancerSpec::named("l4-nat"), 0).err().map(|error| error.to_string());
-    assert_eq!(refused(topology(0)).unwrap(), "a site has from 1 to 64 servers, and this one has 0");
+    assert_eq!(refused(topology(0)).unwrap(), "a site must have from 1 to 64 servers, but this one has 0");
     assert_eq!(refused(topology(64)), None);
-    assert_eq!(refused(topology(65)).unwrap(), "a site has from 1 to 64 servers, and this one has 65");
+    assert_eq!(refused(topology(65)).unwrap(), "a site must have from 1 to 64 servers, but this one has 65");
 }
 
 #[test]

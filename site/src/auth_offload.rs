@@ -1,4 +1,4 @@
-//! The authentication of a balancer that terminates it.
+//! The authentication of clients by a balancer that terminates it.
 
 use std::sync::Arc;
 
@@ -13,18 +13,19 @@ use stickler_net::Net;
 
 /// Authenticates each downstream connection against a DC, and names its user to the backends in a request header.
 ///
-/// What a client sends in that header never gets through (ID-4), and neither do its credentials: they are meant for the
-/// balancer. Clients that come by HTTP/2 have to come by HTTP/1.1.
+/// A value that a client sends in that header is never forwarded (ID-4), and neither are the client's credentials,
+/// which are meant for the balancer. Clients that use HTTP/2 are told to use HTTP/1.1.
 pub struct AuthOffload {
     authenticator: FrontEndAuthenticator,
     header: HeaderName,
 }
 
 impl AuthOffload {
-    /// Creates the gate of a balancer that runs on `net`. It authenticates with the account and the providers of `site`.
+    /// Creates the gate of a balancer that runs on `net`. It authenticates with the account and the providers of
+    /// `site`.
     ///
     /// # Errors
-    /// Returns `header` where it is not a field name.
+    /// Returns `header` if it is not a field name.
     pub fn gate<N: Net>(net: &N, env: Env, site: Arc<WebSite>, header: &str) -> Result<Arc<dyn lb::Gate>, String> {
         let header = HeaderName::try_from(header).map_err(|_| header.to_owned())?;
         Ok(Arc::new(Self { authenticator: FrontEndAuthenticator::new(net, env, site), header }))

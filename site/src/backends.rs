@@ -1,4 +1,4 @@
-//! Which backends work: what a balancer with perfect knowledge of the faults knows.
+//! The backends that work, as known to a balancer that is informed of every fault.
 
 use std::collections::BTreeSet;
 
@@ -10,26 +10,26 @@ use crate::BALANCER;
 /// How well a backend works, from bad to good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Health {
-    /// It does not answer: it is down or hangs, is cut off from the balancer, or speaks no proper HTTP.
+    /// The backend does not answer: it is down or hangs, is separated from the balancer, or does not speak proper HTTP.
     Useless,
-    /// It answers, and reaches no DC.
+    /// The backend answers, but reaches no DC.
     Answers,
-    /// It answers, and reaches a DC.
+    /// The backend answers and reaches a DC.
     Works,
 }
 
-/// The faults that stand, and what they mean for the backends: what the balancer of a control knows.
+/// The faults that stand, and their effect on the backends. The balancer of a control uses this knowledge.
 pub struct Backends {
     servers: Vec<(Name, bool)>,
     controllers: Vec<Name>,
-    /// Hosts that are down or hang.
+    /// The hosts that are down or hang.
     stopped: BTreeSet<Name>,
-    /// Links on which packets wait, with the names in order.
+    /// The links on which packets are held back, with the two names in order.
     held: BTreeSet<(Name, Name)>,
 }
 
 impl Backends {
-    /// Knows of no fault yet.
+    /// Returns the backends of a topology without any faults.
     pub fn new(topology: &Topology) -> Self {
         let is_proper = |acceptor: &Acceptor| !matches!(acceptor, Acceptor::Rogue(_));
         let servers = topology.servers.iter().map(|server| (server.name.clone(), is_proper(&server.acceptor)));
@@ -40,8 +40,8 @@ impl Backends {
         Self { servers: servers.collect(), controllers, stopped: BTreeSet::new(), held: BTreeSet::new() }
     }
 
-    /// Notes what an action breaks or mends. A server that is set up anew while it is up is started again, so that it hangs no
-    /// longer.
+    /// Records the fault that an action injects or mends. A server that gets new settings while it is up is restarted,
+    /// and therefore no longer hangs.
     pub fn note(&mut self, action: &Action, is_up: impl Fn(&Name) -> bool) {
         match action {
             Action::Fault(fault) => self.note_fault(fault),
@@ -61,8 +61,8 @@ impl Backends {
         }
     }
 
-    /// Returns each backend, and whether a new connection should go to it: to those that work best. Where none works at
-    /// all, each gets its turn, so that a client meets what is there.
+    /// Returns each backend, and whether a new connection should go to it. New connections go to the backends that work
+    /// best. If none works at all, each gets its turn, so that a client meets the actual state.
     pub fn in_use(&self) -> Vec<(Name, bool)> {
         let best = self.servers.iter().map(|server| self.health(server)).max();
         let in_use = |server: &(Name, bool)| (server.0.clone(), Some(self.health(server)) == best);

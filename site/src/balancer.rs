@@ -1,4 +1,4 @@
-//! What stands between the clients and the farm.
+//! The description of the balancer between the clients and the farm.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use stickler_model::{BalancerSpec, Entropy, Topology};
 use crate::foreign::{ForeignProxy, ObjectProxy};
 use crate::{BalancerError, DataPlane, PacketMode};
 
-/// What stands between the clients and the farm, and what it declares about itself.
+/// The balancer between the clients and the farm, and what it declares about itself.
 ///
-/// A clone is another handle on the same description. Each start of the balancer's host makes a new balancer of it.
+/// A clone is another handle on the same description. Each start of the balancer's host creates a new balancer from it.
 #[derive(Clone)]
 pub struct Balancer {
     spec: BalancerSpec,
@@ -27,39 +27,41 @@ pub struct Balancer {
     make: Make,
 }
 
-/// How a balancer is made when its host starts.
+/// How a balancer is created when its host starts.
 #[derive(Clone)]
 pub(crate) enum Make {
-    /// Decisions for one of our data planes.
+    /// The balancer is a policy for one of Stickler's data planes.
     Plane {
         make: Arc<MakePlane>,
-        /// Where the network can route packets, a packet router asks the L4 policy in place of the data plane.
+        /// The packet mode of the router that asks the L4 policy in place of the data plane, on networks that can route
+        /// packets.
         packets: Option<PacketMode>,
     },
-    /// A whole proxy, which does everything by itself.
+    /// The balancer is a whole proxy, which does everything itself.
     Proxy(Arc<dyn ObjectProxy>),
-    /// A program that the arm starts, at the address that the site has opened for it.
+    /// The balancer is a program that the arm starts, at the address that the site has reserved for it.
     Program,
 }
 
 type MakePlane = dyn Fn(Farm, Entropy, Control) -> Result<DataPlane, RuleError> + Send + Sync;
 
-/// What a balancer does with TLS.
+/// How a balancer treats TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TlsHandling {
-    /// It passes TLS on, unread.
+    /// The balancer passes TLS on without reading it.
     PassesThrough,
-    /// It terminates TLS.
+    /// The balancer terminates TLS.
     Terminates,
-    /// It reads HTTP, and knows no TLS.
+    /// The balancer reads HTTP and does not support TLS.
     Unaware,
 }
 
 impl Balancer {
-    /// The balancer that is described.
+    /// Returns the balancer of a description.
     ///
     /// # Errors
-    /// [`BalancerError`]: the catalogue does not have it, its profile is wrong, or it is none of the catalogue's.
+    /// [`BalancerError`]: the catalogue does not have the balancer, its profile is not valid, or the balancer cannot
+    /// come from the catalogue.
     pub fn of(spec: &BalancerSpec) -> Result<Self, BalancerError> {
         let mechanism = match spec {
             BalancerSpec::Mechanism { .. } => find(&spec.to_string())?,
@@ -78,7 +80,7 @@ impl Balancer {
         Ok(Self { spec: spec.clone(), ..Self::mechanism(&mechanism) })
     }
 
-    /// This mechanism. It declares what its rules keep.
+    /// Returns the balancer of a mechanism, which declares what the mechanism's rules promise.
     pub fn mechanism(mechanism: &Mechanism) -> Self {
         let shared = Arc::new(mechanism.clone());
         let own = Arc::clone(&shared);
@@ -99,7 +101,8 @@ impl Balancer {
         }
     }
 
-    /// Decisions of your own for the HTTP data plane. It declares nothing; see [`Balancer::promising`].
+    /// Returns a balancer with a policy of your own for the HTTP data plane. It declares nothing; see
+    /// [`Balancer::promising`].
     pub fn l7<P: L7Policy + 'static>(policy: impl Fn(&Farm, Entropy) -> P + Send + Sync + 'static) -> Self {
         let make = Arc::new(move |farm: Farm, entropy, control| {
             let policy = Box::new(policy(&farm, entropy));
@@ -110,8 +113,8 @@ impl Balancer {
         Self { tls: TlsHandling::Terminates, ..Self::declaring_nothing(Make::Plane { make, packets: None }) }
     }
 
-    /// Decisions of your own for connections. In simulated time packets are translated from and to the balancer's
-    /// address; on real sockets the connections are spliced.
+    /// Returns a balancer with a policy of your own for connections. In simulated time, packets are translated from and
+    /// to the balancer's address; on real sockets, connections are spliced.
     pub fn l4<P: L4Policy + 'static>(policy: impl Fn(&Farm, Entropy) -> P + Send + Sync + 'static) -> Self {
         let make = Arc::new(move |farm: Farm, entropy, control| {
             let policy = Box::new(policy(&farm, entropy));
@@ -122,22 +125,24 @@ impl Balancer {
         Self::declaring_nothing(Make::Plane { make, packets: Some(PacketMode::Source) })
     }
 
-    /// A whole proxy of your own. It has to pass TLS on, or see [`Balancer::without_tls`].
+    /// Returns a balancer that is a whole proxy of your own. The proxy must pass TLS on; otherwise see
+    /// [`Balancer::without_tls`].
     pub fn proxy(proxy: impl ForeignProxy) -> Self {
         Self::declaring_nothing(Make::Proxy(Arc::new(proxy)))
     }
 
-    /// A program outside of the site, which the arm starts and ends, and which behaves as this mechanism does. The site opens
-    /// its address, and runs nothing there.
+    /// Returns a balancer that is a program outside of the site, which the arm starts and ends, and which behaves as
+    /// this mechanism does. The site reserves its address and runs nothing there.
     pub fn program(spec: BalancerSpec, mechanism: &Mechanism) -> Self {
         Self { spec, make: Make::Program, ..Self::mechanism(mechanism) }
     }
 
-    /// A program that somebody else runs. It declares what the balancer does that it is said to behave as, or nothing, which is
-    /// not to say that it does nothing. The site opens no address for it, and runs nothing there.
+    /// Returns a balancer that somebody else runs. It declares what the balancer `like` declares. Without `like` it
+    /// declares nothing, which does not mean that it has no such properties. The site reserves no address for it, and
+    /// runs nothing there.
     ///
     /// # Errors
-    /// [`BalancerError`]: there is no balancer such as it is said to behave as.
+    /// [`BalancerError`]: there is no balancer as described by `like`.
     pub fn target(spec: BalancerSpec, like: Option<&BalancerSpec>) -> Result<Self, BalancerError> {
         let known = match like {
             Some(like) => Self::of(like)?,
@@ -146,48 +151,50 @@ impl Balancer {
         Ok(Self { spec, make: Make::Program, ..known })
     }
 
-    /// The same, declaring this about itself: what is not declared is not held against it.
+    /// Returns the same balancer with these declarations about itself. What is not declared is not required of it.
     #[must_use]
     pub fn promising(self, promises: Promises) -> Self {
         Self { promises: Arc::new(move |_| promises.clone()), ..self }
     }
 
-    /// The same under this name in traces and reports; without it, a balancer of your own is `yours`.
+    /// Returns the same balancer with this name for traces and reports. Without a name, a balancer of your own is
+    /// called `yours`.
     #[must_use]
     pub fn called(self, name: &str) -> Self {
         Self { spec: BalancerSpec::Foreign(name.into()), ..self }
     }
 
-    /// The same, a proxy that reads HTTP and knows no TLS: sites with TLS leave that out.
+    /// Returns the same balancer as a proxy that reads HTTP and does not support TLS: sites with TLS are then run
+    /// without it.
     #[must_use]
     pub fn without_tls(self) -> Self {
         Self { tls: TlsHandling::Unaware, ..self }
     }
 
-    /// The same, with Stickler's health checks in front of its decisions. They count as declared.
+    /// Returns the same balancer with Stickler's health checks in front of its policy. The checks count as declared.
     #[must_use]
     pub fn checked(self, rule: CheckRule) -> Self {
         Self { checks: Some(rule), ..self }
     }
 
-    /// The same, with health checks that ask this prober in place of the rule's probe.
+    /// Returns the same balancer with health checks that use this prober instead of the rule's probe.
     #[must_use]
     pub fn checked_by(self, rule: CheckRule, prober: Arc<dyn Prober>) -> Self {
         Self { checks: Some(rule), prober: Some(prober), ..self }
     }
 
-    /// What it is called in traces and run files.
+    /// Returns the description of the balancer in traces and run files.
     pub fn spec(&self) -> &BalancerSpec {
         &self.spec
     }
 
-    /// The rule of its health checks; `None` where it has none.
+    /// Returns the rule of its health checks, or `None` if it has none.
     pub fn checks(&self) -> Option<CheckRule> {
         self.checks.clone()
     }
 
-    /// Sets a topology up for this balancer: IIS servers trust the header in which it names users, where it terminates
-    /// authentication; TLS is left out where it knows none.
+    /// Adapts a topology to this balancer. If the balancer terminates authentication, the IIS servers trust the header
+    /// in which it names users. If it does not support TLS, the topology gets none.
     pub fn adapt(&self, topology: &mut Topology) {
         if let Some(header) = &self.ends_authentication {
             topology.trust(header);
@@ -197,7 +204,7 @@ impl Balancer {
         }
     }
 
-    /// What it declares over this farm, on a site of this topology.
+    /// Returns what the balancer declares over this farm, on a site with this topology.
     pub(crate) fn promises(&self, farm: &Farm, topology: &Topology) -> Promises {
         let mut promises = (self.promises)(farm);
         promises.checks = promises.checks.or_else(|| self.checks.as_ref().map(CheckRule::promise));
@@ -214,7 +221,7 @@ impl Balancer {
         promises
     }
 
-    /// Whether the site checks the backends for it: a program does so itself.
+    /// Returns whether the site checks the backends on behalf of the balancer. A program does so itself.
     pub(crate) fn is_checked_here(&self) -> bool {
         !matches!(self.make, Make::Program)
     }

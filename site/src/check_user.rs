@@ -1,4 +1,4 @@
-//! The user of a health check.
+//! The agent that logs on for a health check.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use stickler_model::{Env, Identity};
 use stickler_net::Net;
 use stickler_tls::Secured;
 
-/// How much of a page a check reads, in bytes.
+/// The largest part of a page that a check reads, in bytes.
 const PAGE: usize = 64 * 1024;
 
 /// Logs on to a backend for [`Probe::Logon`](stickler_lb_core::health::Probe::Logon), on a connection of its own that
@@ -26,8 +26,8 @@ pub struct CheckUser<N> {
 }
 
 impl<N: Net> CheckUser<N> {
-    /// Creates an agent that connects by `net`, calls the site `host` in its requests and logs on as `identity`; over
-    /// TLS where backends have it. Randomness and time for the tokens come from `env`.
+    /// Creates an agent that connects over `net`, names the site `host` in its requests and logs on as `identity`. It
+    /// uses TLS if the backends do. Randomness and time for the tokens come from `env`.
     pub fn agent(net: N, env: Env, host: String, identity: Identity, tls: Option<UpstreamTls>) -> Arc<dyn LogonAgent> {
         Arc::new(Self { net, env, host, identity, tls })
     }

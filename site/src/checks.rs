@@ -11,24 +11,24 @@ use stickler_net::Net;
 
 use crate::CheckUser;
 
-/// Health checks of a farm, which tell a balancer's [`Control`] what they find.
+/// The health checks of a farm, which report their findings to a balancer's [`Control`].
 #[derive(Clone)]
 pub(crate) struct Checks {
     pub(crate) rule: CheckRule,
-    /// Asked in place of the rule's probe.
+    /// The prober that is used instead of the rule's probe, if there is one.
     pub(crate) prober: Option<Arc<dyn Prober>>,
     pub(crate) farm: Farm,
     pub(crate) control: Control,
-    /// The account that a check logs on with.
+    /// The account with which a check logs on.
     pub(crate) user: Option<Identity>,
-    /// How backends with TLS are spoken to.
+    /// How the checks speak TLS to the backends, if they do.
     pub(crate) tls: Option<UpstreamTls>,
-    /// What the site is called in `Host`.
+    /// The name of the site in `Host`.
     pub(crate) host: String,
 }
 
 impl Checks {
-    /// Starts them on a host.
+    /// Starts the checks on a host.
     pub(crate) fn boot<N: Net>(&self, net: &N, env: Env) {
         let Self { rule, prober, farm, control, user, tls, host } = self.clone();
         for index in 0..farm.backends.len() {

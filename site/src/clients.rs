@@ -1,4 +1,4 @@
-//! The clients of a world, and what they have under way.
+//! The clients of a world, and the requests that they have under way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -22,48 +22,48 @@ use tokio::time::timeout;
 
 use crate::Site;
 
-/// Most bytes that are read on a bare connection.
+/// The largest number of bytes that are read on a bare connection.
 const MOST_RAW: u64 = 64 * 1024;
 
 /// The clients of a world, by name; the requests that they have under way, and the tokens that they have made.
 ///
-/// Whatever takes time is a task on the client's host. The world waits for the receiver that it gets, in its own kind of
-/// time.
+/// Work that takes time runs as a task on the client's host. The world waits for the receiver that it gets, in
+/// simulated or in real time.
 pub struct Clients<N: Net> {
     seats: IndexMap<Name, Seat<N>>,
-    /// What they connect to.
+    /// The address to which they connect.
     front_end: SocketAddr,
     under_way: IndexMap<RequestId, oneshot::Receiver<Answer>>,
-    /// The ids of all requests so far.
+    /// The ids of all requests that were started so far.
     started: BTreeSet<RequestId>,
-    /// The tokens made so far. A client without credentials had none to offer.
+    /// The tokens that were made so far; `None` for a client without credentials, which had none to offer.
     tokens: BTreeMap<TokenId, Option<String>>,
 }
 
-/// A client, and the host that it sits at.
+/// A client, and the host on which it runs.
 struct Seat<N: Net> {
     client: Client<N>,
-    /// The host's network, from any port.
+    /// The network of the host, from any port.
     net: N,
     spec: ClientSpec,
 }
 
 /// A client that is to be added.
 pub struct NewClient<N> {
-    /// How the script describes it.
+    /// The description of the client in the script.
     pub spec: ClientSpec,
-    /// Its surroundings.
+    /// The environment of the client.
     pub env: Env,
-    /// The network of its host: see [`Clients::net`] for one that sits at another's.
+    /// The network of the client's host. For a client that shares the host of another, see [`Clients::net`].
     pub net: N,
-    /// The same, from the port that the client connects from if it has one of its own.
+    /// The same network, from the client's source port if the client has a fixed one.
     pub own: N,
-    /// The site's name, which it sends in `Host` unless the script says otherwise.
+    /// The name of the site, which the client sends in `Host` unless the script says otherwise.
     pub host: String,
 }
 
 impl<N: Net> Clients<N> {
-    /// Nobody yet. All will connect to this address.
+    /// Returns a set without clients. All clients will connect to this address.
     pub fn new(front_end: SocketAddr) -> Self {
         Self {
             seats: IndexMap::new(),
@@ -74,11 +74,11 @@ impl<N: Net> Clients<N> {
         }
     }
 
-    /// Checks what can be wrong with a client before it has a host.
+    /// Checks a client before it gets a host.
     ///
     /// # Errors
-    /// Its name is taken, it sits at a client that does not exist, or calls a site with TLS by a name that the certificate,
-    /// which is for `host`, does not have.
+    /// The name is already in use, the client whose host this one shares does not exist, or the client refers to a site
+    /// with TLS by a name that is not in the certificate, which is for `host`.
     pub fn check<I: Clone>(&self, spec: &ClientSpec, site: &Site<I>, host: &str) -> Result<(), WorldError> {
         if self.seats.contains_key(&spec.name) || site.address(&spec.name).is_some() {
             return Err(WorldError::Duplicate(spec.name.to_string()));
@@ -92,7 +92,7 @@ impl<N: Net> Clients<N> {
         spec.at.as_ref().map_or(Ok(()), |at| self.seat(at).map(|_| ()))
     }
 
-    /// Adds a client, which [`Clients::check`] found nothing wrong with.
+    /// Adds a client that [`Clients::check`] has accepted.
     pub fn add<I: Clone>(&mut self, new: NewClient<N>, site: &Site<I>) {
         let NewClient { spec, env, net, own, host } = new;
         let host = spec.host.clone().unwrap_or(host);
@@ -108,7 +108,7 @@ impl<N: Net> Clients<N> {
         self.seats.insert(spec.name.clone(), Seat { client, net, spec });
     }
 
-    /// The network of the host that this client sits at.
+    /// Returns the network of the host on which this client runs.
     ///
     /// # Errors
     /// There is no such client.
@@ -116,7 +116,7 @@ impl<N: Net> Clients<N> {
         self.seat(name).map(|seat| &seat.net)
     }
 
-    /// The user agent of this client.
+    /// Returns the user agent of this client.
     ///
     /// # Errors
     /// There is no such client.
@@ -124,15 +124,15 @@ impl<N: Net> Clients<N> {
         self.seat(name).map(|seat| &seat.client)
     }
 
-    /// The clients' names, in order.
+    /// Returns the names of the clients, in order.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.seats.keys()
     }
 
-    /// Starts a request, which is that of the user who is at the client now.
+    /// Starts a request on behalf of the user who is at the client now.
     ///
     /// # Errors
-    /// The id is taken, there are too many requests under way, or there is no such client.
+    /// The id is already in use, there are too many requests under way, or there is no such client.
     pub fn start<I: Clone>(
         &mut self,
         id: RequestId,
@@ -156,10 +156,11 @@ impl<N: Net> Clients<N> {
         Ok(())
     }
 
-    /// Starts the requests of a crowd: each client makes one after the other, and pauses before each as the seed says.
+    /// Starts the requests of a crowd: each client sends one after the other, and pauses before each. The seed decides
+    /// how long.
     ///
     /// # Errors
-    /// An id is taken, there are too many requests under way, or there is no such client.
+    /// An id is already in use, there are too many requests under way, or there is no such client.
     pub fn start_crowd<I: Clone>(
         &mut self,
         crowd: &CrowdSpec,
@@ -186,7 +187,8 @@ impl<N: Net> Clients<N> {
         Ok(())
     }
 
-    /// What will bring the answer of a request. It brings an error if the client's host ends before.
+    /// Returns the receiver of the answer to a request. The receiver gets an error if the client's host ends before the
+    /// answer.
     ///
     /// # Errors
     /// The request is not under way.
@@ -194,11 +196,11 @@ impl<N: Net> Clients<N> {
         self.under_way.shift_remove(&id).ok_or(WorldError::NotStarted(id))
     }
 
-    /// What will bring the token with which this client would begin to authenticate; [`Clients::keep_token`] is to be called
-    /// with it.
+    /// Returns the receiver of the token with which this client would begin to authenticate. The caller passes the
+    /// token to [`Clients::keep_token`].
     ///
     /// # Errors
-    /// The id is taken, or there is no such client.
+    /// The id is already in use, or there is no such client.
     pub fn make_token(&self, id: TokenId, name: &Name) -> Result<oneshot::Receiver<Option<String>>, WorldError> {
         if self.tokens.contains_key(&id) {
             return Err(WorldError::IdTaken(id.to_string()));
@@ -208,13 +210,13 @@ impl<N: Net> Clients<N> {
         Ok(on_host(net, async move { client.first_token().await }))
     }
 
-    /// Keeps a token for steps that refer to it; `None` where the client had none to offer.
+    /// Keeps a token for steps that refer to it; `None` if the client had none to offer.
     pub fn keep_token(&mut self, id: TokenId, token: Option<String>) {
         self.tokens.insert(id, token);
     }
 
-    /// Sends bytes on a bare connection from the client's host, from any port. The receiver gets what came back: nothing
-    /// where no connection came about.
+    /// Sends bytes on a bare connection from the client's host, from any port. The receiver gets the bytes that came
+    /// back; none if no connection could be opened.
     ///
     /// # Errors
     /// There is no such client, or a token that the bytes refer to was not made.
@@ -224,7 +226,7 @@ impl<N: Net> Clients<N> {
         Ok(on_host(&seat.net, exchange(seat.net.clone(), self.front_end, bytes, spec.patience)))
     }
 
-    /// Another user takes a client's seat.
+    /// Replaces the user at a client.
     ///
     /// # Errors
     /// There is no such client.
@@ -241,7 +243,7 @@ impl<N: Net> Clients<N> {
         self.seats.values().for_each(|seat| seat.client.disconnect());
     }
 
-    /// The requests that are under way still, in the order in which they were started.
+    /// Returns the requests that are still under way, in the order in which they were started.
     pub fn unfinished(&mut self) -> Vec<RequestId> {
         let unfinished = self
             .under_way
@@ -259,7 +261,7 @@ impl<N: Net> Clients<N> {
 }
 
 impl<N: Net> Seat<N> {
-    /// Whether the directory accepts the client's user at present.
+    /// Returns whether the directory accepts the credentials of the client's user at present.
     fn credentials<I: Clone>(&self, site: &Site<I>, clock: &dyn Clock) -> Credentials {
         match &self.spec.identity {
             None => Credentials::None,
@@ -268,7 +270,7 @@ impl<N: Net> Seat<N> {
         }
     }
 
-    /// Makes a request again and again, under these ids, and pauses before each. The receivers get the answers.
+    /// Sends a request repeatedly, under these ids, with a pause before each. The receivers get the answers.
     fn ask_in_turn(
         &self,
         spec: &RequestSpec,
@@ -293,7 +295,7 @@ impl<N: Net> Seat<N> {
     }
 }
 
-/// Performs work on a host. Nobody has to wait for it.
+/// Performs work on a host. The caller need not wait for it.
 fn on_host<N: Net, T: Send + 'static>(net: &N, work: impl Future<Output = T> + Send + 'static) -> oneshot::Receiver<T> {
     let (sender, receiver) = oneshot::channel();
     net.spawn(async move {

@@ -19,26 +19,26 @@ pub(crate) const PARTNER: &str = "dc-partner";
 pub struct Domains {
     /// The DCs of the site's domain, in the order in which servers ask them.
     controllers: Vec<Controller>,
-    /// The index of the PDC emulator among them: what it knows is the truth.
+    /// The index of the PDC emulator among them, which has the current accounts.
     pdc: usize,
     realm: String,
     partner: Option<Partner>,
     seed: u64,
 }
 
-/// A DC, and where it listens.
+/// A DC, and the addresses on which it listens.
 struct Controller {
     name: Name,
     address: DcAddress,
     dc: Arc<DomainController>,
 }
 
-/// Where a DC listens.
+/// The addresses on which a DC listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DcAddress {
-    /// Its logon service.
+    /// The address of its logon service.
     pub logons: SocketAddr,
-    /// Its Kerberos service.
+    /// The address of its Kerberos service.
     pub tickets: SocketAddr,
 }
 
@@ -47,11 +47,11 @@ struct Partner {
     controller: Controller,
     netbios: String,
     dns: String,
-    /// Whether the site's domain trusts it, with whatever secret.
+    /// Whether the site's domain trusts it, with any secret.
     trusted: bool,
 }
 
-/// The DCs of a topology's own domain: one, `dc`, where it says nothing of them.
+/// Returns the DCs of a topology's own domain. If the topology does not list any, there is one, `dc`.
 pub(crate) fn controllers(topology: &Topology) -> Vec<ControllerSpec> {
     if topology.controllers.is_empty() {
         vec![ControllerSpec::new(Name::from("dc"))]
@@ -61,8 +61,8 @@ pub(crate) fn controllers(topology: &Topology) -> Vec<ControllerSpec> {
 }
 
 impl Domains {
-    /// Builds the domains of a topology, whose DCs will listen at these addresses: those of [`controllers`], and that of
-    /// the partner where there is one. Nothing is started.
+    /// Builds the domains of a topology, whose DCs will listen on these addresses: those of [`controllers`], and that
+    /// of the partner if there is one. Nothing is started.
     pub(crate) fn new<E>(
         topology: &Topology,
         settings: &Settings,
@@ -90,18 +90,18 @@ impl Domains {
         Ok(Self { controllers, pdc, realm, partner, seed: settings.seed })
     }
 
-    /// Every DC with its name: those of the site's domain in order, and then the partner's.
+    /// Returns every DC with its name: those of the site's domain in order, followed by the partner's.
     pub(crate) fn all(&self) -> impl Iterator<Item = (Name, Arc<DomainController>)> {
         let partner = self.partner.iter().map(|partner| &partner.controller);
         (self.controllers.iter().chain(partner)).map(|controller| (controller.name.clone(), Arc::clone(&controller.dc)))
     }
 
-    /// The PDC emulator of the site's domain, which knows all accounts as they are.
+    /// Returns the PDC emulator of the site's domain, which has all current accounts.
     pub fn pdc(&self) -> &Arc<DomainController> {
         &self.controllers[self.pdc].dc
     }
 
-    /// Returns the key table with the keys of all accounts of both domains, as a file.
+    /// Returns a key table with the keys of all accounts of both domains, as a file.
     pub fn keytab(&self) -> Vec<u8> {
         let partner = self.partner.iter().map(|partner| &partner.controller.dc);
         let dcs = self.controllers.iter().map(|controller| &controller.dc).chain(partner);
@@ -115,7 +115,7 @@ impl Domains {
         Keytab { entries }.encode()
     }
 
-    /// Where the PDC emulator listens.
+    /// Returns the addresses on which the PDC emulator listens.
     pub fn pdc_address(&self) -> DcAddress {
         self.controllers[self.pdc].address
     }
@@ -126,7 +126,7 @@ impl Domains {
         Accounts::domain(addresses, &self.pdc().enroll(name, self.seed))
     }
 
-    /// Whether the site's domain, or one that it trusts, would let this identity log on now.
+    /// Returns whether the site's domain, or one that it trusts, would let this identity log on now.
     pub fn would_accept(&self, identity: &Identity, clock: &dyn Clock) -> bool {
         let now = FileTime(clock.filetime());
         match &self.partner {
@@ -137,7 +137,8 @@ impl Domains {
         }
     }
 
-    /// The KDCs that a client of this user knows, with their realms: that of the user's own domain first.
+    /// Returns the KDCs that a client of this user knows, with their realms. The realm of the user's own domain comes
+    /// first.
     pub fn kdcs(&self, user: Option<&Principal>) -> Vec<(SocketAddr, String)> {
         let mut kdcs = vec![(self.pdc_address().tickets, self.realm.clone())];
         if let Some(partner) = &self.partner {
@@ -150,7 +151,7 @@ impl Domains {
     }
 }
 
-/// What the DCs of the site's own domain are made from.
+/// The data from which the DCs of the site's own domain are created.
 struct OwnDomain<'a> {
     domain: &'a DomainSpec,
     settings: &'a Settings,
@@ -176,7 +177,7 @@ impl OwnDomain<'_> {
     }
 }
 
-/// Gives a DC the settings that are its own.
+/// Applies a DC's own settings to it.
 fn ruled(controller: DomainController, spec: &ControllerSpec) -> DomainController {
     controller
         .with_delay(spec.slow.unwrap_or_default())
@@ -185,7 +186,7 @@ fn ruled(controller: DomainController, spec: &ControllerSpec) -> DomainControlle
 }
 
 impl Partner {
-    /// The partner, whose DC asks those of the site's domain at `logons`.
+    /// Returns the partner, whose DC asks the site's DCs at `logons`.
     fn new<E>(
         spec: &PartnerSpec,
         site: &OwnDomain<'_>,
@@ -208,7 +209,7 @@ impl Partner {
         Ok(Self { controller, netbios, dns, trusted })
     }
 
-    /// Whether a user says to be of this domain.
+    /// Returns whether a user claims to belong to this domain.
     fn has(&self, user: &Principal) -> bool {
         let name = match user.domain() {
             "" => user.user().rsplit_once('@').map_or("", |(_, suffix)| suffix),

@@ -1,4 +1,4 @@
-//! Somebody else's whole proxy.
+//! Whole proxies from outside Stickler.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use stickler_net::{AnyListener, AnyNet, Net};
 ///
 /// It is written once for any network, so that the same code runs in simulated time and on real sockets.
 pub trait ForeignProxy: Send + Sync + 'static {
-    /// Serves the clients that connect to `listener`, by connections to the backends of `farm`, until it is dropped.
-    /// Called at each start of the balancer's host.
+    /// Serves the clients that connect to `listener`, over connections to the backends of `farm`, until the future is
+    /// dropped. The site calls it at each start of the balancer's host.
     ///
-    /// * Connections are opened by [`Net::connect`] and tasks started by [`Net::spawn`], so that they end with the host.
-    ///   Time is tokio's (`tokio::time`).
+    /// * The proxy must open connections with [`Net::connect`] and start tasks with [`Net::spawn`], so that they end
+    ///   with the host. Time is tokio's (`tokio::time`).
     /// * `env` has the balancer's name, clock and randomness.
-    /// * `control` says which backends an operator drains, and what health checks find ([`Control::state`],
+    /// * `control` reports which backends an operator drains, and what health checks find ([`Control::state`],
     ///   [`Control::attach`]).
-    /// * TLS has to be passed on unread, unless the balancer is declared
+    /// * The proxy must pass TLS on unread, unless the balancer is declared
     ///   [`without_tls`](crate::Balancer::without_tls).
     fn serve<N: Net>(
         &self,
@@ -32,7 +32,7 @@ pub trait ForeignProxy: Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send;
 }
 
-/// [`ForeignProxy`] as a trait object. A generic method cannot be one's, so it runs on [`AnyNet`].
+/// [`ForeignProxy`] as a trait object. Trait objects cannot have generic methods, so that this one runs on [`AnyNet`].
 pub(crate) trait ObjectProxy: Send + Sync {
     fn serve(
         self: Arc<Self>,

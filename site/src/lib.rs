@@ -11,8 +11,8 @@
 //! what differs otherwise is in [`Settings`].
 //!
 //! * [`Site`]: the assembled site. Machines have the names `dc`, `iis1` ..., `lb` and `front`.
-//! * [`Balancer`]: what stands between the clients and the farm: a mechanism, somebody's own policy for one of our data
-//!   planes, or somebody else's whole proxy ([`ForeignProxy`]).
+//! * [`Balancer`]: the balancer between the clients and the farm: a mechanism, a policy of your own for one of
+//!   Stickler's data planes, or a whole proxy from outside ([`ForeignProxy`]).
 //! * [`Domains`]: the domain controllers of the site's domain, and that of its partner.
 //!
 //! A balancer sees headers and no secrets. What acts for it where secrets are needed is here too:

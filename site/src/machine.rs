@@ -1,4 +1,4 @@
-//! What runs on a host of the site, and how it starts (again).
+//! The machines of a site: what runs on them, and how it is started and restarted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,45 +17,47 @@ use crate::{AuthOffload, Balancer, DataPlane, Hosts};
 
 /// A machine of the site. It outlives its process.
 pub(crate) struct Machine<I> {
-    /// Where its process runs, or that which acts for it. `None` for a packet-level balancer that nobody checks for.
+    /// The host on which its process runs, or a process that acts for it. `None` for a packet-level balancer without
+    /// health checks.
     pub(crate) host: Option<I>,
-    /// Where it is reached.
+    /// The address at which it is reached.
     pub(crate) address: SocketAddr,
     pub(crate) process: Process,
 }
 
-/// What a machine runs.
+/// The process of a machine.
 pub(crate) enum Process {
     /// A domain controller, with its KDC at this address.
     Controller(Arc<DomainController>, SocketAddr),
-    /// A server, whose clock is ahead by this many seconds.
+    /// A server, and the number of seconds by which its clock is ahead.
     Server(Arc<stickler_mock_iis::WebSite>, i64),
     /// A balancer with a process.
     Balancer(Box<Proxy>),
-    /// A packet-level balancer is part of the network: it has no host, and no process to end. Whoever checks its
-    /// backends sits elsewhere.
+    /// A packet-level balancer, which is part of the network: it has no host, and no process that could be ended. Its
+    /// health checks run on another host.
     Router(Option<Box<Checks>>),
 }
 
-/// A balancer with a process, and what it is given at each start.
+/// A balancer with a process, and everything that the process is given at each start.
 pub(crate) struct Proxy {
     pub(crate) balancer: Balancer,
     pub(crate) farm: Farm,
     pub(crate) control: Control,
     pub(crate) checks: Option<Checks>,
-    /// What it shows its clients.
+    /// The TLS that it offers to its clients, if it does.
     pub(crate) front_end_tls: Option<ServerTls>,
-    /// How it speaks to its servers.
+    /// The TLS that it speaks to its servers, if it does.
     pub(crate) upstream_tls: Option<UpstreamTls>,
-    /// How it authenticates, and the header in which it names the user, where it terminates authentication.
+    /// The site by which it authenticates clients and the header in which it names the user, if it terminates
+    /// authentication.
     pub(crate) offload: Option<(Arc<stickler_mock_iis::WebSite>, Text)>,
 }
 
-/// A machine is added only after this was tried.
+/// The message of a panic that cannot occur, because a machine is added only after its rules were tried.
 const CHECKED: &str = "the rules fitted this farm when the site was assembled";
 
 impl<I: Clone> Machine<I> {
-    /// Starts the process on its host, or what acts for it.
+    /// Starts the process on its host, or the process that acts for it.
     pub(crate) fn boot<H: Hosts<Id = I>>(&self, hosts: &H, name: &Name) {
         let Some(host) = &self.host else { return };
         let (net, env) = (hosts.net(host), hosts.env(name));
@@ -84,7 +86,7 @@ impl<I: Clone> Machine<I> {
         }
     }
 
-    /// The host whose process can be ended and started.
+    /// Returns the host whose process can be ended and started.
     pub(crate) fn process_host(&self) -> Option<I> {
         self.host.clone().filter(|_| !matches!(self.process, Process::Router(_)))
     }
@@ -120,7 +122,7 @@ impl Proxy {
     }
 }
 
-/// Binds, and then serves.
+/// Binds a listener and then serves.
 fn on_listener<N, F>(net: &N, address: SocketAddr, serve: impl FnOnce(N, N::Listener) -> F + Send + 'static)
 where
     N: Net,

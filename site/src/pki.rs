@@ -1,4 +1,4 @@
-//! The certificates of a site: one authority, and who shows which certificate where.
+//! The certificates of a site: one authority, and the certificates of servers and balancers.
 
 use std::io;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use stickler_tls::{Authority, Certified, ClientTls, KeySink, Random, ServerTls};
 
 use crate::site::FRONT;
 
-/// Gives the authority and each host a source of randomness of its own, by name. Where sources are seeded, what one of
-/// them draws changes nothing that another draws.
+/// Returns the source of randomness of the authority or of a host, by name. If the sources are seeded, drawing from one
+/// of them does not change the others.
 pub type RandomFor = Arc<dyn Fn(&str) -> Random + Send + Sync>;
 
-/// At which balancers TLS ends.
+/// The balancers at which TLS ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TlsEnds {
-    /// At the second balancer in front, where there is one.
+    /// Whether TLS ends at the second balancer in front, if there is one.
     pub front: bool,
-    /// At the balancer under test.
+    /// Whether TLS ends at the balancer under test.
     pub balancer: bool,
 }
 
@@ -30,7 +30,7 @@ pub struct SitePki {
     authority: Authority,
     /// The site's certificate.
     site: Certified,
-    /// What clients call the site.
+    /// The names by which clients refer to the site.
     names: Vec<String>,
     domain: String,
     random: RandomFor,
@@ -39,14 +39,14 @@ pub struct SitePki {
 }
 
 impl SitePki {
-    /// Creates the certificates for `topology`. Balancers at which TLS does not end pass it through. Returns `None` if the
-    /// topology does not use TLS.
+    /// Creates the certificates for `topology`. Balancers at which TLS does not end pass it through. Returns `None` if
+    /// the topology does not use TLS.
     ///
-    /// Clients call the site by any of `names` (DNS names, and IP addresses in text). A balancer expects the first of
-    /// them in a certificate that it shares with its servers.
+    /// Clients refer to the site by any of `names` (DNS names, and IP addresses in text). A balancer expects the first
+    /// of them in a certificate that it shares with its servers.
     ///
     /// # Errors
-    /// Fails for a name that no certificate can hold.
+    /// A certificate cannot contain one of the names.
     pub fn new(topology: &Topology, ends: TlsEnds, names: &[String], random: RandomFor) -> io::Result<Option<Self>> {
         let Some(spec) = topology.tls else { return Ok(None) };
         let authority = Authority::new(random("the authority"));
@@ -70,10 +70,10 @@ impl SitePki {
         }
     }
 
-    /// What a server shows; `None` where TLS ends in front of it.
+    /// Returns the TLS of a server; `None` if TLS ends in front of it.
     ///
     /// # Errors
-    /// Fails for a name that no certificate can hold.
+    /// A certificate cannot contain one of the names.
     pub fn server(&self, spec: &ServerSpec) -> io::Result<Option<ServerTls>> {
         let name = &spec.name;
         if !self.secures_servers() {
@@ -91,14 +91,16 @@ impl SitePki {
         Ok(Some(self.end(&certified, name)))
     }
 
-    /// What the balancer of this name shows; `None` where it passes TLS on, or gets none.
+    /// Returns the TLS that the balancer with this name offers to its clients; `None` if it passes TLS on, or receives
+    /// none.
     pub fn front_end(&self, name: &Name) -> Option<ServerTls> {
         let ends = if is_front(name) { self.ends.front } else { self.ends.balancer && !self.is_plain_between() };
         ends.then(|| self.end(&self.site, name))
     }
 
-    /// How the balancer of this name, or whoever checks for it, speaks to what is behind it: the servers, or the other
-    /// balancer; `None` where there is no TLS. It offers HTTP/2, which who does not speak it has to take back.
+    /// Returns how the balancer with this name, or its health checks, speaks TLS to what is behind it (the servers, or
+    /// the other balancer); `None` if there is no TLS. The result offers HTTP/2; a caller that does not speak HTTP/2
+    /// must withdraw the offer.
     pub fn upstream(&self, name: &Name) -> Option<Upstream> {
         let (secured, shared) = if is_front(name) {
             (self.ends.front && !self.is_plain_between(), true)
@@ -110,36 +112,36 @@ impl SitePki {
         secured.then(|| Upstream { client: client(), name: of_site })
     }
 
-    /// The TLS of a client that trusts the authority.
+    /// Returns the TLS of a client that trusts the authority.
     pub fn client(&self, name: &Name) -> ClientTls {
         ClientTls::new(&self.authority, true, (self.random)(name.as_str()))
     }
 
-    /// Whether servers speak TLS: to the balancer, or through one that passes it on.
+    /// Returns whether servers speak TLS, either to the balancer or through one that passes it on.
     pub fn secures_servers(&self) -> bool {
         if self.ends.balancer { self.spec.upstream != UpstreamTls::Plain } else { !self.is_plain_between() }
     }
 
-    /// Whether plain HTTP is what the balancer under test gets.
+    /// Returns whether the balancer under test receives plain HTTP.
     fn is_plain_between(&self) -> bool {
         self.ends.front && self.spec.between == BetweenTls::Plain
     }
 
-    /// The site's certificate and key as PEM, for a program that ends TLS in the balancer's place.
+    /// Returns the site's certificate and key as PEM, for a program that terminates TLS in place of the balancer.
     ///
     /// # Errors
-    /// Those of [`Certified::pem`].
+    /// The same as for [`Certified::pem`].
     pub fn site_pem(&self) -> io::Result<String> {
         self.site.pem()
     }
 
-    /// The authority, whose certificate whoever is to trust the site has to know.
+    /// Returns the authority, whose certificate everybody needs who is to trust the site.
     pub const fn authority(&self) -> &Authority {
         &self.authority
     }
 }
 
-/// Whether this is the balancer in front of the one under test.
+/// Returns whether this is the balancer in front of the one under test.
 fn is_front(name: &Name) -> bool {
     name.as_str() == FRONT
 }

@@ -1,30 +1,32 @@
-//! A mechanism with the data plane that it needs.
+//! A mechanism together with the data plane that it needs.
 
 use stickler_catalogue::{Carriage, Mechanism};
 use stickler_lb_core::{Control, Farm, RuleError};
 use stickler_lb_proxy::{HttpProxyConfig, SpliceConfig};
 use stickler_model::Entropy;
 
-/// A mechanism, ready to be served.
+/// A mechanism that is ready to be served.
 pub enum DataPlane {
-    /// By [`stickler_lb_proxy::serve_l7`].
+    /// The mechanism is served by [`stickler_lb_proxy::serve_l7`].
     L7(HttpProxyConfig),
-    /// By [`stickler_lb_proxy::serve_l4`], or by a packet router that asks its policy, as [`Mechanism::carriage`] says.
+    /// The mechanism is served by [`stickler_lb_proxy::serve_l4`], or by a packet router that asks its policy, as
+    /// [`Mechanism::carriage`] says.
     L4(SpliceConfig),
 }
 
 impl DataPlane {
-    /// The mechanism over this farm. What is random comes from `entropy`; `control` hears of drains and health checks.
+    /// Returns the mechanism over this farm. All randomness comes from `entropy`; `control` reports drains and the
+    /// results of health checks to the policy.
     ///
-    /// A mechanism that ends authentication needs a [`stickler_lb_proxy::Gate`] besides, which only a world has. So it
-    /// is with TLS: one at L7 ends it, with what a world puts into [`HttpProxyConfig::tls`] and
-    /// [`HttpProxyConfig::upstream_tls`]; one at L4 passes it on.
+    /// A mechanism that terminates authentication also needs a [`stickler_lb_proxy::Gate`], which only a world has. The
+    /// same holds for TLS: a mechanism at L7 terminates it, with the values that a world sets in
+    /// [`HttpProxyConfig::tls`] and [`HttpProxyConfig::upstream_tls`]; a mechanism at L4 passes it on.
     ///
     /// # Errors
     /// The rules do not fit this farm.
     ///
     /// # Panics
-    /// Never: a mechanism works at L7 or at L4.
+    /// The function never panics, because every mechanism works at L7 or at L4.
     pub fn new(mechanism: &Mechanism, farm: Farm, entropy: Entropy, control: Control) -> Result<Self, RuleError> {
         if let Some(policy) = mechanism.l7(&farm, entropy.clone())? {
             let mut service = HttpProxyConfig::new(farm, policy);

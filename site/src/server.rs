@@ -14,11 +14,11 @@ use crate::{Domains, SiteError, SitePki};
 /// Why a server cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServerError {
-    /// Its site is to run as an account that does not exist.
+    /// The site is to run as an account that does not exist.
     #[error("`{server}` cannot run as `{account}`: the domain has no such account")]
     Account { server: Name, account: String },
-    /// Its certificate cannot be issued.
-    #[error("TLS cannot start: {0}")]
+    /// The certificate cannot be issued.
+    #[error("TLS cannot be set up: {0}")]
     Certificate(#[from] io::Error),
 }
 
@@ -51,7 +51,8 @@ impl Surroundings<'_> {
         })
     }
 
-    /// Sets up a server anew in place of one with other settings, whose certificate it keeps unless it is to show another.
+    /// Sets up a server in place of one with other settings. It keeps the certificate unless the new settings ask for
+    /// another.
     pub(crate) fn replaced(
         &self,
         (before, old): (&ServerSpec, &WebSite),
@@ -66,8 +67,9 @@ impl Surroundings<'_> {
         Ok(site.in_place_of(old))
     }
 
-    /// Sets up the authentication of a balancer that does so by itself: as this server would, with its accounts and in its name
-    /// where it has any of its own, and with the certificate that the balancer shows.
+    /// Sets up the authentication of a balancer that terminates it. The balancer authenticates as this server would,
+    /// with the server's local accounts and in its name if the server has any, and with the certificate that the
+    /// balancer shows.
     pub(crate) fn authenticator(
         &self,
         name: &Name,
@@ -82,13 +84,13 @@ impl Surroundings<'_> {
         })
     }
 
-    /// Sets up a server without TLS: a member of the domain unless it is in a workgroup, with the keys for tickets where it
-    /// takes any.
+    /// Sets up a server without TLS. It is a member of the domain unless it is in a workgroup, and has the keys for
+    /// tickets if it accepts any.
     fn unsecured(&self, spec: &ServerSpec) -> Result<WebSite, ServerError> {
         self.of_machine(spec, &spec.machine())
     }
 
-    /// The same, where accounts of its own are named after this machine.
+    /// The same as `unsecured`, with local accounts that are named after this machine.
     fn of_machine(&self, spec: &ServerSpec, machine: &str) -> Result<WebSite, ServerError> {
         let sam = Sam::new(machine, &spec.accounts);
         let accounts = if spec.workgroup { Accounts::local(sam) } else { self.domains.join(&spec.name).with_sam(sam) };
@@ -111,7 +113,7 @@ impl Surroundings<'_> {
     }
 }
 
-/// A clock that is ahead of another by some seconds. What is noted in a trace is the world's time all the same.
+/// A clock that is ahead of another by a number of seconds. Traces record the world's time nevertheless.
 pub(crate) struct SkewedClock {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ahead: i64,

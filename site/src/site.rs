@@ -23,29 +23,30 @@ use crate::{Balancer, DataPlane, DcAddress, Domains, Hosts, RandomFor, Role, Ser
 /// The name of the balancer.
 pub const BALANCER: &str = "lb";
 
-/// The name of the second balancer, in front of it.
+/// The name of the second balancer, which is in front of the first.
 pub(crate) const FRONT: &str = "front";
 
-/// What differs between arms beside their hosts.
+/// The settings, apart from their hosts, in which arms differ.
 pub struct Settings {
-    /// Seeds the secrets of the machines' accounts.
+    /// The seed of the secrets of the machines' accounts.
     pub seed: u64,
-    /// What clients may call the site: DNS names, and IP addresses in text. Certificates hold all of them; health
-    /// checks use the first in `Host`, and a balancer wants it of a certificate that it shares with its servers.
+    /// The names by which clients may refer to the site: DNS names, and IP addresses as text. Certificates contain all
+    /// of them. Health checks use the first in `Host`, and a balancer expects the first in a certificate that it shares
+    /// with its servers.
     pub names: Vec<String>,
-    /// Iterations of string-to-key in the domains, which a KDC tells its clients (RFC 3962 4). `None`: Windows' 4,096,
-    /// which are most of what a small simulated world costs.
+    /// The number of iterations of string-to-key in the domains, which a KDC tells its clients (RFC 3962 4). `None`:
+    /// 4,096 as in Windows, which are most of the cost of a small simulated world.
     pub iterations: Option<u32>,
-    /// The randomness of TLS, for each host and the authority.
+    /// The sources of randomness for TLS, one for each host and for the authority.
     pub tls_random: RandomFor,
-    /// Gets the secrets of TLS, for whoever captures packets.
+    /// The function that receives the secrets of all TLS connections, for a capture of packets.
     pub tls_keys: Option<KeySink>,
-    /// Gets each line of the servers' logs.
+    /// The function that receives each line of the servers' logs.
     pub log: Option<LogSink>,
 }
 
 impl Settings {
-    /// A directory with these settings.
+    /// Returns a directory with these settings applied.
     pub(crate) fn directory(&self, directory: Directory) -> Directory {
         match self.iterations {
             Some(iterations) => directory.with_iterations(iterations),
@@ -56,33 +57,33 @@ impl Settings {
 
 /// The machines of a site, by name, and what they share. `I` identifies their [`Hosts`].
 ///
-/// It holds configuration, state that outlives processes, and no socket: those belong to the tasks that
-/// [`Site::start`] and [`Site::boot`] start on the hosts.
+/// The site contains configuration and state that outlives processes. It contains no sockets, which belong to the tasks
+/// that [`Site::start`] and [`Site::boot`] start on the hosts.
 pub struct Site<I> {
     machines: IndexMap<Name, Machine<I>>,
-    /// With the servers as they are set up now.
+    /// The topology with the current settings of the servers.
     topology: Topology,
     log: Option<LogSink>,
-    /// The header in which the balancer names users, where it terminates authentication.
+    /// The header in which the balancer names users, if it terminates authentication.
     names_users_in: Option<Text>,
     domains: Domains,
     pki: Option<SitePki>,
     front_end: SocketAddr,
     promises: Promises,
     farm: Farm,
-    /// The handle on the backends of the balancer.
+    /// The handle on the balancer's backends.
     control: Control,
 }
 
-/// What a step of the assembly results in.
+/// The result of a step of the assembly.
 type Built<T, H> = Result<T, SiteError<<H as Hosts>::Error>>;
 
 impl<I: Clone> Site<I> {
-    /// Assembles the DCs, the servers and the balancer of a topology on `hosts`, and starts them in this order. The
-    /// topology is one that [`Balancer::adapt`] has set up.
+    /// Assembles the DCs, the servers and the balancer of a topology on `hosts`, and starts them in this order.
+    /// [`Balancer::adapt`] must have adapted the topology.
     ///
     /// # Errors
-    /// [`SiteError`].
+    /// [`SiteError`] says which part cannot be assembled.
     pub fn start<H: Hosts<Id = I>>(
         hosts: &mut H,
         topology: &Topology,
@@ -122,26 +123,26 @@ impl<I: Clone> Site<I> {
         Ok(site)
     }
 
-    /// Starts the process of a machine on its host, as after a restart of the host. A machine without a process, or one
-    /// that does not exist, is left alone.
+    /// Starts the process of a machine on its host, for example after a restart of the host. Nothing happens for a
+    /// machine without a process, or for one that does not exist.
     pub fn boot<H: Hosts<Id = I>>(&self, hosts: &H, name: &Name) {
         if let Some(machine) = self.machines.get(name) {
             machine.boot(hosts, name);
         }
     }
 
-    /// Sets a server up as for this balancer: where that authenticates by itself, IIS trusts its header, as
-    /// [`Balancer::adapt`] sets up a whole topology.
+    /// Adapts the settings of a server to this balancer, as [`Balancer::adapt`] does for a whole topology: if the
+    /// balancer authenticates by itself, IIS trusts its header.
     pub fn adapt(&self, spec: &mut ServerSpec) {
         if let Some(header) = self.names_users_in.as_ref().filter(|_| spec.acceptor.is_connection()) {
             spec.acceptor = Acceptor::TrustedHeader(header.to_string());
         }
     }
 
-    /// Sets a server up anew. It has these settings from its next start on ([`Site::boot`]).
+    /// Gives a server new settings, which apply from its next start on ([`Site::boot`]).
     ///
     /// # Errors
-    /// There is no such server, or it cannot be set up so.
+    /// There is no such server, or it cannot have these settings.
     pub fn configure(&mut self, spec: &ServerSpec) -> Result<(), WorldError> {
         let Some(index) = self.topology.servers.iter().position(|server| server.name == spec.name) else {
             let known = self.topology.servers.iter().map(|server| server.name.to_string()).collect();
@@ -160,8 +161,8 @@ impl<I: Clone> Site<I> {
         Ok(())
     }
 
-    /// Whether these credentials are good for at least one server: the domain takes them, or one that it trusts, or the
-    /// server itself has the account. A balancer that authenticates does so as the first server would.
+    /// Returns whether at least one server accepts these credentials: its domain or one that the domain trusts accepts
+    /// them, or the server itself has the account. A balancer that authenticates does so as the first server would.
     pub fn would_accept(&self, identity: &Identity, clock: &dyn Clock) -> bool {
         let servers = &self.topology.servers;
         let servers = &servers[..if self.names_users_in.is_some() { 1 } else { servers.len() }];
@@ -170,7 +171,7 @@ impl<I: Clone> Site<I> {
             || servers.iter().any(|server| server.has_account(identity))
     }
 
-    /// The KDCs that a client of this user knows ([`Domains::kdcs`]): none where no server is in a domain.
+    /// Returns the KDCs that a client of this user knows ([`Domains::kdcs`]), or none if no server is in a domain.
     pub fn kdcs(&self, user: Option<&Principal>) -> Vec<(SocketAddr, String)> {
         let joined = self.topology.servers.iter().any(|server| !server.workgroup);
         if joined { self.domains.kdcs(user) } else { Vec::new() }
@@ -181,52 +182,52 @@ impl<I: Clone> Site<I> {
         Surroundings { domain: &topology.domain, domains, pki: pki.as_ref(), log: log.as_ref() }
     }
 
-    /// The address that clients connect to.
+    /// Returns the address to which clients connect.
     pub fn front_end(&self) -> SocketAddr {
         self.front_end
     }
 
-    /// What the balancer declares, and how the site is set where the balancer says nothing of it.
+    /// Returns what the balancer declares. If it declares nothing about a property, the settings of the site apply.
     pub fn promises(&self) -> Promises {
         self.promises.clone()
     }
 
-    /// The servers, in order.
+    /// Returns the servers, in order.
     pub fn farm(&self) -> &Farm {
         &self.farm
     }
 
-    /// The domains, and their DCs.
+    /// Returns the domains and their DCs.
     pub fn domains(&self) -> &Domains {
         &self.domains
     }
 
-    /// The certificates; `None` where there is no TLS.
+    /// Returns the certificates, or `None` if there is no TLS.
     pub fn pki(&self) -> Option<&SitePki> {
         self.pki.as_ref()
     }
 
-    /// How a client of this name speaks TLS; `None` where there is none.
+    /// Returns the TLS of a client with this name, or `None` if there is no TLS.
     pub fn client_tls(&self, name: &Name) -> Option<ClientTls> {
         self.pki.as_ref().map(|pki| pki.client(name))
     }
 
-    /// The names of the machines, in the order in which they were started.
+    /// Returns the names of the machines, in the order in which they were started.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.machines.keys()
     }
 
-    /// The address of a machine; `None` where there is no such machine.
+    /// Returns the IP address of a machine, or `None` if there is no such machine.
     pub fn address(&self, name: &Name) -> Option<IpAddr> {
         self.machines.get(name).map(|machine| machine.address.ip())
     }
 
-    /// Where a machine is reached; `None` where there is no such machine.
+    /// Returns the address and port of a machine, or `None` if there is no such machine.
     pub fn socket_address(&self, name: &Name) -> Option<SocketAddr> {
         self.machines.get(name).map(|machine| machine.address)
     }
 
-    /// Takes a backend out of service for new sessions (`true`), or puts it back (`false`).
+    /// Takes a backend out of service for new sessions (`true`), or puts it back into service (`false`).
     ///
     /// # Errors
     /// There is no such backend.
@@ -243,14 +244,14 @@ impl<I: Clone> Site<I> {
         Ok(())
     }
 
-    /// Says whether a backend works, as a health check that is never wrong would. What is no backend is left alone.
+    /// Reports whether a backend works, as a health check without errors would. Other names are ignored.
     pub fn set_health(&self, name: &Name, up: bool) {
         if let Some(index) = self.farm.backends.iter().position(|backend| backend.name == *name) {
             self.control.set_health(index, up);
         }
     }
 
-    /// The host whose process can be ended and started.
+    /// Returns the host whose process can be ended and started.
     ///
     /// # Errors
     /// There is no such machine, or it has no process.
@@ -304,7 +305,7 @@ struct Builder<'a, H: Hosts> {
 }
 
 impl<H: Hosts> Builder<'_, H> {
-    /// Takes the DCs into the site, which are on these hosts.
+    /// Adds the DCs that run on these hosts to the site.
     fn keep_controllers(&mut self, hosts: impl Iterator<Item = DcHost<H::Id>>) -> Built<(), H> {
         let all: Vec<_> = self.domains.all().collect();
         for ((name, dc), DcHost { id, address }) in all.into_iter().zip(hosts) {
@@ -324,7 +325,7 @@ impl<H: Hosts> Builder<'_, H> {
         Ok(())
     }
 
-    /// Adds the balancer, and the one in front of it where there is one, and returns the address that clients connect to.
+    /// Adds the balancer, and the one in front of it if there is one. Returns the address to which clients connect.
     fn add_balancers(&mut self, balancer: Balancer, front: Option<Balancer>) -> Built<SocketAddr, H> {
         let (farm, control) = (self.farm.clone(), self.control.clone());
         let address = self.add_balancer(BALANCER, Role::Balancer, balancer, farm, control)?;
@@ -378,7 +379,7 @@ impl<H: Hosts> Builder<'_, H> {
         Ok(address)
     }
 
-    /// Takes a packet-level balancer into the site, whose backends are checked from a host of their own.
+    /// Adds a packet-level balancer to the site, whose backends are checked from a host of their own.
     fn keep_router(&mut self, name: Name, address: SocketAddr, checks: Option<Checks>) -> Built<SocketAddr, H> {
         let host = checks.as_ref().map(|_| self.hosts.add(&name, Role::Checker));
         let host = host.transpose().map_err(SiteError::Hosts)?;

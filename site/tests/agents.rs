@@ -1,4 +1,4 @@
-//! What acts for a balancer where secrets are needed, against a DC and a server on loopback.
+//! Tests of the agents that act for a balancer where secrets are needed, against a DC and a server on loopback.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use stickler_model::{Clock, Entropy, Env, Identity, Journal, Name, Time, Topolog
 use stickler_net::{Listener as _, Net as _, TokioNet};
 use stickler_site::{AuthOffload, CheckUser, RandomFor, SitePki, TlsEnds};
 
-/// The name that clients call the site by.
+/// The name by which clients refer to the site.
 const HOST: &str = "www.corp.example";
 
-/// In which the balancer names the user.
+/// The header in which the balancer names the user.
 const HEADER: &str = "x-user";
 
 struct Noon;
@@ -45,7 +45,7 @@ fn env(name: &str) -> Env {
     Env { name: name.into(), clock, entropy: Entropy::new(1, name), journal }
 }
 
-/// Alice, who has forgotten her password.
+/// Returns the identity of alice with a wrong password.
 fn wrong() -> Identity {
     Identity { password: "wrong".into(), ..identity("alice") }
 }
@@ -65,14 +65,14 @@ impl Domain {
         Self { controller, dc }
     }
 
-    /// A machine of the domain that asks for NTLM.
+    /// Joins a machine that offers NTLM to the domain.
     fn join(&self, name: &str) -> WebSite {
         let name = Name::from(name);
         let accounts = Accounts::dc(self.dc, &self.controller.enroll(&name, 1));
         WebSite::new(&server(name), &domain(), accounts)
     }
 
-    /// A server of the domain, with TLS where a site has it.
+    /// Returns a server of the domain, which has TLS if the site does.
     fn server(&self, pki: Option<&SitePki>) -> Backend {
         let mut site = self.join("iis1");
         if let Some(tls) = pki.and_then(|pki| pki.server(&server("iis1".into())).unwrap()) {
@@ -85,7 +85,7 @@ impl Domain {
     }
 }
 
-/// The certificates of a site whose balancer terminates TLS, and has it towards the servers.
+/// Returns the certificates of a site whose balancer terminates TLS and speaks TLS to the servers.
 fn pki(upstream: UpstreamTls) -> SitePki {
     let random: RandomFor = Arc::new(|who| {
         let entropy = Entropy::new(1, who);
@@ -102,7 +102,7 @@ fn check_user(identity: Identity, pki: Option<&SitePki>) -> Arc<dyn LogonAgent> 
     CheckUser::agent(TokioNet, env("lb"), HOST.into(), identity, tls)
 }
 
-/// Status, whether the user was taken for who it is, and the page.
+/// Logs on, and returns the status, whether the user was recognised, and the page.
 async fn log_on(user: &Arc<dyn LogonAgent>, backend: &Backend) -> Option<(u16, bool, String)> {
     match user.log_on(backend, "/").await {
         LogonResult::Answered { status, logged_on, body } => {
@@ -148,7 +148,7 @@ async fn a_check_user_has_no_answer_where_nobody_listens() {
     assert_eq!(log_on(&check_user(identity("alice"), None), &backend).await, None);
 }
 
-/// A request's header section.
+/// Returns the header section of a request.
 fn headers(token: Option<&[u8]>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     // What a client says of itself: the gate has to set it anew.
@@ -175,7 +175,7 @@ async fn admit_by(protocol: Protocol, gate: &Arc<dyn Gate>, connection: u32, tok
     gate.admit(DownstreamId(connection), &head).await
 }
 
-/// The balancer's own answer.
+/// Returns the balancer's own answer.
 fn answer(admission: Admission) -> Response<Bytes> {
     match admission {
         Admission::Answer(response) => response,
@@ -183,7 +183,7 @@ fn answer(admission: Admission) -> Response<Bytes> {
     }
 }
 
-/// The status, and what it asks for.
+/// Returns the status of an answer, and the credentials that it asks for.
 fn challenge(answer: &Response<Bytes>) -> (StatusCode, &str) {
     (answer.status(), answer.headers()[WWW_AUTHENTICATE].to_str().unwrap())
 }

@@ -1,4 +1,4 @@
-//! Who shows which certificate where.
+//! Tests of the certificates that servers and balancers show.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn seeded(seed: u64) -> RandomFor {
     })
 }
 
-/// The certificates of a site, whose balancer terminates TLS or passes it through.
+/// Returns the certificates of a site whose balancer terminates TLS or passes it through.
 fn pki(tls: Option<TlsSpec>, terminates: bool) -> Option<SitePki> {
     let domain = DomainSpec { dns: "corp.example".into(), ..DomainSpec::default() };
     let topology = Topology { tls, domain, ..Topology::default() };
@@ -32,7 +32,7 @@ fn site(upstream: UpstreamTls, terminates: bool) -> SitePki {
     pki(Some(TlsSpec { upstream, http2: true, ..TlsSpec::default() }), terminates).expect("it has TLS")
 }
 
-/// Whether a handshake comes about, and whether it is for HTTP/2.
+/// Performs a handshake and returns whether it agreed on HTTP/2, or why it failed.
 async fn handshake(server: ServerTls, client: &ClientTls, name: &str) -> Result<bool, String> {
     let listener = TokioNet.listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
@@ -110,7 +110,7 @@ fn behind_a_balancer_that_offloads_servers_have_no_tls_and_behind_one_that_passe
     assert!(passes.server(&standard::server("iis1".into())).unwrap().is_some());
 }
 
-/// Who has a certificate to show, and who speaks TLS to what is behind it, where another balancer stands in front.
+/// Returns who has a certificate to show, and who speaks TLS to what is behind it, if another balancer is in front.
 fn behind_a_front(ends: TlsEnds, upstream: UpstreamTls, between: BetweenTls) -> [bool; 5] {
     let tls = Some(TlsSpec { upstream, between, http2: false });
     let topology = Topology { tls, ..Topology::default() };

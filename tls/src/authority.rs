@@ -16,14 +16,15 @@ use sha2::{Digest, Sha256};
 use crate::Random;
 use crate::key::Key;
 
-/// Seconds since 1970 that every check of a certificate takes for now: 2026-01-01. All certificates are of 2020 to
-/// 2040, but for those that are to have expired, so what the clock says makes no difference to a client of the world outside.
+/// The present time for every check of a certificate, in seconds since 1970: 2026-01-01. Certificates are valid from
+/// 2020 to 2040, except for those that are meant to have expired, so that the actual time makes no difference to a
+/// client outside of Stickler.
 pub const TODAY: u64 = 1_767_225_600;
 
 /// The end of a certificate's validity.
 const LAST_DAY: (i32, u8, u8) = (2040, 1, 1);
 
-/// A certificate authority, with a key of its own. Keys are drawn anew for every certificate.
+/// A certificate authority with a key of its own. Every certificate gets a new key.
 #[derive(Clone)]
 pub struct Authority {
     issuer: Arc<Issuer<'static, Key>>,
@@ -32,7 +33,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// An authority whose key, and those of all it issues, come from `random`.
+    /// Returns an authority whose key, and the keys of all certificates that it issues, come from `random`.
     pub fn new(random: Random) -> Self {
         let key = Key::draw(&random);
         let mut params = params("Stickler Test Authority", &key, &random);
@@ -42,19 +43,19 @@ impl Authority {
         Self { issuer: Arc::new(Issuer::new(params, key)), certificate, random }
     }
 
-    /// A certificate with a new key, for a server that goes by `names`: DNS names or IP addresses (RFC 6125), without
-    /// ports. The first is its common name too.
+    /// Issues a certificate with a new key for a server with these `names`: DNS names or IP addresses (RFC 6125),
+    /// without ports. The first is the common name too.
     ///
     /// # Errors
-    /// A name that no certificate can hold: not of ASCII.
+    /// A certificate cannot contain one of the names, because it is not ASCII.
     pub fn issue(&self, names: &[&str]) -> io::Result<Certified> {
         self.issue_until(names, LAST_DAY)
     }
 
-    /// A certificate as [`Authority::issue`] gives it that has expired: a day before [`TODAY`].
+    /// Issues a certificate like [`Authority::issue`] that expired a day before [`TODAY`].
     ///
     /// # Errors
-    /// As for [`Authority::issue`].
+    /// The same as for [`Authority::issue`].
     pub fn issue_expired(&self, names: &[&str]) -> io::Result<Certified> {
         self.issue_until(names, (2025, 12, 31))
     }
@@ -75,12 +76,12 @@ impl Authority {
         Ok(Certified { certificate, key })
     }
 
-    /// The authority's certificate as PEM, for `curl --cacert` and the like.
+    /// Returns the authority's certificate as PEM, for example for `curl --cacert`.
     pub fn pem(&self) -> String {
         self.certificate.pem()
     }
 
-    /// The authority's certificate (DER).
+    /// Returns the authority's certificate (DER).
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         self.certificate.der().clone()
     }
@@ -100,27 +101,27 @@ pub struct Certified {
 }
 
 impl Certified {
-    /// The certificate (DER).
+    /// Returns the certificate (DER).
     pub fn certificate(&self) -> &[u8] {
         self.certificate.der()
     }
 
-    /// Certificate and key (PKCS#8) as PEM, one after the other: what HAProxy's `crt` and nginx's `ssl_certificate`
-    /// and `ssl_certificate_key` read.
+    /// Returns certificate and key (PKCS#8) as PEM, one after the other, which HAProxy's `crt` and nginx's
+    /// `ssl_certificate` and `ssl_certificate_key` read.
     ///
     /// # Errors
-    /// None that is known: the encoder can fail by its signature.
+    /// No error is known. The signature of the encoder allows one.
     pub fn pem(&self) -> io::Result<String> {
         Ok(self.certificate.pem() + &self.key.pem()?)
     }
 
-    /// As rustls wants it.
+    /// Returns the certificate and key in the form that rustls expects.
     pub(crate) fn key(&self) -> CertifiedKey {
         CertifiedKey::new(vec![self.certificate.der().clone()], Arc::new(self.key.clone()))
     }
 }
 
-/// What all certificates have in common.
+/// Returns the parameters that all certificates have in common.
 fn params(name: &str, key: &Key, random: &Random) -> CertificateParams {
     let mut serial = [0; 16];
     random(&mut serial);
@@ -137,7 +138,7 @@ fn params(name: &str, key: &Key, random: &Random) -> CertificateParams {
     params
 }
 
-/// It is always [`TODAY`].
+/// A clock on which it is always [`TODAY`].
 #[derive(Debug)]
 pub(crate) struct Always;
 

@@ -18,11 +18,11 @@ use crate::authority::{Always, Authority, Certified};
 use crate::random::{Random, drawing, provider};
 use crate::stream::{Secured, Tls};
 
-/// Gets each line of a key log of TLS, as NSS defined it and Wireshark reads it (draft-ietf-tls-keylogfile): the label, the
-/// client's random and the secret, in hexadecimal.
+/// The receiver of each line of a key log of TLS, as NSS defined it and Wireshark reads it (draft-ietf-tls-keylogfile): the label,
+/// the client's random and the secret, in hexadecimal.
 pub type KeySink = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// A server's end. A clone is the same server.
+/// The server's end of a handshake. A clone is the same server.
 #[derive(Clone)]
 pub struct ServerTls {
     acceptor: TlsAcceptor,
@@ -31,8 +31,8 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
-    /// A server that shows `certified`, and offers HTTP/2 before HTTP/1.1 by ALPN (RFC 7301) where `http2` says so.
-    /// It asks for no certificate of the client's.
+    /// Returns a server that shows `certified` and, if `http2` is set, offers HTTP/2 before HTTP/1.1 by ALPN (RFC
+    /// 7301). It does not ask clients for certificates.
     pub fn new(certified: &Certified, http2: bool, random: Random) -> Self {
         let mut config = ServerConfig::builder_with_details(Arc::new(provider()), Arc::new(Always))
             .with_safe_default_protocol_versions()
@@ -47,7 +47,7 @@ impl ServerTls {
         Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate, random }
     }
 
-    /// The same server, which tells `sink` the secrets of each of its connections.
+    /// Returns the same server, which gives `sink` the secrets of each of its connections.
     #[must_use]
     pub fn with_key_log(self, sink: KeySink) -> Self {
         let mut config = ServerConfig::clone(self.acceptor.config());
@@ -55,17 +55,17 @@ impl ServerTls {
         Self { acceptor: TlsAcceptor::from(Arc::new(config)), ..self }
     }
 
-    /// The certificate that clients are shown (DER).
+    /// Returns the certificate that clients are shown (DER).
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
     }
 
-    /// Does the handshake on an accepted connection. There is no time limit of its own: wrap the call in
-    /// `tokio::time::timeout`. Dropping it drops the connection.
+    /// Performs the handshake on an accepted connection. The call has no time limit: wrap it in `tokio::time::timeout`.
+    /// Dropping the future drops the connection.
     ///
     /// # Errors
-    /// `InvalidData` for what the client did wrong (it has been sent an alert), `ConnectionAborted` where the client
-    /// refused, `UnexpectedEof` where it closed, and whatever else the connection says.
+    /// `InvalidData` if the client made an error (it has been sent an alert), `ConnectionAborted` if it refused,
+    /// `UnexpectedEof` if it closed the connection, and any other error of the connection.
     pub async fn accept<S: Stream>(&self, stream: S) -> io::Result<Secured<S>> {
         let handshake = drawing(&self.random, || self.acceptor.accept(stream));
         let stream = run(&self.random, handshake).await.map_err(|error| explain("TLS with a client", &error))?;
@@ -100,7 +100,7 @@ impl std::fmt::Debug for ServerTls {
     }
 }
 
-/// A client's end. A clone is the same client.
+/// The client's end of a handshake. A clone is the same client.
 #[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
@@ -108,7 +108,7 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// A client that trusts `authority` alone, and offers HTTP/2 before HTTP/1.1 by ALPN where `http2` says so.
+    /// Returns a client that trusts `authority` alone and, if `http2` is set, offers HTTP/2 before HTTP/1.1 by ALPN.
     pub fn new(authority: &Authority, http2: bool, random: Random) -> Self {
         let provider = Arc::new(provider());
         let mut roots = RootCertStore::empty();
@@ -126,7 +126,7 @@ impl ClientTls {
         Self { config: Arc::new(config), random }
     }
 
-    /// The same client, offering HTTP/1.1 alone: where HTTP/2 was not good enough for a server.
+    /// Returns the same client offering HTTP/1.1 only, for a server that has refused HTTP/2.
     #[must_use]
     pub fn http1(&self) -> Self {
         let mut config = ClientConfig::clone(&self.config);
@@ -134,13 +134,13 @@ impl ClientTls {
         Self { config: Arc::new(config), random: self.random.clone() }
     }
 
-    /// Does the handshake with the server called `name` (DNS name or IP address, without a port). There is no time
-    /// limit of its own: wrap the call in `tokio::time::timeout`. Dropping it drops the connection.
+    /// Performs the handshake with the server called `name` (DNS name or IP address, without a port). The call has no
+    /// time limit: wrap it in `tokio::time::timeout`. Dropping the future drops the connection.
     ///
     /// # Errors
-    /// `InvalidData` for an authority that is not trusted, a certificate of another name, ... (the server has been sent
-    /// an alert), `ConnectionAborted` where the server refused, `UnexpectedEof` where it closed, `InvalidInput` for
-    /// what is no name, and whatever else the connection says.
+    /// `InvalidData` if the certificate is not acceptable, for example because of its authority or name (the server has
+    /// been sent an alert), `ConnectionAborted` if the server refused, `UnexpectedEof` if it closed the connection,
+    /// `InvalidInput` if `name` is not a valid name, and any other error of the connection.
     pub async fn connect<S: Stream>(&self, name: &str, stream: S) -> io::Result<Secured<S>> {
         let what = format!("TLS with {name}");
         let server = ServerName::try_from(name.to_owned())
@@ -160,7 +160,7 @@ impl std::fmt::Debug for ClientTls {
     }
 }
 
-/// What is offered by ALPN, the best first.
+/// Returns the protocols that are offered by ALPN, in order of preference.
 fn protocols(http2: bool) -> Vec<Vec<u8>> {
     let all: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
     all.iter().map(|name| name.to_vec()).collect()
@@ -172,7 +172,7 @@ async fn run<F: Future>(random: &Random, handshake: F) -> F::Output {
     poll_fn(|context| drawing(random, || handshake.as_mut().poll(context))).await
 }
 
-/// Says what was wrong in words that an operator knows.
+/// Describes an error in terms that an operator knows.
 fn explain(what: &str, error: &io::Error) -> io::Error {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let why = match tls {

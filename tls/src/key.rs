@@ -1,7 +1,7 @@
 //! A key for ECDSA over P-256 with SHA-256, whose signatures are deterministic (RFC 6979).
 //!
-//! Not Ed25519: the hash of a `tls-server-end-point` binding is that of the certificate's signature algorithm
-//! (RFC 5929 4.1), and Ed25519 names none.
+//! Ed25519 is not suitable: a `tls-server-end-point` binding uses the hash of the certificate's signature algorithm
+//! (RFC 5929 4.1), and Ed25519 does not name one.
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Draws a key: 32 bytes of `random`.
+    /// Draws a key from 32 bytes of `random`.
     pub(crate) fn draw(random: &Random) -> Self {
         let mut bytes = [0; 32];
         random(&mut bytes);
@@ -35,7 +35,7 @@ impl Key {
         Self { secret, public }
     }
 
-    /// The private key in PKCS#8, as PEM.
+    /// Returns the private key in PKCS#8, as PEM.
     pub(crate) fn pem(&self) -> io::Result<String> {
         let pem = p256::SecretKey::from(&self.secret).to_pkcs8_pem(LineEnding::LF).map_err(io::Error::other)?;
         Ok(pem.to_string())
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Key {
     }
 }
 
-/// As rcgen wants a key that signs certificates.
+/// The form of a key that signs certificates, as rcgen expects it.
 impl rcgen::PublicKeyData for Key {
     fn der_bytes(&self) -> &[u8] {
         &self.public
@@ -70,7 +70,7 @@ impl rcgen::SigningKey for Key {
     }
 }
 
-/// As rustls wants a key that signs handshakes.
+/// The form of a key that signs handshakes, as rustls expects it.
 impl rustls::sign::SigningKey for Key {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
         offered.contains(&SCHEME).then(|| Box::new(self.clone()) as Box<dyn Signer>)

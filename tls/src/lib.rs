@@ -1,11 +1,11 @@
 //! TLS over any [`Stream`](stickler_net::Stream): the same seed gives the same bytes, in every process.
 //!
-//! * [`Authority`] and [`Certified`]: a certificate authority for tests, and what it issues.
+//! * [`Authority`] and [`Certified`]: a certificate authority for tests, and the certificates that it issues.
 //! * [`ServerTls`], [`ClientTls`]: the two ends of a handshake.
-//! * [`Secured`]: a stream with or without TLS, so that whoever uses it is written once.
+//! * [`Secured`]: a stream with or without TLS, so that its users need no second implementation.
 //!
-//! The protocol is rustls's, the ciphers are ring's. Whatever is drawn (keys, nonces, serial numbers) comes from the
-//! [`Random`] that the caller brings; signatures are deterministic (RFC 6979); the time is always [`TODAY`]; no
+//! The protocol is rustls's, and the ciphers are ring's. Everything random (keys, nonces, serial numbers) comes from
+//! the [`Random`] that the caller brings; signatures are deterministic (RFC 6979); the time is always [`TODAY`]; no
 //! session is resumed, so each connection has a full handshake. **The keys are worth as much as the seed**: this is for
 //! a test bench, not for secrets.
 
@@ -22,8 +22,8 @@ pub use ends::{ClientTls, KeySink, ServerTls};
 pub use random::Random;
 pub use stream::{Secured, Tls};
 
-/// The hash of a certificate (DER) that goes into a `tls-server-end-point` binding (RFC 5929 4.1): SHA-256, that of the
-/// signature on all certificates of an [`Authority`].
+/// Returns the hash of a certificate (DER) for a `tls-server-end-point` binding (RFC 5929 4.1): SHA-256, which is the
+/// hash of the signature of all certificates of an [`Authority`].
 pub fn end_point(certificate: &[u8]) -> [u8; 32] {
     Sha256::digest(certificate).into()
 }

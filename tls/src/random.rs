@@ -1,7 +1,7 @@
-//! Where rustls gets its randomness from: the stream of bytes that the caller brought.
+//! The source of randomness of rustls, which is the stream of bytes that the caller provides.
 //!
-//! rustls wants both, the source of random bytes and the key exchange, as `&'static`. So they are stateless, and ask
-//! for the [`Random`] of the handshake that runs in this thread right now: [`drawing`] wraps each of its steps. Past
+//! rustls requires both the source of random bytes and the key exchange as `&'static`. Therefore they are stateless,
+//! and use the [`Random`] of the handshake that runs in the current thread: [`drawing`] wraps each of its steps. After
 //! the handshake nothing is drawn.
 
 use std::cell::RefCell;
@@ -16,14 +16,14 @@ use x25519_dalek::{PublicKey, StaticSecret};
 /// Fills a buffer with random bytes: a seeded generator in the simulation, the operating system's elsewhere.
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 
-/// ring's cipher suites and verification, with all that is drawn coming from [`drawing`]'s source.
+/// Returns ring's cipher suites and verification, with all randomness coming from the source that [`drawing`] has set.
 pub(crate) fn provider() -> CryptoProvider {
     CryptoProvider { kx_groups: vec![&X25519], secure_random: &Drawn, ..rustls::crypto::ring::default_provider() }
 }
 
-/// Runs one step of a handshake; what it draws comes from `random`.
+/// Runs one step of a handshake, whose randomness comes from `random`.
 pub(crate) fn drawing<T>(random: &Random, step: impl FnOnce() -> T) -> T {
-    /// Puts back what was there before, on a panic too.
+    /// Restores the previous source, even after a panic.
     struct Restore(Option<Random>);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -38,7 +38,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Random>> = const { RefCell::new(None) };
 }
 
-/// The source that [`drawing`] has set.
+/// The source of randomness that [`drawing`] has set.
 #[derive(Debug)]
 struct Drawn;
 
@@ -50,7 +50,7 @@ impl SecureRandom for Drawn {
     }
 }
 
-/// The key exchange of RFC 7748 5, with a secret from [`Drawn`]: ring's draws from the operating system.
+/// The key exchange of RFC 7748 5 with a secret from [`Drawn`], because ring's draws from the operating system.
 #[derive(Debug)]
 struct X25519;
 
@@ -67,7 +67,7 @@ impl SupportedKxGroup for X25519 {
     }
 }
 
-/// An exchange that waits for the peer's half.
+/// A key exchange that waits for the peer's half.
 struct Started {
     secret: StaticSecret,
     public: PublicKey,

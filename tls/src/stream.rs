@@ -11,21 +11,22 @@ use tokio_rustls::TlsStream;
 
 use stickler_net::Stream;
 
-/// A connection, with TLS or as it came.
+/// A connection, with or without TLS.
 ///
-/// Its ends look alike either way. Shutting it down sends `close_notify` and FIN; a peer's FIN reads as the end of the
-/// stream, after a `close_notify` or not; dropping it without a shutdown does what dropping the plain stream does.
-/// What is written must be flushed.
+/// It ends in the same way in both cases. Shutting it down sends `close_notify` and FIN. A peer's FIN is read as the
+/// end of the stream, whether a `close_notify` came before it or not. Dropping it without a shutdown has the effect of
+/// dropping the plain stream. Data that was written must be flushed.
 #[derive(Debug)]
 pub enum Secured<S> {
-    /// Without TLS.
+    /// A connection without TLS.
     Plain(S),
-    /// With TLS.
+    /// A connection with TLS.
     Tls(Box<Tls<S>>),
 }
 
 impl<S> Secured<S> {
-    /// The server's certificate (DER): as this end was shown it, or shows it itself. `None` without TLS.
+    /// Returns the server's certificate (DER), either as this end was shown it or as it shows it itself. Returns `None`
+    /// without TLS.
     pub fn certificate(&self) -> Option<&[u8]> {
         match self {
             Self::Plain(_) => None,
@@ -33,7 +34,7 @@ impl<S> Secured<S> {
         }
     }
 
-    /// Whether HTTP/2 was agreed on (ALPN `h2`).
+    /// Returns whether the two ends have agreed on HTTP/2 (ALPN `h2`).
     pub fn http2(&self) -> bool {
         match self {
             Self::Plain(_) => false,
@@ -41,7 +42,7 @@ impl<S> Secured<S> {
         }
     }
 
-    /// The stream below.
+    /// Returns the underlying stream.
     pub fn get_ref(&self) -> &S {
         match self {
             Self::Plain(stream) => stream,

@@ -1,4 +1,4 @@
-//! TLS between two ends in memory.
+//! Tests of TLS between two ends in memory.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use stickler_net::Stream;
 use stickler_tls::{Authority, ClientTls, Random, Secured, ServerTls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
-/// An end in memory, which keeps what is written to it.
+/// An end in memory, which keeps everything that is written to it.
 #[derive(Debug)]
 struct End {
     pipe: DuplexStream,
@@ -74,7 +74,7 @@ impl AsyncWrite for End {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): enough for tests.
+/// Returns SplitMix64 (Steele, Lea, Flood 2014) as a source of randomness, which suffices for tests.
 fn seeded(seed: u64) -> Random {
     let state = Mutex::new(seed);
     Arc::new(move |buffer: &mut [u8]| {
@@ -89,7 +89,7 @@ fn seeded(seed: u64) -> Random {
     })
 }
 
-/// A server called www.stickler.test, and a client that trusts its authority.
+/// Returns a server called www.stickler.test, and a client that trusts its authority.
 fn pair(seed: u64, server_http2: bool, client_http2: bool) -> (ServerTls, ClientTls) {
     let authority = Authority::new(seeded(seed));
     let certified = authority.issue(&["www.stickler.test", "192.0.2.1"]).unwrap();
@@ -112,7 +112,7 @@ async fn met(seed: u64) -> (Secured<End>, Secured<End>) {
     (server.unwrap(), client.unwrap())
 }
 
-/// All bytes on the wire of a short conversation: the server's, and the client's.
+/// Returns all bytes of a short conversation: those of the server, and those of the client.
 async fn conversation(seed: u64) -> (Vec<u8>, Vec<u8>) {
     let (mut server, mut client) = met(seed).await;
     client.write_all(b"ping").await.unwrap();

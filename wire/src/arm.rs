@@ -1,4 +1,4 @@
-//! Real sockets as an arm.
+//! The arm on real sockets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,36 +14,36 @@ use crate::products::{self, Installed, Product, ProductError};
 use crate::world::{Middle, WireWorld};
 use crate::{Supervisor, Target, addresses};
 
-/// Builds worlds on sockets of this machine's loopback addresses. A profile that names a product is that product, which is
-/// started; any other balancer of the catalogue is our own, on real sockets.
+/// Builds worlds on sockets of this machine's loopback addresses. For a profile that names a product, the arm starts
+/// that product. Any other balancer of the catalogue is Stickler's own, on real sockets.
 #[derive(Debug, Clone)]
 pub struct WireArm {
     supervisor: Supervisor,
-    /// Whether a product that is not installed fails the run, in place of skipping it.
+    /// Whether a product that is not installed fails the run, instead of skipping it.
     require: bool,
-    /// TLS of the sites of products, where a plan says nothing of it.
+    /// The TLS settings for the sites of products, if a plan does not specify TLS.
     tls: Option<TlsSpec>,
-    /// What clients call the site; `None`: as they always do.
+    /// The name by which clients refer to the site; `None`: the default name.
     host: Option<String>,
-    /// The balancer that somebody else runs, where there is one.
+    /// The balancer that somebody else runs, if there is one.
     target: Option<Arc<Target>>,
 }
 
 impl WireArm {
-    /// An arm whose products end with this process, however it ends, because of a supervisor. A run over a product that is not
-    /// installed is skipped, or fails if products are required.
+    /// Returns an arm. Its products end with this process, however it ends, because of the supervisor. A run over a
+    /// product that is not installed is skipped, or fails if products are required (`require`).
     pub fn new(supervisor: Supervisor, require: bool) -> Self {
         Self { supervisor, require, tls: None, host: None, target: None }
     }
 
-    /// The same arm, where the sites of products have TLS as their configurations want it. A plan that says something of TLS is
-    /// performed as it says.
+    /// Returns the same arm with these TLS settings for the sites of products, as their configurations require. A plan
+    /// that specifies TLS is performed as it says.
     #[must_use]
     pub fn with_tls(self, tls: Option<TlsSpec>) -> Self {
         Self { tls, ..self }
     }
 
-    /// The same arm, where clients call the site by another name than `www.corp.example`.
+    /// Returns the same arm with another name than `www.corp.example` by which clients refer to the site.
     #[must_use]
     pub fn with_host(self, host: Option<String>) -> Self {
         Self { host, ..self }
@@ -53,7 +53,7 @@ impl WireArm {
         self.host.as_deref().unwrap_or(addresses::HOST_HEADER)
     }
 
-    /// The same arm, which has a balancer that somebody else runs. It builds one world over that at a time.
+    /// Returns the same arm with a balancer that somebody else runs. It builds one world at a time over that balancer.
     #[must_use]
     pub fn with_target(self, target: Target) -> Self {
         Self { target: Some(Arc::new(target)), ..self }
@@ -81,12 +81,12 @@ impl WireArm {
     }
 }
 
-/// A product as it is installed.
+/// A product that is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstalledProduct {
-    /// What profiles call it.
+    /// The name of the product in profiles.
     pub name: &'static str,
-    /// What it says of its version; `None` where it says nothing that can be read.
+    /// The version that the product states; `None` if it states none that can be read.
     pub version: Option<String>,
 }
 
@@ -103,28 +103,31 @@ impl fmt::Display for InstalledProduct {
 /// Finds the product of a profile on this machine.
 ///
 /// # Errors
-/// [`ProductError`]: it is not installed, or the profile names none that can be started.
+/// [`ProductError`]: the product is not installed, or the profile names none that can be started.
 pub fn installed(profile: &Profile) -> Result<InstalledProduct, ProductError> {
     let program = profile.program.as_ref().ok_or_else(|| ProductError::Unknown(profile.product.clone()))?;
     let Installed { product, version, .. } = Installed::find(program)?;
     Ok(InstalledProduct { name: product.name(), version })
 }
 
-/// Finds a product on this machine by the name that profiles have for it, and returns its version; `None` where it does not say.
+/// Finds a product on this machine by its name in profiles, and returns its version, or `None` if the product does not
+/// state it.
 ///
 /// # Errors
-/// [`ProductError`]: it is not installed, or there is none of this name.
+/// [`ProductError`]: the product is not installed, or there is none with this name.
 pub fn version(product: &str) -> Result<Option<String>, ProductError> {
     let program = Program { name: product.to_owned(), configuration: String::new() };
     Ok(Installed::find(&program)?.version)
 }
 
-/// Whether the product that profiles call so changes the network namespace that it is in, which then has to be one of Stickler's own.
+/// Returns whether the product with this name in profiles changes the network namespace in which it runs, which must
+/// then be one of Stickler's own.
 pub fn needs_own_network(product: &str) -> bool {
     products::find(product).is_some_and(Product::needs_own_network)
 }
 
-/// The profile that a balancer is described by; `None` where it is none, or has defects, which no product has at will.
+/// Returns the profile that describes a balancer; `None` if it is not described by a profile, or has defects, which a
+/// product cannot be given.
 fn profile(spec: &BalancerSpec) -> Result<Option<Profile>, WorldError> {
     match spec {
         BalancerSpec::Mechanism { name, defects } if defects.is_empty() => {

@@ -1,4 +1,4 @@
-//! Who checks the backends.
+//! The choice of health checks for a site.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use stickler_site::Balancer;
 
 use crate::{CheckCommand, Options};
 
-/// Time that a check by command has beyond its limit, to kill the command and to report it.
+/// The time that a check by command has beyond its limit, in order to kill the command and to report it.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The balancer with the health checks that the options ask for, or else with its own.
+/// Returns the balancer with the health checks that the options ask for, or otherwise with its own.
 pub(crate) fn checked(options: &mut Options, balancer: Balancer) -> Result<Balancer, CheckError> {
     let (command, failed) = (options.check_command.take(), options.check_failed.take());
     let supervisor = options.supervisor.take();

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use stickler_model::{Clock, Time};
 
-/// Real time, counted from when it was made.
+/// Real time, counted from the creation of the clock.
 #[derive(Debug, Clone, Copy)]
 pub struct WallClock {
     start: Instant,

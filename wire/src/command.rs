@@ -1,8 +1,9 @@
-//! Health checks by a command of the operator's, on real sockets only.
+//! Health checks by a command of the operator, on real sockets only.
 //!
-//! It gets the arguments `host port uri user find`, and the user's password in the environment, as [`PASSWORD`]:
-//! arguments can be read by every user of the machine (`ps`), the environment of a process by its own user alone. The
-//! published script that this follows takes the password as an argument; that much is not followed. Exit 0 means up.
+//! The command gets the arguments `host port uri user find`, and the user's password in the environment variable
+//! [`PASSWORD`]: every user of the machine can read arguments (`ps`), but only the process's own user can read its
+//! environment. The published script on which this is based takes the password as an argument; Stickler differs in this
+//! point. Exit status 0 means up.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,56 +23,56 @@ use tokio::time::timeout;
 
 use crate::Supervisor;
 
-/// The environment variable with the password of the check's user; absent where the check has no user.
+/// The environment variable with the password of the check's user. It is not set if the check has no user.
 pub const PASSWORD: &str = "STICKLER_CHECK_PASSWORD";
 
-/// How much is kept of what a command says, in bytes of standard output and of standard error each. It may say more:
-/// that is read, so that the command is not held up, and dropped.
+/// The number of bytes that are kept of a command's standard output, and of its standard error. Further output is read,
+/// so that the command is not blocked, and dropped.
 const KEPT: usize = 2048;
 
-/// For what a command has said by its end to be read.
+/// The time in which output that a command has written before its end is read.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
-/// Is told of each check that failed.
+/// A function that is called for each check that failed.
 pub type CheckSink = Arc<dyn Fn(CheckFailure) + Send + Sync>;
 
-/// A check by command that found a backend down.
+/// The report of a check by command that found a backend down.
 #[derive(Debug, thiserror::Error)]
-#[error("check of {backend}: {why}{}", told(.output))]
+#[error("the check of {backend} failed: {why}{}", told(.output))]
 pub struct CheckFailure {
     /// The backend.
     pub backend: Name,
-    /// What went wrong.
+    /// Why the check failed.
     pub why: CheckEnd,
-    /// The start of what the command said, at most 2 KiB of standard output and then as much of standard error. A
-    /// backend may have had a say in it, and so it is shown in one line and escaped.
+    /// The start of the command's output: at most 2 KiB of standard output, followed by at most as much of standard
+    /// error. A backend may have influenced it, so that it is shown in one line and escaped.
     pub output: String,
 }
 
-/// How a check by command ended, where it did not end well.
+/// How a check by command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckEnd {
-    /// The command ended with another status than 0.
+    /// The command ended with a status other than 0.
     #[error("the command ended with {0}")]
     Status(ExitStatus),
-    /// It did not end in time, and was killed with all that it had started.
-    #[error("the command did not end within {0:?}, and was killed")]
+    /// The command did not end in time, and was killed with everything that it had started.
+    #[error("the command did not end within {0:?} and was killed")]
     Late(Duration),
-    /// It could not be started, or not be waited for.
-    #[error("the command `{}` cannot run: {error}", program.display())]
+    /// The command could not be started, or could not be waited for.
+    #[error("the command `{}` cannot be run: {error}", program.display())]
     Unable {
         /// The command.
         program: PathBuf,
-        /// The operating system's word.
+        /// The error of the operating system.
         error: io::Error,
     },
 }
 
-/// Asks a command about each backend.
+/// Checks each backend with a command.
 ///
-/// It runs in a process group of its own, which is killed when its time is up, when the check is dropped, and when the
-/// command itself has ended and left something behind. (Elsewhere than on Unix the command alone is killed.) With a
-/// [`Supervisor`] the group is killed too when this process ends, however it ends.
+/// The command runs in a process group of its own, which is killed when its time is up, when the check is dropped, and
+/// when the command itself has ended and left processes behind. (On systems other than Unix, only the command is
+/// killed.) With a [`Supervisor`], the group is also killed when this process ends, however it ends.
 pub struct CheckCommand {
     program: PathBuf,
     supervisor: Option<Supervisor>,
@@ -84,8 +85,8 @@ pub struct CheckCommand {
 }
 
 impl CheckCommand {
-    /// This program, as `user`, with time limit, URI and string of this rule; what the rule does not say is `/` and the
-    /// empty string. Each failure is told to `failed`.
+    /// Returns checks by this program, as `user`, with the time limit, the URI and the string of this rule; if the rule
+    /// has none, they are `/` and the empty string. Each failure is reported to `failed`.
     pub fn new(program: PathBuf, rule: &CheckRule, user: Option<&Identity>, failed: Option<CheckSink>) -> Self {
         let (uri, find) = match &rule.probe {
             Probe::Tcp => ("/".into(), "".into()),
@@ -97,13 +98,13 @@ impl CheckCommand {
         Self { program, supervisor: None, uri, find, user, password, limit: rule.timeout, failed }
     }
 
-    /// The same under a supervisor; `None`: without one.
+    /// Returns the same checks under a supervisor, if there is one.
     #[must_use]
     pub fn supervised(self, supervisor: Option<Supervisor>) -> Self {
         Self { supervisor, ..self }
     }
 
-    /// Runs it once.
+    /// Runs the command once.
     async fn ask(&self, address: SocketAddr) -> Result<(), (CheckEnd, String)> {
         let unable = |error| CheckEnd::Unable { program: self.program.clone(), error };
         let mut running = Running::start(self.command(address)).map_err(|error| (unable(error), String::new()))?;
@@ -150,13 +151,13 @@ impl Prober for CheckCommand {
     }
 }
 
-/// A command under way, and what it has said so far.
+/// A command under way, and its output so far.
 struct Running {
     child: Child,
-    /// Its process group, until that is killed.
+    /// The process group of the command, until it is killed.
     #[cfg(unix)]
     group: Option<rustix::process::Pid>,
-    /// What a supervisor reads the end of when this process ends.
+    /// The pipe whose end a supervisor reads when this process ends.
     _pipe: Option<ChildStdin>,
     stdout: Said<ChildStdout>,
     stderr: Said<ChildStderr>,
@@ -179,7 +180,8 @@ impl Running {
         })
     }
 
-    /// Waits for the command alone: what it has started in the background may live longer, and hold its output open.
+    /// Waits for the command alone. Processes that it has started in the background may live longer, and hold its
+    /// output open.
     async fn end(&mut self) -> io::Result<ExitStatus> {
         let Self { child, stdout, stderr, .. } = self;
         let listening = async {
@@ -198,8 +200,8 @@ impl Running {
         Ok(status)
     }
 
-    /// Kills what is left of it. Once only, and right after the command was waited for, so that its number is nobody
-    /// else's yet.
+    /// Kills the rest of the command's process group. This happens only once, and right after the command was waited
+    /// for, so that no other group has its number yet.
     fn kill(&mut self) {
         #[cfg(unix)]
         if let Some(group) = self.group.take() {
@@ -222,7 +224,7 @@ impl Drop for Running {
     }
 }
 
-/// The start of what comes out of a pipe.
+/// The start of the output from a pipe.
 struct Said<P> {
     pipe: Option<P>,
     kept: Vec<u8>,

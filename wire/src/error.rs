@@ -1,4 +1,4 @@
-//! Why a site does not start.
+//! The errors of starting a site.
 
 use std::net::IpAddr;
 
@@ -11,26 +11,30 @@ use crate::ListenError;
 /// Why a site could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The checks cannot keep what they promise.
+    /// The checks cannot notice in time what they promise to notice.
     #[error(transparent)]
     Checks(#[from] CheckError),
-    /// The topology has what there is in the simulated world alone.
-    #[error("a site on real sockets has {has}: leave out `{field}` of the topology, or run it simulated")]
+    /// The topology has something that exists in the simulated world only.
+    #[error("a site on real sockets has {has}: remove `{field}` from the topology, or run it in the simulation")]
     Unsupported {
-        /// The topology's field.
+        /// The field of the topology.
         field: &'static str,
-        /// What there is in its place.
+        /// What real sockets have instead.
         has: &'static str,
     },
-    /// TLS is for this machine alone, as whoever trusts the authority does so on the word of a test bench.
-    #[error("TLS is served on loopback alone, and not on {0}: leave out the address, or TLS")]
+    /// TLS is served on loopback addresses only. Whoever trusts the authority does so on the word of a test bench, so
+    /// that it must not leave this machine.
+    #[error(
+        "TLS is served only on loopback addresses, and {0} is not one: leave out the address, or serve without TLS"
+    )]
     NotLoopback(IpAddr),
-    /// The topology makes no site, or a port cannot be had.
+    /// The topology cannot be assembled, or a port is not available.
     #[error(transparent)]
     Site(#[from] SiteError<ListenError>),
 }
 
-/// Refuses a topology with more than there is here, or TLS on one of these addresses if it is none of loopback, rather than to leave some of it out without a word.
+/// Refuses a topology with something that real sockets do not have, or with TLS on one of these addresses if it is
+/// outside loopback. Otherwise a part of it would be left out silently.
 pub(crate) fn refuse_unsupported(
     topology: &Topology,
     mut addresses: impl Iterator<Item = IpAddr>,

@@ -1,8 +1,8 @@
 //! Streams and listeners on which a fault can make everything wait, or end.
 //!
-//! A process that hangs, and a link on which packets are held, look alike to whoever waits: connections stand, and nothing
-//! comes. [`Gate`] is what makes them wait. The operating system still acknowledges what is sent, and still opens
-//! connections on a listener's behalf.
+//! A process that hangs and a link on which packets are held look the same to a peer: connections stay open, and
+//! nothing arrives. A [`Gate`] makes streams wait. The operating system still acknowledges what is sent, and still
+//! opens connections on a listener's behalf.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -17,18 +17,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// A connection of the operating system.
 type Tcp = <TokioNet as Net>::Stream;
 
-/// What streams have to pass: open or closed, for all that were made with it.
+/// A gate that all streams created with it must pass, and that is open or closed.
 #[derive(Debug, Default)]
 pub(crate) struct Gate(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     closed: bool,
-    /// How often the streams were reset so far.
+    /// The number of times that the streams were reset so far.
     resets: u64,
-    /// Whom to wake, by the stream and by what it waits for.
+    /// The tasks to wake, by the stream and by what it waits for.
     waiting: BTreeMap<(u64, Way), Waker>,
-    /// How many streams there were so far.
+    /// The number of streams so far.
     streams: u64,
 }
 
@@ -40,26 +40,26 @@ enum Way {
 }
 
 impl Gate {
-    /// Lets nothing pass until [`Gate::open`].
+    /// Closes the gate, so that nothing passes until [`Gate::open`].
     pub(crate) fn close(&self) {
         self.state().closed = true;
     }
 
-    /// Lets everything pass again.
+    /// Opens the gate, so that everything passes again.
     pub(crate) fn open(&self) {
         let mut state = self.state();
         state.closed = false;
         state.wake();
     }
 
-    /// Resets all streams that there are.
+    /// Resets all existing streams.
     pub(crate) fn reset(&self) {
         let mut state = self.state();
         state.resets += 1;
         state.wake();
     }
 
-    /// Returns ready when the gate is open.
+    /// Polls until the gate is open.
     fn poll_open(&self, waits: (u64, Way), cx: &Context<'_>) -> Poll<()> {
         let mut state = self.state();
         if !state.closed {
@@ -69,7 +69,7 @@ impl Gate {
         Poll::Pending
     }
 
-    /// Has a stream woken when the gate changes.
+    /// Registers a stream to be woken when the gate changes.
     fn watch(&self, waits: (u64, Way), cx: &Context<'_>) {
         self.state().waiting.insert(waits, cx.waker().clone());
     }
@@ -82,7 +82,7 @@ impl Gate {
         }
     }
 
-    /// A number that no other stream has.
+    /// Returns a number that no other stream has.
     fn number(&self) -> u64 {
         let mut state = self.state();
         state.streams += 1;
@@ -93,7 +93,7 @@ impl Gate {
         self.state().resets
     }
 
-    /// A panic elsewhere leaves the state whole.
+    /// Locks the state. A panic elsewhere leaves it complete.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,15 +105,15 @@ impl State {
     }
 }
 
-/// A connection that has to pass the gate of its host and that of its link.
+/// A connection that must pass the gate of its host and that of its link.
 #[derive(Debug)]
 pub(crate) struct GatedStream {
     inner: Tcp,
     host: Arc<Gate>,
     link: Arc<Gate>,
-    /// Its numbers at both gates.
+    /// The stream's numbers at both gates.
     numbers: (u64, u64),
-    /// How often the streams of the link had been reset when this one was made.
+    /// The number of resets of the link's streams at the time when this one was created.
     resets: u64,
 }
 
@@ -123,10 +123,10 @@ impl GatedStream {
         Self { inner, host, link, numbers, resets }
     }
 
-    /// Returns ready when the stream may go on.
+    /// Polls until the stream may continue.
     ///
     /// # Errors
-    /// It was reset, and resets its connection when it is dropped.
+    /// The stream was reset, and resets its connection when it is dropped.
     fn poll_gates(&self, way: Way, cx: &Context<'_>) -> Poll<io::Result<()>> {
         if self.link.resets() != self.resets {
             // Where this fails, the peer sees an ordinary close.
@@ -183,13 +183,13 @@ impl Stream for GatedStream {
     }
 }
 
-/// A listener whose connections have to pass gates; it accepts none while its host's is closed.
+/// A listener whose connections must pass gates. It accepts none while its host's gate is closed.
 #[derive(Debug)]
 pub(crate) struct GatedListener<L> {
     inner: L,
     host: Arc<Gate>,
     link: Arc<Gate>,
-    /// Its number at the host's gate.
+    /// The listener's number at the host's gate.
     number: u64,
 }
 
@@ -225,7 +225,7 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(50);
 
-    /// Both ends of a connection, of which the second has to pass these gates.
+    /// Returns both ends of a connection, of which the second must pass these gates.
     async fn pair(host: &Arc<Gate>, link: &Arc<Gate>) -> (Tcp, GatedStream) {
         let listener = TokioNet.listen(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();

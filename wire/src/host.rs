@@ -15,23 +15,23 @@ use tokio::time::sleep;
 use crate::gate::{Gate, GatedListener, GatedStream};
 use crate::open_ports::OpenPorts;
 
-/// How often an address is tried that is still in use, and how long each pause is: the tasks of a life that was ended
-/// are dropped when the runtime comes to them, and their sockets with them.
+/// The number of times that an address which is still in use is tried, and the pause between them: the tasks of a life
+/// that was ended are dropped when the runtime gets to them, and their sockets with them.
 const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Tasks that a host keeps before it looks for ended ones.
+/// The number of tasks that a host keeps before it removes ended ones.
 const FEW: usize = 64;
 
-/// This machine's sockets in one life of one host: all its tasks can be ended, and its sockets with them; they can be made
-/// to wait, all of them or those with one peer.
+/// The sockets of this machine in one life of one host. All its tasks can be ended, and its sockets with them. Its
+/// streams can be made to wait, either all of them or those with one peer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostNet {
     life: Arc<Mutex<Life>>,
     gates: Arc<Gates>,
-    /// Where its connections come from; `None`: from an address and a port of the system's choice.
+    /// The source of its connections; `None`: an address and a port of the system's choice.
     source: Option<SocketAddr>,
-    /// Its port that stays open when its sockets are closed, by its address.
+    /// Its port that stays open when its sockets are closed, with the address.
     kept: Option<(Arc<OpenPorts>, SocketAddr)>,
 }
 
@@ -39,17 +39,17 @@ pub(crate) struct HostNet {
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
     host: Arc<Gate>,
-    /// By the address that connections go to; `None`: those that come in.
+    /// The gates of links by the address to which connections go; `None` for incoming connections.
     links: Mutex<BTreeMap<Option<SocketAddr>, Arc<Gate>>>,
 }
 
 impl Gates {
-    /// The gate that all streams of the host have to pass.
+    /// Returns the gate that all streams of the host must pass.
     pub(crate) fn host(&self) -> &Gate {
         &self.host
     }
 
-    /// The gate that connections to this address have to pass; `None`: those that come in.
+    /// Returns the gate that connections to this address must pass; `None` for incoming connections.
     pub(crate) fn link(&self, to: Option<SocketAddr>) -> Arc<Gate> {
         // A panic elsewhere leaves the map whole.
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,53 +61,53 @@ impl Gates {
 struct Life {
     off: bool,
     running: Vec<AbortHandle>,
-    /// How many tasks there may be before ended ones are forgotten.
+    /// The number of tasks at which ended ones are removed.
     prune_at: usize,
-    /// Sockets that were opened before it was known who uses them.
+    /// The sockets that were opened before their users were known.
     listeners: Vec<(SocketAddr, TokioListener)>,
     datagrams: Vec<(SocketAddr, UdpSocket)>,
 }
 
 impl HostNet {
-    /// A host whose connections come from this address, and from this port unless it is 0.
+    /// Returns a host whose connections come from this address, and from this port unless it is 0.
     pub(crate) fn from_address(source: SocketAddr) -> Self {
         Self { source: Some(source), ..Self::default() }
     }
 
-    /// The same host, whose port of this address stays open when its sockets are closed.
+    /// Returns the same host with a port at this address that stays open when its sockets are closed.
     pub(crate) fn keeping_open(self, ports: Arc<OpenPorts>, address: SocketAddr) -> Self {
         Self { kept: Some((ports, address)), ..self }
     }
 
-    /// Whether the port of this address stays open.
+    /// Returns the ports that stay open, if the port of this address is one of them.
     fn keeps_open(&self, address: SocketAddr) -> Option<&OpenPorts> {
         self.kept.as_ref().filter(|(_, kept)| *kept == address).map(|(ports, _)| &**ports)
     }
 
-    /// Closes its port that stays open otherwise, until somebody binds it.
+    /// Closes the port that otherwise stays open, until somebody binds it.
     pub(crate) fn close_kept(&self) {
         if let Some((kept, address)) = &self.kept {
             kept.close(*address);
         }
     }
 
-    /// The same host, with connections from this port alone.
+    /// Returns the same host with connections from this port only.
     pub(crate) fn with_port(&self, port: u16) -> Self {
         let source = self.source.map(|source| SocketAddr::new(source.ip(), port));
         Self { source, ..self.clone() }
     }
 
-    /// The next life of the same host.
+    /// Returns the next life of the same host.
     pub(crate) fn reborn(&self) -> Self {
         Self { life: Arc::default(), ..self.clone() }
     }
 
-    /// What its streams have to pass.
+    /// Returns the gates that its streams must pass.
     pub(crate) fn gates(&self) -> &Gates {
         &self.gates
     }
 
-    /// Ends this life for good, as a loss of power would; but the system closes its sockets.
+    /// Ends this life permanently, as a loss of power would, except that the system closes its sockets.
     pub(crate) fn switch_off(&self) {
         let mut life = self.life();
         life.off = true;
@@ -118,22 +118,22 @@ impl HostNet {
         }
     }
 
-    /// Whether this life goes on.
+    /// Returns whether this life continues.
     pub(crate) fn is_on(&self) -> bool {
         !self.life().off
     }
 
-    /// Keeps a listener for whoever binds its address.
+    /// Keeps a listener for the task that binds its address.
     pub(crate) fn keep_listener(&self, address: SocketAddr, listener: TokioListener) {
         self.life().listeners.push((address, listener));
     }
 
-    /// Keeps a UDP socket for whoever binds its address.
+    /// Keeps a UDP socket for the task that binds its address.
     pub(crate) fn keep_datagrams(&self, address: SocketAddr, socket: UdpSocket) {
         self.life().datagrams.push((address, socket));
     }
 
-    /// A UDP socket of this address: the one that is kept, or a new one.
+    /// Returns a UDP socket at this address: the one that is kept, or a new one.
     pub(crate) async fn bind_datagrams(&self, address: SocketAddr) -> io::Result<UdpSocket> {
         let kept = take(&mut self.life().datagrams, address);
         match kept {
@@ -142,7 +142,7 @@ impl HostNet {
         }
     }
 
-    /// A panic elsewhere leaves each list whole.
+    /// Locks the state. A panic elsewhere leaves each list complete.
     fn life(&self) -> MutexGuard<'_, Life> {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -193,7 +193,7 @@ fn take<T>(kept: &mut Vec<(SocketAddr, T)>, address: SocketAddr) -> Option<T> {
     Some(kept.swap_remove(index).1)
 }
 
-/// Binds an address, also one that is about to become free.
+/// Binds an address, even if it is only about to become free.
 async fn patiently<T, F: Future<Output = io::Result<T>>>(bind: impl Fn() -> F) -> io::Result<T> {
     for _ in 1..TRIES {
         match bind().await {

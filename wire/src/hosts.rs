@@ -1,4 +1,4 @@
-//! The hosts of a site on real sockets: all are this machine, and have ports of its choice.
+//! The hosts of a site on real sockets: all of them are this machine, with ports of its choice.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -20,29 +20,29 @@ pub(crate) struct WireHosts {
     pub(crate) seed: u64,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) journal: Arc<Journal>,
-    /// By their identifiers.
+    /// The hosts by their identifiers.
     pub(crate) hosts: Vec<Host>,
 }
 
-/// What listens at a port that is not of the system's choice. A port that is 0 is.
+/// The addresses and ports that the system does not choose. A port of 0 is chosen by the system.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fixed {
-    /// The balancer's port.
+    /// The port of the balancer.
     pub(crate) port: u16,
-    /// The port of the first DC's logons.
+    /// The port of the first DC's logon service.
     pub(crate) dc_port: u16,
-    /// The port of the first DC's tickets.
+    /// The port of the first DC's ticket service.
     pub(crate) kdc_port: u16,
-    /// The first servers' addresses, in order.
+    /// The addresses of the first servers, in order.
     pub(crate) servers: Vec<SocketAddr>,
-    /// Where the balancer listens that somebody else runs: nothing is opened for it.
+    /// The address of the balancer that somebody else runs, for which nothing is opened.
     pub(crate) target: Option<SocketAddr>,
     /// The ports of servers that stay open from one world to the next.
     pub(crate) kept: Option<Arc<OpenPorts>>,
 }
 
 impl Fixed {
-    /// Where a service listens, on this address unless it is said otherwise.
+    /// Returns where a service listens, which is this address unless the settings say otherwise.
     fn address(&self, role: Role, service: Service, ip: IpAddr) -> SocketAddr {
         let port = match (role, service) {
             (Role::Balancer, Service::Http) => self.port,
@@ -55,19 +55,19 @@ impl Fixed {
     }
 }
 
-/// Who listens where.
+/// The addresses on which the parts of a site listen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
-    /// The balancer that clients connect to.
+    /// The address of the balancer to which clients connect.
     pub(crate) front_end: IpAddr,
-    /// The DCs.
+    /// The address of the DCs.
     pub(crate) controllers: IpAddr,
-    /// Everybody else.
+    /// The address of everything else.
     pub(crate) loopback: IpAddr,
 }
 
 impl Addresses {
-    /// Everybody listens on this loopback address.
+    /// Returns this loopback address for everything.
     pub(crate) const fn of_loopback(address: IpAddr) -> Self {
         Self { front_end: address, controllers: address, loopback: address }
     }
@@ -88,15 +88,15 @@ pub(crate) struct Host {
     net: HostNet,
 }
 
-/// A port cannot be had.
+/// The error that a port is not available.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for `{name}`: {error}")]
+#[error("`{name}` cannot listen on {address}: {error}")]
 pub struct ListenError {
-    /// Whose port.
+    /// The host that wanted the port.
     pub name: Name,
     /// The address.
     pub address: SocketAddr,
-    /// What the operating system says.
+    /// The error of the operating system.
     pub error: io::Error,
 }
 
@@ -106,7 +106,7 @@ impl WireHosts {
         self.hosts[host].net.switch_off();
     }
 
-    /// Ends all tasks of a host, and closes its sockets and ports, those too that stay open otherwise.
+    /// Ends all tasks of a host, and closes its sockets and ports, including those that otherwise stay open.
     pub(crate) fn crash(&self, host: usize) {
         self.switch_off(host);
         self.hosts[host].net.close_kept();
@@ -118,19 +118,19 @@ impl WireHosts {
         self.hosts[host].net = self.hosts[host].net.reborn();
     }
 
-    /// Whether the host has not been switched off since it was started.
+    /// Returns whether the host has not been switched off since it was started.
     pub(crate) fn is_up(&self, host: usize) -> bool {
         self.hosts[host].net.is_on()
     }
 
-    /// What the streams of a host have to pass.
+    /// Returns the gates that the streams of a host must pass.
     pub(crate) fn gates(&self, host: usize) -> &Gates {
         self.hosts[host].net.gates()
     }
 }
 
 impl Host {
-    /// Opens a port, for the service to find it open, and returns the address.
+    /// Opens a port for its service, and returns the address.
     fn open(&self, address: SocketAddr, service: Service) -> io::Result<SocketAddr> {
         let listener = match service {
             Service::Logons | Service::Http => TokioNet.listen(address)?,
@@ -219,7 +219,8 @@ mod tests {
         }
     }
 
-    /// Two DCs, of which the first has not heard of alice yet; a partner's domain; two balancers, one behind the other.
+    /// Returns a topology with two DCs, of which the first does not know alice yet, a partner's domain, and two
+    /// balancers, one behind the other.
     fn everything() -> Topology {
         let mut topology = standard::site(2);
         let behind = ControllerSpec { lacks: vec!["alice".into()], ..ControllerSpec::new("dc1".into()) };
@@ -231,8 +232,8 @@ mod tests {
         topology
     }
 
-    /// The assembly asks nothing of its hosts that real sockets do not have: what [`crate::Site`] refuses is what it has
-    /// no words for yet.
+    /// Tests that the assembly requires nothing of its hosts that real sockets do not have: [`crate::Site`] only
+    /// refuses what it cannot express yet.
     #[tokio::test]
     async fn a_site_with_several_dcs_domains_and_balancers_runs_on_real_sockets() {
         let topology = everything();

@@ -14,16 +14,16 @@ use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
 use tokio::net::UdpSocket;
 use tokio::time::sleep;
 
-/// Free ports that are tried, for one that is free for TCP need not be free for UDP.
+/// The number of free ports that are tried, since a port that is free for TCP need not be free for UDP.
 const TRIES: u32 = 16;
 
-/// Pause after a failed receive, so that one that fails for good costs nothing.
+/// The pause after a failed receive, so that a permanent failure costs nothing.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A running KDC. It ends with the tokio runtime that it was started on.
 #[derive(Clone)]
 pub struct Kdc {
-    /// Where it listens, for TCP and for UDP.
+    /// The address on which it listens, for TCP and for UDP.
     pub address: SocketAddr,
     /// The realm: the domain's DNS name in upper case.
     pub realm: String,
@@ -31,13 +31,14 @@ pub struct Kdc {
 }
 
 impl Kdc {
-    /// Starts the KDC of this controller, and nothing else of it, on the current tokio runtime; port 0 picks a free one.
+    /// Starts the KDC of this controller, and none of its other services, on the current tokio runtime; port 0 selects
+    /// a free port.
     ///
     /// # Errors
-    /// The port cannot be had, for TCP or for UDP.
+    /// The port is not available for TCP or for UDP.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    /// The call is made outside of a tokio runtime.
     pub fn start(address: SocketAddr, env: Env, controller: Arc<DomainController>) -> io::Result<Self> {
         let (listener, socket) = bind(address)?;
         let kdc = Self::of(listener.local_addr()?, Arc::clone(&controller));
@@ -46,22 +47,23 @@ impl Kdc {
         Ok(kdc)
     }
 
-    /// The running KDC of this controller.
+    /// Returns the handle on the running KDC of this controller.
     pub(crate) fn of(address: SocketAddr, controller: Arc<DomainController>) -> Self {
         let realm = controller.directory().realm().to_owned();
         Self { address, realm, controller }
     }
 
-    /// A `krb5.conf` for clients of MIT's library, curl among them: the realm and its KDC, and no DNS.
+    /// Returns a `krb5.conf` for clients that use MIT's library, such as curl: the realm and its KDC, without DNS.
     /// `localhost` and the domain's hosts are in the realm.
     ///
-    /// A KDC that listens on every address is named by that one: put an address that clients reach in its place.
+    /// If the KDC listens on every address, the file contains the unspecified address; replace it by one that clients
+    /// can reach.
     pub fn krb5_conf(&self) -> String {
         krb5_conf(self, &[])
     }
 
-    /// The keys of an account as a key table file, for a real server that is to be a service of this
-    /// realm ([`stickler_mock_dc::Directory::keytab`]). `None` where there is no such account.
+    /// Returns the keys of an account as a key table file, for a real server that is to be a service of this realm
+    /// ([`stickler_mock_dc::Directory::keytab`]). Returns `None` if there is no such account.
     pub fn keytab(&self, account: &str) -> Option<Vec<u8>> {
         self.controller.directory().keytab(account).map(|table| table.encode())
     }
@@ -73,7 +75,7 @@ impl fmt::Debug for Kdc {
     }
 }
 
-/// As [`Kdc::krb5_conf`], for clients of one realm that know others too.
+/// Returns a `krb5.conf` like [`Kdc::krb5_conf`], for clients of one realm that know other realms too.
 pub fn krb5_conf(home: &Kdc, others: &[&Kdc]) -> String {
     let (mut realms, mut domains) = (String::new(), String::new());
     for Kdc { realm, address, .. } in iter::once(&home).chain(others) {
@@ -90,7 +92,7 @@ pub fn krb5_conf(home: &Kdc, others: &[&Kdc]) -> String {
     )
 }
 
-/// Listens on one port for TCP and for UDP; port 0 picks one that is free for both.
+/// Listens on one port for TCP and for UDP; port 0 selects a port that is free for both.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<(TokioListener, UdpSocket)> {
     let mut tries = 0;
     loop {
@@ -107,7 +109,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<(TokioListener, UdpSocket)
     }
 }
 
-/// One request and one answer to a datagram. What a failed send loses the client asks for again.
+/// Answers each datagram with one datagram. If sending fails, the client asks again.
 pub(crate) async fn serve_datagrams(socket: UdpSocket, env: Env, controller: Arc<DomainController>) {
     let mut request = vec![0; MAX_REQUEST];
     loop {

@@ -1,9 +1,9 @@
 //! A site on real sockets: mock servers and a balancer on loopback.
 //!
-//! [`Site`] starts a DC, a farm of IIS servers and one balancer for real clients to talk to; over TLS where its topology
-//! says so. `stickler-site` assembles them as it does in the simulated world; `hosts.rs` gives it this machine's
-//! sockets. Health checks may be a command of the operator's: [`command`]. Whatever is started ends with whoever started
-//! it: [`supervisor`]. [`Kdc`] is the DC's Kerberos service alone.
+//! [`Site`] starts a DC, a farm of IIS servers and one balancer for real clients, with TLS if its topology says so.
+//! `stickler-site` assembles them as it does in the simulated world; `hosts.rs` gives it this machine's sockets. Health
+//! checks can be a command of the operator ([`command`]). Processes that Stickler starts end with Stickler
+//! ([`supervisor`]). [`Kdc`] is the DC's Kerberos service alone.
 
 #[cfg(unix)]
 mod addresses;

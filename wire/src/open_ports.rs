@@ -1,7 +1,8 @@
 //! Ports that stay open from one world to the next.
 //!
-//! A balancer that checks its servers takes one out of use whose port it finds closed. So the ports at which somebody else's
-//! balancer looks for servers are closed by a crash alone, and never because one world ends and another one begins.
+//! A balancer that checks its servers takes a server out of use if it finds the server's port closed. Therefore the
+//! ports at which an external balancer expects servers are closed only by a crash, and never because one world ends and
+//! another begins.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,20 +11,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stickler_net::{OpenPort, TokioListener};
 
-/// The ports, by their addresses; `None`: closed at the moment.
+/// The ports, by their addresses; `None` for a port that is closed at the moment.
 #[derive(Debug)]
 pub(crate) struct OpenPorts(Mutex<BTreeMap<SocketAddr, Option<OpenPort>>>);
 
 impl OpenPorts {
-    /// The ports of these addresses, closed.
+    /// Returns the ports of these addresses, all closed.
     pub(crate) fn new(addresses: &[SocketAddr]) -> Self {
         Self(Mutex::new(addresses.iter().map(|&address| (address, None)).collect()))
     }
 
-    /// Opens those that are closed, and closes the connections that nobody has accepted at the others.
+    /// Opens the ports that are closed, and closes the connections at the others that were not accepted.
     ///
     /// # Errors
-    /// The first one that cannot be had, and why.
+    /// The first port that is not available, and why.
     pub(crate) fn open(&self) -> Result<(), (SocketAddr, io::Error)> {
         for (&address, port) in &mut *self.ports() {
             match port {
@@ -34,10 +35,10 @@ impl OpenPorts {
         Ok(())
     }
 
-    /// A listener on a port, which is opened again if it is closed.
+    /// Returns a listener on a port, which is opened again if it is closed.
     ///
     /// # Errors
-    /// Those of a bind.
+    /// The errors of binding a port.
     pub(crate) fn listener(&self, address: SocketAddr) -> io::Result<TokioListener> {
         let mut ports = self.ports();
         let port = ports.entry(address).or_default();
@@ -47,12 +48,12 @@ impl OpenPorts {
         port.as_ref().ok_or(io::ErrorKind::NotConnected)?.listener()
     }
 
-    /// Closes a port, so that connections are refused there.
+    /// Closes a port, so that connections to it are refused.
     pub(crate) fn close(&self, address: SocketAddr) {
         self.ports().entry(address).and_modify(|port| *port = None);
     }
 
-    /// A panic elsewhere leaves the map whole.
+    /// Locks the ports. A panic elsewhere leaves the map complete.
     fn ports(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Option<OpenPort>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// An address that nobody listens on.
+    /// Returns an address on which nobody listens.
     fn free() -> SocketAddr {
         let listener = TokioNet.listen(([127, 0, 0, 1], 0).into()).unwrap();
         listener.local_addr().unwrap()

@@ -1,4 +1,4 @@
-//! How a site on real sockets is assembled.
+//! The settings with which a site on real sockets is assembled.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use stickler_tls::Random;
 
 use crate::Options;
 
-/// The settings of a site with these options.
+/// Returns the settings of a site with these options.
 ///
-/// Keys of TLS are the operating system's, and not of the site's seed: who knows the seed is not to be trusted by
-/// whoever trusts the authority.
+/// The keys of TLS come from the operating system and not from the site's seed: somebody who knows the seed must not be
+/// trusted by clients that trust the authority.
 pub(crate) fn settings(options: &Options) -> Settings {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     names.push(format!("www.{}", options.topology.domain.dns));
@@ -28,7 +28,7 @@ pub(crate) fn settings(options: &Options) -> Settings {
     }
 }
 
-/// The randomness of TLS: the operating system's, whoever draws.
+/// Returns the randomness of TLS, which comes from the operating system for every user of it.
 pub(crate) fn tls_random() -> RandomFor {
     Arc::new(|_| random())
 }

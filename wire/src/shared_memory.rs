@@ -1,22 +1,24 @@
 //! Shared memory that a product would leave behind.
 //!
-//! A product that is killed cannot remove the POSIX shared memory that it has made, and its name is not always known: APR hashes a
-//! path. So whoever kills a process group removes first what its processes have mapped. A product that ends by itself leaves
-//! nothing to look at: where its shared memory is called after the run's folder ([`name`]), it goes with the folder.
+//! A product that is killed cannot remove the POSIX shared memory that it has created, and its name is not always
+//! known: APR hashes a path. Therefore the shared memory that its processes have mapped is removed before a process
+//! group is killed. If a product ends by itself, there are no processes to examine; shared memory that is named after
+//! the run's folder ([`name`]) is then removed with the folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Pid;
 
-/// Where Linux has it.
+/// The folder in which Linux has shared memory.
 const FOLDER: &str = "/dev/shm/";
 
-/// What the names begin with that are a product's own, of those that Stickler starts: APR's (httpd), and those that are called
-/// after the run's folder.
+/// The beginnings of the names that belong to products which Stickler starts: APR's (httpd), and names after the run's
+/// folder.
 const OWN: [&str; 2] = ["ShM.", "stickler"];
 
-/// Removes the shared memory of products that processes of this group have mapped. Does nothing where there is no `/proc`.
+/// Removes the shared memory of products that processes of this group have mapped. The function does nothing if there
+/// is no `/proc`.
 pub(crate) fn remove(group: Pid) {
     let Ok(processes) = fs::read_dir("/proc") else { return };
     for process in processes.filter_map(Result::ok).map(|entry| entry.path()) {
@@ -31,13 +33,13 @@ pub(crate) fn remove(group: Pid) {
     }
 }
 
-/// What a product is to call its shared memory whose folder this is: letters and digits alone.
+/// Returns the name for the shared memory of a product with this folder: letters and digits only.
 pub(crate) fn name(folder: &Path) -> String {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     name.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
-/// Removes the shared memory that is called after a run's folder.
+/// Removes the shared memory that is named after a run's folder.
 pub(crate) fn remove_with(folder: &Path) {
     let name = name(folder);
     let files = fs::read_dir(FOLDER).into_iter().flatten().filter_map(Result::ok);
@@ -47,14 +49,14 @@ pub(crate) fn remove_with(folder: &Path) {
     }
 }
 
-/// The process group of the process that this folder of `/proc` is for.
+/// Returns the process group of the process to which this folder of `/proc` belongs.
 fn group_of(process: &Path) -> Option<i32> {
     let stat = fs::read_to_string(process.join("stat")).ok()?;
     // The name of the program, in brackets, may hold anything.
     stat.rsplit_once(") ")?.1.split_whitespace().nth(2)?.parse().ok()
 }
 
-/// The files of products' shared memory in a list of what a process has mapped.
+/// Returns the files of products' shared memory in a list of a process's mappings.
 fn mapped(maps: &str) -> impl Iterator<Item = PathBuf> {
     let paths = maps.lines().filter_map(|line| Some(&line[line.find(FOLDER)?..]));
     let is_own = |path: &&str| OWN.iter().any(|own| path[FOLDER.len()..].starts_with(own));

@@ -17,86 +17,88 @@ use crate::hosts::{Addresses, Fixed, WireHosts};
 use crate::settings::settings;
 use crate::{CheckSink, Kdc, StartError, Supervisor, WallClock};
 
-/// What to start, and where.
+/// The options of a site: what to start, and where.
 pub struct Options {
-    /// The domain, the servers and TLS. Links are as real as they are. More than one DC, domain or balancer is refused.
+    /// The domain, the servers and TLS. The topology's links have no effect. More than one DC, domain or balancer is
+    /// refused.
     pub topology: Topology,
-    /// The balancer. A packet-level one becomes a splice.
+    /// The balancer. A packet-level balancer becomes a splice.
     pub balancer: Balancer,
-    /// Where clients connect: the balancer's address. The default of the command is loopback; anything else is the
-    /// user's word.
+    /// The balancer's address, to which clients connect. The command's default is loopback; any other address is the
+    /// user's decision.
     pub address: IpAddr,
-    /// Where the DC listens, its KDC too; `None`: on loopback.
+    /// The address on which the DC and its KDC listen; `None`: loopback.
     pub controller_address: Option<IpAddr>,
-    /// The balancer's port; 0 picks a free one.
+    /// The balancer's port; 0 selects a free one.
     pub port: u16,
-    /// Where the first servers listen, in order: the user's word. Others listen on loopback, on ports that are free.
+    /// The addresses on which the first servers listen, in order, as decided by the user. Other servers listen on free
+    /// ports of loopback.
     pub servers: Vec<SocketAddr>,
-    /// The port of the DC's logon service; 0 picks a free one.
+    /// The port of the DC's logon service; 0 selects a free one.
     pub dc_port: u16,
-    /// The KDC's port, for TCP and UDP; 0 picks a free one.
+    /// The KDC's port, for TCP and UDP; 0 selects a free one.
     pub kdc_port: u16,
-    /// Seeds challenges and secrets, but nothing of TLS: its keys are the operating system's.
+    /// The seed of challenges and secrets. The keys of TLS do not depend on it; they come from the operating system.
     pub seed: u64,
-    /// How the backends are checked, in place of the mechanism's own checks. `None`: as the mechanism has it.
+    /// The rule for checking the backends, instead of the mechanism's own checks. `None`: the mechanism's checks.
     pub check: Option<CheckRule>,
-    /// Checks the backends in place of the rule's probe ([`crate::command`]), as the topology's monitor where it has
-    /// one. Times, counts, URI and the string to find are the rule's; where neither `check` nor the mechanism has one,
-    /// [`CheckRule::TCP`] with its every 2 s, fall 3, rise 2. A path without `/` is looked for in `PATH`. Whether servers
-    /// have TLS it has to know itself.
+    /// The command that checks the backends instead of the rule's probe ([`crate::command`]), with the topology's
+    /// monitor as the user if there is one. Times, counts, URI and the string to find come from the rule; if neither
+    /// `check` nor the mechanism has one, from [`CheckRule::TCP`] (every 2 s, fall 3, rise 2). A path without `/` is
+    /// searched in `PATH`. The command itself must know whether servers use TLS.
     pub check_command: Option<PathBuf>,
-    /// Supervises the commands, so that they end with this process, however it ends. `None`: they end with the site, unless
-    /// this process is killed.
+    /// The supervisor of the commands, which makes them end with this process, however it ends. `None`: they end with
+    /// the site, unless this process is killed.
     pub supervisor: Option<Supervisor>,
-    /// Is told of each check by command that failed, with what the command said.
+    /// The function that is called for each check by command that failed, with the command's output.
     pub check_failed: Option<CheckSink>,
-    /// Gets each line of the servers' logs.
+    /// The function that receives each line of the servers' logs.
     pub log: Option<LogSink>,
-    /// Gets each event; nothing is kept.
+    /// The function that receives each event; events are not kept.
     pub events: Box<dyn Fn(Event) + Send + Sync>,
 }
 
-/// A running site. It ends with the tokio runtime that it was started on. A clone is another handle on the same.
+/// A running site. It ends with the tokio runtime on which it was started. A clone is another handle on the same site.
 #[derive(Debug, Clone)]
 pub struct Site {
-    /// Where clients connect.
+    /// The address to which clients connect.
     pub front_end: SocketAddr,
-    /// The servers, for requests past the balancer.
+    /// The servers, for requests that bypass the balancer.
     pub servers: Vec<(Name, SocketAddr)>,
-    /// The DC's logon service.
+    /// The address of the DC's logon service.
     pub dc: SocketAddr,
     /// The DC's Kerberos service.
     pub kdc: Kdc,
-    /// Where there is TLS; clients have it then.
+    /// The TLS of the site if it uses TLS; then clients use it.
     pub tls: Option<SiteTls>,
     running: Arc<Running>,
 }
 
-/// The site, and the hosts that it runs on.
+/// The site, and the hosts on which it runs.
 struct Running {
     site: stickler_site::Site<usize>,
     hosts: Mutex<WireHosts>,
 }
 
-/// What whoever talks to a site with TLS has to know.
+/// What a client of a site with TLS needs to know.
 #[derive(Debug, Clone)]
 pub struct SiteTls {
-    /// Who issued the certificates; its own is what clients have to trust ([`Authority::pem`]). All are for `localhost`,
-    /// `127.0.0.1`, where the site listens, and `www.` with the domain's DNS name; the servers' own are for the server's
-    /// name too.
+    /// The authority that issued the certificates. Clients must trust its own certificate ([`Authority::pem`]). All
+    /// certificates are for `localhost`, `127.0.0.1`, the address on which the site listens, and `www.` with the
+    /// domain's DNS name; those of the servers are also for the server's name.
     pub authority: Authority,
-    /// Whether the servers speak it too: not where it ends at the balancer, and goes on plain.
+    /// Whether the servers use TLS too. They do not if TLS ends at the balancer, which then speaks plain HTTP to them.
     pub servers: bool,
 }
 
 impl Site {
-    /// Starts everything on the current tokio runtime; all ports are open when it returns.
+    /// Starts everything on the current tokio runtime. All ports are open when the function returns.
     ///
     /// # Errors
-    /// [`StartError`].
+    /// [`StartError`] says why the site cannot start.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    /// The call is made outside of a tokio runtime.
     pub fn start(mut options: Options) -> Result<Self, StartError> {
         let servers = options.servers.iter().map(SocketAddr::ip);
         refuse_unsupported(&options.topology, servers.chain([options.address]))?;
@@ -124,8 +126,8 @@ impl Site {
         })
     }
 
-    /// Ends the process of a machine (`dc`, `lb`, or a server's name): its services and its connections. The others are
-    /// left to find out.
+    /// Ends the process of a machine (`dc`, `lb`, or a server's name): its services and its connections. The other
+    /// machines are not told.
     ///
     /// # Errors
     /// There is no such machine.
@@ -135,14 +137,14 @@ impl Site {
         Ok(())
     }
 
-    /// Starts the process of a machine again, at the same addresses; one that still runs is ended first. Its ports are
-    /// open shortly afterwards.
+    /// Starts the process of a machine again, at the same addresses. If it is still running, it is ended first. Its
+    /// ports are open shortly afterwards.
     ///
     /// # Errors
     /// There is no such machine.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    /// The call is made outside of a tokio runtime.
     pub fn restart(&self, name: &Name) -> Result<(), WorldError> {
         let host = self.running.site.process(name)?;
         let mut hosts = self.running.hosts();
@@ -153,7 +155,7 @@ impl Site {
 }
 
 impl Running {
-    /// A panic elsewhere leaves the hosts whole.
+    /// Locks the hosts. A panic elsewhere leaves them complete.
     fn hosts(&self) -> MutexGuard<'_, WireHosts> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,7 +174,7 @@ impl SiteTls {
 }
 
 impl Options {
-    /// On loopback, on ports that are free, without a log.
+    /// Returns options for a site on loopback, on free ports, without a log.
     pub fn new(topology: Topology, balancer: Balancer) -> Self {
         Self {
             topology,

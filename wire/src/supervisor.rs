@@ -1,7 +1,7 @@
-//! A supervisor: a process that ends other processes when whoever started it has gone.
+//! A supervisor: a process that ends other processes when its parent has ended.
 //!
-//! A process that is killed (SIGKILL), or that its terminal takes along (SIGHUP), can end nothing any more, and what it
-//! has started lives on. So it starts a supervisor in between:
+//! A process that is killed (SIGKILL), or that ends with its terminal (SIGHUP), cannot end the processes that it has
+//! started. Therefore it starts a supervisor in between:
 //!
 //! ```text
 //! parent ── pipe to stdin ──▶ supervisor ──▶ program ──▶ whatever that starts
@@ -9,14 +9,14 @@
 //! ```
 //!
 //! The supervisor leads a process group, and the program and its children are in it. The parent keeps the other end of
-//! the pipe. However the parent ends, the operating system closes that end; the supervisor reads the end of the pipe,
-//! and kills the group, itself included. Where the program ends first, the supervisor ends with its status, and the
-//! parent kills what is left of the group.
+//! the pipe. However the parent ends, the operating system closes that end; the supervisor then reads the end of the
+//! pipe, and kills the group, including itself. If the program ends first, the supervisor ends with the program's
+//! status, and the parent kills the rest of the group.
 //!
 //! * [`Supervisor`]: the parent's side: how a supervisor is started.
 //! * [`keep`]: the same for a folder, which goes when whoever needed it has gone.
-//! * [`supervise`]: the supervisor's side, which the program named there calls. `stickler` does so for a subcommand that
-//!   its help does not show.
+//! * [`supervise`]: the supervisor's side, which the program named there calls. `stickler` does so for a subcommand
+//!   that its help does not show.
 
 use std::ffi::OsString;
 #[cfg(unix)]
@@ -26,7 +26,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-/// How a supervisor is started: a program that calls [`supervise`] with the arguments that follow these.
+/// The way in which a supervisor is started: a program that calls [`supervise`] with the arguments that follow these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supervisor {
     program: PathBuf,
@@ -34,14 +34,14 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// This program with these arguments. Either `--folder` and a folder to keep are added to them, or `--`, the program that is to
-    /// be supervised, and its own arguments.
+    /// Returns a supervisor that is this program with these arguments. To them are added either `--folder` and a folder
+    /// to keep, or `--`, the program to be supervised, and its own arguments.
     pub fn new(program: PathBuf, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self { program, arguments: arguments.into_iter().map(Into::into).collect() }
     }
 
-    /// Returns a command for a program under supervision; its arguments can be added. The child's standard input is the
-    /// pipe: taken and dropped, it ends the group, so it is to be kept as long as the program may run.
+    /// Returns a command for a program under supervision, to which arguments can be added. The child's standard input
+    /// is the pipe: the group ends when it is dropped, so that it must be kept as long as the program may run.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = self.own();
@@ -49,7 +49,8 @@ impl Supervisor {
         command
     }
 
-    /// Returns a command that makes a folder for as long as its standard input is open: [`keep`].
+    /// Returns a command that creates a folder and keeps it for as long as the command's standard input is open:
+    /// [`keep`].
     #[must_use]
     pub fn keeping(&self, folder: &Path) -> Command {
         let mut command = self.own();
@@ -66,12 +67,12 @@ impl Supervisor {
     }
 }
 
-/// Runs a program until it ends, and returns its exit code (128 and the signal's number where a signal ended it, as
-/// shells have it). When standard input ends first, or with SIGHUP, SIGINT or SIGTERM, it kills its process group, this
-/// process included, and does not return. The program itself has nothing on its standard input.
+/// Runs a program until it ends, and returns its exit code (128 plus the signal's number if a signal ended it, as in
+/// shells). If standard input ends first, or on SIGHUP, SIGINT or SIGTERM, the function kills its process group,
+/// including this process, and does not return. The program's own standard input is empty.
 ///
 /// # Errors
-/// The program cannot be started, this process does not lead a process group, or its standard input is no pipe.
+/// The program cannot be started, this process does not lead a process group, or its standard input is not a pipe.
 #[cfg(unix)]
 pub fn supervise(program: &OsString, arguments: &[OsString]) -> io::Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -92,11 +93,12 @@ pub fn supervise(program: &OsString, arguments: &[OsString]) -> io::Result<i32> 
     })
 }
 
-/// Makes a folder that only this user can read (and where it is root, that nobody's group gets through), says so by a line on standard output, and removes it with all that is in it when
-/// standard input ends, or with SIGHUP, SIGINT or SIGTERM.
+/// Creates a folder that only this user can read (and through which, for root, the group of `nobody` can pass), writes
+/// a line to standard output when it is ready, and removes it with its contents when standard input ends, or on SIGHUP,
+/// SIGINT or SIGTERM.
 ///
 /// # Errors
-/// The folder cannot be made, or standard input is no pipe.
+/// The folder cannot be created, or standard input is not a pipe.
 #[cfg(unix)]
 pub fn keep(folder: &Path) -> io::Result<()> {
     use std::io::Write as _;
@@ -128,13 +130,13 @@ pub fn keep(folder: &Path) -> io::Result<()> {
     })
 }
 
-/// How often a folder is removed that is there again, and the time in between.
+/// The number of times that a folder is removed if it exists again, and the time in between.
 #[cfg(unix)]
 const REMOVALS: u32 = 500;
 #[cfg(unix)]
 const BETWEEN_REMOVALS: std::time::Duration = std::time::Duration::from_millis(10);
 
-/// Whoever started this process.
+/// The parent of this process.
 #[cfg(unix)]
 struct Parent {
     pipe: tokio::net::unix::pipe::Receiver,
@@ -154,7 +156,7 @@ impl Parent {
         Ok(Self { pipe: tokio::net::unix::pipe::Receiver::from_owned_fd(pipe)?, signals })
     }
 
-    /// Waits until it has gone, or asks for the end.
+    /// Waits until the parent has ended, or asks this process to end.
     async fn gone(&mut self) {
         use tokio::io::AsyncReadExt as _;
 

@@ -1,7 +1,8 @@
-//! A balancer that somebody else runs, and the ports at which it looks for servers.
+//! A balancer that somebody else runs, and the ports at which it expects servers.
 //!
-//! [`Target`] has the servers' ports, which stay open from one world to the next. [`Target::fit`] gives a site as many servers as
-//! there are ports, and [`Target::settle`] waits until the balancer reaches them. Nothing else is known of it.
+//! [`Target`] has the servers' ports, which stay open from one world to the next. [`Target::fit`] gives a site as many
+//! servers as there are ports, and [`Target::settle`] waits until the balancer reaches them. Nothing else is known of
+//! the balancer.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,46 +20,47 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::addresses;
 use crate::open_ports::OpenPorts;
 
-/// The request by which it is found out whether the target reaches servers. No client starts so many.
+/// The id of the requests by which it is determined whether the target reaches servers. No client's request has this
+/// id.
 const PROBE: RequestId = RequestId(u32::MAX);
 
-/// Between the first two of these requests; each further pause is half as long again, up to the longest.
+/// The pause between the first two of these requests. Each further pause is half as long again, up to the longest.
 const PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// How long one of them may take.
+/// The time that one of these requests may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A balancer that somebody else runs, and Stickler's servers behind it. One world at a time has them.
+/// A balancer that somebody else runs, with Stickler's servers behind it. One world at a time uses them.
 #[derive(Debug)]
 pub struct Target {
-    /// Where clients connect.
+    /// The address to which clients connect.
     address: SocketAddr,
-    /// Where the balancer looks for its servers.
+    /// The addresses at which the balancer expects its servers.
     servers: Vec<SocketAddr>,
-    /// How long it may take until it reaches them.
+    /// The time that the balancer may take until it reaches them.
     settle: Duration,
     ports: Arc<OpenPorts>,
-    /// The servers to which requests came by themselves, by index, as found out first.
+    /// The indices of the servers that requests reached without further action, as determined the first time.
     usual: Mutex<Option<BTreeSet<usize>>>,
 }
 
-/// What came of a request to the target.
+/// The result of a request to the target.
 enum Probed {
-    /// There is no connection to it; why.
+    /// The target could not be reached, for this reason.
     Refused(io::Error),
-    /// It took the connection, and did not answer.
+    /// The target accepted the connection, and did not answer.
     Silent,
-    /// It answered with this status.
+    /// The target answered with this status.
     Answered(u16),
 }
 
 impl Target {
-    /// The balancer at this address, which looks for servers at those. Their ports are opened, wherever they are: the addresses
-    /// are the user's word.
+    /// Returns the balancer at this address, which expects servers at `servers`. Their ports are opened wherever they
+    /// are, because the user has decided on the addresses.
     ///
     /// # Errors
-    /// The first port that cannot be had.
+    /// The first port that is not available.
     pub fn open(address: SocketAddr, servers: Vec<SocketAddr>, settle: Duration) -> Result<Self, WorldError> {
         let ports = Arc::new(OpenPorts::new(&servers));
         let target = Self { address, servers, settle, ports, usual: Mutex::default() };
@@ -66,23 +68,23 @@ impl Target {
         Ok(target)
     }
 
-    /// Where clients connect.
+    /// Returns the address to which clients connect.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The servers' addresses, in order.
+    /// Returns the addresses of the servers, in order.
     pub(crate) fn servers(&self) -> &[SocketAddr] {
         &self.servers
     }
 
-    /// The servers' ports.
+    /// Returns the ports of the servers.
     pub(crate) fn ports(&self) -> &Arc<OpenPorts> {
         &self.ports
     }
 
-    /// Where the connections of a client of this machine come from. On loopback each client has an address of its own, by which
-    /// balancers keep clients apart.
+    /// Returns the source of the connections of a client on this machine. On loopback each client has an address of its
+    /// own, by which balancers distinguish clients.
     ///
     /// # Errors
     /// There are more clients than addresses.
@@ -98,18 +100,18 @@ impl Target {
     /// Opens the servers' ports that are closed, and closes the connections that have come since the world before.
     ///
     /// # Errors
-    /// The first port that cannot be had.
+    /// The first port that is not available.
     pub(crate) fn prepare(&self) -> Result<(), WorldError> {
         self.ports.open().map_err(|(address, error)| {
             WorldError::Invalid(format!("cannot listen on {address}, where the target looks for a server: {error}"))
         })
     }
 
-    /// Gives a site as many servers as there are ports: those that it lacks are set up as its own are. A site with more servers,
-    /// or whose servers differ from each other, is what it is.
+    /// Gives a site as many servers as there are ports: additional servers get the settings of its own. A site with
+    /// more servers, or with servers that differ from one another, is not changed.
     ///
     /// # Errors
-    /// [`WorldError::Unsupported`]: the site cannot have so many servers.
+    /// [`WorldError::Unsupported`]: the site cannot have that many servers.
     pub(crate) fn fit(&self, topology: &mut Topology) -> Result<(), WorldError> {
         let (own, ports) = (topology.servers.len(), self.servers.len());
         if own > ports {
@@ -131,13 +133,14 @@ impl Target {
         Ok(())
     }
 
-    /// Asks the target for a page until it has reached the servers: the first time each of them, later those that it reached the
-    /// first time. What the servers see of that stands in the journal, as requests of nobody.
+    /// Requests a page from the target until it has reached the servers: the first time each of them, later those that
+    /// it reached the first time. The journal contains the servers' events of these requests, which belong to no
+    /// client.
     ///
     /// # Errors
-    /// * [`WorldError::Invalid`]: the target does not answer, or has reached no server; or, the first time, has never even
-    ///   connected to one of them, as a health check does.
-    /// * [`WorldError::Unsupported`]: it has not reached one again that it reached the first time.
+    /// * [`WorldError::Invalid`]: the target does not answer, or has reached no server; or, the first time, has never
+    ///   even connected to one of them, as a health check does.
+    /// * [`WorldError::Unsupported`]: the target has not reached a server again that it reached the first time.
     pub(crate) async fn settle(&self, topology: &Topology, journal: &Journal) -> Result<(), WorldError> {
         // A panic elsewhere leaves the set whole.
         let usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -172,7 +175,7 @@ impl Target {
         Ok(())
     }
 
-    /// Asks the target for a page, from an address of its own, for balancers that choose by address.
+    /// Requests a page from the target. Each request has an address of its own, for balancers that choose by address.
     async fn probe(&self, number: usize) -> Probed {
         let asked = async {
             let mut stream = match self.address.ip() {
@@ -233,12 +236,12 @@ impl Target {
     }
 }
 
-/// Which servers have been reached, by their indexes.
+/// The servers that have been reached, by their indices.
 #[derive(Default)]
 struct Seen {
-    /// A request of ours came.
+    /// The servers that received one of these requests.
     reached: BTreeSet<usize>,
-    /// Somebody connected.
+    /// The servers to which somebody connected.
     contacted: BTreeSet<usize>,
 }
 
@@ -262,7 +265,7 @@ impl Seen {
     }
 }
 
-/// The status of a status line (RFC 9112 4), by its first twelve bytes.
+/// Returns the status in a status line (RFC 9112 4), given its first twelve bytes.
 fn status(line: &[u8; 12]) -> Option<u16> {
     let digits = line.strip_prefix(b"HTTP/1.")?.get(2..)?;
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|status| (100..600).contains(status))
@@ -304,8 +307,8 @@ mod tests {
         assert!(matches!(target(3).fit(&mut different), Err(WorldError::Unsupported(_))));
     }
 
-    /// What comes of waiting for two servers, of which these were reached by a request, and those by a connection, where the first
-    /// were reached the first time; and which are usual from then on.
+    /// Returns the result of waiting for two servers, and the servers that count as usual from then on. The arguments
+    /// give the servers that were usual before, and those that were now reached by a request and by a connection.
     async fn settled(
         usual: Option<&[usize]>,
         reached: &[usize],

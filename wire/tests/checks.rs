@@ -1,4 +1,4 @@
-//! Health checks on real sockets: by command, and with and without a logon.
+//! Tests of health checks on real sockets: by command, and with and without a logon.
 #![cfg(unix)]
 
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use stickler_tls::{ClientTls, Secured};
 use stickler_wire::{CheckCommand, CheckFailure, Options, Site, StartError, WallClock};
 use tokio::time::{Instant, sleep, timeout};
 
-/// The check's user. Its password is in no argument of this test either.
+/// The password of the check's user, which is not in any argument of this test either.
 const PASSWORD: &str = "Probe-Pa55word";
 
 fn named(balancer: &str) -> Balancer {
@@ -33,7 +33,7 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands").join(name)
 }
 
-/// A check of the command, with what it told of failures.
+/// A check by the command, with the failures that it reported.
 struct Asked {
     command: CheckCommand,
     told: Arc<Mutex<Vec<CheckFailure>>>,
@@ -61,7 +61,7 @@ impl Asked {
 
 const PLENTY: Duration = Duration::from_secs(30);
 
-/// A file's name that no other test uses, as long as the process lives.
+/// Returns a file name that no other test uses, as long as the process lives.
 fn marker(test: &str) -> &'static str {
     let path = std::env::temp_dir().join(format!("stickler-check-{test}-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
@@ -76,7 +76,7 @@ async fn exit_0_means_up_and_any_other_end_is_told_with_what_the_command_said() 
     assert_eq!(up.told(), "");
     let down = Asked::of(script("tells.sh"), "Sales report", PLENTY, Some(&user));
     assert!(!down.is_up().await);
-    let said = "check of iis1: the command ended with exit status: 3; it said: \
+    let said = "the check of iis1 failed: the command ended with exit status: 3; it said: \
                 5 arguments: 127.0.0.1 8080 /reports?q=3 CORP\\probe Sales report\\npassword: Probe-Pa55word";
     assert_eq!(down.told(), said);
     let nobody = Asked::of(script("tells.sh"), "", PLENTY, None);
@@ -130,7 +130,7 @@ async fn what_a_command_leaves_behind_is_killed_and_not_waited_for() {
     let began = Instant::now();
     assert!(!leaves.is_up().await);
     assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
-    assert_eq!(leaves.told(), "check of iis1: the command ended with exit status: 1; it said: gone");
+    assert_eq!(leaves.told(), "the check of iis1 failed: the command ended with exit status: 1; it said: gone");
     sleep(Duration::from_millis(1300)).await;
     assert!(!Path::new(marker).exists(), "its child has survived");
 }
@@ -150,20 +150,20 @@ async fn a_command_that_is_not_there_is_named() {
     assert!(missing.told().starts_with("check of iis1: the command `/nonexistent/check` cannot run: No such file"));
 }
 
-/// Two servers that ask for NTLM.
+/// Returns a topology with two servers that offer NTLM.
 fn topology() -> Topology {
     let mut topology = Topology { monitor: Some(monitor()), ..standard::site(2) };
     topology.domain.users.push(UserSpec::new("probe", PASSWORD));
     topology
 }
 
-/// Quick enough to wait for, and slow enough for a busy machine.
+/// Returns a rule that is quick enough to wait for, and slow enough for a busy machine.
 fn quick(probe: Probe) -> CheckRule {
     let pace = Duration::from_secs(1);
     CheckRule { probe, interval: pace, timeout: pace, rise: 1, fall: 2, ..CheckRule::TCP }
 }
 
-/// A site that has TLS, or not.
+/// Starts a site with or without TLS.
 fn secured(tls: Option<UpstreamTls>, balancer: &str, probe: Probe) -> Site {
     let mut options = Options::new(topology(), named(balancer));
     options.topology.tls = tls.map(|upstream| TlsSpec { upstream, ..TlsSpec::default() });
@@ -180,7 +180,7 @@ fn site(rule: CheckRule, command: Option<PathBuf>, told: &Arc<Mutex<Vec<String>>
     Site::start(options).expect("the site starts")
 }
 
-/// The status of an anonymous request through the balancer.
+/// Returns the status of an anonymous request through the balancer.
 async fn status(site: &Site) -> u16 {
     let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
     let journal = Journal::handing_on(Arc::clone(&clock), drop);
@@ -230,7 +230,7 @@ async fn a_rule_that_cannot_be_kept_is_refused() {
     assert!(matches!(error, StartError::Checks(_)), "{error}");
 }
 
-/// HC-1: the port and the 401 of a server are as they were, but nobody can log on any more.
+/// Tests HC-1: the port and the 401 of a server are unchanged, but nobody can log on any more.
 #[tokio::test]
 async fn without_its_dc_a_backend_stays_up_for_a_plain_check_and_goes_down_for_one_that_logs_on() {
     tokio::join!(
@@ -241,7 +241,7 @@ async fn without_its_dc_a_backend_stays_up_for_a_plain_check_and_goes_down_for_o
     );
 }
 
-/// The same with or without TLS in front of the servers.
+/// Performs the test with or without TLS in front of the servers.
 async fn hc_1(tls: Option<UpstreamTls>) {
     let plain = secured(tls, "pin-on-401", Probe::Http { uri: "/".into(), expect: Expect::ALIVE });
     let logon = Probe::Logon { uri: "/".into(), find: "CORP\\\\probe".into(), forbidden_is_up: true };
@@ -266,7 +266,7 @@ async fn what_there_is_in_the_simulated_world_alone_is_refused() {
         Site::start(options).expect_err("it is not there").to_string()
     };
     let of = |has: &str, field: &str| {
-        format!("a site on real sockets has {has}: leave out `{field}` of the topology, or run it simulated")
+        format!("a site on real sockets has {has}: remove `{field}` from the topology, or run it in the simulation")
     };
     let controllers = refused(|it| it.controllers.push(ControllerSpec::new("dc2".into())));
     assert_eq!(controllers, of("one DC, `dc`, which is in order", "controllers"));

@@ -1,4 +1,4 @@
-//! The KDC's sockets, without any program of others.
+//! Tests of the KDC's sockets, without external programs.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

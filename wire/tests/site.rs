@@ -1,4 +1,4 @@
-//! A whole site on real sockets: balancers of each kind, and machines that are stopped and started again.
+//! Tests of a whole site on real sockets: balancers of each kind, and machines that are stopped and started again.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use stickler_site::Balancer;
 use stickler_wire::{Options, Site, WallClock};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Longer than anything here takes on a busy machine.
+/// A time longer than anything in these tests takes on a busy machine.
 const PLENTY: Duration = Duration::from_secs(30);
 
 fn named(balancer: &str) -> Balancer {
@@ -22,7 +22,7 @@ fn start(balancer: &str) -> Site {
     Site::start(Options::new(standard::site(2), named(balancer))).expect("the site starts")
 }
 
-/// What comes of one request of alice's, on a connection of its own.
+/// Sends one request by alice on a connection of its own, and returns the result.
 async fn ask(address: SocketAddr, alice: &Identity) -> Result<CheckResult, NoAnswer> {
     let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
     let journal = Journal::handing_on(Arc::clone(&clock), drop);
@@ -31,7 +31,7 @@ async fn ask(address: SocketAddr, alice: &Identity) -> Result<CheckResult, NoAns
     timeout(PLENTY, check(&TokioNet, &env, address, &asked)).await.expect("it ends in time")
 }
 
-/// Whether alice is served as herself.
+/// Returns whether alice is served as herself.
 async fn serves(address: SocketAddr) -> bool {
     let Ok(answer) = ask(address, &standard::identity("alice")).await else { return false };
     let page = String::from_utf8(answer.body).expect("a page is text");

@@ -1,7 +1,7 @@
-//! What a run may have of a Caddyfile, and why not the rest.
+//! The parts of a Caddyfile that a run may have, and the reasons for leaving out the rest.
 //!
-//! The lists follow <https://caddyserver.com/docs/caddyfile/directives> and its pages on `reverse_proxy`, matchers and global options.
-//! What is in none of them is not known to be safe, and is left out.
+//! The lists follow <https://caddyserver.com/docs/caddyfile/directives> and its pages on `reverse_proxy`, matchers and
+//! global options. A directive that is in none of them is not known to be safe, and is left out.
 
 use super::parse::Directive;
 pub(super) use crate::reasons::{CERTIFICATES, CONTACTS, EXECUTES, PROCESS, UNKNOWN};
@@ -27,7 +27,7 @@ const LOGS: &str = "the run keeps no logs of requests";
 const ANSWERS: &str = "it answers by itself, and every request is for the servers here";
 const AUTHENTICATES: &str = "clients would be authenticated by somebody whom the run does not have";
 
-/// A line of the global options.
+/// Returns the rule for a line of the global options.
 pub(super) fn option(name: &str) -> Rule {
     match name {
         "servers" => Inside,
@@ -63,7 +63,7 @@ pub(super) fn option(name: &str) -> Rule {
     }
 }
 
-/// A directive of a site.
+/// Returns the rule for a directive of a site.
 pub(super) fn directive(name: &str) -> Rule {
     match name {
         "encode" | "request_body" | "header" | "request_header" | "vars" => Keep,
@@ -83,7 +83,7 @@ pub(super) fn directive(name: &str) -> Rule {
     }
 }
 
-/// A line of `reverse_proxy`.
+/// Returns the rule for a line of `reverse_proxy`.
 pub(super) fn proxy(name: &str) -> Rule {
     match name {
         "lb_policy"
@@ -129,7 +129,7 @@ pub(super) fn proxy(name: &str) -> Rule {
     }
 }
 
-/// A line of `transport http`.
+/// Returns the rule for a line of `transport http`.
 pub(super) fn transport(name: &str) -> Rule {
     match name {
         "read_buffer"
@@ -164,7 +164,8 @@ pub(super) fn transport(name: &str) -> Rule {
     }
 }
 
-/// Whether a matcher decides by the request alone: one kind with its arguments, or each line of a block.
+/// Returns whether a matcher decides by the request alone. It has either one kind with its arguments, or a block whose
+/// lines are matchers.
 pub(super) fn is_safe_matcher(arguments: &[String], body: Option<&[Directive]>) -> bool {
     let of_line = |line: &Directive| {
         let words: Vec<String> = std::iter::once(&line.name).chain(&line.arguments).cloned().collect();
@@ -178,14 +179,16 @@ pub(super) fn is_safe_matcher(arguments: &[String], body: Option<&[Directive]>) 
     }
 }
 
-/// Whether a line that stays may have a block: one whose lines are settings or fields by their names.
+/// Returns whether a line that stays may have a block, because the lines of the block are settings, or fields with
+/// their names.
 pub(super) fn has_block(name: &str) -> bool {
     let known = ["encode", "request_body", "header", "vars", "timeouts", "health_headers"].contains(&name);
     known || name.starts_with('@')
 }
 
-/// Whether a placeholder says something of a request, or of its server: not what a file or the environment holds
-/// (<https://caddyserver.com/docs/caddyfile/concepts#placeholders>). What has digits alone is a regular expression's.
+/// Returns whether a placeholder describes a request or its server, and not the content of a file or the environment
+/// (<https://caddyserver.com/docs/caddyfile/concepts#placeholders>). A placeholder that consists of digits belongs to a
+/// regular expression.
 pub(super) fn is_safe_placeholder(inside: &str) -> bool {
     const GROUPS: [&str; 11] =
         ["http", "header", "cookie", "query", "path", "re", "vars", "rp", "err", "labels", "time"];
@@ -236,12 +239,12 @@ fn is_safe_kind(kind: &str) -> bool {
     kinds.contains(&kind)
 }
 
-/// Whether these lists have anything to say of a directive of a site.
+/// Returns whether these lists contain a directive of a site.
 pub(super) fn is_known(name: &str) -> bool {
     directive(name) != LeaveMatters(UNKNOWN)
 }
 
-/// Whether these lists have anything to say of a line of `reverse_proxy`.
+/// Returns whether these lists contain a line of `reverse_proxy`.
 pub(super) fn is_known_in_proxy(name: &str) -> bool {
     proxy(name) != LeaveMatters(UNKNOWN)
 }

@@ -1,7 +1,7 @@
-//! What a site's lines say, as values of a profile.
+//! Converts the lines of a site into values of a profile.
 //!
-//! All of it: <https://caddyserver.com/docs/caddyfile/directives/reverse_proxy>. Where 2.6 differs from what came later, the source is
-//! modules/caddyhttp/reverseproxy of Caddy 2.6.2.
+//! The source of all of it is <https://caddyserver.com/docs/caddyfile/directives/reverse_proxy>. Where 2.6 differs from
+//! later versions, the source is modules/caddyhttp/reverseproxy of Caddy 2.6.2.
 
 use super::parse::Directive;
 use super::site::{Proxy, options};
@@ -9,11 +9,12 @@ use crate::Site;
 use crate::draft::COOKIES;
 use crate::value::{milliseconds, quoted, rewritten};
 
-/// Fields of a message that authentication on a connection depends on.
+/// The header fields on which authentication on a connection depends.
 const SENSITIVE: [&str; 6] =
     ["authorization", "www-authenticate", "proxy-authorization", "proxy-authenticate", "connection", "keep-alive"];
 
-/// What Go's server reads of a request beyond the limit that is set (net/http, server.go: `initialReadLimitSize`).
+/// The number of bytes that Go's server reads of a request beyond the configured limit (net/http, server.go:
+/// `initialReadLimitSize`).
 const HEAD_SLOP: u64 = 4_096;
 
 /// Reads a site.
@@ -37,7 +38,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Which shipped profile it is like: by who may use a server's idle connection.
+    /// Determines the shipped profile that the site resembles, by who may use a server's idle connection.
     fn mechanism(&mut self) {
         let transport = self.proxy.setting("transport");
         if let Some(line) = transport.filter(|line| line.argument(0) == "http_ntlm") {
@@ -64,7 +65,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `lb_policy`.
+    /// Reads `lb_policy`.
     fn selection(&mut self) {
         let Some(line) = self.proxy.setting("lb_policy") else {
             return self.site.default_reason("lb_policy random", "the server is drawn for each request");
@@ -124,7 +125,7 @@ impl Reader<'_> {
         self.site.reason(said, is);
     }
 
-    /// Active health checks: 2.6 takes one answer for enough.
+    /// Reads the active health checks. In 2.6, one answer suffices.
     fn checks(&mut self) {
         let Some(line) = self.proxy.setting("health_uri").or_else(|| self.proxy.setting("health_path")) else { return };
         let limit = |name: &str, otherwise: u64| {
@@ -164,7 +165,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Passive checks, and attempts at other servers.
+    /// Reads the passive checks, and attempts at other servers.
     fn failures(&mut self) {
         let setting = |name: &str| self.proxy.setting(name);
         if let Some((line, time)) = setting("fail_duration").and_then(|line| Some((line, rewritten(line.argument(0))?)))
@@ -186,7 +187,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `transport http`.
+    /// Reads `transport http`.
     fn transport(&mut self) {
         let has_pool = self.site.base != "caddy-no-keepalive";
         let number = |name: &str| {
@@ -231,7 +232,7 @@ impl Reader<'_> {
         }
     }
 
-    /// TLS, and limits of the client's connections.
+    /// Reads TLS, and the limits of the client's connections.
     fn listener(&mut self) {
         let is_plain = |address: &str| {
             let port = address.rsplit(':').next().unwrap_or_default();
@@ -256,7 +257,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What changes what authentication depends on, or is decided for each request.
+    /// Reports lines that change what authentication depends on, or that decide for each request.
     fn unread(&mut self) {
         for line in self.proxy.directive.body() {
             match &*line.name {
@@ -304,7 +305,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A line that changes a field.
+    /// Reports a line that changes a field.
     fn field(&mut self, line: &Directive, field: &str, of_request: bool) {
         let name = field.trim_start_matches(['+', '-', '?', '>']).to_ascii_lowercase();
         if !SENSITIVE.contains(&&*name) {
@@ -318,7 +319,7 @@ impl Reader<'_> {
     }
 }
 
-/// A size (`64KB`, `1MiB`), in bytes.
+/// Returns a size (`64KB`, `1MiB`) in bytes.
 fn bytes(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().ok()?;

@@ -1,10 +1,10 @@
 //! Caddy's configuration, as a Caddyfile: <https://caddyserver.com/docs/caddyfile/concepts>.
 //!
 //! * `tokens`, `parse`: the language. Variables of the environment, snippets and imports are followed.
-//! * `site`: which `reverse_proxy` stands in which site.
-//! * `facts`: what the lines say, as values of a profile.
-//! * `directives`: what a run may have, and why not the rest. `sandbox`: the copy for a run.
-//! * `remedy`: what to do.
+//! * `site`: the `reverse_proxy` directives and their sites.
+//! * `facts`: the lines as values of a profile.
+//! * `directives`: the parts that a run may have. `sandbox`: the copy for a run.
+//! * `remedy`: the remedies.
 
 mod directives;
 mod facts;

@@ -11,28 +11,28 @@ use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
-/// How deep imports and blocks may be within each other.
+/// The largest depth of nested imports and blocks.
 const MOST_DEPTH: usize = 20;
 const MOST_NESTED: usize = 60;
 
-/// Most files that are imported, and most lines that come of it.
+/// The largest number of files that are imported, and of lines that result.
 const MOST_FILES: usize = 5_000;
 const MOST_LINES: usize = 500_000;
 
-/// The longest word after arguments of imports are in their places, in bytes.
+/// The longest word after the arguments of imports were inserted, in bytes.
 const MOST_TOKEN: usize = 1 << 16;
 
-/// How many characters of a line are said of it.
+/// The number of characters of a line that are quoted.
 const MOST_SAID: usize = 400;
 
 /// A directive, a site, or the global options.
 #[derive(Debug)]
 pub(super) struct Directive {
-    /// The first token; of the global options empty, of a site its addresses.
+    /// The first token; empty for the global options, and the addresses for a site.
     pub(super) name: String,
     pub(super) arguments: Vec<String>,
     pub(super) said: Said,
-    /// What is in its block; `None` without a block.
+    /// The content of the block; `None` if there is no block.
     pub(super) body: Option<Vec<Directive>>,
 }
 
@@ -41,27 +41,27 @@ impl Directive {
         self.name == name
     }
 
-    /// The argument at an index; empty beyond the last.
+    /// Returns the argument at an index; empty beyond the last.
     pub(super) fn argument(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", String::as_str)
     }
 
-    /// What is in a block; nothing without one.
+    /// Returns the content of the block; empty if there is no block.
     pub(super) fn body(&self) -> &[Self] {
         self.body.as_deref().unwrap_or_default()
     }
 
-    /// The last directive of this name in the block.
+    /// Returns the last directive with this name in the block.
     pub(super) fn inner(&self, name: &str) -> Option<&Self> {
         self.body().iter().rfind(|directive| directive.is(name))
     }
 
-    /// The arguments after a matcher, if there is one.
+    /// Returns the arguments after the matcher, if there is one.
     pub(super) fn after_matcher(&self) -> &[String] {
         &self.arguments[usize::from(self.matcher().is_some())..]
     }
 
-    /// The matcher: `*`, a path, or a name (<https://caddyserver.com/docs/caddyfile/matchers#syntax>).
+    /// Returns the matcher: `*`, a path, or a name (<https://caddyserver.com/docs/caddyfile/matchers#syntax>).
     pub(super) fn matcher(&self) -> Option<&str> {
         self.arguments.first().map(String::as_str).filter(|word| *word == "*" || word.starts_with(['/', '@']))
     }
@@ -83,12 +83,12 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Read<Vec<Directive>> {
     top(&importer.lines)
 }
 
-/// Puts snippets and files in the places of their imports.
+/// Replaces imports by the snippets and files that they name.
 struct Importer<'a> {
     files: &'a dyn Files,
     snippets: BTreeMap<String, Vec<Line>>,
     imported: usize,
-    /// How many lines there have been, those of snippets as often as they are imported.
+    /// The number of lines so far. Lines of snippets count as often as they are imported.
     seen: usize,
     budget: Budget,
     lines: Vec<Line>,
@@ -147,7 +147,7 @@ impl Importer<'_> {
         Ok(())
     }
 
-    /// `import NAME|PATTERN ARGUMENTS`: a snippet, or files beside the importing one
+    /// Performs `import NAME|PATTERN ARGUMENTS`: inserts a snippet, or files beside the importing one
     /// (<https://caddyserver.com/docs/caddyfile/directives/import>).
     fn import(&mut self, line: &Line, depth: usize) -> Read<()> {
         if depth >= MOST_DEPTH {
@@ -191,7 +191,8 @@ impl Importer<'_> {
     }
 }
 
-/// Puts arguments of an import in the places of `{args.0}`, or `{args[0]}` since 2.7; `None` where it becomes too long.
+/// Replaces `{args.0}`, or `{args[0]}` since 2.7, by the arguments of an import. Returns `None` if the result is too
+/// long.
 fn with_arguments(text: &str, arguments: &[String]) -> Option<String> {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -217,7 +218,7 @@ fn with_arguments(text: &str, arguments: &[String]) -> Option<String> {
     (result.len() <= MOST_TOKEN).then_some(result)
 }
 
-/// The blocks of a whole file.
+/// Reads the blocks of a whole file.
 fn top(lines: &[Line]) -> Read<Vec<Directive>> {
     let mut blocks = Vec::new();
     let mut index = 0;
@@ -250,7 +251,7 @@ fn top(lines: &[Line]) -> Read<Vec<Directive>> {
     Ok(blocks)
 }
 
-/// The directives up to the end of a block, or of the file.
+/// Reads the directives up to the end of a block, or of the file.
 fn directives(lines: &[Line], index: &mut usize, opened: Option<&Line>, depth: usize) -> Read<Vec<Directive>> {
     let mut found = Vec::new();
     while let Some(line) = lines.get(*index) {

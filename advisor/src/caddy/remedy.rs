@@ -1,12 +1,13 @@
-//! What to do where users are mixed up, or cannot log on.
+//! The remedies for sites that mix users up, or on which they cannot log on.
 //!
-//! Caddy's own transport keeps idle connections by the server's address, for everybody; `keepalive off` leaves one for each request
-//! (<https://caddyserver.com/docs/caddyfile/directives/reverse_proxy#the-http-transport>). The transport for NTLM is a module of its own:
-//! <https://github.com/caddyserver/ntlm-transport>.
+//! Caddy's own transport keeps idle connections by the server's address, for all clients; with `keepalive off`, each
+//! request has its own connection
+//! (<https://caddyserver.com/docs/caddyfile/directives/reverse_proxy#the-http-transport>). The transport for NTLM is a
+//! separate module: <https://github.com/caddyserver/ntlm-transport>.
 
 use crate::{Remedy, Site};
 
-/// The choices for a site.
+/// Returns the choices for a site.
 pub(super) fn remedies(site: &Site) -> Vec<Remedy> {
     let own = if site.base == "caddy-no-keepalive" {
         "Caddy itself has no setting that helps: with connections kept users are mixed up, and with each used once, as here, nobody can \

@@ -1,4 +1,4 @@
-//! A copy of the file for a run: one site, which passes every request on to one farm.
+//! Creates a copy of the file for a run: one site, which passes every request on to one farm.
 
 use super::directives::{self, Rule, UNKNOWN};
 use super::parse::Directive;
@@ -7,8 +7,8 @@ use crate::Sandbox;
 use crate::draft::{ALIVE, Draft};
 use crate::template::literal;
 
-/// What every run has in place of the file's own: nothing is asked of anybody, and nothing written outside of the run's folder. HTTP/3
-/// would listen for datagrams.
+/// The global options of every run, which replace the file's own: nothing is requested from other hosts, and nothing is
+/// written outside of the run's folder. HTTP/3 would listen for datagrams.
 const HEAD: &str = "\
 {
     admin off
@@ -17,7 +17,8 @@ const HEAD: &str = "\
     servers {
         protocols h1 h2";
 
-/// Makes the copy for a proxy. `tls`: whether TLS stays in front of Caddy, and behind it.
+/// Creates the copy for a proxy. `tls` says whether TLS stays between the clients and Caddy, and between Caddy and the
+/// servers.
 pub(super) fn sandbox(blocks: &[Directive], proxy: &Proxy<'_>, tls: (bool, bool)) -> Sandbox {
     let mut writer = Writer { proxy, tls, draft: Draft::default(), matchers: Vec::new() };
     writer.draft.template(HEAD);
@@ -53,7 +54,7 @@ struct Writer<'a> {
     proxy: &'a Proxy<'a>,
     tls: (bool, bool),
     draft: Draft,
-    /// The matchers that are there.
+    /// The matchers that exist.
     matchers: Vec<&'a str>,
 }
 
@@ -69,7 +70,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The lines of the site, or of a block in it that the proxy stands in.
+    /// Writes the lines of the site, or of a block in it that contains the proxy.
     fn block(&mut self, block: &'a Directive) {
         for line in block.body() {
             if line.name.starts_with('@') {
@@ -94,7 +95,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A matcher of which every part is known.
+    /// Writes a matcher if every part of it is known.
     fn matcher(&mut self, line: &'a Directive) {
         let is_known = directives::is_safe_matcher(&line.arguments, line.body.as_deref());
         let is_used = self
@@ -114,7 +115,7 @@ impl<'a> Writer<'a> {
         line.matcher().is_none_or(|matcher| !matcher.starts_with('@') || self.matchers.contains(&matcher))
     }
 
-    /// The proxy, with the run's servers.
+    /// Writes the proxy, with the run's servers.
     fn proxy(&mut self) {
         let directive = self.proxy.directive;
         self.draft.template("    reverse_proxy {% for server in servers %}{{ server.address }} {% endfor %} {");
@@ -183,7 +184,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Leaves a line out, and each line of its block, since each of them may say something else.
+    /// Leaves a line out, and each line of its block, since each of them may have a meaning of its own.
     fn leave(&mut self, line: &'a Directive, why: &str, matters: bool) {
         self.draft.leave(&line.said, why, matters);
         for inner in line.body() {
@@ -195,10 +196,10 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Why a line that might stay does not.
+/// The reason for leaving out a line that might otherwise stay.
 const UNREADABLE: &str = "a word of it has several lines, a brace or a variable, or it has a block of its own";
 
-/// Writes a line with its block as a template; `false` where that cannot be done safely.
+/// Writes a line with its block as a template. Returns `false` if that cannot be done safely.
 fn written(line: &Directive, indent: &str, may_have_block: bool, text: &mut String) -> bool {
     // Caddy imports whatever line begins with this word, in quotes as well.
     if line.name == "import" {
@@ -230,9 +231,9 @@ fn written(line: &Directive, indent: &str, may_have_block: bool, text: &mut Stri
     true
 }
 
-/// A word as it is written, so that Caddy reads just it. `None` for what has an end of a line or another control character; for a lone
-/// brace, which begins or ends a block in quotes as well (2.6: caddyconfig/caddyfile/parse.go); and for a variable or a placeholder of
-/// anything but the request.
+/// Returns a word in the notation in which Caddy reads exactly this word. Returns `None` for a word with an end of a
+/// line or another control character, for a single brace, which begins or ends a block even in quotes (2.6:
+/// caddyconfig/caddyfile/parse.go), and for a variable or a placeholder that does not describe the request.
 fn quoted(word: &str) -> Option<String> {
     if word.contains(char::is_control) || matches!(word, "{" | "}") || !has_safe_placeholders(word) {
         return None;

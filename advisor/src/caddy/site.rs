@@ -1,23 +1,23 @@
-//! Which `reverse_proxy` stands in which site.
+//! Finds the `reverse_proxy` directives and their sites.
 
 use super::parse::Directive;
 
-/// A `reverse_proxy`, and what it stands in.
+/// A `reverse_proxy`, and the blocks that contain it.
 #[derive(Debug)]
 pub(super) struct Proxy<'a> {
     /// The site.
     pub(super) site: &'a Directive,
-    /// The blocks of the site that it stands in (`handle`, `route`), the outermost first.
+    /// The blocks of the site that contain it (`handle`, `route`), the outermost first.
     pub(super) within: Vec<&'a Directive>,
     pub(super) directive: &'a Directive,
 }
 
-/// The global options, if there are any.
+/// Returns the global options, if there are any.
 pub(super) fn options(blocks: &[Directive]) -> Option<&Directive> {
     blocks.iter().find(|block| block.name.is_empty())
 }
 
-/// Finds the proxies, in the order in which they stand.
+/// Finds the proxies, in the order of the file.
 pub(super) fn proxies(blocks: &[Directive]) -> Vec<Proxy<'_>> {
     let mut found = Vec::new();
     for site in blocks.iter().filter(|block| !block.name.is_empty()) {
@@ -39,39 +39,39 @@ fn add<'a>(site: &'a Directive, block: &'a Directive, within: &mut Vec<&'a Direc
 }
 
 impl<'a> Proxy<'a> {
-    /// What the site is called.
+    /// Returns the name of the site.
     pub(super) fn name(&self) -> String {
         format!("{}: reverse_proxy {}", self.site.name, self.upstreams().join(" ")).trim_end().to_owned()
     }
 
-    /// The addresses of the servers.
+    /// Returns the addresses of the servers.
     pub(super) fn upstreams(&self) -> Vec<&'a str> {
         let own = self.directive.after_matcher().iter();
         let more = self.directive.body().iter().filter(|inner| inner.is("to")).flat_map(|inner| &inner.arguments);
         own.chain(more).map(String::as_str).collect()
     }
 
-    /// What a line of its block says.
+    /// Returns the line of its block with this name.
     pub(super) fn setting(&self, name: &str) -> Option<&'a Directive> {
         self.directive.inner(name)
     }
 
-    /// A line of the block of its transport.
+    /// Returns the line with this name in the block of its transport.
     pub(super) fn transport(&self, name: &str) -> Option<&'a Directive> {
         self.setting("transport")?.inner(name)
     }
 
-    /// The blocks that its requests pass: the site, and those within it.
+    /// Returns the blocks through which its requests pass: the site, and those within it.
     pub(super) fn blocks(&self) -> impl Iterator<Item = &'a Directive> + '_ {
         std::iter::once(self.site).chain(self.within.iter().copied())
     }
 
-    /// The addresses of the site.
+    /// Returns the addresses of the site.
     pub(super) fn addresses(&self) -> impl Iterator<Item = &'a str> {
         self.site.name.split([' ', ',']).filter(|address| !address.is_empty())
     }
 
-    /// Whether a block or a matcher decides which of the site's requests it gets.
+    /// Returns whether a block or a matcher decides which of the site's requests it gets.
     pub(super) fn is_conditional(&self) -> bool {
         let directives = self.within.iter().copied().chain([self.directive]);
         directives.into_iter().any(|directive| directive.matcher().is_some_and(|matcher| matcher != "*"))

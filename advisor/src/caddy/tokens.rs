@@ -1,4 +1,5 @@
-//! Tokens (<https://caddyserver.com/docs/caddyfile/concepts#structure>; caddyconfig/caddyfile/lexer.go of Caddy 2.6).
+//! Splits a file into tokens (<https://caddyserver.com/docs/caddyfile/concepts#structure>;
+//! caddyconfig/caddyfile/lexer.go of Caddy 2.6).
 
 use std::sync::Arc;
 
@@ -10,9 +11,9 @@ use crate::{Files, Place};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) text: String,
-    /// From 1.
+    /// The line, from 1.
     pub(super) line: usize,
-    /// Whether it is in quotes, so that no brace of it is a block's.
+    /// Whether the token is in quotes, so that no brace in it belongs to a block.
     pub(super) quoted: bool,
 }
 
@@ -23,7 +24,7 @@ pub(super) struct Line {
     pub(super) source: Arc<Source>,
 }
 
-/// A file's text, for messages about it.
+/// The text of a file, for messages about it.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: Arc<str>,
@@ -39,24 +40,24 @@ impl Line {
         Place { file: Arc::clone(&self.source.path), line: self.number() }
     }
 
-    /// Whether its last token begins a block.
+    /// Returns whether the last token of the line begins a block.
     pub(super) fn opens(&self) -> bool {
         self.tokens.last().is_some_and(|token| token.text == "{" && !token.quoted)
     }
 
-    /// Whether it ends a block.
+    /// Returns whether the line ends a block.
     pub(super) fn closes(&self) -> bool {
         matches!(&self.tokens[..], [token] if token.text == "}" && !token.quoted)
     }
 
-    /// A message about the line.
+    /// Returns a message about the line.
     #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
     pub(super) fn wrong(&self, message: String) -> Box<Diagnostic> {
         wrong(&self.source, self.number(), message)
     }
 }
 
-/// A message about a line of a file.
+/// Returns a message about a line of a file.
 #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
 pub(super) fn wrong(source: &Source, number: usize, message: String) -> Box<Diagnostic> {
     let lines = source.text.split_inclusive('\n').take(number.saturating_sub(1));
@@ -66,10 +67,11 @@ pub(super) fn wrong(source: &Source, number: usize, message: String) -> Box<Diag
     Box::new(Diagnostic::new(&source.path, &source.text, begin..start + line.trim_end().len(), message, None))
 }
 
-/// The longest file after variables have their values, in bytes.
+/// The longest file after variables were replaced by their values, in bytes.
 const MOST_TEXT: usize = 64 << 20;
 
-/// Puts the values of `{$NAME}` and `{$NAME:default}` in their places, as is done before anything is read; empty without a value.
+/// Replaces `{$NAME}` and `{$NAME:default}` by their values, as Caddy does before it reads anything. A variable without
+/// a value becomes empty.
 ///
 /// # Errors
 /// The text would become too long.
@@ -101,7 +103,7 @@ pub(super) fn with_environment(source: &Source, files: &dyn Files) -> Result<Str
     Ok(result)
 }
 
-/// Splits a text, whose variables have their values, into lines of tokens.
+/// Splits a text, in which variables were replaced, into lines of tokens.
 ///
 /// # Errors
 /// A quote does not end.

@@ -1,7 +1,7 @@
-//! What a site's fields say, as values of a profile.
+//! Converts the fields of a site into values of a profile.
 //!
-//! Clusters: <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/cluster.proto>. Routes:
-//! <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto>.
+//! The sources are, for clusters: <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/cluster.proto>.
+//! For routes: <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto>.
 
 use super::fields;
 use super::site::{Kind, Way};
@@ -10,7 +10,7 @@ use crate::Site;
 use crate::draft::{COOKIES, Said};
 use crate::value::quoted;
 
-/// Fields of a message that authentication on a connection depends on.
+/// The header fields on which authentication on a connection depends.
 const SENSITIVE: [&str; 6] =
     ["authorization", "www-authenticate", "proxy-authorization", "proxy-authenticate", "connection", "keep-alive"];
 
@@ -41,7 +41,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Which shipped profile it is like: by who may use a server's idle connection.
+    /// Determines the shipped profile that the site resembles, by who may use a server's idle connection.
     fn mechanism(&mut self) {
         if self.way.kind == Kind::Tcp {
             let said = self.yaml.said(self.way.filter);
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `lb_policy`, `hash_policy`.
+    /// Reads `lb_policy` and `hash_policy`.
     fn selection(&mut self) {
         if let Some((key, _)) = self.way.cluster.field("load_balancing_policy") {
             let why = "this way of choosing a server has no model here; the simulation takes turns";
@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
         self.site.reason(&said, is);
     }
 
-    /// What the hash is of; at random without a policy.
+    /// Reads what the hash is computed over. Without a policy, Envoy chooses at random.
     fn hash(&mut self, said: &Said, policy: &str) {
         let policies = self.way.hash_policies();
         let Some(first) = policies.first() else {
@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Endpoints, and what takes them out.
+    /// Reads the endpoints, and the settings that take them out.
     fn servers(&mut self) {
         let endpoints = self.way.endpoints();
         for (group, endpoint) in &endpoints {
@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/core/v3/health_check.proto>
+    /// Reads the health checks: <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/core/v3/health_check.proto>
     fn checks(&mut self) {
         let Some(check) = self.way.cluster.get("health_checks").and_then(|checks| checks.items().first()) else {
             return self.site.default_reason("(no `health_checks`)", "the servers are not checked");
@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// TLS, and which HTTP clients may speak.
+    /// Reads TLS, and the versions of HTTP that clients may speak.
     fn listener(&mut self) {
         let tls = Way::tls(self.way.chain);
         self.site.tls = (tls.is_some() && self.way.kind == Kind::Http, Way::tls(self.way.cluster).is_some());
@@ -259,7 +259,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Timeouts and limits of the client's connection, and of requests.
+    /// Reads the time limits and other limits of clients' connections and requests.
     fn requests(&mut self) {
         let filter = self.way.filter;
         if let Some((key, idle)) = filter.path(&["common_http_protocol_options", "idle_timeout"]) {
@@ -304,7 +304,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// HTTP towards the servers.
+    /// Reads the version of HTTP towards the servers.
     fn upstream(&mut self) {
         let Some(http) = self.way.http() else {
             if let Some((key, _)) = self.way.cluster.field("http2_protocol_options") {
@@ -331,7 +331,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What passes requests before the router.
+    /// Reads the filters through which requests pass before the router.
     fn filters(&mut self) {
         for filter in self.way.filter.get("http_filters").map_or(&[][..], Node::items) {
             let said = self.yaml.said(filter);
@@ -356,7 +356,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Fields that are added or taken out on the way.
+    /// Reads the header fields that are added or removed.
     fn header_fields(&mut self) {
         let (host, route) = self.way.route.map_or((None, None), |(host, route)| (Some(host), Some(route)));
         let holders = [self.way.filter.get("route_config"), host, route, self.way.action()];
@@ -382,7 +382,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Fields that nobody here knows.
+    /// Reports the fields that are not known.
     fn unread(&mut self) {
         let mut holders: Vec<Holder<'a>> = vec![(self.way.cluster, fields::cluster)];
         match self.way.kind {
@@ -409,19 +409,19 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A message, and what is known of its fields.
+/// A message, and the rules for its fields.
 type Holder<'a> = (&'a Node, fn(&str) -> fields::Rule);
 
 fn is_sensitive(name: &str) -> bool {
     SENSITIVE.contains(&&*name.to_ascii_lowercase())
 }
 
-/// A number, which may be wrapped as `{ value: 5 }`.
+/// Returns a number, which may be wrapped as `{ value: 5 }`.
 fn number(node: &Node) -> Option<u64> {
     node.get("value").unwrap_or(node).text().parse().ok()
 }
 
-/// A duration (`0.5s`), in milliseconds; `None` for zero and for what is none.
+/// Returns a duration (`0.5s`) in milliseconds; `None` for zero, and for a text that is not a duration.
 fn milliseconds(node: &Node) -> Option<u64> {
     let seconds: f64 = node.text().strip_suffix('s')?.parse().ok()?;
     // Whole numbers of this size have no error.
@@ -429,7 +429,7 @@ fn milliseconds(node: &Node) -> Option<u64> {
     (0.001..1e12).contains(&seconds).then_some((seconds * 1_000.0).round() as u64)
 }
 
-/// A duration as a profile writes it.
+/// Returns a duration in the notation of profiles.
 fn time(node: &Node) -> Option<String> {
     crate::value::time(milliseconds(node)?)
 }

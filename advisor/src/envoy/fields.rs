@@ -1,7 +1,7 @@
-//! What a run may have of Envoy's configuration, and why not the rest.
+//! The parts of Envoy's configuration that a run may have, and the reasons for leaving out the rest.
 //!
-//! The lists follow <https://www.envoyproxy.io/docs/envoy/latest/api-v3/api>. What is in none of them is not known to be safe, and is left
-//! out; what is kept is data alone ([`is_plain`]).
+//! The lists follow <https://www.envoyproxy.io/docs/envoy/latest/api-v3/api>. A field that is in none of them is not
+//! known to be safe, and is left out. A field that is kept contains data only ([`is_plain`]).
 
 use super::yaml::{Node, snake};
 pub(super) use crate::reasons::{CONTACTS, EXECUTES, PROCESS, UNKNOWN};
@@ -11,7 +11,7 @@ pub(super) use crate::reasons::{CONTACTS, EXECUTES, PROCESS, UNKNOWN};
 pub(super) enum Rule {
     /// The field stays.
     Keep,
-    /// The run has a field of its own in place of it.
+    /// The run has its own field instead.
     Own,
     /// The field is left out for this reason.
     Leave(&'static str),
@@ -23,7 +23,7 @@ use Rule::{Keep, Leave, LeaveMatters, Own};
 
 const LOGS: &str = "the run keeps no logs and no statistics of requests";
 
-/// A field of the whole.
+/// Returns the rule for a field of the bootstrap configuration.
 pub(super) fn bootstrap(name: &str) -> Rule {
     match name {
         "static_resources" => Own,
@@ -61,7 +61,7 @@ pub(super) fn bootstrap(name: &str) -> Rule {
     }
 }
 
-/// A field of a listener.
+/// Returns the rule for a field of a listener.
 pub(super) fn listener(name: &str) -> Rule {
     match name {
         "name"
@@ -92,7 +92,7 @@ pub(super) fn listener(name: &str) -> Rule {
     }
 }
 
-/// A field of `HttpConnectionManager`.
+/// Returns the rule for a field of `HttpConnectionManager`.
 pub(super) fn http(name: &str) -> Rule {
     match name {
         "codec_type"
@@ -137,7 +137,7 @@ pub(super) fn http(name: &str) -> Rule {
     }
 }
 
-/// A field of `TcpProxy`.
+/// Returns the rule for a field of `TcpProxy`.
 pub(super) fn tcp(name: &str) -> Rule {
     match name {
         "idle_timeout"
@@ -152,7 +152,7 @@ pub(super) fn tcp(name: &str) -> Rule {
     }
 }
 
-/// A field of a configuration of routes, of a virtual host, or of a route.
+/// Returns the rule for a field of a route configuration, a virtual host, or a route.
 pub(super) fn route(name: &str) -> Rule {
     match name {
         "request_headers_to_add"
@@ -179,7 +179,7 @@ pub(super) fn route(name: &str) -> Rule {
     }
 }
 
-/// A field of what a route does.
+/// Returns the rule for a field of a route's action.
 pub(super) fn action(name: &str) -> Rule {
     match name {
         "timeout"
@@ -207,7 +207,7 @@ pub(super) fn action(name: &str) -> Rule {
     }
 }
 
-/// A field of a cluster.
+/// Returns the rule for a field of a cluster.
 pub(super) fn cluster(name: &str) -> Rule {
     match name {
         "connect_timeout"
@@ -265,7 +265,7 @@ pub(super) fn cluster(name: &str) -> Rule {
     }
 }
 
-/// A field of a health check.
+/// Returns the rule for a field of a health check.
 pub(super) fn check(name: &str) -> Rule {
     match name {
         "timeout"
@@ -293,22 +293,22 @@ pub(super) fn check(name: &str) -> Rule {
     }
 }
 
-/// HTTP filters that stay: they ask nobody, and execute nothing that the file brings.
+/// Returns whether an HTTP filter may stay, because it contacts no other host, and executes nothing from the file.
 pub(super) fn is_safe_filter(config: &str) -> bool {
     ["stateful_session.v3.StatefulSession", "buffer.v3.Buffer", "cors.v3.Cors"]
         .iter()
         .any(|kind| is_type(config, &format!("filters.http.{kind}")))
 }
 
-/// Whether a `@type` is that of an extension of Envoy's.
+/// Returns whether a `@type` is that of an extension of Envoy.
 pub(super) fn is_type(url: &str, name: &str) -> bool {
     let own = url.rsplit_once('/').map_or(url, |(_, own)| own);
     own.strip_prefix("envoy.extensions.") == Some(name)
 }
 
-/// What may be said of a request and of its connections in a field
-/// (<https://www.envoyproxy.io/docs/envoy/latest/configuration/advanced/substitution_formatter>): not what a file, a secret or the
-/// environment holds.
+/// Returns whether the operators in a text describe only a request and its connections
+/// (<https://www.envoyproxy.io/docs/envoy/latest/configuration/advanced/substitution_formatter>), and not the content
+/// of a file, a secret or the environment.
 fn has_safe_operators(text: &str) -> bool {
     const SAFE: [&str; 15] = [
         "BYTES",
@@ -333,7 +333,7 @@ fn has_safe_operators(text: &str) -> bool {
     })
 }
 
-/// Whether a value is data alone: neither an extension, nor a file, nor an address is in it.
+/// Returns whether a value consists of data only: it contains no extension, no file and no address.
 pub(super) fn is_plain(node: &Node) -> bool {
     const MORE: [&str; 27] = [
         "@type",

@@ -1,10 +1,11 @@
-//! Envoy's configuration, as YAML or JSON: <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/bootstrap/v3/bootstrap.proto>.
+//! Envoy's configuration, as YAML or JSON:
+//! <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/bootstrap/v3/bootstrap.proto>.
 //!
 //! * `yaml`: the language, with places. Anchors are followed.
-//! * `site`: which filter of which listener leads to which cluster.
-//! * `facts`: what the fields say, as values of a profile.
-//! * `fields`: what a run may have, and why not the rest. `sandbox`: the copy for a run.
-//! * `remedy`: what to change.
+//! * `site`: the filters of listeners, and the clusters to which they lead.
+//! * `facts`: the fields as values of a profile.
+//! * `fields`: the parts that a run may have. `sandbox`: the copy for a run.
+//! * `remedy`: the remedies.
 
 mod facts;
 mod fields;
@@ -30,7 +31,7 @@ struct Envoy {
 /// Reads a file.
 ///
 /// # Errors
-/// The file cannot be read, or is no YAML.
+/// The file cannot be read, or is not YAML.
 pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let yaml = yaml::read(path, files)?;
     let ways = site::ways(&yaml.root);

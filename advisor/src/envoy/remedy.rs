@@ -1,15 +1,15 @@
-//! What to change where users are mixed up, or cannot log on.
+//! The remedies for sites that mix users up, or on which they cannot log on.
 //!
-//! `connection_pool_per_downstream_connection` keeps a server's connection its client's own, and leaves the choice of a server as it is:
-//! <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/cluster.proto>. With several servers, all requests of a client have
-//! to go to one of them: a hash of the client's address does that
+//! `connection_pool_per_downstream_connection` gives each client its own connections to the servers, and does not
+//! change the choice of a server: <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/cluster.proto>.
+//! With several servers, all requests of a client must go to one of them, which a hash of the client's address ensures
 //! (<https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto#config-route-v3-routeaction-hashpolicy>).
 
 use super::site::{Kind, Way};
 use super::yaml::{Node, Yaml};
 use crate::{Remedy, Rewritten, Site};
 
-/// The remedies for a site, the best first.
+/// Returns the remedies for a site, the best first.
 pub(super) fn remedies(yaml: &Yaml, way: &Way<'_>, site: &Site) -> Vec<Remedy> {
     if way.kind == Kind::Tcp {
         return Vec::new();
@@ -38,14 +38,14 @@ pub(super) fn remedies(yaml: &Yaml, way: &Way<'_>, site: &Site) -> Vec<Remedy> {
     remedies
 }
 
-/// The lines of a file, each with what stands in its place.
+/// The lines of a file, each with the text that replaces it.
 struct Edit {
     lines: Vec<Vec<String>>,
     done: Vec<String>,
 }
 
 impl Edit {
-    /// Makes all changes; `false` where the file is written in a way in which one cannot be made.
+    /// Makes all changes. Returns `false` if the file is written in such a way that one of them cannot be made.
     fn all(&mut self, way: &Way<'_>, with_affinity: bool) -> bool {
         let own = self.set(
             way.cluster,
@@ -58,7 +58,7 @@ impl Edit {
         own && kept && affine
     }
 
-    /// Takes out a limit of one request for each connection.
+    /// Removes a limit of one request for each connection.
     fn keeps_connections(&mut self, way: &Way<'_>) -> bool {
         let http = way.http().and_then(|http| http.get("common_http_protocol_options"));
         for holder in [Some(way.cluster), http].into_iter().flatten() {
@@ -122,7 +122,7 @@ impl Edit {
         true
     }
 
-    /// The text, with the ends of lines that the file has.
+    /// Returns the text, with the kind of line ends that the file has.
     fn text(&self, original: &str) -> String {
         let end = if original.contains("\r\n") { "\r\n" } else { "\n" };
         let mut text = self.lines.iter().flatten().map(|line| line.replace('\n', end)).collect::<Vec<_>>().join(end);

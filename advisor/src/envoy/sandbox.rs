@@ -1,4 +1,5 @@
-//! A copy of the file for a run: one listener, one filter that passes everything on to one cluster, and nothing else.
+//! Creates a copy of the file for a run: one listener, one filter that passes everything on to one cluster, and nothing
+//! else.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,7 +13,8 @@ use crate::template::literal;
 
 const TYPES: &str = "type.googleapis.com/envoy.extensions";
 
-/// Makes the copy for a way. `tls`: whether TLS stays in front of Envoy, and behind it; `http2`: whether clients are offered it.
+/// Creates the copy for a way. `tls` says whether TLS stays between the clients and Envoy, and between Envoy and the
+/// servers; `http2` says whether it is offered to clients.
 pub(super) fn sandbox(yaml: &Yaml, way: &Way<'_>, tls: (bool, bool), http2: bool) -> Sandbox {
     let mut writer = Writer { yaml, way, draft: Draft::default() };
     for (key, value) in yaml.root.fields() {
@@ -52,7 +54,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Notes a field that is left out, and each item of it; a field of the run's own is noted elsewhere.
+    /// Records a field that is left out, and each item of it. A field that the run has itself is recorded elsewhere.
     fn left(&mut self, key: &Node, value: &Node, rule: Rule) {
         let (why, matters) = match rule {
             Rule::Keep | Rule::Own => return,
@@ -68,7 +70,7 @@ impl Writer<'_> {
         self.draft.leave(&said, why, matters);
     }
 
-    /// Listeners and clusters that the run does not need.
+    /// Leaves out the listeners and clusters that the run does not need.
     fn others(&mut self) {
         let list =
             |name: &str| self.yaml.root.path(&["static_resources", name]).map_or(&[][..], |(_, list)| list.items());
@@ -87,7 +89,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A cluster whose servers have names.
+    /// Handles a cluster whose servers have names.
     fn names(&mut self, cluster: &Node) {
         if let Some((key, _)) = cluster.field("type").filter(|(_, kind)| kind.text() != "STATIC") {
             self.leave(key, CONTACTS, false);
@@ -131,7 +133,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes the fields of a message that stay, each on a line.
+    /// Writes the fields of a message that stay, each in a line.
     fn kept(&mut self, holder: &Node, rule: fn(&str) -> Rule, indent: &str) {
         let mut known = BTreeSet::new();
         for (key, value) in holder.fields() {
@@ -250,7 +252,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The checks: as Stickler's servers, whom nobody has logged on to, answer 401, that counts as alive.
+    /// Writes the checks. Since Stickler's servers answer 401 to anybody who has not logged on, that counts as alive.
     fn checks(&mut self) {
         let checks = self.way.cluster.get("health_checks").map_or(&[][..], Node::items);
         if checks.is_empty() {
@@ -290,7 +292,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The file of the endpoints, one on a line, as draining wants it.
+    /// Writes the file of the endpoints, one in each line, as draining requires it.
     fn endpoints(&mut self) {
         let endpoints = self.way.endpoints();
         let mut weights: Vec<u64> = Vec::new();
@@ -322,7 +324,7 @@ impl Writer<'_> {
     }
 }
 
-/// A field of `HttpProtocolOptions`.
+/// Returns the rule for a field of `HttpProtocolOptions`.
 fn options(name: &str) -> Rule {
     match name {
         "common_http_protocol_options" | "explicit_http_config" | "use_downstream_protocol_config" | "auto_config" => {
@@ -334,10 +336,10 @@ fn options(name: &str) -> Rule {
     }
 }
 
-/// The state of a session that a cookie has.
+/// The extension that keeps the state of a session in a cookie.
 const SESSION: &str = "http.stateful_session.cookie.v3.CookieBasedSessionState";
 
-/// Whether the extensions in a filter's configuration are known: those of a session in a cookie.
+/// Returns whether the extensions in a filter's configuration are known, which are those of a session in a cookie.
 fn is_known(config: &Node) -> bool {
     config.fields().iter().all(|(key, value)| match &*snake(key.text()) {
         "@type" => true,
@@ -349,7 +351,7 @@ fn is_known(config: &Node) -> bool {
     })
 }
 
-/// A value as JSON, on one line.
+/// Returns a value as JSON in one line.
 fn json(node: &Node) -> String {
     match &node.value {
         Value::Scalar { text, is_plain } => {
@@ -371,7 +373,7 @@ fn json(node: &Node) -> String {
     }
 }
 
-/// A text in double quotes, as JSON and YAML have it.
+/// Returns a text in double quotes, in the notation that JSON and YAML share.
 fn string(text: &str) -> String {
     let mut result = String::from("\"");
     for c in text.chars() {

@@ -1,23 +1,23 @@
-//! Which filter of which listener leads to which cluster.
+//! Finds the filters of listeners, and the clusters to which they lead.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::yaml::Node;
 
-/// A filter that takes requests or connections, and a cluster that it passes them on to.
+/// A filter that accepts requests or connections, and a cluster to which it passes them on.
 #[derive(Debug)]
 pub(super) struct Way<'a> {
     pub(super) listener: &'a Node,
     pub(super) chain: &'a Node,
-    /// `typed_config` of the filter.
+    /// The `typed_config` of the filter.
     pub(super) filter: &'a Node,
     pub(super) kind: Kind,
-    /// The route's virtual host, and the route itself with its match.
+    /// The virtual host of the route, and the route itself with its match.
     pub(super) route: Option<(&'a Node, &'a Node)>,
     pub(super) cluster: &'a Node,
 }
 
-/// What a filter passes on.
+/// The kind of traffic that a filter passes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Requests: `http_connection_manager`.
@@ -26,7 +26,7 @@ pub(super) enum Kind {
     Tcp,
 }
 
-/// Finds the ways, in the order in which they stand: the first to each cluster.
+/// Finds the ways in the order of the file, only the first to each cluster.
 pub(super) fn ways(root: &Node) -> Vec<Way<'_>> {
     let mut ways: Vec<Way<'_>> = Vec::new();
     let all = root.path(&["static_resources", "clusters"]).map_or(&[][..], |(_, clusters)| clusters.items());
@@ -53,7 +53,7 @@ pub(super) fn ways(root: &Node) -> Vec<Way<'_>> {
     ways
 }
 
-/// The names of the clusters that a filter passes on to, each with its route.
+/// Returns the names of the clusters to which a filter passes on, each with its route.
 #[expect(clippy::type_complexity, reason = "it is taken apart at once")]
 fn targets(filter: &Node) -> Vec<(Option<(&Node, &Node)>, &str, Kind)> {
     let kind = filter.get("@type").map_or("", Node::text);
@@ -72,7 +72,7 @@ fn targets(filter: &Node) -> Vec<(Option<(&Node, &Node)>, &str, Kind)> {
     found
 }
 
-/// The clusters that an action names.
+/// Returns the clusters that an action names.
 fn clusters(action: &Node) -> Vec<&str> {
     let own = action.get("cluster").map(Node::text);
     let weighted = action.path(&["weighted_clusters", "clusters"]).map_or(&[][..], |(_, clusters)| clusters.items());
@@ -80,7 +80,7 @@ fn clusters(action: &Node) -> Vec<&str> {
 }
 
 impl<'a> Way<'a> {
-    /// What the site is called.
+    /// Returns the name of the site.
     pub(super) fn name(&self) -> String {
         let cluster = self.cluster.get("name").map_or("", Node::text);
         let listener = self.listener.get("name").map_or("", Node::text);
@@ -88,32 +88,32 @@ impl<'a> Way<'a> {
         format!("cluster {cluster}{behind}")
     }
 
-    /// What the route does.
+    /// Returns the action of the route.
     pub(super) fn action(&self) -> Option<&'a Node> {
         self.route.and_then(|(_, route)| route.get("route"))
     }
 
-    /// The endpoints, each with its group.
+    /// Returns the endpoints, each with its group.
     pub(super) fn endpoints(&self) -> Vec<(&'a Node, &'a Node)> {
         let groups = self.cluster.path(&["load_assignment", "endpoints"]).map_or(&[][..], |(_, groups)| groups.items());
         let endpoints = |group: &'a Node| group.get("lb_endpoints").map_or(&[][..], Node::items).iter();
         groups.iter().flat_map(|group| endpoints(group).map(move |endpoint| (group, endpoint))).collect()
     }
 
-    /// The options of HTTP towards the servers.
+    /// Returns the options of HTTP towards the servers.
     pub(super) fn http(&self) -> Option<&'a Node> {
         let options = self.cluster.get("typed_extension_protocol_options")?;
         let is_it = |key: &Node| key.text() == "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
         options.fields().iter().find(|(key, _)| is_it(key)).map(|(_, value)| value)
     }
 
-    /// The context of TLS of a chain or a cluster; empty where its transport is another one.
+    /// Returns the TLS context of a filter chain or a cluster, if its transport is TLS.
     pub(super) fn tls(of: &'a Node) -> Option<&'a Node> {
         let config = of.path(&["transport_socket", "typed_config"])?.1;
         config.get("@type").map_or("", Node::text).ends_with("TlsContext").then_some(config)
     }
 
-    /// Which fields decide what the hash is of.
+    /// Returns the fields that decide what the hash is computed over.
     pub(super) fn hash_policies(&self) -> &'a [Node] {
         let holder = if self.kind == Kind::Tcp { Some(self.filter) } else { self.action() };
         holder.and_then(|holder| holder.get("hash_policy")).map_or(&[], Node::items)

@@ -1,4 +1,4 @@
-//! YAML with places.
+//! A reader of YAML that keeps the places of values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,11 +11,11 @@ use crate::bounds::{Budget, read_first};
 use crate::draft::Said;
 use crate::{Files, Place};
 
-/// How deep nodes may be within each other, and how many there may be with aliases in full.
+/// The largest depth of nested nodes, and the largest number of nodes with aliases expanded.
 const MOST_DEPTH: usize = 100;
 const MOST_NODES: usize = 200_000;
 
-/// How many characters of a line are said of it: a whole file may be one line.
+/// The number of characters of a line that are quoted, since a whole file may be one line.
 const MOST_SAID: usize = 400;
 
 /// A file.
@@ -24,18 +24,18 @@ pub(super) struct Yaml {
     pub(super) path: Arc<str>,
     pub(super) text: String,
     pub(super) root: Node,
-    /// Its lines, without their ends.
+    /// The lines of the file, without their ends.
     lines: Vec<String>,
 }
 
-/// A value, and where it begins.
+/// A value, and its beginning.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    /// From 1.
+    /// The line, from 1.
     pub(super) line: usize,
-    /// In characters, from 0.
+    /// The column in characters, from 0.
     pub(super) column: usize,
-    /// Whether it is in brackets, as in JSON.
+    /// Whether the value is in brackets, as in JSON.
     pub(super) is_flow: bool,
     pub(super) value: Value,
 }
@@ -44,7 +44,7 @@ pub(super) struct Node {
 pub(super) enum Value {
     Scalar {
         text: String,
-        /// Without quotes.
+        /// Whether the scalar has no quotes.
         is_plain: bool,
     },
     List(Vec<Node>),
@@ -52,7 +52,7 @@ pub(super) enum Value {
 }
 
 impl Node {
-    /// The text of a scalar; empty of what is none.
+    /// Returns the text of a scalar; empty for other values.
     pub(super) fn text(&self) -> &str {
         match &self.value {
             Value::Scalar { text, .. } => text,
@@ -74,7 +74,7 @@ impl Node {
         }
     }
 
-    /// The key and the value of a field. Envoy takes names as `max_requests` and as `maxRequests`.
+    /// Returns the key and the value of a field. Envoy accepts names as `max_requests` and as `maxRequests`.
     pub(super) fn field(&self, name: &str) -> Option<(&Self, &Self)> {
         self.fields().iter().find(|(key, _)| snake(key.text()) == name).map(|(key, value)| (key, value))
     }
@@ -83,7 +83,7 @@ impl Node {
         self.field(name).map(|(_, value)| value)
     }
 
-    /// The key and the value of a field of fields.
+    /// Returns the key and the value of a nested field.
     pub(super) fn path(&self, names: &[&str]) -> Option<(&Self, &Self)> {
         let (last, outer) = names.split_last()?;
         outer.iter().try_fold(self, |node, name| node.get(name))?.field(last)
@@ -94,7 +94,7 @@ impl Node {
     }
 }
 
-/// `max_requests` of `maxRequests`.
+/// Returns `max_requests` for `maxRequests`.
 pub(super) fn snake(name: &str) -> String {
     let mut result = String::with_capacity(name.len());
     for c in name.chars() {
@@ -107,7 +107,7 @@ pub(super) fn snake(name: &str) -> String {
 }
 
 impl Yaml {
-    /// What stands where a node begins.
+    /// Returns the text at the beginning of a node, with its place.
     pub(super) fn said(&self, node: &Node) -> Said {
         let line = self.lines.get(node.line - 1).map_or("", String::as_str);
         let end = line.char_indices().nth(MOST_SAID).map_or(line.len(), |(at, _)| at);
@@ -119,7 +119,7 @@ impl Yaml {
 /// Reads a file of one document.
 ///
 /// # Errors
-/// The file cannot be read, is no YAML, or is too large once each alias is replaced by what it stands for.
+/// The file cannot be read, is not YAML, or is too large once each alias is replaced by its value.
 pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Yaml, Box<Diagnostic>> {
     let (name, text) = read_first(path, files)?;
     let lines: Vec<String> = text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect();
@@ -150,16 +150,16 @@ struct Builder<'a> {
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
     budget: Budget,
-    /// The last place whose character was asked for: its line, its column, and where it is in its line, in bytes.
+    /// The last place whose position was requested: its line, its column, and its position in the line in bytes.
     cursor: (usize, usize, usize),
     root: Option<Node>,
 }
 
-/// A list or a map that has not ended.
+/// A list or a map that has not ended yet.
 struct Open {
     node: Node,
     anchor: usize,
-    /// Of a map: the key whose value is to come, and those that there are.
+    /// For a map, the key whose value comes next, and the keys that exist.
     key: Option<Node>,
     keys: BTreeSet<String>,
 }
@@ -211,7 +211,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Whether this bracket is where a span begins. Spans come in their order, so that no line is gone through again and again.
+    /// Returns whether a span begins with this bracket. Spans come in order, so that no line is searched repeatedly.
     fn begins_with(&mut self, span: &Span, bracket: char) -> bool {
         let (number, column) = (span.start.line().saturating_sub(1), span.start.col());
         let Some(line) = self.lines.get(number) else { return false };
@@ -274,7 +274,7 @@ impl Builder<'_> {
     }
 }
 
-/// How many values there are in one, and how long their texts are together.
+/// Returns the number of values in a node, and the total length of their texts.
 fn size(node: &Node) -> (usize, usize) {
     let fields = node.fields().iter().flat_map(|(key, value)| [key, value]);
     let inside = node.items().iter().chain(fields).map(size);

@@ -1,21 +1,21 @@
-//! Conditions of the preprocessor (the manual's section 2.4): `.if`, `.elif`, `.else`, `.endif`.
+//! The conditions of the preprocessor (section 2.4 of the manual): `.if`, `.elif`, `.else`, `.endif`.
 
 use super::words::Word;
 
-/// The longest condition that is read, in characters. HAProxy's own lines have 2,048 at most.
+/// The longest condition that is read, in characters. HAProxy's own lines have at most 2,048.
 const LONGEST: usize = 2_048;
 
-/// How deep conditions, and what is in parentheses or negated, may be.
+/// The largest depth of nested conditions, parentheses and negations.
 const DEPTH: usize = 64;
 
-/// What conditions are about.
+/// The facts on which conditions depend.
 pub(super) struct Known<'a> {
     pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
     /// The version of the program that is to read the file.
     pub(super) version: Option<&'a str>,
 }
 
-/// The conditions that a line stands under.
+/// The conditions that apply to a line.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
     open: Vec<Branch>,
@@ -23,16 +23,17 @@ pub(super) struct Conditions {
 
 #[derive(Debug, Clone, Copy)]
 struct Branch {
-    /// Whether its lines hold.
+    /// Whether the lines of the branch apply.
     holds: bool,
-    /// Whether it, or a branch before it, does.
+    /// Whether this branch, or an earlier one, applies.
     taken: bool,
-    /// Whether that follows from what is known.
+    /// Whether that follows from known facts.
     known: bool,
 }
 
 impl Conditions {
-    /// Reads a line of the preprocessor. Any other line changes nothing. A condition whose value is not known is taken to hold.
+    /// Reads a line of the preprocessor; any other line changes nothing. A condition whose value is not known counts as
+    /// true.
     pub(super) fn read(&mut self, words: &[Word], known: &Known<'_>) {
         let Some(first) = words.first() else { return };
         let condition = || {
@@ -60,7 +61,7 @@ impl Conditions {
         }
     }
 
-    /// Whether what stands here holds, and whether that is known.
+    /// Returns whether the next line applies, and whether that is known.
     pub(super) fn hold(&self) -> (bool, bool) {
         (self.open.iter().all(|branch| branch.holds), self.open.iter().all(|branch| branch.known))
     }
@@ -78,7 +79,7 @@ fn or(one: Option<bool>, other: Option<bool>) -> Option<bool> {
     and(one.map(|value| !value), other.map(|value| !value)).map(|value| !value)
 }
 
-/// The value of an expression without spaces; `None` where it asks for what is not known here.
+/// Returns the value of an expression without spaces; `None` if it depends on facts that are not known here.
 fn value(text: &str, known: &Known<'_>, depth: usize) -> Option<bool> {
     let depth = depth.checked_sub(1)?;
     if let Some((one, other)) = split(text, "||") {
@@ -114,7 +115,7 @@ fn value(text: &str, known: &Known<'_>, depth: usize) -> Option<bool> {
     }
 }
 
-/// Splits at an operator that stands outside of parentheses.
+/// Splits at an operator outside of parentheses.
 fn split<'t>(text: &'t str, operator: &str) -> Option<(&'t str, &'t str)> {
     let mut depth = 0_i32;
     for (at, c) in text.char_indices() {
@@ -130,7 +131,7 @@ fn split<'t>(text: &'t str, operator: &str) -> Option<(&'t str, &'t str)> {
     None
 }
 
-/// A version's numbers: `2.6-dev4` is before `2.6`.
+/// Returns the numbers of a version, and whether it is a release: `2.6-dev4` comes before `2.6`.
 fn numbers(version: &str) -> (Vec<u32>, bool) {
     let (release, development) = version.split_once("-dev").map_or((version, false), |(release, _)| (release, true));
     let mut numbers: Vec<u32> = release.split('.').map(|number| number.parse().unwrap_or_default()).collect();
@@ -149,7 +150,7 @@ mod tests {
 
     const KNOWN: Known<'_> = Known { variable: &variable, version: Some("2.6.12") };
 
-    /// Returns each line that is no condition, with whether it holds and whether that is known.
+    /// Returns each line that is not a condition, with whether it applies and whether that is known.
     fn holding(text: &str) -> Vec<(String, (bool, bool))> {
         let mut conditions = Conditions::default();
         let mut all = Vec::new();

@@ -1,7 +1,7 @@
-//! What a run may have of HAProxy's configuration, and why not the rest.
+//! The parts of HAProxy's configuration that a run may have, and the reasons for leaving out the rest.
 //!
-//! The lists follow the configuration manuals of 2.6 to 3.3: <https://docs.haproxy.org/3.3/configuration.html>. What is in none of
-//! them is not known to be safe, and is left out.
+//! The lists follow the configuration manuals of 2.6 to 3.3: <https://docs.haproxy.org/3.3/configuration.html>. A
+//! keyword that is in none of them is not known to be safe, and is left out.
 
 pub(super) use crate::reasons::{CONTACTS, EXECUTES, PROCESS, UNKNOWN};
 
@@ -19,11 +19,11 @@ pub(super) enum Rule {
 const ADDRESS: &str = "it names an address, or a network, of the operator's";
 const LOGS: &str = "it sends log lines elsewhere";
 
-/// Sections that stay; what else begins a section is left out whole.
+/// The sections that stay; any other section is left out as a whole.
 const SECTIONS: [&str; 9] =
     ["global", "defaults", "frontend", "backend", "listen", "peers", "userlist", "cache", "http-errors"];
 
-/// Why a section is left out; `None`: it stays.
+/// Returns why a section is left out; `None` if it stays.
 pub(super) fn section(kind: &str) -> Option<&'static str> {
     match kind {
         kind if SECTIONS.contains(&kind) => None,
@@ -35,12 +35,13 @@ pub(super) fn section(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// Section 3.5: what `peers` may say. Its tables are those of proxies; without a peer, they are this process's alone.
+/// Returns the rule for a line in `peers` (section 3.5). Its tables belong to proxies; without a peer, they belong to
+/// this process alone.
 pub(super) fn peers(keyword: &str) -> Rule {
     if keyword == "table" { Rule::Keep } else { Rule::Leave(CONTACTS) }
 }
 
-/// Sections 3.4, 3.8 and 6: what `userlist`, `http-errors` and `cache` may say.
+/// Returns the rule for a line in `userlist`, `http-errors` or `cache` (sections 3.4, 3.8 and 6).
 pub(super) fn other(kind: &str, keyword: &str) -> Rule {
     match (kind, keyword) {
         ("userlist", "user" | "group")
@@ -52,7 +53,7 @@ pub(super) fn other(kind: &str, keyword: &str) -> Rule {
     }
 }
 
-/// Section 3: what `global` may say.
+/// Returns the rule for a line in `global` (section 3).
 #[expect(clippy::too_many_lines, reason = "it is a table")]
 pub(super) fn global(keyword: &str) -> Rule {
     const KEEP: [&str; 37] = [
@@ -154,7 +155,8 @@ pub(super) fn global(keyword: &str) -> Rule {
     }
 }
 
-/// Section 4: what a proxy may say. Listeners, servers and what has arguments that need a look are treated elsewhere.
+/// Returns the rule for a line in a proxy (section 4). Listeners, servers, and lines whose arguments must be examined
+/// are treated elsewhere.
 #[expect(clippy::too_many_lines, reason = "it is a table")]
 pub(super) fn proxy(keyword: &str, arguments: &[&str]) -> Rule {
     const KEEP: [&str; 54] = [
@@ -236,7 +238,8 @@ pub(super) fn proxy(keyword: &str, arguments: &[&str]) -> Rule {
     }
 }
 
-/// Rules on messages (4.4 of the manual of 3.3; `http-request` and the like of 4.2 before).
+/// Returns the rule for a rule on messages (section 4.4 of the manual of 3.3; `http-request` and the like in section
+/// 4.2 of earlier ones).
 fn rule(action: &str, arguments: &[&str]) -> Rule {
     let has = |what: &str| arguments.iter().any(|argument| argument.contains(what));
     // The action has its arguments in parentheses.
@@ -249,13 +252,13 @@ fn rule(action: &str, arguments: &[&str]) -> Rule {
     }
 }
 
-/// Whether an action makes the balancer contact what is no server of its own.
+/// Returns whether an action makes the balancer contact a host that is not one of its servers.
 fn contacts(action: &str) -> bool {
     let name = action.split('(').next().unwrap_or_default();
     matches!(name, "do-resolve" | "set-dst" | "set-dst-port" | "send-spoe-group" | "attach-srv")
 }
 
-/// 4.2, "option ...".
+/// Returns the rule for `option` (section 4.2, "option ...").
 fn option(name: &str) -> Rule {
     const KEEP: [&str; 51] = [
         "abortonclose",
@@ -327,15 +330,15 @@ fn option(name: &str) -> Rule {
     }
 }
 
-/// Whether a proxy's keyword is one that this list has anything to say of.
+/// Returns whether this list contains a proxy's keyword.
 pub(super) fn is_known(keyword: &str) -> bool {
     proxy(keyword, &[]) != Rule::LeaveMatters(UNKNOWN) || keyword == "option"
 }
 
-/// How many values an argument of `server` or `bind` has, and whether it is in the copy.
+/// The number of values of an argument of `server` or `bind`, and whether it is in the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Argument {
-    /// Its values.
+    /// The number of its values.
     pub(super) values: usize,
     pub(super) treatment: Treatment,
 }
@@ -345,9 +348,9 @@ pub(super) struct Argument {
 pub(super) enum Treatment {
     /// The argument stays.
     Keep,
-    /// The argument stays if the run has TLS there.
+    /// The argument stays if the run uses TLS there.
     KeepWithTls,
-    /// The argument is left out, since the certificates of TLS are the run's own.
+    /// The argument is left out, because the run has its own TLS certificates.
     Certificates,
     /// The argument is left out for this reason.
     Leave(&'static str),
@@ -357,7 +360,7 @@ pub(super) enum Treatment {
 
 use Treatment::{Certificates, Keep, KeepWithTls, Leave, LeaveMatters};
 
-/// 5.2: an argument of `server` or `default-server`; `None` where it is not known.
+/// Returns the rule for an argument of `server` or `default-server` (section 5.2); `None` if it is not known.
 pub(super) fn server(name: &str) -> Option<Argument> {
     let (values, treatment) = match name {
         "check" | "no-check" | "backup" | "no-backup" | "disabled" | "enabled" | "non-stick" | "stick" | "tfo"
@@ -403,7 +406,7 @@ pub(super) fn server(name: &str) -> Option<Argument> {
     Some(Argument { values, treatment })
 }
 
-/// 5.1: an argument of `bind`; `None` where it is not known.
+/// Returns the rule for an argument of `bind` (section 5.1); `None` if it is not known.
 pub(super) fn bind(name: &str) -> Option<Argument> {
     const SOCKET: Treatment = Leave("it is about an address, or a socket, that the run does not have");
     let (values, treatment) = match name {

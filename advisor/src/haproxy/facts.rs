@@ -1,4 +1,4 @@
-//! What a site's lines say, as values of a profile.
+//! Converts the lines of a site into values of a profile.
 //!
 //! The numbers of sections are those of HAProxy's configuration manual.
 
@@ -11,13 +11,13 @@ use crate::Site;
 use crate::draft::Said;
 use crate::value::{quoted, time};
 
-/// Fields of a message that authentication on a connection depends on.
+/// The header fields on which authentication on a connection depends.
 const SENSITIVE: [&str; 6] =
     ["authorization", "www-authenticate", "proxy-authorization", "proxy-authenticate", "connection", "keep-alive"];
 
 const PROXY_LINE: &str = "the PROXY line makes a server's connection its client's own, which has no model here";
 
-/// Reads a site. `version` is that of the program that is to run it.
+/// Reads a site. `version` is the version of the program that is to run it.
 pub(super) fn site(file: &File, pair: Pair, version: Option<&str>) -> Site {
     let default_server = file.keyword(pair.back, "default-server");
     let mut reader = Reader { file, pair, default_server, site: Site::new(pair.name(file), "haproxy-safe") };
@@ -37,14 +37,14 @@ pub(super) fn site(file: &File, pair: Pair, version: Option<&str>) -> Site {
 struct Reader<'a> {
     file: &'a File,
     pair: Pair,
-    /// What holds for servers of the farm that say nothing else.
+    /// The line that applies to servers of the farm unless they say otherwise.
     default_server: Option<&'a Line>,
     site: Site,
 }
 
 impl<'a> Reader<'a> {
-    /// Which shipped profile it is like: by its mode, and by who may use a server's idle connection (4.2 `mode`, `http-reuse`, `option
-    /// httpclose`, `option http-server-close`).
+    /// Determines the shipped profile that the site resembles, by its mode, and by who may use a server's idle
+    /// connection (section 4.2 `mode`, `http-reuse`, `option httpclose`, `option http-server-close`).
     fn mechanism(&mut self) {
         let mode = self.file.keyword(self.pair.back, "mode");
         if mode.is_none_or(|line| line.arguments().next() != Some("http")) {
@@ -92,7 +92,8 @@ impl<'a> Reader<'a> {
         self.pool();
     }
 
-    /// 5.2 `pool-max-conn`, `pool-purge-delay`: whether idle connections are kept for others at all.
+    /// Reads `pool-max-conn` and `pool-purge-delay` (section 5.2), which decide whether idle connections are kept for
+    /// others at all.
     fn pool(&mut self) {
         let servers: Vec<&Line> = self.file.body(self.pair.back).filter(|line| is_server(line)).collect();
         let none = |line: &&Line| {
@@ -117,7 +118,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// 4.2 `balance`, `hash-type`.
+    /// Reads `balance` and `hash-type` (section 4.2).
     fn selection(&mut self, version: Option<&str>) {
         let Some(line) = self.file.keyword(self.pair.back, "balance") else {
             if is_random_by_default(version) {
@@ -189,7 +190,7 @@ impl<'a> Reader<'a> {
         self.reason(Some(line), "", is);
     }
 
-    /// 5.2: what is said of the servers themselves.
+    /// Reads the settings of the servers themselves (section 5.2).
     fn servers(&mut self) {
         let lines: Vec<&Line> = self.file.body(self.pair.back).filter(|line| is_server(line)).collect();
         let count = |line: &&Line| match line.keyword() {
@@ -256,7 +257,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// 4.2 `option httpchk`, `http-check expect`; 5.2 `check`, `inter`, `rise`, `fall`.
+    /// Reads `option httpchk` and `http-check expect` (section 4.2), and `check`, `inter`, `rise` and `fall` (section
+    /// 5.2).
     fn checks(&mut self) {
         let Some((back, line)) = self.checked() else {
             self.site.without.push("check");
@@ -313,7 +315,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The first server that is checked, with its farm: one of the site's, or one that they track.
+    /// Returns the first server that is checked, with its farm. It is one of the site's servers, or one that they
+    /// track.
     fn checked(&self) -> Option<(usize, &'a Line)> {
         let file = self.file;
         let own = |section: usize| file.body(section).filter(|line| is_server(line));
@@ -327,7 +330,7 @@ impl<'a> Reader<'a> {
         own(back).find(|line| line.word(1) == server).map(|line| (back, line))
     }
 
-    /// 4.2 `cookie`, `stick on`, `stick-table`, `persist`, `source`.
+    /// Reads `cookie`, `stick on`, `stick-table`, `persist` and `source` (section 4.2).
     fn persistence(&mut self) {
         for (keyword, why) in [
             ("persist", "a cookie of RDP's decides which server serves, which has no model here"),
@@ -378,7 +381,7 @@ impl<'a> Reader<'a> {
         self.reason(Some(stick), "", "a table of addresses brings a client back to its server");
     }
 
-    /// Timeouts, retries and header fields.
+    /// Reads timeouts, retries and header fields.
     fn connections(&mut self) {
         if let Some((line, value)) = self.file.timeout(self.pair.back, "server")
             && let Some(time) = period(value)
@@ -412,7 +415,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// 5.1: TLS, and which HTTP clients may speak.
+    /// Reads TLS, and the versions of HTTP that clients may speak (section 5.1).
     fn listener(&mut self) {
         let binds: Vec<&Line> = self.file.body(self.pair.front).filter(|line| line.keyword() == "bind").collect();
         let secured = binds.iter().find(|line| line.arguments().any(|word| word == "ssl"));
@@ -421,7 +424,7 @@ impl<'a> Reader<'a> {
         self.site.http2 = alpn.is_some_and(|protocols| protocols.contains("h2"));
     }
 
-    /// Rules that change what authentication depends on, or that nobody here can read.
+    /// Reports rules that change what authentication depends on, or that cannot be read.
     fn unread(&mut self) {
         let mut sections: Vec<usize> = self.pair.sections().collect();
         let mut defaults: Vec<usize> =
@@ -467,7 +470,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A condition whose value is not known here, or is that of this environment.
+    /// Reports a condition whose value is not known, or depends on this environment.
     fn condition(&mut self, line: &Line) {
         if !matches!(line.word(0), ".if" | ".elif") {
             return;
@@ -488,13 +491,13 @@ impl<'a> Reader<'a> {
         matches!(self.site.base, "haproxy-safe" | "haproxy-aggressive" | "haproxy-always")
     }
 
-    /// The value of an argument of a server, or of `default-server` for it.
+    /// Returns the value of an argument of a server, or of `default-server` in its place.
     fn argument(&self, line: &'a Line, name: &str) -> Option<&'a str> {
         let value = |line: &'a Line| line.arguments().skip_while(|word| *word != name).nth(1);
         value(line).or_else(|| self.default_server.and_then(value))
     }
 
-    /// Whether a server has an argument without a value.
+    /// Returns whether a server has an argument without a value.
     fn has_argument(&self, line: &Line, name: &str) -> bool {
         let no = format!("no-{name}");
         if line.arguments().any(|word| word == no) {
@@ -512,7 +515,7 @@ impl<'a> Reader<'a> {
         self.site.cannot_read(&self.file.said(line), why);
     }
 
-    /// Notes what decides which mechanism it is; `default` is what holds without a line.
+    /// Adds a reason for the choice of the mechanism; `default` applies if there is no line.
     fn reason(&mut self, line: Option<&Line>, default: &str, is: &str) {
         match line {
             Some(line) => self.site.reason(&self.file.said(line), is),

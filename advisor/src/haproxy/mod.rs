@@ -1,11 +1,11 @@
 //! HAProxy's configuration: <https://docs.haproxy.org/2.6/configuration.html>.
 //!
-//! * `words`, `parse`, `conditions`: the language. A file is lines, sections, and what holds in a proxy by its defaults, as far as the
-//!   preprocessor's conditions hold.
-//! * `site`: which front end leads to which farm.
-//! * `facts`: what the lines say, as values of a profile. `settings`: what several of them say together.
-//! * `directives`: what a run may have, and why not the rest. `sandbox`: the copy for a run.
-//! * `remedy`: what to change.
+//! * `words`, `parse`, `conditions`: the language. A file consists of lines and sections; the settings of a proxy
+//!   include its defaults. Lines count only if the preprocessor's conditions are true for them.
+//! * `site`: the front ends, and the farms to which they lead.
+//! * `facts`: the lines as values of a profile. `settings`: the settings that result from several lines.
+//! * `directives`: the parts that a run may have. `sandbox`: the copy for a run.
+//! * `remedy`: the remedies.
 
 mod conditions;
 mod directives;
@@ -36,8 +36,8 @@ struct HaProxy {
 /// Reads files, in their order.
 ///
 /// # Errors
-/// One cannot be read, a quote does not end, a proxy has no name, or has defaults that are not there, or a further file does not begin
-/// with a section.
+/// A file cannot be read, a quote does not end, a proxy has no name, or has defaults that do not exist, or a further
+/// file does not begin with a section.
 pub fn read(paths: &[&Path], files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let mut budget = Budget::new();
     let mut texts = Vec::new();

@@ -1,4 +1,4 @@
-//! The sections of a file, and what holds in a proxy.
+//! Reads the sections of a file, and finds the settings of a proxy.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,35 +12,35 @@ use super::words::{self, Word};
 use crate::draft::Said;
 use crate::{Files, Place};
 
-/// A configuration, in lines: of one file, or of several that are read one after the other.
+/// A configuration in lines, of one file, or of several files that are read one after the other.
 #[derive(Debug, Clone, Default)]
 pub(super) struct File {
     pub(super) parts: Vec<Part>,
-    /// The lines of all parts, whole.
+    /// The lines of all parts, unchanged.
     pub(super) lines: Vec<Line>,
     pub(super) sections: Vec<Section>,
 }
 
-/// One of the files that a configuration is made of.
+/// One of the files of which a configuration consists.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
     pub(super) path: Arc<str>,
     pub(super) text: String,
-    /// Its lines, as indices.
+    /// The lines of the file, as indices.
     pub(super) lines: Range<usize>,
 }
 
 /// A line of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
-    /// As it stands, without its end.
+    /// The text of the line, without its end.
     pub(super) text: String,
     pub(super) words: Vec<Word>,
-    /// From 1, through all files.
+    /// The number of the line, from 1, counted through all files.
     pub(super) number: usize,
-    /// The section that it belongs to; `None` before the first.
+    /// The section of the line; `None` before the first.
     pub(super) section: Option<usize>,
-    /// Whether the conditions of the preprocessor hold for it, and whether that is known.
+    /// Whether the conditions of the preprocessor are true for the line, and whether that is known.
     pub(super) holds: bool,
     pub(super) is_known: bool,
 }
@@ -48,19 +48,19 @@ pub(super) struct Line {
 /// A section of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Section {
-    /// `backend`.
+    /// The kind of the section, for example `backend`.
     pub(super) kind: String,
-    /// Empty where it has none.
+    /// The name of the section; empty if it has none.
     pub(super) name: String,
-    /// The line that it begins with, as an index.
+    /// The index of its first line.
     pub(super) first: usize,
-    /// The line after its last.
+    /// The index of the line after its last.
     pub(super) end: usize,
-    /// The section of defaults that it takes what it does not say from.
+    /// The section of defaults that applies to everything that this one does not set.
     pub(super) defaults: Option<usize>,
 }
 
-/// The words that sections begin with, up to HAProxy 3.3.
+/// The words with which sections begin, up to HAProxy 3.3.
 const SECTIONS: [&str; 19] = [
     "global",
     "defaults",
@@ -83,54 +83,55 @@ const SECTIONS: [&str; 19] = [
     "acme",
 ];
 
-/// What the preprocessor reads (the manual's section 2.4).
+/// The directives of the preprocessor (section 2.4 of the manual).
 const PREPROCESSOR: [&str; 8] = [".if", ".elif", ".else", ".endif", ".diag", ".notice", ".warning", ".alert"];
 
 impl Line {
-    /// The first word; `no` and `default` in front of it are left out.
+    /// Returns the first word, without `no` or `default` before it.
     pub(super) fn keyword(&self) -> &str {
         self.word(usize::from(self.is_negated()))
     }
 
-    /// The word at an index; empty beyond the last.
+    /// Returns the word at an index; empty beyond the last.
     pub(super) fn word(&self, index: usize) -> &str {
         self.words.get(index).map_or("", |word| &word.text)
     }
 
-    /// The words after the keyword.
+    /// Returns the words after the keyword.
     pub(super) fn arguments(&self) -> impl Iterator<Item = &str> {
         self.words.iter().skip(1 + usize::from(self.is_negated())).map(|word| &*word.text)
     }
 
-    /// Whether it begins with `no` or `default`.
+    /// Returns whether the line begins with `no` or `default`.
     pub(super) fn is_negated(&self) -> bool {
         matches!(self.word(0), "no" | "default") && self.words.len() > 1
     }
 
-    /// Whether the preprocessor reads it.
+    /// Returns whether the line is a directive of the preprocessor.
     pub(super) fn is_preprocessed(&self) -> bool {
         PREPROCESSOR.contains(&self.word(0))
     }
 }
 
 impl Section {
-    /// Whether it takes connections, or has servers.
+    /// Returns whether the section accepts connections, or has servers.
     pub(super) fn is_proxy(&self) -> bool {
         matches!(&*self.kind, "frontend" | "backend" | "listen")
     }
 
-    /// What it is called: `backend iis`.
+    /// Returns the title of the section, for example `backend iis`.
     pub(super) fn title(&self) -> String {
         format!("{} {}", self.kind, self.name).trim_end().to_owned()
     }
 }
 
 impl File {
-    /// Reads files, each with its path and its text, as HAProxy does: what a file says of defaults and of the environment holds in the next
-    /// ones, and each begins with a section (the management guide's section 3, `-f`).
+    /// Reads files, each with its path and its text, as HAProxy does: the defaults and the environment of a file apply
+    /// to the following ones, and each file begins with a section (the management guide's section 3, `-f`).
     ///
     /// # Errors
-    /// A quote that does not end; a proxy without a name; defaults that are not there; a further file that does not begin with a section.
+    /// A quote does not end, a proxy has no name, defaults do not exist, or a further file does not begin with a
+    /// section.
     pub(super) fn parse(
         texts: Vec<(String, String)>,
         files: &dyn Files,
@@ -144,31 +145,31 @@ impl File {
         Ok(reader.read)
     }
 
-    /// The part that has a line, by its index.
+    /// Returns the part that contains a line, given by its index.
     fn part(&self, line: usize) -> Option<&Part> {
         self.parts.iter().find(|part| part.lines.contains(&line))
     }
 
-    /// Where a line stands, by its index.
+    /// Returns the place of a line, given by its index.
     pub(super) fn place(&self, line: usize) -> Option<Place> {
         let Part { path, lines, .. } = self.part(line)?;
         Some(Place { file: Arc::clone(path), line: line - lines.start + 1 })
     }
 
-    /// What a line says, and where.
+    /// Returns the text of a line, with its place.
     pub(super) fn said(&self, line: &Line) -> Said {
         let text = line.text.split_whitespace().collect::<Vec<_>>().join(" ");
         let nowhere = || Place { file: "".into(), line: line.number };
         Said { place: self.place(line.number - 1).unwrap_or_else(nowhere), text }
     }
 
-    /// The lines of a section, without its first, without empty ones, and without those of which it is known that they do not hold.
+    /// Returns the lines of a section, except for the first, empty ones, and those that are known not to apply.
     pub(super) fn body(&self, section: usize) -> impl DoubleEndedIterator<Item = &Line> {
         let Section { first, end, .. } = self.sections[section];
         self.lines[first + 1..end].iter().filter(|line| !line.words.is_empty() && line.holds && !line.is_preprocessed())
     }
 
-    /// The same with all lines of the preprocessor.
+    /// Returns the same lines, including all directives of the preprocessor.
     pub(super) fn body_and_conditions(&self, section: usize) -> impl Iterator<Item = &Line> {
         let Section { first, end, .. } = self.sections[section];
         self.lines[first + 1..end]
@@ -176,7 +177,7 @@ impl File {
             .filter(|line| !line.words.is_empty() && (line.holds || line.is_preprocessed()))
     }
 
-    /// The line that sets a keyword in a proxy: the last of its own, else the last of its defaults.
+    /// Returns the line that sets a keyword in a proxy: the last of its own, or else the last of its defaults.
     pub(super) fn setting(&self, section: usize, is_it: &dyn Fn(&Line) -> bool) -> Option<&Line> {
         self.body(section)
             .rev()
@@ -184,19 +185,19 @@ impl File {
             .or_else(|| self.setting(self.sections[section].defaults?, is_it))
     }
 
-    /// The line that sets a keyword by its name.
+    /// Returns the line that sets a keyword with this name.
     pub(super) fn keyword(&self, section: usize, keyword: &str) -> Option<&Line> {
         self.setting(section, &|line| line.keyword() == keyword)
     }
 
-    /// The line that turns an option on in a proxy; `None` where it is off, or unset.
+    /// Returns the line that enables an option in a proxy; `None` if the option is off or not set.
     pub(super) fn option(&self, section: usize, option: &str) -> Option<&Line> {
         let line =
             self.setting(section, &|line| line.keyword() == "option" && line.arguments().next() == Some(option))?;
         (!line.is_negated()).then_some(line)
     }
 
-    /// The value of a timeout.
+    /// Returns the line and the value of a timeout.
     pub(super) fn timeout(&self, section: usize, name: &str) -> Option<(&Line, &str)> {
         let line =
             self.setting(section, &|line| line.keyword() == "timeout" && line.arguments().next() == Some(name))?;
@@ -204,10 +205,10 @@ impl File {
     }
 }
 
-/// A configuration while it is read.
+/// The state of reading a configuration.
 struct Reader<'f> {
     read: File,
-    /// What the configuration itself makes of the environment.
+    /// The changes that the configuration itself makes to the environment.
     variables: BTreeMap<String, Option<String>>,
     last_defaults: Option<usize>,
     files: &'f dyn Files,
@@ -267,7 +268,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The section that a line begins.
+    /// Returns the section that a line begins.
     fn section(&mut self, kind: &Word, words: &[Word], index: usize) -> Result<Section, Wrong> {
         let mut section = Section::begin(kind, words, index);
         let wrong = |word: &Word, message: String| Wrong { place: word.start..word.end, message };
@@ -295,12 +296,13 @@ impl Reader<'_> {
 
 /// A mistake in a line.
 struct Wrong {
-    /// Its bytes in the line.
+    /// The position of the mistake in the line, in bytes.
     place: Range<usize>,
     message: String,
 }
 
-/// Refuses a last line without an end, as HAProxy does from 2.3 on: it takes the file for cut off (src/cfgparse.c, `readcfgfile`).
+/// Refuses a last line without an end, as HAProxy does from 2.3 on, because the file may be truncated (src/cfgparse.c,
+/// `readcfgfile`).
 fn check_end(path: &str, text: &str, version: Option<&str>) -> Result<(), Box<Diagnostic>> {
     if is_at_least(version, (2, 3)) && !text.is_empty() && !text.ends_with('\n') {
         let last = text.rfind('\n').map_or(0, |at| at + 1);
@@ -310,12 +312,13 @@ fn check_end(path: &str, text: &str, version: Option<&str>) -> Result<(), Box<Di
     Ok(())
 }
 
-/// Whether names of proxies and servers may have a character (`invalid_char` in src/tools.c).
+/// Returns whether the name of a proxy or server may contain a character (`invalid_char` in src/tools.c).
 pub(super) fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_.:".contains(c)
 }
 
-/// Notes what a line makes of the environment (3.1 `setenv`, `presetenv`, `unsetenv`, `resetenv`).
+/// Records the changes that a line makes to the environment (section 3.1 `setenv`, `presetenv`, `unsetenv`,
+/// `resetenv`).
 fn set_variables(words: &[Word], variables: &mut BTreeMap<String, Option<String>>, files: &dyn Files) {
     let text = |index: usize| words.get(index).map(|word| word.text.clone());
     let (Some(keyword), Some(name)) = (text(0), text(1)) else { return };

@@ -1,14 +1,14 @@
-//! What to change where users are mixed up, or cannot log on.
+//! The remedies for sites that mix users up, or on which they cannot log on.
 //!
-//! A server's connection that stays its client's own (`http-reuse never`) keeps NTLM working, since it lives as long as the client's
-//! connection does: <https://docs.haproxy.org/2.6/configuration.html#4.2-http-reuse>.
+//! With `http-reuse never`, a server's connection stays with its client, which keeps NTLM working, because the
+//! connection lives as long as the client's: <https://docs.haproxy.org/2.6/configuration.html#4.2-http-reuse>.
 
 use super::parse::{File, Part};
 use super::settings::own_close_mode;
 use super::site::Pair;
 use crate::{Remedy, Rewritten};
 
-/// The remedies for a site, the best first.
+/// Returns the remedies for a site, the best first.
 pub(super) fn remedies(file: &File, pair: Pair) -> Vec<Remedy> {
     let mode = file.keyword(pair.back, "mode").and_then(|line| line.arguments().next());
     if mode != Some("http") {
@@ -33,13 +33,13 @@ pub(super) fn remedies(file: &File, pair: Pair) -> Vec<Remedy> {
     remedies
 }
 
-/// The lines of the files, each with what stands in its place.
+/// The lines of the files, each with the text that replaces it.
 struct Edit {
     lines: Vec<Vec<String>>,
 }
 
 impl Edit {
-    /// Keeps connections that a proxy closes after each answer.
+    /// Keeps connections open that a proxy closes after each answer.
     fn keep_alive(&mut self, file: &File, section: usize, done: &mut Vec<String>) {
         let Some(line) = own_close_mode(file, section) else { return };
         let option = line.arguments().next().unwrap_or_default();
@@ -56,7 +56,7 @@ impl Edit {
         done.push(format!("`option http-keep-alive` in place of `{option}` in {}", file.sections[section].title()));
     }
 
-    /// Keeps a server's connections their clients' own.
+    /// Gives each client its own connections to the servers.
     fn reuse_never(&mut self, file: &File, section: usize, done: &mut Vec<String>) {
         let line = file.keyword(section, "http-reuse");
         if line.is_some_and(|line| line.arguments().next() == Some("never")) {
@@ -77,7 +77,7 @@ impl Edit {
         self.lines[first].push(format!("{next}{text}"));
     }
 
-    /// A file, with the ends of lines that it has; `None` where nothing in it is changed.
+    /// Returns a file, with the kind of line ends that it has; `None` if nothing in it was changed.
     fn part(&self, file: &File, Part { path, text, lines }: &Part) -> Option<Rewritten> {
         let is_changed = lines.clone().any(|index| self.lines[index] != [&*file.lines[index].text]);
         let end = if text.contains("\r\n") { "\r\n" } else { "\n" };

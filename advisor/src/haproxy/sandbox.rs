@@ -1,7 +1,7 @@
-//! A copy of the file for a run: Stickler's servers in place of the farm's, addresses of the run in place of the listeners', and nothing
-//! that is not known to be safe.
+//! Creates a copy of the file for a run, with Stickler's servers in place of the farm's, addresses of the run in place
+//! of the listeners', and nothing that is not known to be safe.
 //!
-//! Each line has one line in the copy, so that what HAProxy says of a line is about the line of the same number.
+//! Each line has one line in the copy, so that HAProxy's messages about a line concern the line with the same number.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,17 @@ use crate::Sandbox;
 use crate::draft::Draft;
 use crate::template::literal;
 
-/// The end of the copy: the socket by which servers are drained, and the user that HAProxy becomes where it is root's.
+/// The end of the copy: the socket by which servers are drained, and the user to which HAProxy changes if it runs as
+/// root.
 const OWN: &str = "\nglobal\n    stats socket {{ folder }}/admin.sock level admin\n\
                    {% if nobody %}\n    uid {{ nobody }}\n    gid {{ nobody }}\n{% endif %}";
 
-/// What follows the name of a server that a run does not have: nobody listens on that port, and nothing is sent there.
+/// The address and the settings of a server that a run does not have: nobody listens on that port, and nothing is sent
+/// there.
 const NOWHERE: &str = "127.0.0.1:1 disabled no-check no-ssl";
 
-/// Makes the copy for a site. `tls`: whether TLS stays in front of the balancer, and behind it.
+/// Creates the copy for a site. `tls` says whether TLS stays between the clients and the balancer, and between the
+/// balancer and the servers.
 pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
     let mut writer = Writer {
         file,
@@ -47,13 +50,13 @@ struct Writer<'a> {
     pair: Pair,
     tls: (bool, bool),
     draft: Draft,
-    /// Servers of the section at hand so far.
+    /// The number of servers in the current section so far.
     servers: usize,
-    /// Unix sockets so far.
+    /// The number of Unix sockets so far.
     sockets: usize,
     /// The line of the last server, by section.
     last: BTreeMap<usize, usize>,
-    /// Whether servers that say nothing of it are spoken to with TLS, by section.
+    /// Whether servers without a setting of their own are contacted over TLS, by section.
     secured_by_default: BTreeMap<usize, bool>,
     /// The section whose servers are counted.
     farm: Option<usize>,
@@ -61,10 +64,10 @@ struct Writer<'a> {
     routed: bool,
 }
 
-/// Words that are left out, why, and whether what is judged may depend on them.
+/// The words that are left out, the reason, and whether the verdict may depend on them.
 type Left = (String, &'static str, bool);
 
-/// What a line becomes.
+/// The result of a line in the copy.
 enum Become {
     Same,
     Template(String),
@@ -130,7 +133,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A line of a proxy that stays, at least in part.
+    /// Writes a line of a proxy of which at least a part stays.
     fn kept(&mut self, section: usize, line: &Line) -> Become {
         match line.keyword() {
             "bind" => self.listener(section, line),
@@ -159,8 +162,9 @@ impl Writer<'_> {
         }
     }
 
-    /// A line that says what checks ask for, or expect. Stickler's servers have a page for them that needs no logon, as the operator's
-    /// page will; one that is expected to ask for a logon is asked for as it is.
+    /// Writes a line about the page that checks request, or the text that they expect. Stickler's servers have a page
+    /// for checks that needs no logon, as the operator's page presumably does. A page that is expected to ask for a
+    /// logon is requested unchanged.
     fn check_page(&mut self, section: usize, line: &Line) -> Become {
         const WHY: &str = "checks ask for the page of the run that needs no logon";
         let pages = check_pages(self.file, section);
@@ -172,7 +176,8 @@ impl Writer<'_> {
         self.replace(line, literal(&text), WHY, false)
     }
 
-    /// A line that leads elsewhere: the first of them leads to the farm that is judged, unless another line does.
+    /// Writes a line that leads elsewhere. The first of them leads to the farm that is judged, unless another line
+    /// does.
     fn route(&mut self, line: &Line) -> Become {
         const WHY: &str = "requests go to the farm that is judged";
         let is_routed = self.pair.front == self.pair.back
@@ -187,7 +192,7 @@ impl Writer<'_> {
         self.replace(line, literal(&format!("    default_backend {farm}")), WHY, false)
     }
 
-    /// Whether requests would go to another farm by this line.
+    /// Returns whether requests would go to another farm because of this line.
     fn leads_elsewhere(&self, line: &Line) -> bool {
         let is_own = self.pair.front == self.pair.back;
         let name = line.arguments().next().unwrap_or_default();
@@ -214,7 +219,7 @@ impl Writer<'_> {
         self.with_left(line, text, &left, "listeners are the run's own")
     }
 
-    /// The listener that clients connect to: the first with TLS, where TLS stays, else the first.
+    /// Returns the listener to which clients connect: the first with TLS if TLS stays, otherwise the first.
     fn main_listener(&self) -> Option<&Line> {
         let binds = || {
             self.file.body(self.pair.front).filter(|line| line.keyword() == "bind" && !line.word(1).starts_with("quic"))
@@ -223,8 +228,8 @@ impl Writer<'_> {
         secured.filter(|_| self.tls.0).or_else(|| binds().next())
     }
 
-    /// A server: one of the run's, if the run has so many; else one that is out of service, since other lines may name it. After the last of
-    /// a farm come those that the run has beyond.
+    /// Writes a server: one of the run's, if the run has so many; otherwise one that is out of service, because other
+    /// lines may name it. The last server of a farm is followed by the additional servers of the run.
     fn server(&mut self, section: usize, line: &Line) -> Become {
         if self.farm != Some(section) {
             (self.farm, self.servers) = (Some(section), 0);
@@ -262,7 +267,7 @@ impl Writer<'_> {
         self.with_left(line, text, &left, "servers are Stickler's")
     }
 
-    /// The line of the last server of a farm.
+    /// Returns the line of the last server of a farm.
     fn last_server(&mut self, section: usize) -> usize {
         let file = self.file;
         let last = || file.body(section).rfind(|line| is_server(line)).map_or(0, |line| line.number);
@@ -300,14 +305,15 @@ impl Writer<'_> {
     }
 }
 
-/// A line anew, from what its words mean, so that HAProxy reads what was read here. `word` writes a word of that index.
+/// Writes a line again from the meaning of its words, so that HAProxy reads exactly what was read here. `word` writes
+/// the word with an index.
 fn afresh(line: &Line, word: &dyn Fn(usize, &str) -> String) -> String {
     let indent = if line.text.starts_with([' ', '\t']) { "    " } else { "" };
     let words = line.words.iter().enumerate().map(|(index, one)| word(index, &one.text));
     format!("{indent}{}", words.collect::<Vec<_>>().join(" "))
 }
 
-/// The line without these words and the value of each of them, where it has one.
+/// Returns the line without these words, and without the value of each of them if it has one.
 fn without_values(line: &Line, names: &[&str]) -> String {
     const FLAGS: [&str; 3] = ["ssl", "send-proxy", "via-socks4"];
     let mut kept = Vec::new();
@@ -325,7 +331,7 @@ fn without_values(line: &Line, names: &[&str]) -> String {
     kept.join(" ")
 }
 
-/// The arguments that stay, as a template, and those that do not with the reason.
+/// Returns the arguments that stay, as a template, and those that do not, with the reason.
 fn arguments(line: &Line, skip: usize, known: fn(&str) -> Option<Argument>, tls: bool) -> (String, Vec<Left>) {
     let mut kept = Vec::new();
     let mut left = Vec::new();
@@ -347,12 +353,12 @@ fn arguments(line: &Line, skip: usize, known: fn(&str) -> Option<Argument>, tls:
     (kept.join(" "), left)
 }
 
-/// The value of a server's cookie; what no line has where there is none.
+/// Returns the value of a server's cookie, or a text that no line contains if there is none.
 fn cookie(line: &Line) -> &str {
     line.arguments().skip_while(|word| *word != "cookie").nth(1).unwrap_or("\0")
 }
 
-/// Whether a front end has its address in its first line, as HAProxy took it before 1.7.
+/// Returns whether a front end has its address in its first line, as HAProxy accepted it before 1.7.
 fn is_bound_in_its_first_line(line: &Line) -> bool {
     line.words.len() > 2 && line.word(2) != "from"
 }

@@ -1,10 +1,11 @@
-//! What several lines of a proxy, or an argument, say: times, ranges of statuses, which connections close, and which page checks ask for.
+//! The settings that result from several lines of a proxy, or from an argument: times, ranges of statuses, the
+//! connections that close, and the page that checks request.
 
 use super::parse::{File, Line};
 use super::site::Pair;
 use crate::value::{quoted, time};
 
-/// A time of HAProxy's (2.5), in milliseconds; `None` for what is none.
+/// Returns a time in HAProxy's notation (section 2.5) in milliseconds; `None` for a text that is not a time.
 pub(super) fn milliseconds(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().ok()?;
@@ -20,12 +21,12 @@ pub(super) fn milliseconds(text: &str) -> Option<u64> {
     number.checked_mul(factor)
 }
 
-/// The same as a profile writes it; `None` for zero as well.
+/// Returns such a time in the notation of profiles; `None` for zero as well.
 pub(super) fn period(text: &str) -> Option<String> {
     milliseconds(text).and_then(time)
 }
 
-/// The statuses of `http-check expect`; `None` where it expects something else.
+/// Returns the statuses of `http-check expect`; `None` if it expects something else.
 pub(super) fn statuses(line: &Line) -> Option<String> {
     let words: Vec<&str> = line.arguments().skip(1).collect();
     if words.contains(&"!") {
@@ -37,7 +38,7 @@ pub(super) fn statuses(line: &Line) -> Option<String> {
     Some(format!("[{}]", each.join(", ")))
 }
 
-/// How many servers a `server-template` makes: `3`, or `1-3`.
+/// Returns the number of servers that a `server-template` creates: `3`, or `1-3`.
 pub(super) fn template_count(line: &Line) -> usize {
     let range = line.arguments().nth(1).unwrap_or_default();
     let (low, high) = range.split_once('-').unwrap_or(("1", range));
@@ -45,27 +46,27 @@ pub(super) fn template_count(line: &Line) -> usize {
     high.saturating_sub(low).saturating_add(1).min(1_000)
 }
 
-/// Whether a program is of this version, or a later one; `false` where its version is not known.
+/// Returns whether a program has this version or a later one; `false` if its version is not known.
 pub(super) fn is_at_least(version: Option<&str>, wanted: (u32, u32)) -> bool {
     let mut numbers = version.unwrap_or_default().split('.').map(|number| number.parse::<u32>().unwrap_or_default());
     (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= wanted
 }
 
-/// Whether a program of this version chooses at random where a file does not say how.
+/// Returns whether a program of this version chooses at random if a file does not set an algorithm.
 pub(super) fn is_random_by_default(version: Option<&str>) -> bool {
     is_at_least(version, (3, 3))
 }
 
-/// Which connections close after each answer.
+/// The connections that close after each answer.
 pub(super) enum Close {
-    /// The client's and the server's.
+    /// Both the client's and the server's connection.
     Both,
-    /// The server's.
+    /// The server's connection.
     Server,
 }
 
-/// The line by which connections of a site close after each answer; `None` where they are kept. The options replace each other within a
-/// proxy, and of the two proxies the one that closes more wins (section 4).
+/// Returns the line by which connections of a site close after each answer; `None` if they are kept. Within a proxy,
+/// the options replace one another; of the two proxies, the one that closes more decides (section 4).
 pub(super) fn close_mode(file: &File, pair: Pair) -> Option<(&Line, Close)> {
     let modes: Vec<&Line> = pair.sections().filter_map(|section| own_close_mode(file, section)).collect();
     let named = |name: &str| modes.iter().copied().find(|line| line.arguments().next() == Some(name));
@@ -73,7 +74,7 @@ pub(super) fn close_mode(file: &File, pair: Pair) -> Option<(&Line, Close)> {
     both.map(|line| (line, Close::Both)).or_else(|| named("http-server-close").map(|line| (line, Close::Server)))
 }
 
-/// The line that says how long a proxy keeps connections: the last of these options that is not undone.
+/// Returns the line that decides how long a proxy keeps connections: the last of these options that is not undone.
 pub(super) fn own_close_mode(file: &File, section: usize) -> Option<&Line> {
     let inherited = file.sections[section].defaults.and_then(|defaults| own_close_mode(file, defaults));
     file.body(section).filter(|line| line.keyword() == "option").fold(inherited, |mode, line| {
@@ -94,19 +95,19 @@ pub(super) fn own_close_mode(file: &File, section: usize) -> Option<&Line> {
     })
 }
 
-/// The page of Stickler's servers that checks ask for, which needs no logon.
+/// The page of Stickler's servers that checks request, which needs no logon.
 pub(super) const CHECK_PAGE: &str = "/public/health";
 
-/// What a line says of the page that checks ask for.
+/// A line about the page that checks request.
 pub(super) struct CheckPage {
-    /// The line's number.
+    /// The number of the line.
     pub(super) line: usize,
-    /// The index of the word that is the page; `None`: the line expects a text of it.
+    /// The index of the word that is the page; `None` if the line expects a text of the page.
     pub(super) word: Option<usize>,
 }
 
-/// The lines of a farm that name a page of the operator's for checks, or expect a text of it. None where a 401 is expected: that page
-/// asks for a logon, as all of Stickler's do. `/` is the site's own page.
+/// Returns the lines of a farm that name an operator's page for checks, or expect a text of it. There are none if a 401
+/// is expected: that page asks for a logon, as all of Stickler's do. `/` is the site's own page.
 pub(super) fn check_pages(file: &File, section: usize) -> Vec<CheckPage> {
     let lines = |keyword: &'static str, first: &'static str| {
         file.setting(section, &move |line| line.keyword() == keyword && line.arguments().next() == Some(first))

@@ -1,4 +1,4 @@
-//! The sites of a file: which proxy takes requests, and which has the servers that they go to.
+//! Finds the sites of a file: the proxy that accepts requests, and the proxy with the servers to which they go.
 
 use super::parse::{File, Line, Section};
 
@@ -9,7 +9,8 @@ pub(super) struct Pair {
     pub(super) back: usize,
 }
 
-/// Finds the pairs, in the order of the front ends and of what leads on from them. A farm that no front end leads to is none.
+/// Finds the pairs, in the order of the front ends and of the lines that lead to farms. A farm to which no front end
+/// leads is not a site.
 pub(super) fn pairs(file: &File) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = Vec::new();
     for (front, section) in file.sections.iter().enumerate() {
@@ -31,8 +32,8 @@ pub(super) fn pairs(file: &File) -> Vec<Pair> {
     pairs
 }
 
-/// The proxies of this name that have servers: a backend, or a `listen`. A name with an expression, `%[...]`, stands for all that
-/// begin and end as it does.
+/// Returns the proxies with this name that have servers: a backend, or a `listen`. A name with an expression, `%[...]`,
+/// matches all names that begin and end in the same way.
 fn backends<'f>(file: &'f File, name: &'f str) -> impl Iterator<Item = usize> + 'f {
     let dynamic = name.split_once("%[").map(|(begin, rest)| (begin, rest.rsplit_once(']').map_or("", |(_, end)| end)));
     let is_it = move |section: &Section| {
@@ -49,19 +50,19 @@ fn has_servers(file: &File, section: usize) -> bool {
     file.body(section).any(is_server)
 }
 
-/// Whether a line adds servers to a farm.
+/// Returns whether a line adds servers to a farm.
 pub(super) fn is_server(line: &Line) -> bool {
     matches!(line.keyword(), "server" | "server-template" | "dispatch") && !line.is_negated()
 }
 
 impl Pair {
-    /// What the site is called.
+    /// Returns the name of the site.
     pub(super) fn name(self, file: &File) -> String {
         let (front, back) = (file.sections[self.front].title(), file.sections[self.back].title());
         if self.front == self.back { back } else { format!("{back}, behind {front}") }
     }
 
-    /// The sections of the pair, each once, the farm's first.
+    /// Returns the sections of the pair, each once, the farm's first.
     pub(super) fn sections(self) -> impl Iterator<Item = usize> {
         std::iter::once(self.back).chain((self.front != self.back).then_some(self.front))
     }

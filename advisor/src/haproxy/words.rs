@@ -1,20 +1,20 @@
-//! The words of a line (HAProxy's manual, section 2.2, "Quoting and escaping").
+//! Splits a line into words (HAProxy's manual, section 2.2, "Quoting and escaping").
 
 use std::fmt::Write as _;
 
 /// A word of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
-    /// What it means: without quotes and escapes. Variables of the environment stand as they are written.
+    /// The meaning of the word, without quotes and escapes. Environment variables are not replaced.
     pub(super) text: String,
-    /// Where it begins in the line, in bytes.
+    /// The beginning of the word in the line, in bytes.
     pub(super) start: usize,
-    /// Where it ends.
+    /// The end of the word in the line, in bytes.
     pub(super) end: usize,
 }
 
 impl Word {
-    /// Puts values in place of variables of the environment, which count between double quotes (section 2.3).
+    /// Replaces environment variables between double quotes by their values (section 2.3).
     pub(super) fn expand(&mut self, line: &str, variable: &dyn Fn(&str) -> Option<String>) {
         if line[self.start..self.end].contains('"') && self.text.contains('$') {
             self.text = expanded(&self.text, variable);
@@ -22,7 +22,8 @@ impl Word {
     }
 }
 
-/// The text with the values of `$NAME`, `${NAME}` and `${NAME-otherwise}`; a variable that is not set is empty.
+/// Returns the text with `$NAME`, `${NAME}` and `${NAME-otherwise}` replaced by their values. A variable that is not
+/// set becomes empty.
 fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
     let mut result = String::new();
@@ -47,7 +48,7 @@ fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
 /// Splits a line into words, up to a comment.
 ///
 /// # Errors
-/// Where a quote begins that does not end, in bytes.
+/// The error is the position, in bytes, of a quote that does not end.
 pub(super) fn split(line: &str) -> Result<Vec<Word>, usize> {
     let mut words = Vec::new();
     let mut word: Option<Word> = None;
@@ -82,8 +83,8 @@ pub(super) fn split(line: &str) -> Result<Vec<Word>, usize> {
     Ok(words)
 }
 
-/// What stands after a backslash means, and how many bytes of it belong to that; `None`: the backslash is meant as it stands
-/// (`parse_line` in src/tools.c).
+/// Returns the character that an escape after a backslash means, and the number of bytes that belong to it; `None` if
+/// the backslash stands for itself (`parse_line` in src/tools.c).
 fn escaped(rest: &str) -> Option<(char, usize)> {
     let c = rest.chars().next()?;
     match c {
@@ -99,7 +100,8 @@ fn escaped(rest: &str) -> Option<(char, usize)> {
     }
 }
 
-/// Writes a word so that HAProxy reads this text and nothing else: no variable, escape or space is left to its reading.
+/// Writes a word so that HAProxy reads exactly this text, without variables, escapes or spaces of its own
+/// interpretation.
 pub(super) fn written(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/,@%+=*()[]{}<>!|^~?&;".contains(c) || !c.is_ascii();
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -131,7 +133,7 @@ mod tests {
         split(line).unwrap().into_iter().map(|word| word.text).collect()
     }
 
-    /// The examples of section 2.2 of the manual, and more.
+    /// Tests the examples of section 2.2 of the manual, and more.
     #[test]
     fn words_are_those_of_the_manual() {
         for (line, expected) in [

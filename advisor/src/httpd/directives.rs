@@ -1,7 +1,7 @@
-//! What a run may have of httpd's configuration, and why not the rest.
+//! The parts of httpd's configuration that a run may have, and the reasons for leaving out the rest.
 //!
-//! The lists follow <https://httpd.apache.org/docs/2.4/mod/directives.html>. What is in none of them is not known to be safe, and is
-//! left out. Names are in lower case.
+//! The lists follow <https://httpd.apache.org/docs/2.4/mod/directives.html>. A directive that is in none of them is not
+//! known to be safe, and is left out. Names are in lower case.
 
 pub(super) use crate::reasons::{CERTIFICATES, EXECUTES, PROCESS, UNKNOWN};
 
@@ -18,7 +18,7 @@ pub(super) enum Rule {
     Leave(&'static str),
     /// The directive is left out for this reason, and the verdict may depend on it.
     LeaveMatters(&'static str),
-    /// The directive says where requests go, and `sandbox` writes one for the run.
+    /// The directive decides where requests go; `sandbox` writes one for the run.
     Routing,
 }
 
@@ -29,7 +29,7 @@ const LOGS: &str = "logs are the run's own";
 const FILES: &str = "no files are served here, and requests are passed on";
 const AUTHENTICATES: &str = "httpd itself would authenticate clients, whom the run's users are unknown to";
 
-/// What becomes of directives, whatever they say.
+/// The rules for directives, whatever their arguments.
 const LISTS: [(Rule, &[&str]); 14] = [
     (Leave("which answers count as alive is the run's own, and 401 is among them"), &["proxyhcexpr"]),
     (Leave(LOGS), &["logformat", "loglevel", "errorlogformat", "bufferedlogs", "logiotrackttfb"]),
@@ -284,13 +284,13 @@ const LISTS: [(Rule, &[&str]); 14] = [
     ),
 ];
 
-/// What becomes of a directive that is no section.
+/// Returns the rule for a directive that is not a section.
 pub(super) fn rule(name: &str, arguments: &[String]) -> Rule {
     let listed = || LISTS.iter().find(|(_, names)| names.contains(&name)).map(|(rule, _)| *rule);
     by_argument(name, arguments).or_else(listed).or_else(|| by_prefix(name)).unwrap_or(LeaveMatters(UNKNOWN))
 }
 
-/// What becomes of a directive for what it says.
+/// Returns the rule for a directive that depends on its arguments.
 fn by_argument(name: &str, arguments: &[String]) -> Option<Rule> {
     let first = arguments.first().map_or("", String::as_str);
     let has = |text: &str| arguments.iter().any(|word| word.contains(text));
@@ -317,7 +317,7 @@ fn by_argument(name: &str, arguments: &[String]) -> Option<Rule> {
     Some(rule)
 }
 
-/// What becomes of the directives of whole modules.
+/// Returns the rule for the directives of whole modules.
 fn by_prefix(name: &str) -> Option<Rule> {
     let rules = [
         (Leave(CONTACTS), &["sslocsp", "sslstapling", "sslusestapling", "md", "managedomain"][..]),
@@ -329,15 +329,15 @@ fn by_prefix(name: &str) -> Option<Rule> {
     found.map(|(rule, _)| rule)
 }
 
-/// Whether this list has anything to say of a directive.
+/// Returns whether this list contains a directive.
 pub(super) fn is_known(name: &str) -> bool {
     name == "loadmodule" || rule(name, &[]) != LeaveMatters(UNKNOWN)
 }
 
-/// Where Debian has httpd's own modules.
+/// The folder in which Debian has httpd's own modules.
 pub(super) const MODULES: &str = "/usr/lib/apache2/modules";
 
-/// Of httpd's own modules (`ssl_module`), those that do nothing but what directives on the list above say.
+/// Returns whether a module is one of httpd's own (`ssl_module`) that only does what directives on the list above say.
 pub(super) fn is_safe_module(identifier: &str) -> bool {
     const SAFE: [&str; 33] = [
         "authz_core",
@@ -377,7 +377,7 @@ pub(super) fn is_safe_module(identifier: &str) -> bool {
     identifier.strip_suffix("_module").is_some_and(|name| SAFE.contains(&name))
 }
 
-/// Parameters of servers that stay. What is not here is left out.
+/// The parameters of servers that stay. Others are left out.
 pub(super) const MEMBER: [&str; 30] = [
     "acquire",
     "connectiontimeout",
@@ -411,10 +411,10 @@ pub(super) const MEMBER: [&str; 30] = [
     "addressttl",
 ];
 
-/// Parameters of templates of checks that stay: which answers count as alive is the run's own.
+/// The parameters of templates of checks that stay. The run itself sets which answers count as alive.
 pub(super) const CHECK: [&str; 5] = ["hcmethod", "hcpasses", "hcfails", "hcinterval", "hcuri"];
 
-/// Parameters of balancers that stay.
+/// The parameters of balancers that stay.
 pub(super) const BALANCER: [&str; 11] = [
     "lbmethod",
     "maxattempts",

@@ -1,6 +1,7 @@
-//! What a site's directives say, as values of a profile.
+//! Converts the directives of a site into values of a profile.
 //!
-//! Parameters of servers and balancers: <https://httpd.apache.org/docs/2.4/mod/mod_proxy.html#proxypass>. Variables:
+//! The sources are, for parameters of servers and balancers:
+//! <https://httpd.apache.org/docs/2.4/mod/mod_proxy.html#proxypass>. For variables:
 //! <https://httpd.apache.org/docs/2.4/mod/mod_proxy_http.html#env>.
 
 use super::parse::{Configuration, Directive};
@@ -9,7 +10,7 @@ use crate::Site;
 use crate::draft::{COOKIES, Said};
 use crate::value::quoted;
 
-/// Fields of a message that authentication on a connection depends on.
+/// The header fields on which authentication on a connection depends.
 const SENSITIVE: [&str; 6] =
     ["authorization", "www-authenticate", "proxy-authorization", "proxy-authenticate", "connection", "keep-alive"];
 
@@ -35,14 +36,14 @@ struct Reader<'a> {
     site: Site,
 }
 
-/// Whether a variable is set, for which requests, and where.
+/// A variable: whether it is set, for which requests, and where.
 struct Flag<'a> {
     said: &'a Said,
     for_all: bool,
 }
 
 impl<'a> Reader<'a> {
-    /// Which shipped profile it is like: by who may use a server's idle connection.
+    /// Determines the shipped profile that the site resembles, by who may use a server's idle connection.
     fn mechanism(&mut self) {
         self.site.servers = self.farm.members.len();
         let prefork = self
@@ -72,7 +73,7 @@ impl<'a> Reader<'a> {
         self.site.default_reason("enablereuse=on", "an idle connection to a server serves anybody's request");
     }
 
-    /// What keeps every connection from being reused.
+    /// Returns the directive that prevents the reuse of every connection, if there is one.
     fn never_reused(&mut self) -> Option<(&'a Said, &'static str)> {
         const CLOSES: &str = "each request has a connection to the server of its own, so that nobody can log on";
         if let Some(flag) = self.flag("proxy-nokeepalive") {
@@ -112,7 +113,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a `ProxyPass` or a `<Proxy>` has made a worker for the beginning of an address.
+    /// Returns whether a `ProxyPass` or a `<Proxy>` has created a worker for the beginning of an address.
     fn has_worker(&self, target: &str) -> bool {
         let directives = self.route.scopes(self.configuration);
         let mut made = directives.into_iter().flatten().filter_map(|directive| {
@@ -124,7 +125,7 @@ impl<'a> Reader<'a> {
         made.any(|url| target.starts_with(url.trim_end_matches('/')))
     }
 
-    /// A variable that `SetEnv`, `SetEnvIf` or `BrowserMatch` sets.
+    /// Returns a variable that `SetEnv`, `SetEnvIf` or `BrowserMatch` sets.
     fn flag(&self, name: &str) -> Option<Flag<'a>> {
         let scopes = self.route.scopes(self.configuration);
         scopes.into_iter().flatten().find_map(|directive| {
@@ -145,7 +146,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// `lbmethod`, `loadfactor`.
+    /// Reads `lbmethod` and `loadfactor`.
     fn selection(&mut self) {
         if self.farm.balancer.is_none() {
             return;
@@ -185,7 +186,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `stickysession`, and the field that sets the cookie.
+    /// Reads `stickysession`, and the field that sets the cookie.
     fn persistence(&mut self) {
         let Some(sticky) = self.farm.parameter("stickysession") else { return };
         let cookie = sticky.value.split('|').next().unwrap_or_default();
@@ -209,7 +210,7 @@ impl<'a> Reader<'a> {
         self.site.reason(sticky.said, "a cookie brings a client back to its server, over anybody's connections");
     }
 
-    /// What is said of the servers themselves.
+    /// Reads the settings of the servers themselves.
     fn servers(&mut self) {
         for member in &self.farm.members {
             let status = member
@@ -267,7 +268,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// mod_proxy_hcheck: <https://httpd.apache.org/docs/2.4/mod/mod_proxy_hcheck.html>.
+    /// Reads the checks of mod_proxy_hcheck: <https://httpd.apache.org/docs/2.4/mod/mod_proxy_hcheck.html>.
     fn checks(&mut self) {
         let Some(member) = self.farm.members.first() else { return };
         let template = member.parameter("hctemplate").and_then(|named| {
@@ -320,7 +321,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Timeouts and limits of the client's connections, and header fields.
+    /// Reads the time limits and other limits of clients' connections, and header fields.
     fn connections(&mut self) {
         let setting = |name: &str| self.route.setting(self.configuration, name);
         if let Some(limit) = setting("ProxyTimeout").or_else(|| setting("Timeout"))
@@ -343,7 +344,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// TLS, and which HTTP is spoken.
+    /// Reads TLS, and the version of HTTP.
     fn listener(&mut self) {
         let engine = self.route.setting(self.configuration, "SSLEngine");
         self.site.tls.0 = engine.is_some_and(|engine| !engine.argument(0).eq_ignore_ascii_case("off"));
@@ -357,7 +358,7 @@ impl<'a> Reader<'a> {
         self.site.http2 = protocols.is_some_and(|protocols| protocols.arguments.iter().any(|word| word == "h2"));
     }
 
-    /// What changes what authentication depends on, or is decided for each request.
+    /// Reports directives that change what authentication depends on, or that decide for each request.
     fn unread(&mut self) {
         for (said, why) in &self.configuration.undecided {
             self.site.cannot_read(said, why);
@@ -418,7 +419,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A time of httpd's, in seconds without a unit; `None` for zero and for what is none.
+/// Returns a time in httpd's notation, in seconds if it has no unit; `None` for zero, and for a text that is not a
+/// time.
 fn time(text: &str) -> Option<String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().ok()?;
@@ -432,7 +434,7 @@ fn time(text: &str) -> Option<String> {
     crate::value::time(number.checked_mul(factor)?)
 }
 
-/// The statuses of `{%{REQUEST_STATUS} =~ /^[234]/}`; `None` for another expression.
+/// Returns the statuses of `{%{REQUEST_STATUS} =~ /^[234]/}`; `None` for another expression.
 pub(super) fn statuses(expression: &str) -> Option<Vec<(u16, u16)>> {
     let digits = expression.split_once("{%{REQUEST_STATUS} =~ /^[")?.1.split_once("]/}")?.0;
     digits

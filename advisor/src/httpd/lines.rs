@@ -1,4 +1,5 @@
-//! Lines and words (<https://httpd.apache.org/docs/2.4/configuring.html#syntax>; server/util.c: `ap_getword_conf`).
+//! Splits a file into lines and words (<https://httpd.apache.org/docs/2.4/configuring.html#syntax>; server/util.c:
+//! `ap_getword_conf`).
 
 use std::sync::Arc;
 
@@ -6,22 +7,22 @@ use stickler_runner::Diagnostic;
 
 use crate::Place;
 
-/// A file's text, for messages about it.
+/// The text of a file, for messages about it.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: Arc<str>,
     pub(super) text: String,
 }
 
-/// A line with those that continue it.
+/// A line together with those that continue it.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) text: String,
-    /// Where the directive stands: for a line of a macro, where it is used.
+    /// The file of the directive; for a line of a macro, the file that uses the macro.
     pub(super) source: Arc<Source>,
-    /// From 1.
+    /// The number of the line, from 1.
     pub(super) number: usize,
-    /// Where it begins in the file, in bytes.
+    /// The beginning of the line in the file, in bytes.
     pub(super) start: usize,
 }
 
@@ -30,7 +31,7 @@ impl Line {
         Place { file: Arc::clone(&self.source.path), line: self.number }
     }
 
-    /// A message about the line.
+    /// Returns a message about the line.
     #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
     pub(super) fn wrong(&self, message: String) -> Box<Diagnostic> {
         let Source { path, text } = &*self.source;
@@ -40,7 +41,7 @@ impl Line {
     }
 }
 
-/// The lines of a file that say something.
+/// Returns the lines of a file, except for empty lines and comments.
 pub(super) fn lines(source: &Arc<Source>) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut open: Option<Line> = None;
@@ -72,7 +73,7 @@ pub(super) fn lines(source: &Arc<Source>) -> Vec<Line> {
     lines
 }
 
-/// The words of a line, without quotes. A quote that does not end, ends with the line.
+/// Returns the words of a line, without quotes. A quote that does not end, ends with the line.
 pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = text.trim_start_matches([' ', '\t']);
@@ -100,8 +101,9 @@ pub(super) fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// A word as it is written, so that [`words`] and httpd read just it: in quotes where it is not plain. `None` for what no quotes can hold:
-/// control characters, and what httpd would put a variable's value in the place of.
+/// Returns a word in the notation in which [`words`] and httpd read exactly this word, with quotes if necessary.
+/// Returns `None` for words that quotes cannot contain: with control characters, or with text that httpd would replace
+/// by a variable's value.
 pub(super) fn written(word: &str) -> Option<String> {
     if word.contains(char::is_control) || word.contains("${") {
         return None;

@@ -1,10 +1,11 @@
 //! Apache httpd's configuration: <https://httpd.apache.org/docs/2.4/configuring.html>.
 //!
-//! * `lines`, `parse`: the language. Includes, variables, conditions and macros are followed; what is left is a tree of directives.
-//! * `route`: which directive leads to which farm, and what holds there.
-//! * `facts`: what the directives say, as values of a profile.
-//! * `directives`: what a run may have, and why not the rest. `sandbox`: the copy for a run.
-//! * `remedy`: what to do.
+//! * `lines`, `parse`: the language. Includes, variables, conditions and macros are expanded, which results in a tree
+//!   of directives.
+//! * `route`: the directives that lead to farms, and the settings that apply there.
+//! * `facts`: the directives as values of a profile.
+//! * `directives`: the parts that a run may have. `sandbox`: the copy for a run.
+//! * `remedy`: the remedies.
 
 mod directives;
 mod facts;

@@ -1,4 +1,4 @@
-//! The directives of a configuration, after includes, variables, conditions and macros.
+//! Reads the directives of a configuration, with includes, variables, conditions and macros expanded.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
-/// How deep includes, macros and sections may be within each other. Includes: `AP_MAX_INCLUDE_DEPTH` is 20.
+/// The largest depth of nested includes, macros and sections. For includes, httpd's `AP_MAX_INCLUDE_DEPTH` is 20.
 const MOST_DEPTH: usize = 20;
 const MOST_NESTED: usize = 60;
 
-/// Most files, and most directives, that a configuration consists of.
+/// The largest number of files, and of directives, in a configuration.
 const MOST_FILES: usize = 5_000;
 const MOST_DIRECTIVES: usize = 500_000;
 
-/// The longest line, and the longest one after variables have their values, in bytes.
+/// The longest line, before and after variables were replaced by their values, in bytes.
 const MOST_LINE: usize = 1 << 16;
 
-/// Modules that Debian's program has without loading them.
+/// The modules that Debian's program contains, so that they need not be loaded.
 const BUILT_IN: [&str; 16] = [
     "core",
     "core.c",
@@ -46,21 +46,21 @@ const BUILT_IN: [&str; 16] = [
 #[derive(Debug)]
 pub(super) struct Configuration {
     pub(super) directives: Vec<Directive>,
-    /// Conditions that could not be decided; why.
+    /// The conditions that could not be decided, with the reason.
     pub(super) undecided: Vec<(Said, &'static str)>,
 }
 
 /// A directive.
 #[derive(Debug)]
 pub(super) struct Directive {
-    /// As it is written; of a section without `<`.
+    /// The name as it is written; for a section, without `<`.
     pub(super) name: String,
-    /// What follows the name, as it is written. Only the words of it get into a copy.
+    /// The text after the name, as it is written. Only words of it can get into a copy.
     pub(super) rest: String,
-    /// The words of that, without their quotes.
+    /// The words of that text, without their quotes.
     pub(super) arguments: Vec<String>,
     pub(super) said: Said,
-    /// The directives within a section; `None` for what is no section.
+    /// The directives within a section; `None` for a directive that is not a section.
     pub(super) body: Option<Vec<Directive>>,
 }
 
@@ -69,12 +69,12 @@ impl Directive {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// The argument at an index; empty beyond the last.
+    /// Returns the argument at an index; empty beyond the last.
     pub(super) fn argument(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", String::as_str)
     }
 
-    /// What is in a section; nothing in what is none.
+    /// Returns the content of a section; empty for a directive that is not a section.
     pub(super) fn body(&self) -> &[Self] {
         self.body.as_deref().unwrap_or_default()
     }
@@ -86,7 +86,7 @@ impl Directive {
     }
 }
 
-/// Reads a configuration. `version` is that of the program that is to run it.
+/// Reads a configuration. `version` is the version of the program that is to run it.
 ///
 /// # Errors
 /// A file cannot be read, or there are too many; a section does not end.
@@ -115,11 +115,11 @@ pub(super) fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Res
 struct Reader<'a> {
     files: &'a dyn Files,
     version: Option<&'a str>,
-    /// `ServerRoot`, with which relative paths begin; Debian's until it is set.
+    /// The `ServerRoot`, to which paths are relative; Debian's until it is set.
     root: PathBuf,
     defines: BTreeMap<String, String>,
     modules: Vec<String>,
-    /// The parameters and lines of macros, by their names in lower case.
+    /// The parameters and lines of macros, by name in lower case.
     macros: BTreeMap<String, (Vec<String>, Vec<Line>)>,
     included: usize,
     budget: Budget,
@@ -232,7 +232,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The files of `Include`, in order: of a pattern, and of a folder with all that is in it.
+    /// Returns the files of an `Include`, in order: those that match a pattern, and all files in a folder.
     fn include(
         &mut self,
         directive: &Directive,
@@ -276,7 +276,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The lines of a macro with its arguments in them. What they say stands where the macro is used, as in messages of httpd's.
+    /// Returns the lines of a macro with its arguments inserted. Their place is the place where the macro is used, as
+    /// in httpd's messages.
     fn use_macro(&mut self, directive: &Directive, line: &Line, out: &mut Vec<Directive>) -> Result_<()> {
         let name = directive.argument(0);
         let Some((parameters, body)) = self.macros.get(&name.to_ascii_lowercase()).cloned() else {
@@ -319,7 +320,7 @@ impl Reader<'_> {
         result
     }
 
-    /// Whether a condition holds that is decided when httpd starts.
+    /// Returns whether a condition that httpd decides at its start is true.
     fn holds(&mut self, head: &Directive) -> bool {
         let (negated, what) = head.rest.strip_prefix('!').map_or((false, &*head.rest), |rest| (true, rest));
         let what = what.trim().trim_matches('"');
@@ -338,7 +339,7 @@ impl Reader<'_> {
         holds != negated
     }
 
-    /// Puts the values of variables in their places. Those without a value stand as they are written, as with httpd.
+    /// Replaces variables by their values. Variables without a value are not changed, as in httpd.
     fn expand(&self, line: &Line) -> Result_<String> {
         let mut result = String::with_capacity(line.text.len());
         let mut rest = &*line.text;
@@ -368,7 +369,7 @@ impl Reader<'_> {
     }
 }
 
-/// The index of the line that closes a section.
+/// Returns the index of the line that closes a section.
 fn end_of(name: &str, lines: &[Line]) -> Option<usize> {
     let mut open = 1_usize;
     lines.iter().position(|line| {
@@ -385,7 +386,7 @@ fn end_of(name: &str, lines: &[Line]) -> Option<usize> {
     })
 }
 
-/// The source file by which `IfModule` knows the module of a file: `mod_ssl.c` of `.../mod_ssl.so`.
+/// Returns the source file by which `IfModule` knows the module of a file: `mod_ssl.c` for `.../mod_ssl.so`.
 fn source_of(path: &str) -> String {
     let file = path.rsplit('/').next().unwrap_or_default();
     match file.strip_suffix(".so").unwrap_or(file) {
@@ -396,7 +397,7 @@ fn source_of(path: &str) -> String {
     }
 }
 
-/// Whether a version is as `<IfVersion>` says; `None` for a regular expression.
+/// Returns whether a version fulfils the condition of `<IfVersion>`; `None` for a regular expression.
 fn is_version(version: &str, condition: &str) -> Option<bool> {
     let (operator, wanted) = condition.split_once(char::is_whitespace).unwrap_or(("=", condition));
     let numbers = |text: &str| -> Vec<u32> {

@@ -1,12 +1,12 @@
-//! What to do where users are mixed up, or cannot log on.
+//! The remedies for sites that mix users up, or on which they cannot log on.
 //!
-//! mod_proxy has no setting that keeps a server's connection a client's own: with `enablereuse=on`, the default, connections are any
-//! client's of the process, and with `disablereuse=on` there is one for each request, over which nobody can log on with NTLM
-//! (<https://httpd.apache.org/docs/2.4/mod/mod_proxy.html#proxypass>).
+//! mod_proxy has no setting that gives each client its own connection: with `enablereuse=on`, the default, all clients
+//! of the process share connections, and with `disablereuse=on` each request has its own, over which nobody can log on
+//! with NTLM (<https://httpd.apache.org/docs/2.4/mod/mod_proxy.html#proxypass>).
 
 use crate::{Remedy, Site};
 
-/// The choices for a site.
+/// Returns the choices for a site.
 pub(super) fn remedies(site: &Site) -> Vec<Remedy> {
     let closes = if site.base == "httpd-disablereuse" {
         "httpd itself has no setting that helps: with connections reused users are mixed up, and with each used once, as here, nobody \

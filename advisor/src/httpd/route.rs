@@ -1,4 +1,4 @@
-//! Which directive leads to which farm, and what holds for the requests that it leads there.
+//! Finds the directives that lead to farms, and the settings that apply to the requests that they lead there.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,26 +9,28 @@ use crate::draft::Said;
 /// A directive that passes requests on to servers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Route<'a> {
-    /// The virtual host that it stands in, if it does.
+    /// The virtual host that contains it, if there is one.
     pub(super) host: Option<&'a Directive>,
-    /// The `<Location>` that it stands in, if it does.
+    /// The `<Location>` that contains it, if there is one.
     pub(super) location: Option<&'a Directive>,
     pub(super) directive: &'a Directive,
-    /// Which requests it passes on: a path, or an expression.
+    /// The requests that it passes on: a path, or an expression.
     pub(super) path: &'a str,
-    /// Where to: a server, or a balancer.
+    /// The destination: a server, or a balancer.
     pub(super) target: &'a str,
     pub(super) kind: Kind,
 }
 
-/// How a directive passes requests on.
+/// The way in which a directive passes requests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// `ProxyPass`, or `ProxyPassMatch` without back references in the address: a worker of its own.
+    /// `ProxyPass`, or `ProxyPassMatch` without back references in the address, which has a worker of its own.
     Worker,
-    /// `ProxyPassMatch` with back references: a worker of its own since 2.4.47, which reuses no connection by default.
+    /// `ProxyPassMatch` with back references, which has had a worker of its own since 2.4.47; that worker reuses no
+    /// connections by default.
     Matching,
-    /// `RewriteRule ... [P]`: the worker whose address it begins with, else the default one, which reuses no connection.
+    /// `RewriteRule ... [P]`, which uses the worker whose address it begins with, or else the default worker, which
+    /// reuses no connections.
     Rewrite,
 }
 
@@ -40,7 +42,7 @@ pub(super) struct Member<'a> {
     pub(super) said: &'a Said,
 }
 
-/// `key=value`, and where it stands.
+/// A parameter `key=value`, with its place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parameter<'a> {
     pub(super) key: &'a str,
@@ -48,17 +50,18 @@ pub(super) struct Parameter<'a> {
     pub(super) said: &'a Said,
 }
 
-/// The servers that a route leads to.
+/// The servers to which a route leads.
 #[derive(Debug)]
 pub(super) struct Farm<'a> {
-    /// `balancer://name`; `None`: one server.
+    /// The balancer, `balancer://name`; `None` for a single server.
     pub(super) balancer: Option<&'a str>,
     pub(super) members: Vec<Member<'a>>,
-    /// Of the balancer.
+    /// The parameters of the balancer.
     pub(super) parameters: Vec<Parameter<'a>>,
 }
 
-/// Finds the routes, in the order in which they stand: those of the main server last, as they hold where a virtual host has none.
+/// Finds the routes in the order of the configuration. Those of the main server come last, because they apply if a
+/// virtual host has none.
 pub(super) fn routes(configuration: &Configuration) -> Vec<Route<'_>> {
     let mut routes = Vec::new();
     for host in configuration.directives.iter().filter(|directive| is_host(directive)) {
@@ -73,7 +76,7 @@ pub(super) fn routes(configuration: &Configuration) -> Vec<Route<'_>> {
     routes
 }
 
-/// How many directives have to be looked at for the settings of all routes.
+/// Returns the number of directives that must be examined for the settings of all routes.
 pub(super) fn work(configuration: &Configuration, routes: &[Route<'_>]) -> usize {
     let whole = |directives: &[Directive]| -> usize { directives.iter().map(|inner| 1 + inner.body().len()).sum() };
     let main = whole(&configuration.directives);
@@ -123,19 +126,19 @@ pub(super) fn is_location(directive: &Directive) -> bool {
     (directive.is("Location") || directive.is("LocationMatch")) && directive.body.is_some()
 }
 
-/// The path of a `<Location>`.
+/// Returns the path of a `<Location>`.
 pub(super) fn path_of(location: &Directive) -> &str {
     location.arguments.iter().find(|argument| *argument != "~").map_or("/", String::as_str)
 }
 
-/// Whether the flags of a `RewriteRule` pass the request on: `[P,L]`.
+/// Returns whether the flags of a `RewriteRule` pass the request on: `[P,L]`.
 fn is_proxied(flags: &str) -> bool {
     let flags = flags.trim_start_matches('[').trim_end_matches(']');
     flags.split(',').any(|flag| matches!(&*flag.trim().to_ascii_lowercase(), "p" | "proxy"))
 }
 
 impl<'a> Route<'a> {
-    /// What the site is called.
+    /// Returns the name of the site.
     pub(super) fn name(&self) -> String {
         let target = self.shown_target();
         match self.host {
@@ -161,7 +164,8 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The directives that hold for its requests, from those that count most: its location's, its virtual host's, the main server's.
+    /// Returns the directives that apply to its requests, in order of precedence: those of its location, of its virtual
+    /// host, and of the main server.
     pub(super) fn scopes(&self, configuration: &'a Configuration) -> Vec<&'a [Directive]> {
         let mut scopes: Vec<&'a [Directive]> = Vec::new();
         let outer = [self.host.map(Directive::body), Some(&configuration.directives[..])];
@@ -173,7 +177,7 @@ impl<'a> Route<'a> {
         scopes
     }
 
-    /// The locations among directives that its requests are in, besides the one that it stands in.
+    /// Returns the locations among directives to which its requests belong, apart from the one that contains it.
     pub(super) fn covering(&self, directives: &'a [Directive]) -> impl Iterator<Item = &'a Directive> {
         let (path, own) = (self.path, self.location);
         directives.iter().filter(move |directive| {
@@ -182,18 +186,18 @@ impl<'a> Route<'a> {
         })
     }
 
-    /// The directive of this name that counts.
+    /// Returns the directive with this name that takes precedence.
     pub(super) fn setting(&self, configuration: &'a Configuration, name: &str) -> Option<&'a Directive> {
         self.scopes(configuration).into_iter().find_map(|scope| scope.iter().rfind(|directive| directive.is(name)))
     }
 
-    /// All directives of this name that hold, from those that count most.
+    /// Returns all directives with this name that apply, in order of precedence.
     pub(super) fn all(&self, configuration: &'a Configuration, name: &'static str) -> Vec<&'a Directive> {
         let scopes = self.scopes(configuration).into_iter();
         scopes.flat_map(|scope| scope.iter().filter(move |directive| directive.is(name))).collect()
     }
 
-    /// The servers.
+    /// Returns the servers.
     pub(super) fn farm(&self, configuration: &'a Configuration) -> Farm<'a> {
         let words = &self.directive.arguments;
         let skip = words.iter().position(|word| word == self.target).map_or(words.len(), |at| at + 1);
@@ -238,14 +242,14 @@ impl<'a> Route<'a> {
 }
 
 impl<'a> Farm<'a> {
-    /// A parameter of the balancer.
+    /// Returns a parameter of the balancer.
     pub(super) fn parameter(&self, key: &str) -> Option<Parameter<'a>> {
         last(&self.parameters, key)
     }
 }
 
 impl<'a> Member<'a> {
-    /// A parameter of the server.
+    /// Returns a parameter of the server.
     pub(super) fn parameter(&self, key: &str) -> Option<Parameter<'a>> {
         last(&self.parameters, key)
     }
@@ -265,7 +269,7 @@ fn parameters<'a>(words: &'a [String], said: &'a Said) -> Vec<Parameter<'a>> {
     pairs.map(|(key, value)| Parameter { key, value, said }).collect()
 }
 
-/// What `<Proxy URL>` and `ProxySet URL` say of servers, by their addresses.
+/// Returns the parameters that `<Proxy URL>` and `ProxySet URL` set for servers, by their addresses.
 fn section_parameters<'a>(directives: impl Iterator<Item = &'a Directive>) -> HashMap<String, Vec<Parameter<'a>>> {
     let mut found: HashMap<String, Vec<Parameter<'a>>> = HashMap::new();
     for directive in directives {
@@ -282,7 +286,7 @@ fn section_parameters<'a>(directives: impl Iterator<Item = &'a Directive>) -> Ha
     found
 }
 
-/// An address as it is compared with others.
+/// Returns an address in the form in which it is compared with others.
 fn address(url: &str) -> String {
     url.trim_end_matches('/').to_ascii_lowercase()
 }
@@ -291,7 +295,7 @@ pub(super) fn is_balancer(target: &str) -> bool {
     target.len() >= 11 && target.is_char_boundary(11) && target[..11].eq_ignore_ascii_case("balancer://")
 }
 
-/// `balancer://name` without the path behind it.
+/// Returns `balancer://name` without the path after it.
 fn balancer(target: &str) -> &str {
     let Some(at) = target.find("://") else { return target };
     let name = at + 3;
@@ -302,7 +306,7 @@ fn same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-/// Whether a path is below another one.
+/// Returns whether a path is below another one.
 fn covers(outer: &str, path: &str) -> bool {
     let outer = outer.trim_end_matches('/');
     let rest = path.strip_prefix(outer);

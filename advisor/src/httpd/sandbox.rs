@@ -1,8 +1,8 @@
-//! A copy of the configuration for a run: one virtual host, which passes every request on to one farm.
+//! Creates a copy of the configuration for a run: one virtual host, which passes every request on to one farm.
 //!
-//! It is written anew, with the directives that hold for the site and are known to be safe; includes, conditions and macros are done.
-//! With the MPMs that have threads there is one process: every process has a pool of its own, and with one of them everybody
-//! shares, as clients of a busy process do.
+//! The copy is written from the directives that apply to the site and are known to be safe; includes, conditions and
+//! macros have been expanded. With MPMs that have threads there is only one process: every process has a pool of its
+//! own, and with one process all clients share its pool, as clients of a busy process do.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::Sandbox;
 use crate::draft::Draft;
 use crate::template::literal;
 
-/// What every run has in place of the file's own.
+/// The directives of every run that replace the file's own.
 const HEAD: &str = "\
 ServerRoot {{ folder }}
 ServerName localhost
@@ -26,17 +26,18 @@ User #65534
 Group #65534
 Listen {{ address }}";
 
-/// The run's one process, where processes have threads.
+/// The directives for one process, for MPMs whose processes have threads.
 const ONE_PROCESS: &str = "\
 StartServers 1
 ServerLimit 1
 ThreadsPerChild 64
 MaxRequestWorkers 64";
 
-/// The farm's name, where a run has more servers than a file that names one without a balancer.
+/// The name of the farm for a run with more servers than a file that names one server without a balancer.
 const FARM: &str = "balancer://stickler";
 
-/// Makes the copy for a route. `tls`: whether TLS stays in front of httpd, and behind it.
+/// Creates the copy for a route. `tls` says whether TLS stays between the clients and httpd, and between httpd and the
+/// servers.
 pub(super) fn sandbox(configuration: &Configuration, route: &Route<'_>, tls: (bool, bool)) -> Sandbox {
     let farm = route.farm(configuration);
     let mut writer =
@@ -62,14 +63,14 @@ struct Writer<'a> {
     configuration: &'a Configuration,
     route: &'a Route<'a>,
     farm: Farm<'a>,
-    /// The templates of checks: whether each makes requests.
+    /// The templates of checks, and whether each makes requests.
     templates: HashMap<&'a str, bool>,
     tls: (bool, bool),
     draft: Draft,
 }
 
 impl<'a> Writer<'a> {
-    /// The modules of the file that are httpd's own and known, from Debian's folder.
+    /// Writes the modules of the file that are httpd's own and known, from Debian's folder.
     fn modules(&mut self) {
         let mut loaded: Vec<&str> = Vec::new();
         let mut mpm = None;
@@ -120,7 +121,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The farm, with the run's servers in place of the file's.
+    /// Writes the farm, with the run's servers in place of the file's.
     fn farm(&mut self) {
         let members = std::mem::take(&mut self.farm.members);
         let mut section = format!("<Proxy {}>\n", self.farm_name());
@@ -173,20 +174,21 @@ impl<'a> Writer<'a> {
         self.farm.members = members;
     }
 
-    /// Whether checks by HTTP decide that a server is alive; which answers do is the run's own then.
+    /// Returns whether checks by HTTP decide that a server is alive. The run itself then sets which answers count.
     fn is_checked(&self, member: &Member<'_>) -> bool {
         let of_template = member.parameter("hctemplate").and_then(|named| self.templates.get(named.value).copied());
         member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is_http(method.value))
     }
 
-    /// What a balancer's members need to close their connections as a server does that an expression leads to.
+    /// Returns the parameters with which a balancer's members close their connections like a server to which an
+    /// expression leads.
     fn single_use(&self, member: &Member<'_>) -> &'static str {
         let reused =
             member.parameter("enablereuse").is_some_and(|parameter| parameter.value.eq_ignore_ascii_case("on"));
         if self.farm.balancer.is_some() || self.route.kind == Kind::Worker || reused { "" } else { " disablereuse=on" }
     }
 
-    /// A balancer's name of which nothing can be more than a name.
+    /// Returns a name for the balancer that cannot be anything but a name.
     fn farm_name(&self) -> String {
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let name = self.farm.balancer.and_then(|name| name.split_once("://")).map_or("", |(_, name)| name);
@@ -203,7 +205,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The parameters of a server that stay, each with a space before it.
+    /// Returns the parameters of a server that stay, each with a space before it.
     fn parameters(&mut self, member: &Member<'_>, with_route: bool) -> String {
         let mut kept = String::new();
         let mut last: Vec<Parameter<'_>> = Vec::new();
@@ -229,7 +231,7 @@ impl<'a> Writer<'a> {
         kept
     }
 
-    /// The directives of the main server, or of the virtual host.
+    /// Writes the directives of the main server, or of the virtual host.
     fn scope(&mut self, directives: &'a [Directive], indent: &str) {
         for directive in directives {
             if directive.body.is_some() {
@@ -312,7 +314,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Where requests go is decided by one directive.
+    /// Leaves out a directive that decides where requests go, since one directive does so for the run.
     fn routing(&mut self, directive: &Directive, name: &str) {
         let said = &directive.said;
         let is_own = std::ptr::eq(directive, self.route.directive);
@@ -344,7 +346,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The directive that passes requests on.
+    /// Writes the directive that passes requests on.
     fn pass(&mut self) {
         let said = &self.route.directive.said;
         let name = self.farm_name();
@@ -377,8 +379,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A directive that stays, written anew from its words. None of them can begin another directive, whatever httpd makes of what stood in
-/// the file.
+/// Returns a directive that stays, written from its words. None of them can begin another directive, whatever httpd
+/// makes of the text in the file.
 fn copy(directive: &Directive, name: &str) -> Option<String> {
     let words = match name {
         // Its words are no words of others': quotes would be of them.
@@ -401,12 +403,13 @@ fn copy(directive: &Directive, name: &str) -> Option<String> {
     Some(line.trim_end().to_owned())
 }
 
-/// Whether a method of checks is a request.
+/// Returns whether a method of checks is a request.
 fn is_http(method: &str) -> bool {
     !matches!(&*method.to_ascii_lowercase(), "none" | "tcp")
 }
 
-/// The templates of checks that have a method, by their names: whether it is a request. The last of a name counts.
+/// Returns the templates of checks that have a method, by name, and whether the method is a request. The last template
+/// with a name counts.
 fn templates(configuration: &Configuration) -> HashMap<&str, bool> {
     let all = configuration.directives.iter().filter(|directive| directive.is("ProxyHCTemplate"));
     let method = |template: &Directive| {
@@ -415,7 +418,7 @@ fn templates(configuration: &Configuration) -> HashMap<&str, bool> {
     all.map(|template| (template.argument(0), method(template).unwrap_or(false))).collect()
 }
 
-/// Lines for runs with several servers.
+/// Returns lines for runs with several servers.
 fn several(lines: &str) -> String {
     format!("{{% if servers|length > 1 %}}\n{lines}\n{{% endif %}}")
 }
@@ -424,7 +427,7 @@ fn load(identifier: &str) -> String {
     format!("LoadModule {identifier} {MODULES}/mod_{}.so", identifier.trim_end_matches("_module"))
 }
 
-/// Whether a value is one word without quotes.
+/// Returns whether a value is one word without quotes.
 fn is_plain(value: &str) -> bool {
     !value.is_empty()
         && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+/|:;,%$".contains(c))

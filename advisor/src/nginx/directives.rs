@@ -1,6 +1,7 @@
-//! What a run may have of nginx's configuration, and why not the rest.
+//! The parts of nginx's configuration that a run may have, and the reasons for leaving out the rest.
 //!
-//! The lists follow <https://nginx.org/en/docs/dirindex.html>. What is in none of them is not known to be safe, and is left out.
+//! The lists follow <https://nginx.org/en/docs/dirindex.html>. A directive that is in none of them is not known to be
+//! safe, and is left out.
 
 pub(super) use crate::reasons::{CERTIFICATES, CONTACTS, EXECUTES, PROCESS, UNKNOWN};
 
@@ -13,13 +14,13 @@ pub(super) enum Rule {
     Leave(&'static str),
     /// The directive is left out for this reason, and the verdict may depend on it.
     LeaveMatters(&'static str),
-    /// The directive names a file or a folder to write into, which becomes one of the run's folder.
+    /// The directive names a file or a folder that nginx writes to, which is moved into the run's folder.
     Moved,
 }
 
 const LOGS: &str = "it writes or sends log lines elsewhere";
 
-/// What becomes of a directive of this name.
+/// Returns the rule for a directive with this name.
 #[expect(clippy::too_many_lines, reason = "it is a table")]
 pub(super) fn rule(name: &str) -> Rule {
     match name {
@@ -98,12 +99,12 @@ pub(super) fn rule(name: &str) -> Rule {
     }
 }
 
-/// Whether this list has anything to say of a directive.
+/// Returns whether this list contains a directive.
 pub(super) fn is_known(name: &str) -> bool {
     !matches!(rule(name), Rule::LeaveMatters(UNKNOWN))
 }
 
-/// Families of directives that read, count or change what passes, and nothing else.
+/// The prefixes of directives that only read, count or change messages.
 const KEEP_PREFIXES: [&str; 12] = [
     "gzip",
     "limit_conn",
@@ -119,7 +120,7 @@ const KEEP_PREFIXES: [&str; 12] = [
     "grpc_set_header",
 ];
 
-/// Directives that stay.
+/// The directives that stay.
 const KEEP: [&str; 192] = [
     // Blocks.
     "events",

@@ -1,4 +1,4 @@
-//! What a site's directives say, as values of a profile.
+//! Converts the directives of a site into values of a profile.
 //!
 //! The names are those of nginx's reference: <https://nginx.org/en/docs/dirindex.html>.
 
@@ -7,7 +7,7 @@ use super::tree::{Directive, named};
 use crate::Site;
 use crate::value::{quoted, time};
 
-/// Reads a site. `version` is that of the program that is to run it.
+/// Reads a site. `version` is the version of the program that is to run it.
 pub(super) fn site(tree: &[Directive], found: &Found<'_>, version: Option<&str>) -> Site {
     let mut reader = Reader {
         tree,
@@ -39,24 +39,24 @@ pub(super) fn site(tree: &[Directive], found: &Found<'_>, version: Option<&str>)
 struct Reader<'t, 'a> {
     tree: &'t [Directive],
     found: &'a Found<'t>,
-    /// Whether this version keeps connections to an upstream unless it is told not to: from 1.29.7 on.
+    /// Whether this version keeps connections to an upstream unless it is configured not to, as from 1.29.7 on.
     keeps_by_default: bool,
     site: Site,
 }
 
-/// What becomes of the connection to a server after an answer.
+/// What happens to the connection to a server after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Connection {
-    /// It closes.
+    /// The connection closes.
     Closes,
-    /// It is kept with HTTP/1.1.
+    /// The connection is kept with HTTP/1.1.
     Kept,
-    /// It is kept with HTTP/1.0 as well.
+    /// The connection is kept with HTTP/1.0 as well.
     Asked,
 }
 
 impl Reader<'_, '_> {
-    /// Where requests go, as far as a file says.
+    /// Determines where requests go, as far as the file says.
     fn upstream_target(&mut self) {
         let pass = self.found.pass;
         let (scheme, host, _) = target(pass.argument(0));
@@ -68,7 +68,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Whether a connection to a server is kept, and for whom.
+    /// Determines whether a connection to a server is kept, and for whom.
     fn reuse(&mut self) {
         let Some(upstream) = self.found.upstream else {
             return self.reason(
@@ -133,7 +133,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// What the field `Connection` says to a server, and where that is set.
+    /// Determines the `Connection` field towards a server, and where it is set.
     fn connection_header(&mut self) -> (Option<Directive>, Connection) {
         let headers = self.found.settings("proxy_set_header");
         let line = headers.into_iter().rev().find(|line| line.argument(0).eq_ignore_ascii_case("connection"));
@@ -164,7 +164,8 @@ impl Reader<'_, '_> {
         (Some(line.clone()), connection)
     }
 
-    /// Whether a level's header fields hide a field `Connection` of an outer level, since a level with any inherits none.
+    /// Returns whether the header fields of a level hide a `Connection` field of an outer level, since a level that
+    /// sets any field inherits none.
     fn hides_connection(&self, line: &Directive) -> bool {
         let sets = |level: &&Directive| {
             level.named("proxy_set_header").any(|line| line.argument(0).eq_ignore_ascii_case("connection"))
@@ -173,7 +174,7 @@ impl Reader<'_, '_> {
         self.found.levels().iter().skip_while(|level| !is_own(level)).skip(1).any(sets)
     }
 
-    /// What a `map` gives for a request that asks for no upgrade: the value of an empty string, or the default.
+    /// Returns the value of a `map` for a request without an upgrade: the value for an empty string, or the default.
     fn mapped(&self, variable: &str) -> Option<String> {
         let is_it = |map: &&Directive| map.argument(1).strip_prefix('$') == Some(variable);
         let map = self.found.part.named("map").find(is_it)?;
@@ -184,7 +185,7 @@ impl Reader<'_, '_> {
         Some(value("").or_else(|| value("default")).unwrap_or_default())
     }
 
-    /// Timeouts, limits and retries.
+    /// Reads timeouts, limits and retries.
     fn connections(&mut self) {
         if let Some(line) = self.found.setting("keepalive_timeout") {
             match milliseconds(line.argument(0)) {
@@ -222,7 +223,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Fields that authentication depends on.
+    /// Reads the header fields on which authentication depends.
     fn fields(&mut self) {
         for line in self.found.settings("proxy_set_header") {
             match (&*line.argument(0).to_ascii_lowercase(), line.argument(1)) {
@@ -243,7 +244,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// What may matter, and has no model here.
+    /// Reports directives that may matter and are not modelled.
     fn unread(&mut self) {
         for (name, why) in [
             ("proxy_cache", "answers come from a cache, whoever asks"),
@@ -284,7 +285,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// How a server is chosen.
+    /// Determines how a server is chosen.
     fn selection(&mut self) {
         let method = self.found.upstream.and_then(|upstream| upstream.inner().iter().rfind(|line| is_method(line)));
         let Some(line) = method else {
@@ -325,7 +326,7 @@ impl Reader<'_, '_> {
         self.reason(Some(line), "it decides which server serves");
     }
 
-    /// What is said of the servers themselves.
+    /// Reads the settings of the servers themselves.
     fn servers(&mut self) {
         let servers = self.found.servers();
         let parameter = |line: &Directive, name: &str| {
@@ -370,7 +371,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// How many processes serve, each with a pool of its own.
+    /// Determines the number of processes, each of which has a pool of its own.
     fn workers(&mut self) {
         let Some(line) = named(self.tree, "worker_processes").next_back() else { return };
         // As many as this machine has cores; two show what several do.
@@ -400,7 +401,7 @@ impl Reader<'_, '_> {
         self.site.cannot_read(&line.said(), why);
     }
 
-    /// Notes what decides which mechanism it is: a line, or the product's default.
+    /// Adds a reason for the choice of the mechanism: a line, or the product's default.
     fn reason(&mut self, line: Option<&Directive>, is: &str) {
         match line {
             Some(line) => self.site.reason(&line.said(), is),
@@ -409,12 +410,13 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Whether a directive of an upstream chooses its servers.
+/// Returns whether a directive of an upstream chooses its servers.
 pub(super) fn is_method(line: &Directive) -> bool {
     matches!(&*line.name, "ip_hash" | "least_conn" | "hash" | "random" | "least_time")
 }
 
-/// A time of nginx's (<https://nginx.org/en/docs/syntax.html>) as a profile writes it; `None` for what is none, and for zero.
+/// Returns a time in nginx's notation (<https://nginx.org/en/docs/syntax.html>) in that of profiles; `None` for zero,
+/// and for a text that is not a time.
 fn milliseconds(text: &str) -> Option<String> {
     let mut total: u64 = 0;
     let mut rest = text;
@@ -443,7 +445,7 @@ fn milliseconds(text: &str) -> Option<String> {
     time(total)
 }
 
-/// Whether a version keeps connections to servers by default: <https://nginx.org/en/CHANGES>, 1.29.7.
+/// Returns whether a version keeps connections to servers by default: <https://nginx.org/en/CHANGES>, 1.29.7.
 fn keeps_by_default(version: Option<&str>) -> bool {
     let mut numbers = version.unwrap_or_default().split('.').map(|number| number.parse::<u32>().unwrap_or_default());
     let mut next = || numbers.next().unwrap_or_default();

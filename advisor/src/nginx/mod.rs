@@ -1,10 +1,11 @@
 //! nginx's configuration: <https://nginx.org/en/docs/>.
 //!
-//! * `words`, `tree`: the language. A configuration is directives in blocks, with all that is included.
-//! * `site`: which server and location lead to which upstream.
-//! * `facts`: what the directives say, as values of a profile.
-//! * `directives`: what a run may have, and why not the rest. `sandbox`: the copy for a run.
-//! * `remedy`: what to change.
+//! * `words`, `tree`: the language. A configuration consists of directives in blocks, including those of included
+//!   files.
+//! * `site`: the servers and locations, and the upstreams to which they lead.
+//! * `facts`: the directives as values of a profile.
+//! * `directives`: the parts that a run may have. `sandbox`: the copy for a run.
+//! * `remedy`: the remedies.
 
 mod directives;
 mod facts;
@@ -21,7 +22,7 @@ use stickler_runner::Diagnostic;
 use self::tree::Tree;
 use crate::{Document, Files, Remedy, Sandbox, Site};
 
-/// Where packages have the module of `stream {}`; where none of them is, nginx has it built in.
+/// The paths at which packages have the module of `stream {}`. If none of them exists, it is built into nginx.
 const MODULES: [&str; 3] = [
     "/usr/lib/nginx/modules/ngx_stream_module.so",
     "/usr/lib64/nginx/modules/ngx_stream_module.so",
@@ -38,7 +39,7 @@ struct Nginx {
 /// Reads a configuration.
 ///
 /// # Errors
-/// A file cannot be read, includes itself, or is none of nginx's.
+/// A file cannot be read, includes itself, or is not a configuration of nginx.
 pub fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let tree = tree::read(path, files)?;
     let sites = site::all(&tree.directives);

@@ -1,7 +1,8 @@
-//! What to change where users are mixed up, or cannot log on.
+//! The remedies for sites that mix users up, or on which they cannot log on.
 //!
-//! nginx without a commercial or third-party module has no connection that is a client's own in `http {}`. In `stream {}` each client's
-//! connection has one to a server: <https://nginx.org/en/docs/stream/ngx_stream_proxy_module.html>.
+//! Without a commercial or third-party module, nginx cannot give a client its own connection in `http {}`. In
+//! `stream {}` each client's connection has its own connection to a server:
+//! <https://nginx.org/en/docs/stream/ngx_stream_proxy_module.html>.
 
 use std::fmt::Write as _;
 
@@ -10,10 +11,11 @@ use super::site::{Found, target};
 use super::tree::{Directive, Tree};
 use crate::{Remedy, Rewritten};
 
-/// The module of `stream {}`, as packages of distributions have it.
+/// The line that loads the module of `stream {}`, as packages of distributions have it.
 const MODULE: &str = "load_module modules/ngx_stream_module.so;";
 
-/// What a server may have beside its location, if it is to become one of `stream {}`: none of it changes which requests go where.
+/// The directives that a server may have beside its location if it is to become a server of `stream {}`: none of them
+/// changes which requests go where.
 const HARMLESS: [&str; 12] = [
     "listen",
     "server_name",
@@ -44,7 +46,7 @@ pub(super) fn remedies(tree: &Tree, found: &Found<'_>) -> Vec<Remedy> {
     remedies
 }
 
-/// The main file with the site as a server of `stream {}`. `None` where that would lose anything.
+/// Returns the main file with the site as a server of `stream {}`; `None` if the change would lose a setting.
 fn to_stream(tree: &Tree, found: &Found<'_>) -> Option<Remedy> {
     let Tree { path, text, directives } = tree;
     let (server, upstream) = (found.server, found.upstream?);
@@ -85,14 +87,14 @@ fn to_stream(tree: &Tree, found: &Found<'_>) -> Option<Remedy> {
     })
 }
 
-/// How often requests are passed on to an upstream.
+/// Returns the number of times that requests are passed on to an upstream.
 fn passes(block: &Directive, name: &str) -> usize {
     let own =
         block.inner().iter().filter(|line| line.name == "proxy_pass" && target(line.argument(0)).1 == name).count();
     own + block.inner().iter().map(|inner| passes(inner, name)).sum::<usize>()
 }
 
-/// The text without these spans, and without the lines that are empty for it.
+/// Returns the text without these spans, and without the lines that become empty.
 fn cut(text: &str, mut spans: Vec<(usize, usize)>) -> String {
     spans.sort_unstable();
     let mut result = String::new();
@@ -109,7 +111,7 @@ fn cut(text: &str, mut spans: Vec<(usize, usize)>) -> String {
     result
 }
 
-/// The block `stream {}` that does for connections what the site did for requests.
+/// Returns the block `stream {}` that does for connections what the site did for requests.
 fn stream(server: &Directive, upstream: &Directive, secured_behind: bool) -> String {
     let name = upstream.argument(0);
     let mut text = format!("stream {{\n    upstream {name} {{\n");
@@ -149,7 +151,7 @@ fn stream(server: &Directive, upstream: &Directive, secured_behind: bool) -> Str
     text
 }
 
-/// Whether a word names a variable that there is only where requests are read.
+/// Returns whether a word names a variable that exists only where requests are read.
 fn is_of_requests(word: &str) -> bool {
     const CONNECTIONS: [&str; 8] = [
         "$remote_addr",

@@ -1,5 +1,5 @@
-//! A copy of the configuration for a run, in one file: Stickler's servers in place of the farm's, addresses of the run in place of the
-//! listeners', and nothing that is not known to be safe.
+//! Creates a copy of the configuration for a run, in one file, with Stickler's servers in place of the farm's,
+//! addresses of the run in place of the listeners', and nothing that is not known to be safe.
 
 use super::directives::{self, CERTIFICATES, Rule};
 use super::site::{Found, is_root, target};
@@ -9,10 +9,10 @@ use crate::Sandbox;
 use crate::draft::Draft;
 use crate::template::literal;
 
-/// What the copy has of its own, outside of blocks.
+/// The directives that the copy adds outside of blocks.
 const OWN: &str = "pid {{ folder }}/nginx.pid;\nerror_log {{ folder }}/error.log;";
 
-/// What the copy has of its own in `http {}`.
+/// The directives that the copy adds in `http {}`.
 const OWN_HTTP: &str = "    access_log off;
     client_body_temp_path {{ folder }}/body;
     proxy_temp_path {{ folder }}/proxy;
@@ -20,8 +20,8 @@ const OWN_HTTP: &str = "    access_log off;
     uwsgi_temp_path {{ folder }}/uwsgi;
     scgi_temp_path {{ folder }}/scgi;";
 
-/// Makes the copy for a site. `tls`: whether TLS stays in front of nginx, and behind it. `stream`: the file of the module for
-/// `stream {}`, where nginx has to load it.
+/// Creates the copy for a site. `tls` says whether TLS stays between the clients and nginx, and between nginx and the
+/// servers. `stream` is the file of the module for `stream {}`, if nginx must load it.
 pub(super) fn sandbox(tree: &[Directive], found: &Found<'_>, tls: (bool, bool), stream: Option<&str>) -> Sandbox {
     let mut writer = Writer { found, tls, draft: Draft::default(), sockets: 0, files: 0 };
     let has = |name: &str| tree.iter().any(|directive| directive.name == name);
@@ -42,14 +42,14 @@ struct Writer<'a, 't> {
     found: &'a Found<'t>,
     tls: (bool, bool),
     draft: Draft,
-    /// Unix sockets so far.
+    /// The number of Unix sockets so far.
     sockets: usize,
-    /// Files and folders that were moved so far.
+    /// The number of files and folders that were moved so far.
     files: usize,
 }
 
 impl Writer<'_, '_> {
-    /// Writes a directive that stands in these blocks, the outermost first.
+    /// Writes a directive that is contained in these blocks, the outermost first.
     fn directive(&mut self, directive: &Directive, within: &[&Directive]) {
         // What stands in these blocks are values, and no directives.
         let is_value =
@@ -67,7 +67,8 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Gives a variable that a program would set no value: others may name it, which nginx would refuse otherwise.
+    /// Sets a variable that a program would set to the empty value, because other directives may name it, which nginx
+    /// would refuse otherwise.
     fn define(&mut self, directive: &Directive, within: &[&Directive]) {
         let name = directive.argument(0);
         let sets =
@@ -136,7 +137,7 @@ impl Writer<'_, '_> {
         self.line(within, "}");
     }
 
-    /// A listener: that of the run for the site's first, with TLS if it stays; a Unix socket for any other.
+    /// Writes a listener: that of the run for the site's first, with TLS if it stays; a Unix socket for any other.
     fn listener(&mut self, listen: &Directive, within: &[&Directive]) {
         let is_secured = |listen: &Directive| listen.texts().any(|word| word == "ssl");
         let main = self.found.server.named("listen").find(|listen| is_secured(listen) || !self.tls.0);
@@ -157,7 +158,8 @@ impl Writer<'_, '_> {
         self.changed(listen, Some(&text), "listeners are the run's own", false);
     }
 
-    /// A server: one of the run's, if the run has so many. After the last of an upstream come those that the run has beyond.
+    /// Writes a server: one of the run's, if the run has so many. The last server of an upstream is followed by the
+    /// additional servers of the run.
     fn server(&mut self, server: &Directive, within: &[&Directive]) {
         let Some(upstream) = within.last() else { return };
         let servers: Vec<&Directive> = upstream.named("server").collect();
@@ -185,7 +187,7 @@ impl Writer<'_, '_> {
         self.changed(server, Some(&line), "servers are Stickler's", false);
     }
 
-    /// Where requests are passed on to.
+    /// Writes the destination to which requests are passed on.
     fn pass(&mut self, pass: &Directive, within: &[&Directive]) {
         let (scheme, host, rest) = target(pass.argument(0));
         let is_ours = std::ptr::eq(pass, self.found.pass);
@@ -220,7 +222,8 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// A location. The one of the site stands for `/`, which Stickler's clients ask below.
+    /// Writes a location. The site's own location becomes `/`, because Stickler's clients send requests for paths below
+    /// it.
     fn location(&mut self, location: &Directive, within: &[&Directive]) {
         let is_ours = self.found.locations.last().is_some_and(|last| std::ptr::eq(*last, location));
         let is_root_already = is_root(&self.found.locations);
@@ -235,7 +238,7 @@ impl Writer<'_, '_> {
         self.block(location, within, &location.afresh());
     }
 
-    /// What is written to is in the run's folder.
+    /// Moves a file that nginx writes to into the run's folder.
     fn moved(&mut self, directive: &Directive, within: &[&Directive]) {
         self.files += 1;
         let mut text = format!("{} {{{{ folder }}}}/moved-{}", directive.name, self.files);
@@ -274,7 +277,7 @@ impl Writer<'_, '_> {
     }
 }
 
-/// Whether this is a variable, and nothing else.
+/// Returns whether this is a variable and nothing else.
 fn is_variable(text: &str) -> bool {
     text.strip_prefix('$')
         .is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))

@@ -1,30 +1,32 @@
-//! The sites of a configuration: a server with the location that passes requests on, and the upstream that they go to.
+//! Finds the sites of a configuration: a server with the location that passes requests on, and the upstream to which
+//! they go.
 
 use super::tree::{Directive, named};
 
-/// Where a site stands in the tree.
+/// The place of a site in the tree.
 #[derive(Debug, Clone)]
 pub(super) struct Found<'t> {
-    /// `http`, or `stream`.
+    /// The block `http` or `stream`.
     pub(super) part: &'t Directive,
     pub(super) server: &'t Directive,
-    /// The location with `proxy_pass`, and those that it stands in, the outermost first; none where the server itself has it.
+    /// The location with `proxy_pass`, and those that contain it, the outermost first; empty if the server itself has
+    /// it.
     pub(super) locations: Vec<&'t Directive>,
     pub(super) pass: &'t Directive,
     pub(super) upstream: Option<&'t Directive>,
-    /// The upstream's name, where a variable has chosen it.
+    /// The name of the upstream, if a variable has chosen it.
     pub(super) chosen: Option<&'t str>,
 }
 
-/// Where requests, or connections, go: `http://farm/x` is `("http", "farm", "/x")`.
+/// Returns the destination of requests or connections: `http://farm/x` is `("http", "farm", "/x")`.
 pub(super) fn target(pass: &str) -> (&str, &str, &str) {
     let (scheme, rest) = pass.split_once("://").unwrap_or(("", pass));
     let end = rest.find('/').filter(|_| !rest.starts_with("unix:")).unwrap_or(rest.len());
     (scheme, &rest[..end], &rest[end..])
 }
 
-/// Finds the sites, in the order of servers and locations. Of several locations that go to the same upstream there is one: `/`, or
-/// else the first.
+/// Finds the sites, in the order of servers and locations. If several locations go to the same upstream, only one
+/// counts: `/`, or else the first.
 pub(super) fn all(tree: &[Directive]) -> Vec<Found<'_>> {
     let mut sites: Vec<Found<'_>> = Vec::new();
     for part in tree.iter().filter(|directive| matches!(&*directive.name, "http" | "stream")) {
@@ -51,8 +53,8 @@ pub(super) fn all(tree: &[Directive]) -> Vec<Found<'_>> {
     sites
 }
 
-/// The upstreams that a variable may name: the values of a `map`, a `geo` or a `split_clients`, and what `set` gives it. None where
-/// the target is no variable alone, or has other values.
+/// Returns the upstreams that a variable may name: the values of a `map`, a `geo` or a `split_clients`, and the values
+/// that `set` gives it. There are none if the target is not just a variable, or has other values.
 fn chosen<'t>(part: &'t Directive, server: &'t Directive, locations: &[&'t Directive], host: &str) -> Vec<&'t str> {
     let mut found = Vec::new();
     let levels: Vec<&'t Directive> = locations.iter().copied().chain([server]).collect();
@@ -61,7 +63,7 @@ fn chosen<'t>(part: &'t Directive, server: &'t Directive, locations: &[&'t Direc
     found
 }
 
-/// How often a variable's value may be another variable.
+/// The largest number of times that a variable's value may be another variable.
 const INDIRECTIONS: usize = 4;
 
 /// Collects the values that a variable may have.
@@ -83,7 +85,7 @@ fn values<'t>(part: &'t Directive, levels: &[&'t Directive], host: &str, depth: 
     }
 }
 
-/// Collects what passes requests on in a server, with the locations that it stands in.
+/// Collects the directives that pass requests on in a server, with the locations that contain them.
 fn find<'t>(
     block: &'t Directive,
     within: &mut Vec<&'t Directive>,
@@ -104,7 +106,7 @@ fn find<'t>(
     }
 }
 
-/// Whether these are the location of everything, or none.
+/// Returns whether these are the location of all requests, or none.
 pub(super) fn is_root(locations: &[&Directive]) -> bool {
     match locations {
         [] => true,
@@ -113,7 +115,7 @@ pub(super) fn is_root(locations: &[&Directive]) -> bool {
     }
 }
 
-/// Whether an address is one that a server of this very configuration listens on.
+/// Returns whether a server of this very configuration listens on an address.
 fn is_own(tree: &[Directive], host: &str) -> bool {
     let servers = named(tree, "http").flat_map(|http| http.named("server"));
     let mut listens = servers.flat_map(|server| server.named("listen"));
@@ -121,12 +123,12 @@ fn is_own(tree: &[Directive], host: &str) -> bool {
 }
 
 impl<'t> Found<'t> {
-    /// Whom requests go to: the name of an upstream, or an address.
+    /// Returns the destination of requests: the name of an upstream, or an address.
     pub(super) fn host(&self) -> &'t str {
         self.chosen.unwrap_or_else(|| target(self.pass.argument(0)).1)
     }
 
-    /// What the site is called.
+    /// Returns the name of the site.
     pub(super) fn name(&self) -> String {
         let farm = match self.upstream {
             Some(upstream) => upstream.says(),
@@ -142,24 +144,25 @@ impl<'t> Found<'t> {
         }
     }
 
-    /// The blocks whose settings hold, the innermost first.
+    /// Returns the blocks whose settings apply, the innermost first.
     pub(super) fn levels(&self) -> Vec<&'t Directive> {
         self.locations.iter().rev().copied().chain([self.server, self.part]).collect()
     }
 
-    /// The directive that sets something: the last of the innermost level that has one.
+    /// Returns the directive that sets something: the last one of the innermost level that has one.
     pub(super) fn setting(&self, name: &str) -> Option<&'t Directive> {
         self.levels().into_iter().find_map(|level| level.inner().iter().rev().find(|directive| directive.name == name))
     }
 
-    /// All directives of a name at the innermost level that has any: a level that sets one header inherits none.
+    /// Returns all directives with a name at the innermost level that has any, because a level that sets one header
+    /// field inherits none.
     pub(super) fn settings(&self, name: &str) -> Vec<&'t Directive> {
         let at =
             |level: &'t Directive| level.inner().iter().filter(|directive| directive.name == name).collect::<Vec<_>>();
         self.levels().into_iter().map(at).find(|found| !found.is_empty()).unwrap_or_default()
     }
 
-    /// The lines that name servers.
+    /// Returns the lines that name servers.
     pub(super) fn servers(&self) -> Vec<&'t Directive> {
         self.upstream
             .map(|upstream| upstream.inner().iter().filter(|line| line.name == "server").collect())

@@ -1,4 +1,4 @@
-//! Directives, in the blocks that they stand in, with all files that are included.
+//! Reads directives in their blocks, including those of all included files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 use crate::{Files, Place};
 
-/// How deep files may include each other, and blocks stand in each other.
+/// The largest depth of nested includes and blocks.
 const DEPTH: usize = 32;
 
-/// Most directives of all files.
+/// The largest number of directives in all files.
 const MOST: usize = 200_000;
 
 /// A directive.
 #[derive(Debug, Clone)]
 pub(super) struct Directive {
     pub(super) name: String,
-    /// The name as it stands: in a `map`, it is a value, and may have quotes.
+    /// The name as it is written: in a `map`, it is a value, and may have quotes.
     raw: String,
     pub(super) arguments: Vec<Word>,
-    /// What stands in its braces; `None` where it has none.
+    /// The directives in its braces; `None` if it has no braces.
     pub(super) block: Option<Vec<Directive>>,
     pub(super) place: Place,
-    /// The bytes of its file that it takes, from its name to its semicolon or brace.
+    /// The bytes of its file that it occupies, from its name to its semicolon or brace.
     pub(super) span: (usize, usize),
 }
 
@@ -34,50 +34,51 @@ pub(super) struct Directive {
 type Wrong = Box<Diagnostic>;
 
 impl Directive {
-    /// The meaning of an argument; empty beyond the last.
+    /// Returns the meaning of an argument; empty beyond the last.
     pub(super) fn argument(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", |word| &word.text)
     }
 
-    /// The meanings of all arguments.
+    /// Returns the meanings of all arguments.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
         self.arguments.iter().map(|word| &*word.text)
     }
 
-    /// The directives in its braces.
+    /// Returns the directives in its braces.
     pub(super) fn inner(&self) -> &[Self] {
         self.block.as_deref().unwrap_or_default()
     }
 
-    /// The directives of this name in its braces.
+    /// Returns the directives with this name in its braces.
     pub(super) fn named<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a Self> {
         named(self.inner(), name)
     }
 
-    /// The same anew, from what its words mean, so that nginx reads what was read here.
+    /// Returns the directive written again from the meaning of its words, so that nginx reads exactly what was read
+    /// here.
     pub(super) fn afresh(&self) -> String {
         let words = std::iter::once(&self.name).chain(self.arguments.iter().map(|word| &word.text));
         words.map(|text| written(text)).collect::<Vec<_>>().join(" ")
     }
 
-    /// What it says, and where.
+    /// Returns the text of the directive, with its place.
     pub(super) fn said(&self) -> Said {
         Said { place: self.place.clone(), text: self.says() }
     }
 
-    /// What it says, without what stands in its braces.
+    /// Returns the text of the directive, without the content of its braces.
     pub(super) fn says(&self) -> String {
         let words = std::iter::once(&*self.raw).chain(self.arguments.iter().map(|word| &*word.raw));
         words.collect::<Vec<_>>().join(" ")
     }
 }
 
-/// The directives of this name.
+/// Returns the directives with this name.
 pub(super) fn named<'a>(directives: &'a [Directive], name: &'a str) -> impl DoubleEndedIterator<Item = &'a Directive> {
     directives.iter().filter(move |directive| directive.name == name)
 }
 
-/// A configuration as it stands in its first file, and as a tree with all that the file includes.
+/// A configuration as the text of its first file, and as a tree with all included files.
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) path: String,
@@ -88,7 +89,7 @@ pub(super) struct Tree {
 /// Reads a file with all that it includes.
 ///
 /// # Errors
-/// A file cannot be read, or is none of nginx's.
+/// A file cannot be read, or is not a configuration of nginx.
 pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Tree, Wrong> {
     let (name, text) = read_first(path, files)?;
     // Includes are relative to the folder of the main file (ngx_conf_full_name).
@@ -101,11 +102,11 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Tree, Wrong> {
 struct Reader<'a> {
     files: &'a dyn Files,
     folder: PathBuf,
-    /// The files that include each other at the moment.
+    /// The files that are being included at the moment, one by the other.
     including: Vec<PathBuf>,
-    /// Directives so far.
+    /// The number of directives so far.
     count: usize,
-    /// What may still be included.
+    /// The number of bytes that may still be included.
     budget: Budget,
 }
 
@@ -113,7 +114,7 @@ struct Reader<'a> {
 struct File<'a> {
     path: Arc<str>,
     text: &'a str,
-    /// Where its lines end, in bytes.
+    /// The ends of its lines, in bytes.
     lines: Vec<usize>,
     tokens: Tokens<'a>,
 }

@@ -1,35 +1,36 @@
-//! The words and marks of a file (nginx, src/core/ngx_conf_file.c, `ngx_conf_read_token`).
+//! Splits a file into words and marks (nginx, src/core/ngx_conf_file.c, `ngx_conf_read_token`).
 
 /// A word, or a mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Token {
     /// A word.
     Word(Word),
-    /// `;`
+    /// The mark `;`.
     End,
-    /// `{`
+    /// The mark `{`.
     Open,
-    /// `}`
+    /// The mark `}`.
     Close,
 }
 
 /// A word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
-    /// What it means: without quotes and escapes.
+    /// The meaning of the word, without quotes and escapes.
     pub(super) text: String,
-    /// As it stands.
+    /// The word as it is written.
     pub(super) raw: String,
 }
 
 /// Reads the tokens of a text one by one.
 pub(super) struct Tokens<'a> {
     text: &'a str,
-    /// How far it has been read, in bytes.
+    /// The position up to which the text was read, in bytes.
     pub(super) at: usize,
 }
 
-/// A quote that does not end, or has something right after it: where it begins.
+/// The error of a quote that does not end, or that is directly followed by other text. It has the position of the
+/// quote's beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unquoted(pub(super) usize);
 
@@ -38,10 +39,10 @@ impl<'a> Tokens<'a> {
         Self { text, at: 0 }
     }
 
-    /// Reads the next token, and returns where it begins; `None` at the end.
+    /// Reads the next token, and returns it with its beginning, or `None` at the end.
     ///
     /// # Errors
-    /// [`Unquoted`].
+    /// [`Unquoted`] if a quote is not valid.
     pub(super) fn next(&mut self) -> Result<Option<(usize, Token)>, Unquoted> {
         self.skip_space();
         let start = self.at;
@@ -57,7 +58,7 @@ impl<'a> Tokens<'a> {
         Ok(Some((start, token)))
     }
 
-    /// Passes over a block whose content is of another language, up to the brace that ends it.
+    /// Skips a block whose content is in another language, up to the brace that ends it.
     pub(super) fn skip_block(&mut self) {
         let mut depth = 1;
         while let Some(c) = self.peek() {
@@ -124,8 +125,8 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// What a word means: a backslash before a quote or another backslash goes, and `\t`, `\r` and `\n` are what they are in C. Before
-/// anything else it stays.
+/// Returns the meaning of a word: a backslash before a quote or another backslash is removed, and `\t`, `\r` and `\n`
+/// have the meaning that they have in C. Before any other character the backslash remains.
 fn unescaped(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut chars = raw.chars().peekable();
@@ -145,7 +146,7 @@ fn unescaped(raw: &str) -> String {
     text
 }
 
-/// Writes a word so that nginx reads this text and nothing else. Variables in it stay variables.
+/// Writes a word so that nginx reads exactly this text. Variables in it remain variables.
 pub(super) fn written(text: &str) -> String {
     let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !";{}\"'\\#".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -154,7 +155,7 @@ pub(super) fn written(text: &str) -> String {
     format!("\"{}\"", inner(text))
 }
 
-/// The same between quotes.
+/// Returns the text in the notation between quotes.
 pub(super) fn inner(text: &str) -> String {
     let mut result = String::new();
     for c in text.chars() {

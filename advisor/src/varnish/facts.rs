@@ -1,19 +1,19 @@
-//! What a site's statements say, as values of a profile.
+//! Converts the statements of a site into values of a profile.
 //!
-//! Backends and probes: <https://varnish-cache.org/docs/7.1/reference/vcl-backend.html> and `vcl-probe.html`; directors:
-//! <https://varnish-cache.org/docs/7.1/reference/vmod_directors.html>; what becomes of a request without a statement:
-//! <https://varnish-cache.org/docs/7.1/users-guide/vcl-built-in-code.html>.
+//! The sources are, for backends and probes: <https://varnish-cache.org/docs/7.1/reference/vcl-backend.html> and
+//! `vcl-probe.html`; for directors: <https://varnish-cache.org/docs/7.1/reference/vmod_directors.html>; for requests
+//! without a statement: <https://varnish-cache.org/docs/7.1/users-guide/vcl-built-in-code.html>.
 
 use super::parse::{Program, Statement};
 use super::site::{Farm, field};
 use crate::Site;
 use crate::value::{milliseconds, quoted, rewritten};
 
-/// Fields of a message that authentication on a connection depends on.
+/// The header fields on which authentication on a connection depends.
 const SENSITIVE: [&str; 6] =
     ["authorization", "www-authenticate", "proxy-authorization", "proxy-authenticate", "connection", "keep-alive"];
 
-/// What a VCL has under this name is Varnish's own.
+/// The names under which a VCL has Varnish's own modules.
 pub(super) const OWN_MODULES: [&str; 8] = ["directors", "std", "cookie", "blob", "proxy", "purge", "unix", "vtc"];
 
 /// Reads a site.
@@ -33,13 +33,13 @@ struct Reader<'a> {
     site: Site,
 }
 
-/// The statement that pipes every request, if there is one.
+/// Returns the statement that pipes every request, if there is one.
 pub(super) fn pipe(program: &Program) -> Option<&Statement> {
     let first = program.statements("vcl_recv").into_iter().find(|statement| statement.word(0) == "return");
     first.filter(|statement| statement.word(2) == "pipe")
 }
 
-/// The statement by which a pipe is not closed after its first answer.
+/// Returns the statement because of which a pipe is not closed after its first answer.
 pub(super) fn kept_pipe(program: &Program) -> Option<&Statement> {
     program
         .statements("vcl_pipe")
@@ -47,13 +47,13 @@ pub(super) fn kept_pipe(program: &Program) -> Option<&Statement> {
         .find(|statement| statement.word(0) == "unset" && is_field(statement, "bereq", "connection"))
 }
 
-/// Whether a statement is about a field of a message.
+/// Returns whether a statement is about this field of a message.
 fn is_field(statement: &Statement, message: &str, name: &str) -> bool {
     statement.word(1).to_ascii_lowercase() == format!("{message}.http.{name}")
 }
 
 impl Reader<'_> {
-    /// Which shipped profile it is like: by who may use a server's idle connection.
+    /// Determines the shipped profile that the site resembles, by who may use a server's idle connection.
     fn mechanism(&mut self) {
         if let Some(pipe) = pipe(self.program) {
             if let Some(kept) = kept_pipe(self.program) {
@@ -79,7 +79,7 @@ impl Reader<'_> {
         self.site.default_reason("return (pass) or a miss", "an idle connection to a server serves anybody's request");
     }
 
-    /// Directors.
+    /// Reads the directors.
     fn selection(&mut self) {
         let Some(director) = self.farm.director else {
             return self.site.default_reason("(one backend)", "there is nothing to choose from");
@@ -140,7 +140,7 @@ impl Reader<'_> {
         self.site.reason(said, is);
     }
 
-    /// Backends and their probes.
+    /// Reads the backends and their probes.
     fn servers(&mut self) {
         let backends = self.farm.backends(self.program);
         let find = |name: &str| backends.iter().find_map(|backend| field(backend, name));
@@ -183,7 +183,7 @@ impl Reader<'_> {
         self.site.alive(&probe.said, &[(status, status)]);
     }
 
-    /// What conditions, other code and modules decide.
+    /// Reports the parts that conditions, other code and modules decide.
     fn unread(&mut self) {
         if self.farm.is_conditional
             && let Some(hint) = self.farm.hint

@@ -1,10 +1,10 @@
 //! Varnish's configuration, as VCL: <https://varnish-cache.org/docs/7.1/reference/vcl.html>.
 //!
-//! * `tokens`, `parse`: the language. Includes are followed; what conditions decide is not.
-//! * `site`: which backend, or which director, requests go to.
-//! * `facts`: what the statements say, as values of a profile.
-//! * `sandbox`: the copy for a run. What is in it is written anew from what is known; nothing else of the file is left.
-//! * `remedy`: what to change.
+//! * `tokens`, `parse`: the language. Includes are expanded; conditions are not evaluated.
+//! * `site`: the backend or the director to which requests go.
+//! * `facts`: the statements as values of a profile.
+//! * `sandbox`: the copy for a run. Its content is written from what is known; nothing else of the file remains.
+//! * `remedy`: the remedies.
 
 mod facts;
 mod parse;

@@ -1,4 +1,4 @@
-//! Declarations and statements, after includes.
+//! Reads declarations and statements, with includes expanded.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
-/// How deep includes and blocks may be within each other, and how many files there may be.
+/// The largest depth of nested includes and blocks, and the largest number of files.
 const MOST_DEPTH: usize = 20;
 const MOST_NESTED: usize = 60;
 const MOST_FILES: usize = 5_000;
 
-/// Most tokens of all files.
+/// The largest number of tokens in all files.
 const MOST_TOKENS: usize = 2_000_000;
 
-/// Where files are sought that are named without a folder (varnishd: `vcl_path`).
+/// The folders in which files without a folder are searched (varnishd: `vcl_path`).
 const FOLDERS: [&str; 2] = ["/etc/varnish", "/usr/share/varnish/vcl"];
 
 /// A configuration.
 #[derive(Debug)]
 pub(super) struct Program {
-    /// `backend`, `probe`, `sub` and what else stands outside of blocks, in order.
+    /// The declarations outside of blocks (`backend`, `probe`, `sub` and others), in order.
     pub(super) declarations: Vec<Statement>,
-    /// Where declarations are among them, by their kinds and names: the first of each.
+    /// The indices of declarations, by their kinds and names. Only the first of each counts.
     named: HashMap<(String, String), usize>,
     /// The file itself.
     pub(super) source: Arc<Source>,
@@ -36,16 +36,16 @@ pub(super) struct Program {
 /// A statement, or a declaration, with its block.
 #[derive(Debug)]
 pub(super) struct Statement {
-    /// Without its block, and without `;`.
+    /// The tokens, without the block, and without `;`.
     pub(super) tokens: Vec<Token>,
     pub(super) said: Said,
     pub(super) body: Option<Vec<Statement>>,
-    /// The line in which it ends.
+    /// The line in which the statement ends.
     pub(super) last: usize,
 }
 
 impl Statement {
-    /// The word at an index; empty beyond the last.
+    /// Returns the word at an index; empty beyond the last.
     pub(super) fn word(&self, index: usize) -> &str {
         self.tokens.get(index).map_or("", |token| &token.text)
     }
@@ -58,7 +58,7 @@ impl Statement {
         self.body.as_deref().unwrap_or_default()
     }
 
-    /// Whether it is `if (...)` for whatever comes: one of its alternatives holds for every request.
+    /// Returns whether it is an `if (...)` of which one alternative holds for every request.
     pub(super) fn always_holds(&self) -> bool {
         if self.word(0) != "if" || self.tokens.iter().any(|token| token.is("&&") || token.is("!")) {
             return false;
@@ -72,7 +72,7 @@ impl Statement {
 }
 
 impl Statement {
-    /// Whether it answers 503 while no server of the farm is up, and does nothing else.
+    /// Returns whether it answers 503 while no server of the farm is up, and does nothing else.
     pub(super) fn answers_without_servers(&self) -> bool {
         let words: Vec<&str> = self.tokens.iter().map(|token| &*token.text).collect();
         let condition = ["if", "(", "!", "std.healthy", "(", "req.backend_hint", ")", ")"];
@@ -83,7 +83,7 @@ impl Statement {
 }
 
 impl Program {
-    /// The statements of a subroutine that are performed whatever comes, and the conditions in it, in order.
+    /// Returns the statements of a subroutine that are always performed, and the conditions in it, in order.
     pub(super) fn statements(&self, sub: &str) -> Vec<&Statement> {
         let mut found = Vec::new();
         let is_it = |declaration: &&Statement| declaration.word(0) == "sub" && declaration.word(1) == sub;
@@ -111,7 +111,7 @@ fn flatten<'a>(statements: &'a [Statement], found: &mut Vec<&'a Statement>) {
 /// Reads a file with all that it includes.
 ///
 /// # Errors
-/// A file cannot be read, or there are too many; something does not end.
+/// A file cannot be read, there are too many files, or a text, a comment or a block does not end.
 pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Program, Box<Diagnostic>> {
     let (name, text) = read_first(path, files)?;
     let source = Arc::new(Source { path: name.into(), text });
@@ -138,7 +138,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Adds tokens, with those of files in the places of `include`.
+    /// Adds tokens, with each `include` replaced by the tokens of its file.
     fn add(&mut self, tokens: Vec<Token>, depth: usize) -> Result<(), Box<Diagnostic>> {
         let mut tokens = tokens.into_iter().peekable();
         while let Some(token) = tokens.next() {
@@ -198,7 +198,7 @@ impl Reader<'_> {
     }
 }
 
-/// The statements up to the `}` of a block, or to the end.
+/// Returns the statements up to the `}` of a block, or to the end.
 fn block(tokens: &[Token], index: &mut usize, depth: usize) -> Result<Vec<Statement>, Box<Diagnostic>> {
     let mut statements = Vec::new();
     let mut open: Vec<Token> = Vec::new();

@@ -1,7 +1,8 @@
-//! What to change where users are mixed up, or cannot log on.
+//! The remedies for sites that mix users up, or on which they cannot log on.
 //!
-//! Requests that are piped have a connection to the server of their client's own, if `bereq.http.connection` is taken out in vcl_pipe:
-//! Varnish sets it to `close` before (<https://varnish-cache.org/docs/7.1/users-guide/vcl-built-in-subs.html#vcl-pipe>).
+//! Piped requests use a connection to the server that belongs to their client, if vcl_pipe removes
+//! `bereq.http.connection`, which Varnish sets to `close` before
+//! (<https://varnish-cache.org/docs/7.1/users-guide/vcl-built-in-subs.html#vcl-pipe>).
 
 use super::facts::{kept_pipe, pipe};
 use super::parse::Program;
@@ -10,10 +11,10 @@ use crate::{Remedy, Rewritten};
 
 const PIPE: &str = "sub vcl_pipe {\n    unset bereq.http.connection;\n}\n";
 
-/// A pipe to nobody closes without an answer.
+/// The statement for a farm without servers, since a pipe without a backend closes without an answer.
 const NOBODY: &str = "if (!std.healthy(req.backend_hint)) { return (synth(503)); }";
 
-/// The remedies for a site, the best first.
+/// Returns the remedies for a site, the best first.
 pub(super) fn remedies(program: &Program, farm: &Farm<'_>) -> Vec<Remedy> {
     let mut remedies: Vec<Remedy> = edit(program, farm).into_iter().collect();
     if remedies.is_empty() && (pipe(program).is_none() || kept_pipe(program).is_none()) {
@@ -27,7 +28,7 @@ pub(super) fn remedies(program: &Program, farm: &Farm<'_>) -> Vec<Remedy> {
     remedies
 }
 
-/// Pipes every request, once the farm is chosen.
+/// Returns the change that pipes every request once the farm is chosen.
 fn edit(program: &Program, farm: &Farm<'_>) -> Option<Remedy> {
     let mut edit = Edit {
         program,
@@ -51,7 +52,7 @@ fn edit(program: &Program, farm: &Farm<'_>) -> Option<Remedy> {
     edit.finished()
 }
 
-/// The lines of a file, each with what stands in its place.
+/// The lines of a file, each with the text that replaces it.
 struct Edit<'a> {
     program: &'a Program,
     lines: Vec<Vec<String>>,
@@ -84,7 +85,7 @@ impl Edit<'_> {
         Some(())
     }
 
-    /// Puts text before the first subroutine.
+    /// Inserts text before the first subroutine.
     fn before_subs(&mut self, text: &str) {
         if text.is_empty() {
             return;

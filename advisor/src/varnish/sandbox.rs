@@ -1,7 +1,9 @@
-//! A copy of the file for a run: the run's backends, one director, and of the subroutines what is known and no condition is about.
+//! Creates a copy of the file for a run: the run's backends, one director, and those statements of the subroutines that
+//! are known and unconditional.
 //!
-//! Allowed are: `set` and `unset` of fields of requests to plain texts, `return` of `pass`, `pipe` and `hash`, a 503 while no server is up,
-//! timeouts of backends, probes by HTTP, and Varnish's own directors. Everything else is left out.
+//! The copy may contain `set` and `unset` of fields of requests to plain texts, `return` of `pass`, `pipe` and `hash`,
+//! a 503 while no server is up, timeouts of backends, probes by HTTP, and Varnish's own directors. Everything else is
+//! left out.
 
 use std::fmt::Write as _;
 
@@ -14,17 +16,17 @@ use crate::draft::{ALIVE, Draft};
 use crate::reasons::{CONTACTS, EXECUTES, UNKNOWN};
 use crate::template::literal;
 
-/// Fields of a backend that stay.
+/// The fields of a backend that stay.
 const BACKEND: [&str; 4] = [".connect_timeout", ".first_byte_timeout", ".between_bytes_timeout", ".max_connections"];
 
-/// Fields of a probe that stay.
+/// The fields of a probe that stay.
 const PROBE: [&str; 5] = [".url", ".interval", ".timeout", ".window", ".threshold"];
 
-/// Directors that stay, each with what is written between the brackets of its construction.
+/// The directors that stay, each with the text between the brackets of its construction.
 const DIRECTORS: [(&str, &str); 4] =
     [("directors.round_robin", ""), ("directors.random", ""), ("directors.hash", ""), ("directors.fallback", "sticky")];
 
-/// Makes the copy for a farm.
+/// Creates the copy for a farm.
 pub(super) fn sandbox(program: &Program, farm: &Farm<'_>) -> Sandbox {
     let mut writer = Writer { program, farm, draft: Draft::default() };
     writer.draft.template("vcl 4.1;\nimport directors;\nimport std;");
@@ -45,7 +47,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Notes what of the file the run does not have.
+    /// Records the parts of the file that the run does not have.
     fn declarations(&mut self) {
         let own: Vec<&Statement> = self.farm.backends(self.program);
         for declaration in &self.program.declarations {
@@ -88,7 +90,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The run's backends, like the first of the farm.
+    /// Writes the run's backends, which are like the first of the farm.
     fn backends(&mut self) {
         let own = self.farm.backends(self.program);
         let mut fields = String::new();
@@ -120,7 +122,7 @@ impl Writer<'_> {
         ));
     }
 
-    /// A probe that takes 401 for alive, as one status alone can be.
+    /// Writes a probe that counts 401 as alive, since a probe can expect only one status.
     fn probe(&mut self, probe: &Statement) -> String {
         let mut text = String::from("    .probe = {\n");
         for line in probe.body() {
@@ -176,7 +178,7 @@ impl Writer<'_> {
         ));
     }
 
-    /// The statements of a subroutine that stay.
+    /// Writes the statements of a subroutine that stay.
     fn sub(&mut self, sub: &str, message: &str) {
         self.draft.text(&format!("sub {sub} {{"));
         if sub == "vcl_recv" {
@@ -218,7 +220,7 @@ impl Writer<'_> {
     }
 }
 
-/// A statement as it is written in the copy; `None` where it may not be there.
+/// Returns a statement as it is written in the copy; `None` if it must not be there.
 fn kept(statement: &Statement, message: &str) -> Option<String> {
     if statement.body.is_some() {
         return None;
@@ -236,7 +238,7 @@ fn kept(statement: &Statement, message: &str) -> Option<String> {
     }
 }
 
-/// A part of a value: a plain text, a plus, or what a request says.
+/// Returns a part of a value: a plain text, a plus sign, or a property of a request.
 fn value(token: &Token) -> Option<String> {
     let is_variable = |name: &str| {
         let plain = [
@@ -258,7 +260,7 @@ fn value(token: &Token) -> Option<String> {
     }
 }
 
-/// A text, or a number, as it is written; `None` where it cannot be on one line without anything that has a meaning.
+/// Returns a text or a number as it is written; `None` if it cannot be written in one line without special characters.
 fn written(token: &Token) -> Option<String> {
     match token.kind {
         Kind::Text if !token.text.contains(|c: char| c == '"' || c.is_control()) => Some(format!("\"{}\"", token.text)),
@@ -267,13 +269,13 @@ fn written(token: &Token) -> Option<String> {
     }
 }
 
-/// Whether it is a number, with a unit or without.
+/// Returns whether it is a number, with or without a unit.
 fn is_number(text: &str) -> bool {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     is_decimal(&text[..digits]) && matches!(&text[digits..], "" | "ms" | "s" | "m" | "h" | "d" | "w" | "y")
 }
 
-/// Whether it is a number that a template takes for one as well.
+/// Returns whether it is a number that a template also accepts as one.
 fn is_decimal(text: &str) -> bool {
     let is_digits = |text: &str| (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));

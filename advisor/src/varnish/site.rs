@@ -1,20 +1,20 @@
-//! Which backend, or which director, requests go to.
+//! Finds the backend or the director to which requests go.
 
 use super::parse::{Program, Statement};
 
-/// A backend or a director that requests go to.
+/// A backend or a director to which requests go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Farm<'a> {
     pub(super) name: &'a str,
-    /// `new farm = directors.round_robin()`; `None`: one backend.
+    /// The statement that creates the director, `new farm = directors.round_robin()`; `None` for a single backend.
     pub(super) director: Option<&'a Statement>,
-    /// `set req.backend_hint = ...`; `None`: it is the default.
+    /// The statement that selects it, `set req.backend_hint = ...`; `None` if it is the default.
     pub(super) hint: Option<&'a Statement>,
     /// Whether a condition decides that requests go there.
     pub(super) is_conditional: bool,
 }
 
-/// How many statements have to be looked at for all farms.
+/// Returns the number of statements that must be examined for all farms.
 pub(super) fn work(program: &Program) -> usize {
     let mut hints = Vec::new();
     let statements: usize = program.declarations.iter().map(|declaration| 1 + declaration.body().len()).sum();
@@ -24,7 +24,7 @@ pub(super) fn work(program: &Program) -> usize {
     (hints.len() + 1).saturating_mul(statements)
 }
 
-/// Finds the farms: that of requests that no condition is about first.
+/// Finds the farms; the farm of unconditional requests comes first.
 pub(super) fn farms(program: &Program) -> Vec<Farm<'_>> {
     let statements = program.statements("vcl_recv");
     let hints: Vec<&Statement> = statements.iter().copied().filter(|statement| is_hint(statement)).collect();
@@ -61,7 +61,7 @@ fn within<'a>(statement: &'a Statement, found: &mut Vec<&'a Statement>) {
     }
 }
 
-/// The backend called `default`, else the first (`VCL_Backend_default`).
+/// Returns the backend called `default`, or else the first (`VCL_Backend_default`).
 fn default_backend(program: &Program) -> Option<&Statement> {
     let first = || program.declarations.iter().find(|declaration| declaration.word(0) == "backend");
     program.named("backend", "default").or_else(first)
@@ -83,25 +83,25 @@ fn farm<'a>(
 }
 
 impl<'a> Farm<'a> {
-    /// What the site is called.
+    /// Returns the name of the site.
     pub(super) fn title(&self) -> String {
         let kind = if self.director.is_some() { "director" } else { "backend" };
         format!("{kind} {}", self.name)
     }
 
-    /// `directors.round_robin`; empty without a director.
+    /// Returns the kind of the director, for example `directors.round_robin`; empty if there is none.
     pub(super) fn policy(&self) -> &'a str {
         self.director.map_or("", |director| director.word(3))
     }
 
-    /// `farm.add_backend(name, weight)`: the statements that add servers.
+    /// Returns the statements that add servers, `farm.add_backend(name, weight)`.
     pub(super) fn additions(&self, program: &'a Program) -> Vec<&'a Statement> {
         let method = format!("{}.add_backend", self.name);
         let init = program.statements("vcl_init").into_iter();
         init.filter(|statement| statement.word(0) == method && self.director.is_some()).collect()
     }
 
-    /// The declarations of its backends.
+    /// Returns the declarations of its backends.
     pub(super) fn backends(&self, program: &'a Program) -> Vec<&'a Statement> {
         if self.director.is_none() {
             return program.named("backend", self.name).into_iter().collect();
@@ -109,7 +109,7 @@ impl<'a> Farm<'a> {
         self.additions(program).into_iter().filter_map(|addition| program.named("backend", addition.word(2))).collect()
     }
 
-    /// The words between the brackets of `farm.backend(...)`.
+    /// Returns the words between the brackets of `farm.backend(...)`.
     pub(super) fn key(&self) -> String {
         let words: Vec<&str> =
             self.hint.map_or(Vec::new(), |hint| hint.tokens.iter().skip(5).map(|token| &*token.text).collect());
@@ -117,7 +117,7 @@ impl<'a> Farm<'a> {
     }
 }
 
-/// What a backend says of a field: `.host = "..."`.
+/// Returns the statement of a backend that sets a field, for example `.host = "..."`.
 pub(super) fn field<'a>(backend: &'a Statement, name: &str) -> Option<&'a Statement> {
     backend.body().iter().find(|statement| statement.word(0) == name)
 }

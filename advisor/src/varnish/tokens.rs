@@ -1,4 +1,5 @@
-//! Tokens (<https://varnish-cache.org/docs/7.1/reference/vcl.html>; lib/libvcc/vcc_token.c of Varnish 7.1).
+//! Splits a file into tokens (<https://varnish-cache.org/docs/7.1/reference/vcl.html>; lib/libvcc/vcc_token.c of
+//! Varnish 7.1).
 
 use std::sync::Arc;
 
@@ -6,14 +7,14 @@ use stickler_runner::Diagnostic;
 
 use crate::Place;
 
-/// A file's text, for messages about it.
+/// The text of a file, for messages about it.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: Arc<str>,
     pub(super) text: String,
 }
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A name, a number, or an operator.
@@ -29,7 +30,7 @@ pub(super) enum Kind {
 pub(super) struct Token {
     pub(super) kind: Kind,
     pub(super) text: String,
-    /// From 1.
+    /// The line, from 1.
     pub(super) line: usize,
     pub(super) source: Arc<Source>,
 }
@@ -43,14 +44,14 @@ impl Token {
         Place { file: Arc::clone(&self.source.path), line: self.line }
     }
 
-    /// A message about the token's line.
+    /// Returns a message about the token's line.
     #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
     pub(super) fn wrong(&self, message: String) -> Box<Diagnostic> {
         wrong(&self.source, self.line, message)
     }
 }
 
-/// A message about a line of a file.
+/// Returns a message about a line of a file.
 #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
 pub(super) fn wrong(source: &Source, line: usize, message: String) -> Box<Diagnostic> {
     let start: usize = source.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
@@ -59,7 +60,7 @@ pub(super) fn wrong(source: &Source, line: usize, message: String) -> Box<Diagno
     Box::new(Diagnostic::new(&source.path, &source.text, begin..start + text.trim_end().len(), message, None))
 }
 
-/// How what has an end begins, and ends.
+/// The beginnings and ends of comments, texts and code.
 const ENCLOSED: [(&str, &str, Option<Kind>); 7] = [
     ("/*", "*/", None),
     ("#", "\n", None),

@@ -1,4 +1,4 @@
-//! NTLM in memory.
+//! Benchmarks of NTLM in memory.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use stickler_benches::report::{Aim, Figure, Sample};
 
 use crate::Bench;
 
-/// Handshakes prepared at a time: few enough to stay in the processor's cache.
+/// The number of handshakes that are prepared at a time, which is small enough for the processor's cache.
 const BATCH: u64 = 64;
 
 pub(crate) fn measure(bench: &mut Bench) {

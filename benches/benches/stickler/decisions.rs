@@ -1,4 +1,4 @@
-//! Each distinct mechanism's decisions, among few and among many open connections.
+//! Benchmarks of each distinct mechanism's decisions, among few and among many open connections.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use stickler_catalogue::Mechanism;
 
 use crate::Bench;
 
-/// Open downstream connections, and how many of them ask. Debug builds, which check a policy's books at each decision,
-/// try few.
+/// The numbers of open downstream connections, and how many of them send requests. Debug builds, which check a policy's
+/// state at each decision, use few.
 const CROWDS: &[(usize, usize)] =
     if cfg!(debug_assertions) { &[(10, 10)] } else { &[(10, 10), (1000, 1000), (100_000, 10), (100_000, 100_000)] };
 
-/// How much longer a decision among many connections may take than one among the fewest.
+/// The largest ratio of the time of a decision among many connections to that among the fewest.
 const GROWTH: f64 = 2.0;
 
 pub(crate) fn measure(bench: &mut Bench) {
@@ -39,7 +39,7 @@ pub(crate) fn measure(bench: &mut Bench) {
     }
 }
 
-/// What a table costs that has as many entries.
+/// Measures the cost of a table with the same number of entries.
 fn yardstick(bench: &mut Bench) {
     let mut group = bench.criterion.benchmark_group("decision-table");
     briefly(&mut group);

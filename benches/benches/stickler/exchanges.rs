@@ -1,4 +1,4 @@
-//! HTTP exchanges on the simulated network, through a mechanism of each kind and bare.
+//! Benchmarks of HTTP exchanges on the simulated network, through a mechanism of each kind and without one.
 
 use criterion::{BenchmarkId, SamplingMode};
 use stickler_benches::load::{Bare, Hops, Plan, Shape, Site, Work};
@@ -7,7 +7,7 @@ use stickler_catalogue::{Mechanism, find};
 
 use crate::Bench;
 
-/// One of each kind: what tells others apart costs nothing but in the decision, which has a bench of its own.
+/// One mechanism of each kind. The others differ only in their decisions, which have benchmarks of their own.
 const MECHANISMS: [&str; 4] = ["l4-nat", "close-per-request", "shared-pool", "pin-on-401"];
 
 const CLIENTS: [usize; 4] = [1, 10, 100, 1000];
@@ -23,7 +23,7 @@ pub(crate) fn measure(bench: &mut Bench) {
     }
 }
 
-/// Measures a site, and right after it the bare exchanges of the same plan.
+/// Measures a site, and directly afterwards the bare exchanges of the same plan.
 fn compare(bench: &mut Bench, mechanism: &Mechanism, shape: Shape) {
     let Shape { work, clients, .. } = shape;
     let hops = Hops::of(mechanism);

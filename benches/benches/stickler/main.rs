@@ -1,6 +1,6 @@
-//! `cargo bench`: measures, and then writes the benchmark report.
+//! Runs the benchmarks (`cargo bench`), and then writes the benchmark report.
 //!
-//! Criterion's own switches work: a filter, `--quick`, `--test`, `--list`. The report covers what has
+//! Criterion's own switches work: a filter, `--quick`, `--test`, `--list`. The report covers the benchmarks that have
 //! run. `STICKLER_SAVE_BASELINE=1` makes this run the baseline of later ones.
 
 mod auth;
@@ -20,7 +20,7 @@ use mimalloc::MiMalloc;
 use stickler_benches::cpu_time::CpuTime;
 use stickler_benches::report::{Baseline, Estimates, Figure, Report, ReportError};
 
-/// The allocator that the command has, below its meter.
+/// The allocator of the command, which the meter wraps.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -51,10 +51,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// What all groups share.
+/// The state that all groups share.
 struct Bench {
     criterion: Criterion<CpuTime>,
-    /// For what several threads and processes do.
+    /// The measurement by wall time, for the work of several threads and processes.
     wall: Criterion<WallTime>,
     estimates: Estimates,
     figures: Vec<Figure>,
@@ -85,13 +85,13 @@ fn criterion<M: Measurement + 'static>(clock: M, output: &Path) -> Criterion<M> 
         .configure_from_args()
 }
 
-/// Whether criterion measures: `cargo test` and `--test` run each benchmark once, `--list` none.
+/// Returns whether criterion measures: `cargo test` and `--test` run each benchmark once, and `--list` runs none.
 fn measures() -> bool {
     let given = |switch: &str| std::env::args().any(|argument| argument == switch);
     given("--bench") && !given("--test") && !given("--list") && !given("--profile-time")
 }
 
-/// Cargo's target directory, from where this program lies in it: `target/release/deps/stickler-...`.
+/// Returns Cargo's target directory, derived from the place of this program in it: `target/release/deps/stickler-...`.
 fn target_directory() -> PathBuf {
     let program = std::env::current_exe().ok();
     let target = program.as_deref().and_then(|program| program.ancestors().nth(3));

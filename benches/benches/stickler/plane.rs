@@ -1,4 +1,5 @@
-//! The data plane on loopback, each of ours and right after it the product that does the most similar thing.
+//! Benchmarks of the data plane on loopback: each of Stickler's balancers, and directly afterwards the product with the
+//! most similar behaviour.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use stickler_catalogue::find;
 
 use crate::Bench;
 
-/// Backends.
+/// The number of backends.
 const SERVERS: usize = 2;
 
-/// Ours, and the way of a product that it stands beside.
+/// Stickler's mechanisms, each with the product and its way for comparison.
 const PAIRS: [(&str, &str); 5] = [
     ("pin-on-401", "nginx-keepalive"),
     ("shared-pool", "nginx-keepalive"),
@@ -22,7 +23,7 @@ const PAIRS: [(&str, &str); 5] = [
     ("l4-splice", "haproxy-tcp"),
 ];
 
-/// A load: its name, its connections, clients, and requests of each in a round.
+/// A load: its name, its connections, the number of clients, and the number of requests of each client in a round.
 const LOADS: [(&str, Connections, usize, usize); 2] =
     [("kept", Connections::Kept, 32, 50), ("fresh", Connections::Fresh, 32, 10)];
 

@@ -1,4 +1,4 @@
-//! Kerberos in memory.
+//! Benchmarks of Kerberos in memory.
 
 use criterion::BatchSize;
 use stickler_auth::kerberos::crypto::Etype;
@@ -8,10 +8,10 @@ use stickler_benches::tickets::Realm;
 
 use crate::Bench;
 
-/// Verifications at a time, each with a cache of its own.
+/// The number of verifications at a time, each with a cache of its own.
 const BATCH: u64 = 64;
 
-/// What exchanges and messages are told beside, of the type that Windows chooses.
+/// The benchmark with which exchanges and messages are compared, with the encryption type that Windows chooses.
 const YARDSTICK: &str = "kerberos/primitives-18";
 
 pub(crate) fn measure(bench: &mut Bench) {
@@ -57,7 +57,7 @@ fn verification(bench: &mut Bench, etype: Etype) {
     });
 }
 
-/// A benchmark that is told, and not judged.
+/// Measures a benchmark that is reported and not judged.
 fn one<T>(bench: &mut Bench, name: &str, what: &str, mut work: impl FnMut() -> T) {
     let mut group = bench.criterion.benchmark_group("kerberos");
     group.bench_function(name, |b| {

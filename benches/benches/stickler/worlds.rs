@@ -1,4 +1,4 @@
-//! Whole worlds.
+//! Benchmarks of whole worlds.
 
 use criterion::SamplingMode;
 use stickler_benches::load::{Bare, Hops, Plan, Work};
@@ -7,8 +7,8 @@ use stickler_benches::worlds::{idle_heavy_hour, small_world};
 
 use crate::Bench;
 
-/// What worlds are measured by, so that a baseline holds on another machine: eighty requests of four
-/// clients, bare.
+/// The benchmark with which worlds are compared, so that a baseline is valid on another machine: eighty requests of
+/// four clients, without a world.
 const YARDSTICK: &str = "bare-packets";
 
 pub(crate) fn measure(bench: &mut Bench) {

@@ -15,10 +15,10 @@ use stickler_model::Time;
 
 use super::{address, shuffled};
 
-/// Between two decisions; no idle limit is reached in a benchmark.
+/// The time between two decisions. A benchmark reaches no idle limit.
 const STEP: Duration = Duration::from_nanos(100);
 
-/// What a client sends, but for a cookie.
+/// The header fields that a client sends, except for a cookie.
 const REQUEST: [(HeaderName, &str); 3] =
     [(HOST, "www.corp.example"), (USER_AGENT, "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium"), (ACCEPT, "*/*")];
 const NEGOTIATE: &str = "NTLM TlRMTVNTUAABAAAA";
@@ -28,18 +28,19 @@ const AUTHENTICATE: &str = "NTLM TlRMTVNTUAADAAAA";
 /// A policy with its open downstream connections.
 pub struct Exchanges {
     policy: Box<dyn L7Policy>,
-    /// Those that take turns, in the order in which they ask, which is not that in which they came.
+    /// The connections that take turns, in the order in which they send requests, which is independent of the order in
+    /// which they were opened.
     seats: Vec<Seat>,
-    /// The place of each downstream connection among them, by its number; `None`: it takes none.
+    /// The place of each downstream connection among them, by its number; `None` if it takes no turns.
     place_of: Vec<Option<u32>>,
     served: usize,
     next: usize,
     now: Time,
     last_upstream: u32,
-    /// The header sections that clients send: without a cookie, then one for each cookie that was set.
+    /// The header sections that clients send: one without a cookie, and one for each cookie that was set.
     sent: Vec<HeaderMap>,
     uris: [Uri; 2],
-    /// What backends answer: a page, and a challenge.
+    /// The answers of backends: a page, and a challenge.
     page: HeaderMap,
     challenge: HeaderMap,
 }
@@ -49,16 +50,16 @@ pub struct Exchanges {
 struct Seat {
     id: DownstreamId,
     address: SocketAddr,
-    /// Which header section it sends.
+    /// The index of the header section that it sends.
     sends: usize,
-    /// Which path it asks for.
+    /// The index of the path that it requests.
     asks: usize,
 }
 
 impl Exchanges {
-    /// All ask at the same time, so that as many upstream connections are opened as the policy wants; then each
-    /// authenticates, one after the other. Those who have to wait, or are turned away, take no turns; of the others,
-    /// `asking`.
+    /// Creates the connections. All clients send a request at the same time, so that the policy opens as many upstream
+    /// connections as it wants; then each authenticates, one after the other. Clients that must wait or are turned away
+    /// take no turns; of the others, `asking` do.
     pub(super) fn new(policy: Box<dyn L7Policy>, count: usize, asking: usize) -> Self {
         let mut exchanges = Self::empty(policy, count);
         let mut by_age: Vec<usize> = (0..count).collect();
@@ -107,7 +108,7 @@ impl Exchanges {
         exchanges
     }
 
-    /// From now on only those in these places take turns.
+    /// Lets only the connections in these places take turns from now on.
     fn seat(&mut self, places: Vec<usize>) {
         self.seats = places.into_iter().map(|place| self.seats[place]).collect();
         self.place_of.fill(None);
@@ -120,7 +121,7 @@ impl Exchanges {
         self.served
     }
 
-    /// The next client asks, and gets its answer.
+    /// Sends the next client's request, and its answer.
     pub(super) fn decide(&mut self) {
         let place = self.next;
         self.next = (place + 1) % self.seats.len();
@@ -128,7 +129,7 @@ impl Exchanges {
         self.end(place, at, StatusCode::OK);
     }
 
-    /// A request comes; `None`: it waits, or is turned away.
+    /// Begins a request. Returns `None` if it waits or is turned away.
     fn begin(&mut self, place: usize, leg: Option<&'static str>) -> Option<Exchange> {
         self.now = self.now + STEP;
         let Seat { id, address, sends, asks } = self.seats[place];
@@ -153,7 +154,7 @@ impl Exchanges {
         upstream.map(|upstream| Exchange { downstream: id, upstream })
     }
 
-    /// The answer comes, and the exchange is over.
+    /// Passes the answer to the policy, and ends the exchange.
     fn end(&mut self, place: usize, at: Exchange, status: StatusCode) {
         let headers = if status == StatusCode::OK { &self.page } else { &self.challenge };
         let edits = self.policy.response(self.now, at, &ResponseHead { status, headers, closes: false }).edits;
@@ -164,8 +165,8 @@ impl Exchanges {
         self.attend();
     }
 
-    /// Does the policy's unsolicited work, as the data plane does. A client whose connection is closed comes back on
-    /// another one.
+    /// Performs the policy's unsolicited work, as the data plane does. A client whose connection is closed comes back
+    /// on another one.
     fn attend(&mut self) {
         while self.policy.next_deadline().is_some_and(|deadline| deadline <= self.now) {
             match self.policy.poll(self.now) {
@@ -184,7 +185,8 @@ impl Exchanges {
         }
     }
 
-    /// A client sends the cookie that it was given. There are few different ones: each names a backend and a second.
+    /// Makes a client send the cookie that it was given. There are only few different cookies, because each names a
+    /// backend and a second.
     fn take_cookie(&mut self, place: usize, edit: &Edit) {
         let Edit::Append(SET_COOKIE, value) = edit else { return };
         let pair = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Decisions at L4: connections begin and end.
+//! Decisions at L4: the beginnings and ends of connections.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use stickler_model::Time;
 
 use super::{address, shuffled};
 
-/// Between two decisions; no idle limit is reached in a benchmark.
+/// The time between two decisions. A benchmark reaches no idle limit.
 const STEP: Duration = Duration::from_nanos(100);
 
 /// The front end's address and port.
@@ -16,7 +16,8 @@ const FRONT: ([u8; 4], u16) = ([10, 0, 0, 80], 80);
 /// A policy with its open flows.
 pub struct Flows {
     policy: Box<dyn L4Policy>,
-    /// Those that take turns, in the order in which they end and begin again, which is not that in which they began.
+    /// The flows that take turns, in the order in which they end and begin again, which is independent of the order in
+    /// which they began.
     asking: Vec<FiveTuple>,
     served: usize,
     next: usize,
@@ -38,7 +39,7 @@ impl Flows {
         self.served
     }
 
-    /// The next flow ends, and the same client connects from another port.
+    /// Ends the next flow, and opens a connection of the same client from another port.
     pub(super) fn decide(&mut self) {
         let flow = self.asking[self.next];
         self.policy.closed(self.now, flow);

@@ -1,11 +1,11 @@
-//! A balancer's decisions alone, among many downstream connections that are open and hold what state they can.
+//! A balancer's decisions alone, among many open downstream connections that hold as much state as possible.
 //!
 //! * [`Desk`]: a policy with its connections; [`Desk::decide`] is one decision from its beginning to its end.
-//! * `flows` and `exchanges`: what that is at L4 and at L7.
-//! * [`Table`]: a yardstick: how much dearer one look into a table becomes when the table outgrows the caches.
+//! * `flows` and `exchanges`: decisions at L4 and at L7.
+//! * [`Table`]: a yardstick for the cost of one look-up in a table that outgrows the caches.
 //!
-//! The connections take turns in an order that has nothing to do with the order in which they came, so that nothing is
-//! in a cache because its neighbour was needed before.
+//! The order in which the connections take turns is independent of the order in which they were opened, so that no data
+//! is in a cache because its neighbour was used before.
 
 mod exchanges;
 mod flows;
@@ -20,11 +20,11 @@ use stickler_model::Entropy;
 use self::exchanges::Exchanges;
 use self::flows::Flows;
 
-/// Backends of the farm: constant, since a decision may well depend on their number.
+/// The number of backends in the farm, which is constant, since a decision may depend on it.
 const BACKENDS: u8 = 8;
 
-/// The mechanisms, without those that decide as one before them does: how a connection is carried, who checks the
-/// backends, and who authenticates, is not the policy's to decide.
+/// Returns the mechanisms, without those that decide in the same way as an earlier one: how a connection is carried,
+/// who checks the backends, and who authenticates is not the policy's decision.
 pub fn distinct() -> Vec<&'static Mechanism> {
     let all = mechanisms();
     let is_new = |index: usize| !all[..index].iter().any(|before| before.kind == all[index].kind);
@@ -33,18 +33,18 @@ pub fn distinct() -> Vec<&'static Mechanism> {
 
 /// A policy, and the downstream connections that are open to it.
 pub enum Desk {
-    /// It is asked once for each connection.
+    /// A policy that is asked once for each connection.
     L4(Box<Flows>),
-    /// It is asked for each request.
+    /// A policy that is asked for each request.
     L7(Box<Exchanges>),
 }
 
 impl Desk {
-    /// A mechanism's policy over eight backends, with so many downstream connections open. So many of these, at most,
-    /// take turns; the others are open, and idle.
+    /// Returns a mechanism's policy over eight backends, with `connections` open downstream connections. At most
+    /// `asking` of them take turns; the others are idle.
     ///
     /// # Panics
-    /// When the mechanism does not fit its own farm, which would be a bug of it.
+    /// The mechanism does not fit its own farm, which would be a bug in it.
     pub fn new(mechanism: &Mechanism, connections: usize, asking: usize) -> Self {
         let (farm, entropy) = (farm(), Entropy::new(1, "lb"));
         if let Some(policy) = mechanism.l4(&farm, entropy.clone()).expect("a mechanism fits any farm") {
@@ -55,11 +55,11 @@ impl Desk {
         Self::L7(Box::new(Exchanges::new(policy, connections, asking)))
     }
 
-    /// One decision. At L4 a connection ends and another begins; at L7 a request comes, its answer, and their end. What
-    /// the data plane asks besides, when there will be work and which, is asked here too.
+    /// Makes one decision. At L4 a connection ends and another begins; at L7 a request arrives, then its answer, then
+    /// their end. As the data plane does, it also asks which unsolicited work there is, and when.
     ///
     /// # Panics
-    /// When a connection that was served before is turned away, which would be a bug of the policy.
+    /// A connection that was served before is turned away, which would be a bug in the policy.
     pub fn decide(&mut self) {
         match self {
             Self::L4(flows) => flows.decide(),
@@ -67,7 +67,7 @@ impl Desk {
         }
     }
 
-    /// How many connections the mechanism has served; it may make others wait, or turn them away.
+    /// Returns the number of connections that the mechanism has served. It may make others wait, or turn them away.
     pub fn served(&self) -> usize {
         match self {
             Self::L4(flows) => flows.served(),
@@ -76,7 +76,7 @@ impl Desk {
     }
 }
 
-/// A table as large as a policy's tables are, and nothing else.
+/// A table that is as large as a policy's tables, and nothing else.
 pub struct Table {
     entries: IndexMap<u32, [u64; 12]>,
     keys: Vec<u32>,
@@ -84,16 +84,16 @@ pub struct Table {
 }
 
 impl Table {
-    /// With so many entries.
+    /// Returns a table with this number of entries.
     pub fn new(entries: usize) -> Self {
         let keys = shuffled(entries);
         Self { entries: (0..entries as u32).map(|key| (key, [0; 12])).collect(), keys, next: 0 }
     }
 
-    /// Looks one entry up, reads it, and writes it.
+    /// Looks one entry up, and reads and writes it.
     ///
     /// # Panics
-    /// Never: all keys are there.
+    /// The function never panics, because all keys exist.
     pub fn look(&mut self) -> u64 {
         let key = self.keys[self.next];
         self.next = (self.next + 1) % self.keys.len();
@@ -109,12 +109,12 @@ fn farm() -> Farm {
     Farm { backends: (1..=BACKENDS).map(backend).collect() }
 }
 
-/// The address of a client; every one has its own.
+/// Returns the address of a client. Each client has its own.
 fn address(client: u32, port: u16) -> SocketAddr {
     SocketAddr::from(((0x0A10_0000 + client).to_be_bytes(), port))
 }
 
-/// The numbers below `count`, in an order of their own that is always the same (Fisher and Yates).
+/// Returns the numbers below `count` in a shuffled order that is always the same (Fisher and Yates).
 fn shuffled(count: usize) -> Vec<u32> {
     let entropy = Entropy::new(1, "order");
     let mut all: Vec<u32> = (0..count as u32).collect();

@@ -1,4 +1,4 @@
-//! The same exchanges with nothing but hyper on the same engine.
+//! The same exchanges with hyper alone, on the same engine.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -32,13 +32,13 @@ const SERVERS: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 1, 2)), 80),
 ];
 
-/// Headers that the whole world's messages have, so that as many bytes travel here.
+/// The headers that messages in the whole world have, so that the same number of bytes is transported here.
 const TAG: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
 const POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
 
 type Sender = SendRequest<Empty<Bytes>>;
 
-/// Clients, a middle and two servers. One engine per thread: drop it before the next.
+/// Clients, a middle host and two servers. There is one engine per thread: drop this value before creating the next.
 pub struct Bare {
     // Declared before the engine: what holds sockets is dropped before the network is.
     seats: Vec<Seat>,
@@ -48,17 +48,17 @@ pub struct Bare {
 
 struct Seat {
     net: SimNet,
-    /// Exchanges of each piece of work.
+    /// The number of exchanges of each piece of work.
     exchanges: Arc<[u32]>,
-    /// The connection that stays.
+    /// The sender of a persistent connection.
     sender: Option<Sender>,
 }
 
 impl Bare {
-    /// As many clients as the plan has, with the engine's settings of the whole world.
+    /// Returns as many clients as the plan has, with the engine's settings of the whole world.
     ///
     /// # Panics
-    /// When the engine does not start, which would be a bug of it.
+    /// The engine does not start, which would be a bug in it.
     pub fn new(hops: Hops, work: Work, plan: &Plan) -> Self {
         let mut engine = Engine::new(&Settings { seed: 1, ..Settings::default() }).expect("one engine on this thread");
         for address in SERVERS {
@@ -86,7 +86,7 @@ impl Bare {
         bare
     }
 
-    /// One round; gives the number of exchanges.
+    /// Performs one round, and returns the number of exchanges.
     pub fn round(&mut self) -> u64 {
         let work = self.work;
         let tasks = self.seats.iter_mut().map(|seat| {
@@ -137,7 +137,7 @@ async fn get(connection: &mut Sender) -> hyper::Result<Bytes> {
     Ok(connection.send_request(request).await?.into_body().collect().await?.to_bytes())
 }
 
-/// Does with a body what the real client does.
+/// Processes a body as the real client does.
 fn read(body: &[u8]) {
     let mut hasher = BodyHasher::default();
     hasher.update(body);
@@ -159,7 +159,7 @@ where
     Ok(sender)
 }
 
-/// Listens, and runs a task for each connection; `serve` is also told its number, from 0.
+/// Listens, and runs a task for each connection. `serve` also gets the connection's number, from 0.
 fn listen<F>(net: &SimNet, address: SocketAddr, serve: impl Fn(SimNet, SimStream, usize) -> F + Send + Sync + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -174,12 +174,13 @@ where
     });
 }
 
-/// What a bare server answers with.
+/// The page with which a bare server answers.
 #[derive(Clone)]
 enum Page {
-    /// The application's answer, made anew for each request: the application is not what is compared.
+    /// The application's answer, which is rendered for each request, because the application is not part of the
+    /// comparison.
     Application(AppAnswer),
-    /// As many bytes, for handshakes, most of whose answers are no application's.
+    /// The same number of bytes, for handshakes, most of whose answers do not come from an application.
     Bytes(Bytes),
 }
 
@@ -209,7 +210,7 @@ impl Page {
     }
 }
 
-/// A server's connection: 200 and a body, as long as the real one's.
+/// Serves a connection of a server, with 200 and a body as long as the real one's.
 async fn serve(stream: SimStream, page: Page) {
     let service = service_fn(|_: Request<Incoming>| {
         let mut response = Response::new(Full::new(page.body()));
@@ -224,7 +225,8 @@ async fn serve(stream: SimStream, page: Page) {
     let _ = server::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// A proxy's connection: requests pass as they are, on one upstream connection, or each on a fresh one.
+/// Serves a connection of a proxy: requests pass unchanged, either all on one upstream connection, or each on a fresh
+/// one.
 async fn proxy(net: SimNet, stream: SimStream, target: SocketAddr, fresh: bool) {
     let upstream: Mutex<Option<SendRequest<Incoming>>> = Mutex::new(None);
     let service = service_fn(|request: Request<Incoming>| async {
@@ -242,7 +244,7 @@ async fn proxy(net: SimNet, stream: SimStream, target: SocketAddr, fresh: bool) 
     let _ = server::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Rewrites addresses by rule, without a table: the server sees the client, and answers by the same way.
+/// Rewrites addresses by rule, without a table: the server sees the client, and its answers take the same way.
 struct Forwarder;
 
 impl PacketRouter for Forwarder {

@@ -1,11 +1,11 @@
-//! Load on a simulated network, in rounds: each client does its share, one exchange after the other,
-//! all clients at the same time.
+//! Load on a simulated network, in rounds: each client performs its share, one exchange after the other, and all
+//! clients work at the same time.
 //!
 //! * [`Site`]: the whole simulated world, through one of its balancers.
-//! * [`Bare`]: what the same exchanges cost without it: hyper on both ends, and between them a
-//!   forwarder of packets or a plain proxy, without authentication, policy or trace. The application is
-//!   the same: for requests, the server renders its JSON and the client reads and digests it.
-//! * [`Plan`]: what a round of `Site` came to, so that `Bare` does exactly as many exchanges.
+//! * [`Bare`]: the same exchanges without the world: hyper at both ends, and between them a forwarder of packets or a
+//!   plain proxy, without authentication, policy or trace. The application is the same: for requests, the server
+//!   renders its JSON and the client reads and digests it.
+//! * [`Plan`]: the number of exchanges in a round of `Site`, so that `Bare` performs exactly as many.
 
 mod bare;
 mod site;
@@ -24,19 +24,19 @@ pub use bare::Bare;
 pub(crate) use site::browser;
 pub use site::{Site, standard_topology};
 
-/// Simulated time that a round never needs.
+/// A simulated time that a round never needs.
 const ROUND_LIMIT: Duration = Duration::from_hours(1);
 
-/// What the clients do in a round.
+/// The work of the clients in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// Requests on a connection that stays, and is authenticated beforehand where the balancer lets it.
+    /// Requests on a persistent connection, which is authenticated beforehand if the balancer allows that.
     Requests,
     /// A new connection, a handshake and the answer, each time.
     Authentications,
 }
 
-/// What stands between client and server.
+/// The hops between client and server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hops {
     /// A router that rewrites each packet's addresses.
@@ -47,30 +47,30 @@ pub enum Hops {
     FreshProxy,
 }
 
-/// How many times each client does its work in a round.
+/// The size of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// Clients.
+    /// The number of clients.
     pub clients: usize,
-    /// What they do.
+    /// The work that they do.
     pub work: Work,
-    /// How many times each does it.
+    /// The number of times that each does it.
     pub each: usize,
 }
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// HTTP exchanges that each piece of work took, by client.
+    /// The number of HTTP exchanges of each piece of work, by client.
     pub exchanges: Vec<Vec<u32>>,
-    /// Pieces of work that ended in 200.
+    /// The number of pieces of work that ended in 200.
     pub good: usize,
-    /// Length in bytes of the last answer's body.
+    /// The length of the last answer's body in bytes.
     pub body: u64,
 }
 
 impl Work {
-    /// Its name in benchmark ids.
+    /// Returns the name of the work in benchmark ids.
     pub fn name(self) -> &'static str {
         match self {
             Self::Requests => "requests",
@@ -80,7 +80,7 @@ impl Work {
 }
 
 impl Hops {
-    /// The bare counterpart of a mechanism.
+    /// Returns the bare counterpart of a mechanism.
     pub fn of(mechanism: &Mechanism) -> Self {
         match (mechanism.layer, &*mechanism.name) {
             (Layer::L4, _) => Self::Packets,
@@ -89,7 +89,7 @@ impl Hops {
         }
     }
 
-    /// Its name in benchmark ids.
+    /// Returns the name of the hops in benchmark ids.
     pub fn name(self) -> &'static str {
         match self {
             Self::Packets => "bare-packets",
@@ -100,7 +100,7 @@ impl Hops {
 }
 
 impl Shape {
-    /// A round long enough to measure, and not longer.
+    /// Returns a round that is just long enough to measure.
     pub fn new(work: Work, clients: usize) -> Self {
         let each = match work {
             Work::Requests => (1000 / clients).clamp(2, 200),
@@ -109,14 +109,14 @@ impl Shape {
         Self { clients, work, each }
     }
 
-    /// Pieces of work in a round.
+    /// Returns the number of pieces of work in a round.
     pub fn total(self) -> u64 {
         (self.clients * self.each) as u64
     }
 }
 
 impl Plan {
-    /// HTTP exchanges in all.
+    /// Returns the number of HTTP exchanges in all.
     pub fn total(&self) -> u64 {
         self.exchanges.iter().flatten().map(|&count| u64::from(count)).sum()
     }
@@ -133,7 +133,7 @@ impl Plan {
     }
 }
 
-/// Runs one task on each host, all at once, until all are done; gives back what each came to.
+/// Runs one task on each host, all at the same time, until all are done. Returns their results.
 fn run_on_all<T, F>(engine: &mut Engine, tasks: impl Iterator<Item = (SimNet, F)>) -> Vec<(usize, T)>
 where
     T: Send + 'static,

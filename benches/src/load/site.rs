@@ -14,10 +14,10 @@ use stickler_sim::engine::SimNet;
 
 use super::{Plan, Shape, Work, run_on_all};
 
-/// Rounds before connections, pools and identities have settled.
+/// The number of rounds until connections, pools and identities have settled.
 const WARM_UP: usize = 3;
 
-/// A site with its clients. One engine per thread: drop it before the next.
+/// A site with its clients. There is one engine per thread: drop this value before creating the next.
 pub struct Site {
     world: SimWorld,
     seats: Vec<Seat>,
@@ -32,24 +32,25 @@ struct Seat {
     credentials: Credentials,
 }
 
-/// Two backends of the standard site.
+/// Returns the standard site with two backends.
 pub fn standard_topology() -> Topology {
     standard::site(2)
 }
 
-/// A browser: it asks anonymously, so that its handshake takes three exchanges, and sends a MIC.
+/// Returns a browser, which sends an anonymous request first, so that its handshake takes three exchanges, and which
+/// sends a MIC.
 pub(crate) fn browser(name: &Name, logs_on: bool) -> ClientSpec {
     ClientSpec::new(name.clone(), Profile::BROWSER, logs_on.then(|| standard::identity("alice")))
 }
 
 impl Site {
-    /// A site through `mechanism`, warmed up.
+    /// Returns a warmed-up site behind `mechanism`.
     ///
-    /// Where each request has an upstream connection of its own, no connection can be authenticated:
-    /// there the clients of [`Work::Requests`] have no credentials, and each request is one 401.
+    /// If each request has an upstream connection of its own, no connection can be authenticated. Then the clients of
+    /// [`Work::Requests`] have no credentials, and each request results in one 401.
     ///
     /// # Panics
-    /// When the world does not start, which would be a bug of it.
+    /// The world does not start, which would be a bug in it.
     pub fn new(mechanism: &Mechanism, shape: Shape) -> Self {
         let logs_on = shape.work == Work::Authentications || mechanism.name != "close-per-request";
         let mut world = SimWorld::new(standard_topology(), &BalancerSpec::named(&mechanism.name), 1)
@@ -73,7 +74,7 @@ impl Site {
         site
     }
 
-    /// One round. Its events are dropped at its end.
+    /// Performs one round. Its events are dropped at the end.
     pub fn round(&mut self) -> Plan {
         let Shape { work, each, .. } = self.shape;
         let first = self.next_request;

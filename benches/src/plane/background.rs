@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-/// Serves in a thread of its own until it is dropped.
+/// Serves on a thread of its own until it is dropped.
 #[derive(Debug)]
 pub(super) struct Background {
     stop: Option<oneshot::Sender<()>>,
@@ -14,10 +14,10 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// Gives what `setup` came to. Tasks that it starts go on until this is dropped.
+    /// Returns the result of `setup`. Tasks that it starts continue until the returned value is dropped.
     ///
     /// # Panics
-    /// When there can be no thread or no runtime, or `setup` panics.
+    /// The thread or the runtime cannot be created, or `setup` panics.
     pub(super) fn start<T: Send + 'static>(setup: impl Future<Output = T> + Send + 'static) -> (Self, T) {
         let (stop, stopped) = oneshot::channel();
         let (ready, result) = mpsc::channel();
@@ -43,10 +43,10 @@ impl Drop for Background {
     }
 }
 
-/// A runtime on the current thread.
+/// Returns a runtime on the current thread.
 ///
 /// # Panics
-/// When the system gives none.
+/// The system cannot provide a runtime.
 pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the system gives a runtime")
 }

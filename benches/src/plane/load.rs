@@ -1,4 +1,4 @@
-//! Clients that ask, and check what they are answered.
+//! Clients that send requests, and check the answers.
 
 use std::net::SocketAddr;
 
@@ -14,42 +14,43 @@ use super::origin::PAGE;
 const REQUEST: &[u8] = b"GET /reports/q3 HTTP/1.1\r\nHost: www.corp.example\r\n\
     User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium\r\nAccept: */*\r\n\r\n";
 
-/// Field lines of an answer; none of the balancers comes near.
+/// The largest number of field lines in an answer; none of the balancers comes close to it.
 const FIELDS: usize = 32;
 
 type Stream = <TokioNet as Net>::Stream;
 
-/// Which connections requests go over.
+/// The connections over which requests go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connections {
-    /// Each client has one that stays.
+    /// Each client has one persistent connection.
     Kept,
-    /// Each request has a new one.
+    /// Each request has a new connection.
     Fresh,
 }
 
-/// Clients of a front end, all at work at the same time on this thread. Each asks when it was answered.
+/// The clients of a front end, which all work at the same time on this thread. Each sends its next request when it has
+/// its answer.
 #[derive(Debug)]
 pub struct Load {
     target: SocketAddr,
     connections: Connections,
     each: usize,
-    /// Each client's connection, where it stays.
+    /// The persistent connection of each client, if it has one.
     clients: Vec<Option<Stream>>,
     runtime: Runtime,
 }
 
 impl Load {
-    /// So many clients with so many requests each in a round.
+    /// Returns this number of clients, each with this number of requests in a round.
     pub fn new(target: SocketAddr, connections: Connections, clients: usize, each: usize) -> Self {
         let clients = (0..clients).map(|_| None).collect();
         Self { target, connections, each, clients, runtime: runtime() }
     }
 
-    /// All requests of one round; gives their number.
+    /// Sends all requests of one round, and returns their number.
     ///
     /// # Panics
-    /// When a request is not answered with the whole page and 200: such a figure would mean nothing.
+    /// A request is not answered with the whole page and 200, so that the figure would mean nothing.
     pub fn round(&mut self) -> usize {
         let (target, connections, each) = (self.target, self.connections, self.each);
         let clients = &mut self.clients;
@@ -94,7 +95,7 @@ async fn answer(stream: &mut Stream, input: &mut BytesMut) {
     assert_eq!(rest, 0, "more came than was asked for");
 }
 
-/// The length of the answer that begins here, once its head is whole.
+/// Returns the length of the answer that begins here, once its head is complete.
 fn length(input: &[u8]) -> Option<usize> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut head = httparse::Response::new(&mut fields);

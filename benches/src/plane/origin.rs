@@ -1,4 +1,4 @@
-//! A farm that costs next to nothing.
+//! A farm that costs very little.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,10 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::background::Background;
 
-/// Bytes of a page.
+/// The number of bytes of a page.
 pub(super) const PAGE: usize = 512;
 
-/// Longest head of a request that is looked at.
+/// The longest head of a request that is examined, in bytes.
 const LONGEST: usize = 64 * 1024;
 
 /// Plain servers on one thread: each answers every request without a body with the same page, and keeps the connection.
@@ -23,10 +23,10 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// So many servers.
+    /// Starts this number of servers.
     ///
     /// # Panics
-    /// When the system has no port for one.
+    /// The system has no port for a server.
     pub fn start(servers: usize) -> Self {
         let (thread, addresses) = Background::start(async move {
             let mut addresses = Vec::new();
@@ -38,7 +38,7 @@ impl Origin {
         Self { addresses, _thread: thread }
     }
 
-    /// Where they listen.
+    /// Returns the addresses on which they listen.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

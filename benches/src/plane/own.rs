@@ -1,4 +1,4 @@
-//! Our balancers on loopback.
+//! Stickler's balancers on loopback.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ pub struct Own {
 }
 
 impl Own {
-    /// In front of these servers.
+    /// Starts the mechanism in front of these servers.
     ///
     /// # Panics
-    /// When the system has no port for it, or the mechanism does not fit its own farm.
+    /// The system has no port for it, or the mechanism does not fit its own farm.
     pub fn start(mechanism: &Mechanism, servers: &[SocketAddr]) -> Self {
         let backend = |(index, &address)| Backend { name: format!("origin{index}").into(), address };
         let farm = Farm { backends: servers.iter().enumerate().map(backend).collect() };
@@ -45,7 +45,7 @@ impl Own {
         Self { front, _thread: thread }
     }
 
-    /// Where clients connect.
+    /// Returns the address to which clients connect.
     pub fn front(&self) -> SocketAddr {
         self.front
     }

@@ -12,13 +12,13 @@ use tokio::time::{Instant, sleep};
 
 use super::background::runtime;
 
-/// Time to start in.
+/// The time within which a product must start.
 const START: Duration = Duration::from_secs(10);
 
-/// Most of what a child said that an error shows, in bytes.
+/// The largest part of a child's output that an error shows, in bytes.
 const SAID: usize = 2048;
 
-/// A product that can stand beside ours.
+/// A product that can be compared with Stickler's balancers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Product {
     /// nginx, with one worker.
@@ -39,19 +39,19 @@ pub struct Peer {
 /// Why a product does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// It is not installed; nothing is wrong.
+    /// The product is not installed, which is no fault.
     #[error("{0} is not installed")]
     Missing(&'static str),
-    /// The system did not let it.
-    #[error("{0}: {1}")]
+    /// The operating system reported an error.
+    #[error("{0} failed: {1}")]
     Io(&'static str, io::Error),
-    /// It ended, or did not listen in time.
+    /// The product ended, or did not listen in time.
     #[error("{0} did not start: {1}")]
     Start(&'static str, String),
 }
 
 impl Product {
-    /// Its name, which is that of its program too, but for case.
+    /// Returns the name of the product, which is also that of its program except for letter case.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
@@ -59,7 +59,8 @@ impl Product {
         }
     }
 
-    /// Its ways to carry a request, each at a front end of its own: as our benchmarks call them.
+    /// Returns the ways in which the product can carry a request, each at a front end of its own, by their names in the
+    /// benchmarks.
     pub const fn ways(self) -> &'static [&'static str] {
         match self {
             Self::Nginx => &["nginx-keepalive"],
@@ -67,7 +68,7 @@ impl Product {
         }
     }
 
-    /// Its program, found by `PATH` or where distributions put it, and what it says of its version.
+    /// Returns the program, found by `PATH` or in the folders of distributions, and the version that it states.
     fn program(self) -> Result<(PathBuf, String), PeerError> {
         let program = self.name().to_ascii_lowercase();
         for place in [PathBuf::from(&program), Path::new("/usr/sbin").join(&program)] {
@@ -108,10 +109,10 @@ impl Product {
 }
 
 impl Peer {
-    /// In front of these servers; it listens when this returns.
+    /// Starts the product in front of these servers. It listens when the function returns.
     ///
     /// # Errors
-    /// [`PeerError`].
+    /// [`PeerError`] says why the product does not run.
     pub fn start(product: Product, servers: &[SocketAddr]) -> Result<Self, PeerError> {
         let (program, version) = product.program()?;
         let failed = |error| PeerError::Io(product.name(), error);
@@ -136,12 +137,12 @@ impl Peer {
         }
     }
 
-    /// What it says of its version.
+    /// Returns the version that the product states.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Where clients connect, for each of [`Product::ways`].
+    /// Returns the addresses to which clients connect, one for each of [`Product::ways`].
     pub fn fronts(&self) -> &[SocketAddr] {
         &self.fronts
     }
@@ -172,7 +173,7 @@ impl Drop for Peer {
     }
 }
 
-/// Ports that are free now. Another process may take one before the child does; it then says so.
+/// Returns ports that are free now. If another process takes one before the child does, the child reports that.
 async fn free_ports(count: usize) -> io::Result<Vec<SocketAddr>> {
     let mut held = Vec::new();
     for _ in 0..count {
@@ -181,7 +182,8 @@ async fn free_ports(count: usize) -> io::Result<Vec<SocketAddr>> {
     held.iter().map(stickler_net::Listener::local_addr).collect()
 }
 
-/// One process (`master_process off`), so that to end it is to end all of it; upstream connections are kept.
+/// Returns a configuration with one process (`master_process off`), so that ending it ends all of nginx, and with
+/// upstream connections that are kept.
 fn nginx(fronts: &[SocketAddr], servers: &[SocketAddr]) -> String {
     let mut text = String::from(
         "daemon off;\nmaster_process off;\nworker_processes 1;\nerror_log stderr;\npid nginx.pid;\n\
@@ -228,7 +230,7 @@ mod tests {
     use super::super::{Connections, Load, Origin};
     use super::*;
 
-    /// Where the products have to be, their absence fails the test.
+    /// Tests each installed product. If products are required, a missing one fails the test.
     #[test]
     fn each_product_that_is_installed_serves_in_each_of_its_ways_and_ends() {
         let origin = Origin::start(2);

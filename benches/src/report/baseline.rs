@@ -1,4 +1,4 @@
-//! What an earlier run came to.
+//! The results of an earlier run.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -12,15 +12,15 @@ use super::ReportError;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Baseline {
-    /// By benchmark id.
+    /// The relative speeds, by benchmark id.
     pub relative_speed: BTreeMap<String, f64>,
 }
 
 impl Baseline {
-    /// Reads a baseline; one that is not there is empty.
+    /// Reads a baseline. If the file does not exist, the baseline is empty.
     ///
     /// # Errors
-    /// [`ReportError`].
+    /// [`ReportError`] says why the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, ReportError> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -30,10 +30,10 @@ impl Baseline {
         serde_json::from_str(&text).map_err(|source| ReportError::Json { path: path.to_owned(), source })
     }
 
-    /// Writes it over what is there; figures that were not measured this time stay.
+    /// Writes the baseline over an existing one, of which figures that were not measured this time remain.
     ///
     /// # Errors
-    /// [`ReportError`].
+    /// [`ReportError`] says why the file cannot be written.
     pub fn save_over(self, path: &Path) -> Result<(), ReportError> {
         let mut all = Self::load(path)?;
         all.relative_speed.extend(self.relative_speed.into_iter().map(|(id, speed)| (id, rounded(speed))));
@@ -43,7 +43,7 @@ impl Baseline {
     }
 }
 
-/// To three digits, which is more than a machine repeats.
+/// Rounds to three digits, which is more than a machine reproduces.
 fn rounded(speed: f64) -> f64 {
     let scale = 10_f64.powf(2.0 - speed.abs().log10().floor());
     if scale.is_finite() { (speed * scale).round() / scale } else { speed }

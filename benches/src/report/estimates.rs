@@ -1,4 +1,4 @@
-//! Criterion's results, from its files.
+//! The results of criterion, from its files.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// Where criterion leaves its results, and which of them are of this run.
+/// The place of criterion's results, and which of them belong to this run.
 #[derive(Debug)]
 pub struct Estimates {
     directory: PathBuf,
@@ -20,22 +20,22 @@ pub enum ReportError {
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file is not what it should be.
+    /// A file does not have the expected content.
     #[error("{}: {source}", path.display())]
     Json {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the parser.
         source: serde_json::Error,
     },
 }
 
-/// The part of criterion's `estimates.json` that counts.
+/// The relevant part of criterion's `estimates.json`.
 #[derive(Deserialize)]
 struct Written {
     median: Estimate,
@@ -47,12 +47,12 @@ struct Estimate {
 }
 
 impl Estimates {
-    /// Results below criterion's output directory.
+    /// Returns the results below criterion's output directory.
     pub fn new(directory: PathBuf) -> Self {
         Self { directory, fresh: RefCell::default() }
     }
 
-    /// Notes that a benchmark has run. Others may have results of an earlier run, which do not count.
+    /// Records that a benchmark has run. Others may have results of an earlier run, which do not count.
     pub fn ran(&self, id: &str) {
         let mut fresh = self.fresh.borrow_mut();
         if !fresh.contains(id) {
@@ -60,10 +60,10 @@ impl Estimates {
         }
     }
 
-    /// Nanoseconds an iteration (median), for a benchmark that has run.
+    /// Returns the median time of an iteration in nanoseconds, for a benchmark that has run.
     ///
     /// # Errors
-    /// [`ReportError`].
+    /// [`ReportError`] says why the file cannot be read.
     pub fn nanos(&self, id: &str) -> Result<Option<f64>, ReportError> {
         if !self.fresh.borrow().contains(id) {
             return Ok(None);

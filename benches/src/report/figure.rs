@@ -1,4 +1,4 @@
-//! One figure: what was measured, what it stands beside, and what is aimed at.
+//! One figure: what was measured, its counterpart, and its aim.
 
 use super::{Baseline, Row};
 
@@ -7,55 +7,54 @@ use super::{Baseline, Row};
 pub struct Sample {
     /// Criterion's id: `group/function` or `group/function/parameter`.
     pub id: String,
-    /// Pieces of work in one iteration.
+    /// The number of pieces of work in one iteration.
     pub pieces: u64,
 }
 
-/// What is aimed at.
+/// The aim of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Aim {
     /// At most this multiple of the counterpart's time.
     TimeWithin(f64),
     /// At least this multiple of the counterpart's speed.
     SpeedFrom(f64),
-    /// At least so many pieces of work per second.
+    /// At least this number of pieces of work per second.
     PerSecond(f64),
-    /// At most so many milliseconds for a piece of work.
+    /// At most this number of milliseconds for a piece of work.
     Millis(f64),
 }
 
-/// What was measured, and how to judge it.
+/// A measurement, and how it is judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
     /// The benchmark.
     pub sample: Sample,
-    /// What a piece of work is, in words.
+    /// The description of a piece of work.
     pub what: String,
     /// The benchmark of the same run that it is compared with.
     pub beside: Option<Sample>,
-    /// What is aimed at; without one the figure is told and not judged.
+    /// The aim. A figure without an aim is reported and not judged.
     pub aim: Option<Aim>,
-    /// Whether to tell pieces of work per second rather than the time of one.
+    /// Whether the report states pieces of work per second instead of the time of one.
     pub as_rate: bool,
-    /// What else there is to know.
+    /// Further remarks.
     pub note: String,
 }
 
 impl Sample {
-    /// A benchmark that does one piece of work in an iteration.
+    /// Returns the sample of a benchmark that performs one piece of work in an iteration.
     pub fn one(id: impl Into<String>) -> Self {
         Self { id: id.into(), pieces: 1 }
     }
 
-    /// Nanoseconds for one piece of work.
+    /// Returns the nanoseconds for one piece of work.
     fn each(&self, nanos: f64) -> f64 {
         nanos / self.pieces as f64
     }
 }
 
 impl Figure {
-    /// Judges it by estimates in nanoseconds an iteration: its own, and its counterpart's where that
-    /// has run.
+    /// Judges the figure by estimates in nanoseconds per iteration: its own, and its counterpart's if that has run.
     pub(super) fn judge(&self, own: f64, beside: Option<(&Sample, f64)>, baseline: &Baseline) -> Row {
         let time = self.sample.each(own);
         let other = beside.map(|(sample, nanos)| (sample, sample.each(nanos)));
@@ -92,7 +91,7 @@ impl Figure {
 }
 
 impl Aim {
-    /// Whether less is better.
+    /// Returns whether less is better.
     fn is_ceiling(self) -> bool {
         matches!(self, Self::TimeWithin(_) | Self::Millis(_))
     }

@@ -1,9 +1,9 @@
-//! The benchmark report: figures, each against its aim and against a stored baseline.
+//! The benchmark report: each figure is compared with its aim and with a stored baseline.
 //!
-//! * [`Figure`]: what was measured, beside a counterpart of the same run where there is one.
-//! * [`Estimates`]: where criterion has left its results.
-//! * [`Baseline`]: the figures of an earlier run. Machines differ, so it holds *relative speeds*: how
-//!   fast a figure was as a multiple of its counterpart's speed.
+//! * [`Figure`]: what was measured, with a counterpart of the same run if there is one.
+//! * [`Estimates`]: the results of criterion.
+//! * [`Baseline`]: the figures of an earlier run. Machines differ, so it holds *relative speeds*: how fast a figure was
+//!   as a multiple of its counterpart's speed.
 //! * [`Report`]: all of it, as `report.md` and `report.json`.
 
 mod baseline;
@@ -19,30 +19,30 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// What the report says of one figure.
+/// One row of the report, about one figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     /// The benchmark's id.
     pub id: String,
-    /// What was measured, in words.
+    /// The description of what was measured.
     pub what: String,
-    /// The figure, in `unit`.
+    /// The value of the figure, in `unit`.
     pub value: f64,
-    /// Its unit.
+    /// The unit of the value.
     pub unit: &'static str,
-    /// The counterpart: its id, and its figure in the same unit.
+    /// The id of the counterpart, and its value in the same unit.
     pub beside: Option<(String, f64)>,
-    /// Speed as a multiple of the counterpart's; above 1 is faster than it.
+    /// The speed as a multiple of the counterpart's; above 1 means faster than the counterpart.
     pub relative_speed: Option<f64>,
-    /// What is aimed at, in words.
+    /// The description of the aim.
     pub aim: Option<String>,
-    /// The figure as a multiple of what is aimed at.
+    /// The value as a multiple of the aim.
     pub ratio_to_aim: Option<f64>,
-    /// Whether that is kept.
+    /// Whether the aim is met.
     pub met: Option<bool>,
-    /// Change of the relative speed since the baseline; above 0 is faster.
+    /// The change of the relative speed since the baseline; above 0 means faster.
     pub change: Option<f64>,
-    /// What else there is to know.
+    /// Further remarks.
     pub note: String,
 }
 
@@ -57,7 +57,7 @@ impl Report {
     /// Judges the figures, as far as criterion has their estimates.
     ///
     /// # Errors
-    /// [`ReportError`] where an estimate cannot be read.
+    /// [`ReportError`] if an estimate cannot be read.
     pub fn new(figures: &[Figure], estimates: &Estimates, baseline: &Baseline) -> Result<Self, ReportError> {
         let mut rows = Vec::new();
         for figure in figures {
@@ -73,16 +73,16 @@ impl Report {
         Ok(Self { figures: rows })
     }
 
-    /// Relative speeds, for a later run to compare with.
+    /// Returns the relative speeds, with which a later run can be compared.
     pub fn to_baseline(&self) -> Baseline {
         let speeds = self.figures.iter().filter_map(|row| Some((row.id.clone(), row.relative_speed?)));
         Baseline { relative_speed: speeds.collect() }
     }
 
-    /// Writes `report.md` and `report.json` into a directory, which is made where it is not there.
+    /// Writes `report.md` and `report.json` into a directory, which is created if necessary.
     ///
     /// # Errors
-    /// [`ReportError::File`].
+    /// [`ReportError::File`] if a file cannot be written.
     pub fn write(&self, directory: &Path) -> Result<(), ReportError> {
         let file = |path: &Path| {
             let path = path.to_owned();

@@ -15,7 +15,7 @@ at. *Change* is that of the relative speed since the stored baseline (`benches/b
 ";
 
 impl Report {
-    /// As a table, with the notes below.
+    /// Returns the report as a table, followed by the remarks.
     pub fn to_markdown(&self) -> String {
         let mut text = HEAD.to_owned();
         for row in &self.figures {
@@ -39,7 +39,7 @@ impl Report {
         text
     }
 
-    /// As JSON.
+    /// Returns the report as JSON.
     pub fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).expect("names and numbers become JSON");
         text.push('\n');
@@ -64,7 +64,7 @@ fn line(row: &Row) -> String {
     )
 }
 
-/// Three digits where there are fewer before the point, else groups of three.
+/// Formats a number with three digits, or in groups of three digits if there are more before the point.
 fn number(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.2}");

@@ -1,8 +1,8 @@
 //! Kerberos in memory: a realm with one user and one service, and its three exchanges.
 //!
-//! * [`Realm`]: a KDC, a client that has its keys already (string-to-key is slow on purpose), and a service whose
-//!   keys are derived already.
-//! * [`Primitives`]: the operations of the ciphers and hashes that the verification of an AP-REQ cannot do without.
+//! * [`Realm`]: a KDC, a client that has its keys already (string-to-key is slow on purpose), and a service whose keys
+//!   have been derived.
+//! * [`Primitives`]: the operations of ciphers and hashes that the verification of an AP-REQ requires.
 
 mod primitives;
 
@@ -31,25 +31,25 @@ const KDC_NONCES: kdc::Nonces =
 const AP_NONCES: ap::Nonces =
     ap::Nonces { confounder: [6; 16], cred_confounder: [7; 16], subkey: [8; 32], sequence: 0x1234_5678 };
 
-/// A realm all of whose keys are of one type.
+/// A realm in which all keys have the same encryption type.
 pub struct Realm {
     etype: Etype,
     directory: Directory,
     rules: KdcConfig,
     client: Arc<ClientConfig>,
     server: AcceptorConfig,
-    /// The client's tickets: none, and the ticket-granting one.
+    /// The client's tickets: none, and the ticket-granting ticket.
     nothing: CredentialCache,
     granting: CredentialCache,
-    /// Its ticket for the service.
+    /// The client's ticket for the service.
     ticket: Credential,
     /// The AP-REQ token.
     token: Vec<u8>,
-    /// What a host remembers that has accepted another one.
+    /// The replay cache of a host that has accepted another token.
     replays: ReplayCache,
 }
 
-/// Three accounts.
+/// The directory, with three accounts.
 struct Directory {
     user: Arc<Account>,
     service: Arc<Account>,
@@ -75,10 +75,10 @@ impl Principals for Directory {
 }
 
 impl Realm {
-    /// A realm, and a client that has its ticket for the service.
+    /// Returns a realm, and a client that has its ticket for the service.
     ///
     /// # Panics
-    /// When client, KDC and server do not come to an agreement, which would be a bug of theirs.
+    /// Client, KDC and server do not agree, which would be a bug in them.
     pub fn new(etype: Etype) -> Self {
         let account = |name: &str, byte: u8| {
             let key = LongTermKey { kvno: 2, key: Key::from_random(etype, &[byte; 32]) };
@@ -125,54 +125,54 @@ impl Realm {
         realm
     }
 
-    /// The replay cache of a host that has accepted another AP-REQ.
+    /// Returns the replay cache of a host that has accepted another AP-REQ.
     pub fn host(&self) -> ReplayCache {
         self.replays.clone()
     }
 
-    /// An AS exchange with pre-authentication, both sides: a ticket-granting ticket.
+    /// Performs both sides of an AS exchange with pre-authentication, and returns the ticket-granting ticket.
     ///
     /// # Panics
-    /// When it fails.
+    /// The exchange fails.
     pub fn authentication(&self) -> Credential {
         self.exchange(PrincipalName::krbtgt(REALM), &self.nothing)
     }
 
-    /// A TGS exchange, both sides: a ticket for the service.
+    /// Performs both sides of a TGS exchange, and returns the ticket for the service.
     ///
     /// # Panics
-    /// When it fails.
+    /// The exchange fails.
     pub fn ticket_granting(&self) -> Credential {
         self.exchange(PrincipalName::parse(SERVICE), &self.granting)
     }
 
-    /// The request of [`Realm::authentication`].
+    /// Returns the request of [`Realm::authentication`].
     pub fn as_request(&self) -> Vec<u8> {
         self.ask(PrincipalName::krbtgt(REALM), &self.nothing).1
     }
 
-    /// The request of [`Realm::ticket_granting`].
+    /// Returns the request of [`Realm::ticket_granting`].
     pub fn tgs_request(&self) -> Vec<u8> {
         self.ask(PrincipalName::parse(SERVICE), &self.granting).1
     }
 
-    /// What the KDC answers to a request.
+    /// Returns the KDC's answer to a request.
     pub fn answer(&self, request: &[u8]) -> Answer {
         kdc::answer(&self.rules, &self.directory, request, KDC_NONCES, NOW)
     }
 
-    /// Verifies the AP-REQ and makes the AP-REP, at the host that this replay cache is of ([`Realm::host`]).
+    /// Verifies the AP-REQ and creates the AP-REP, at the host with this replay cache ([`Realm::host`]).
     ///
     /// # Panics
-    /// When the ticket is refused.
+    /// The ticket is refused.
     pub fn verify(&self, replays: &mut ReplayCache) -> Accepted {
         ap::accept(&self.server, None, &self.token, AP_NONCES, NOW, replays).expect("the ticket is good")
     }
 
-    /// What verification cannot do without, see [`Primitives`].
+    /// Returns the primitives that the verification requires, see [`Primitives`].
     ///
     /// # Panics
-    /// When the token is not an AP-REQ, or is refused.
+    /// The token is not an AP-REQ, or is refused.
     pub fn primitives(&self) -> Primitives {
         let (_, message) = unframe(&self.token).expect("the token is one of Kerberos");
         let (request, ticket) = ApReq::decode(message).expect("it holds an AP-REQ");
@@ -183,10 +183,10 @@ impl Realm {
         Primitives::new(self.etype, lengths)
     }
 
-    /// The AP-REQ within SPNEGO, with the mechanisms of Windows, and the answer that carries an AP-REP.
+    /// Returns the AP-REQ within SPNEGO, with the mechanisms of Windows, and the answer that carries an AP-REP.
     ///
     /// # Panics
-    /// When the ticket is refused.
+    /// The ticket is refused.
     pub fn negotiation(&self) -> [Vec<u8>; 2] {
         let mechanisms = [Mechanism::MsKerberos, Mechanism::Kerberos, Mechanism::NegoEx, Mechanism::Ntlm];
         let init = encode_init(&mech_types_der(&mechanisms), Some(&self.token));

@@ -1,4 +1,4 @@
-//! The bare operations of ciphers and hashes that one AP-REQ and its AP-REP need.
+//! The bare operations of ciphers and hashes that one AP-REQ and its AP-REP require.
 
 use std::hint::black_box;
 
@@ -11,13 +11,13 @@ use sha1::Sha1;
 use sha2::{Sha256, Sha384};
 use stickler_auth::kerberos::crypto::Etype;
 
-/// The operations of one verification, and nothing else, in place: the ticket is decrypted and its tag made, with keys
-/// derived beforehand; keys for authenticator and AP-REP are derived from the session key; the authenticator is
-/// decrypted and the AP-REP encrypted, and their tags made (RFC 3961 5.3, RFC 8009 5, RFC 4757 5).
+/// The operations of one verification and nothing else, performed in place: the ticket is decrypted and its tag made,
+/// with keys derived beforehand; keys for authenticator and AP-REP are derived from the session key; the authenticator
+/// is decrypted and the AP-REP encrypted, and their tags made (RFC 3961 5.3, RFC 8009 5, RFC 4757 5).
 pub struct Primitives(Box<dyn FnMut() -> u64>);
 
 impl Primitives {
-    /// For ciphertexts of these lengths in bytes: ticket, authenticator, AP-REP.
+    /// Returns the operations for ciphertexts with these lengths in bytes: ticket, authenticator, AP-REP.
     pub(super) fn new(etype: Etype, lengths: [usize; 3]) -> Self {
         Self(match etype {
             Etype::Aes128Sha1 => aes::<Aes128, Hmac<Sha1>>(lengths, [16, 16, 12], encrypted_keys::<Aes128>),
@@ -28,18 +28,18 @@ impl Primitives {
         })
     }
 
-    /// Does them once; a number that depends on what the runs before have left.
+    /// Performs them once, and returns a number that depends on the results of the earlier calls.
     pub fn run(&mut self) -> u64 {
         (self.0)()
     }
 }
 
-/// Ke and Ki for authenticator and AP-REP, from a session key of so many bytes.
+/// Derives Ke and Ki for authenticator and AP-REP from a session key of so many bytes.
 type Derive = fn(&[u8]) -> [[u8; 32]; 4];
 
 const SESSION_KEY: [u8; 32] = [3; 32];
 
-/// The lengths are those of Ke, of Ki and of the tag.
+/// Returns the operations for AES. The lengths are those of Ke, of Ki and of the tag.
 fn aes<C, M>(ciphers: [usize; 3], [ke, ki, tag]: [usize; 3], derive: Derive) -> Box<dyn FnMut() -> u64>
 where
     C: BlockCipherEncrypt + BlockCipherDecrypt + KeyInit + 'static,
@@ -67,7 +67,7 @@ where
     })
 }
 
-/// DK (RFC 3961 5.1), with the constants folded beforehand.
+/// Derives keys with DK (RFC 3961 5.1), whose constants were folded in advance.
 fn encrypted_keys<C>(session: &[u8]) -> [[u8; 32]; 4]
 where
     C: BlockCipherEncrypt + KeyInit + aes::cipher::BlockSizeUser<BlockSize = aes::cipher::consts::U16>,
@@ -83,7 +83,7 @@ where
     })
 }
 
-/// KDF-HMAC-SHA2 (RFC 8009 3).
+/// Derives keys with KDF-HMAC-SHA2 (RFC 8009 3).
 fn hashed_keys<M: Mac + KeyInit + Clone>(session: &[u8]) -> [[u8; 32]; 4] {
     let mac = keyed::<M>(session);
     [1, 2, 3, 4].map(|label| {
@@ -95,7 +95,8 @@ fn hashed_keys<M: Mac + KeyInit + Clone>(session: &[u8]) -> [[u8; 32]; 4] {
     })
 }
 
-/// HMAC-MD5 and RC4 (RFC 4757 5): for each of the three, a key of the usage, one of the message, the stream, the tag.
+/// Returns the operations for HMAC-MD5 and RC4 (RFC 4757 5): for each of the three ciphertexts a key of the usage, a
+/// key of the message, the stream, and the tag.
 fn rc4_hmac(ciphers: [usize; 3]) -> Box<dyn FnMut() -> u64> {
     let [mut ticket, mut authenticator, mut reply] = ciphers.map(|length| vec![0x5A; length - 16]);
     let of_usage = keyed::<Hmac<Md5>>(&[7; 16]);

@@ -1,4 +1,4 @@
-//! What a defect is, and how it is put on a mechanism.
+//! The definition of a defect, and how it is put on a mechanism.
 
 use std::fmt;
 
@@ -6,53 +6,53 @@ use crate::{Mechanism, mechanisms};
 
 /// A defect that can be put on a mechanism.
 pub struct Defect {
-    /// `B1` to `B20`.
+    /// The number of the defect, from `B1` to `B20`.
     pub id: &'static str,
-    /// A name in words, `host-not-pinned`.
+    /// The name of the defect in words, for example `host-not-pinned`.
     pub name: &'static str,
-    /// What goes wrong, in a line.
+    /// What goes wrong, in one line.
     pub summary: &'static str,
-    /// Which product had it, and where that is told.
+    /// The product that had the defect, and where that is documented.
     pub source: &'static str,
-    /// Changes the mechanism; an error says why it does not have what the defect breaks.
+    /// Changes the mechanism. The error says why the mechanism does not have the part that the defect changes.
     pub(super) apply: fn(&mut Mechanism) -> Result<(), &'static str>,
 }
 
-/// Why a defect is not on a mechanism.
+/// Why a defect cannot be put on a mechanism.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DefectError {
     /// There is no such defect.
-    #[error("there is no defect called `{name}`; there are B1 to B20, for example `pin-on-401+B6`")]
+    #[error("there is no defect called `{name}`; the defects are B1 to B20, and are used as in `pin-on-401+B6`")]
     Unknown {
-        /// The name given, cut to a sensible length.
+        /// The name that was given, cut to a sensible length.
         name: String,
     },
-    /// The mechanism does not have what it breaks.
-    #[error("defect {defect} ({name}): {why}, so it cannot sit on `{mechanism}`; it can sit on: {}", .sits_on.join(", "))]
+    /// The mechanism does not have the part that the defect changes.
+    #[error("defect {defect} ({name}) cannot be put on `{mechanism}`: {why}; it can be put on: {}", .sits_on.join(", "))]
     Inapplicable {
-        /// Its number.
+        /// The number of the defect.
         defect: &'static str,
-        /// Its name.
+        /// The name of the defect.
         name: &'static str,
-        /// The mechanism's name.
+        /// The name of the mechanism.
         mechanism: String,
-        /// What that lacks.
+        /// What the mechanism lacks.
         why: &'static str,
-        /// The mechanisms that have it.
+        /// The mechanisms that have that part.
         sits_on: Vec<&'static str>,
     },
 }
 
 impl Defect {
-    /// Its number: 6 for `B6`.
+    /// Returns the number of the defect, for example 6 for `B6`.
     pub fn number(&self) -> u32 {
         self.id.trim_start_matches('B').parse().unwrap_or(u32::MAX)
     }
 
-    /// Changes a mechanism so that it has this defect. Its name stays.
+    /// Changes a mechanism so that it has this defect. The mechanism's name does not change.
     ///
     /// # Errors
-    /// The mechanism does not have what the defect breaks.
+    /// The mechanism does not have the part that the defect changes.
     pub fn put_on(&self, mechanism: &mut Mechanism) -> Result<(), DefectError> {
         let (defect, name) = (self.id, self.name);
         let mut changed = mechanism.clone();
@@ -66,7 +66,7 @@ impl Defect {
         Ok(())
     }
 
-    /// The names of the mechanisms that it can be put on.
+    /// Returns the names of the mechanisms on which the defect can be put.
     pub fn sits_on(&self) -> Vec<&'static str> {
         let fits = |mechanism: &&Mechanism| (self.apply)(&mut (*mechanism).clone()).is_ok();
         mechanisms().iter().filter(fits).map(|mechanism| &*mechanism.name).collect()

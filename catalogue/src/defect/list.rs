@@ -1,4 +1,4 @@
-//! B1 to B20.
+//! The list of defects, B1 to B20.
 
 use std::time::Duration;
 
@@ -268,16 +268,17 @@ pub(super) static DEFECTS: [Defect; 20] = [
     },
 ];
 
-/// Why a defect does not sit on a mechanism, to go before "so it cannot".
+/// The reason for a mechanism without a pool, as part of
+/// [`DefectError::Inapplicable`](super::DefectError::Inapplicable).
 const NO_POOL: &str = "the mechanism has no pool";
 
-/// The rules of a mechanism with a pin, which from now on replaces a pinned connection that is lost.
+/// Returns the rules of a mechanism with a pin, changed so that a lost pinned connection is replaced.
 fn uncoupled(mechanism: &mut Mechanism) -> Result<&mut Rules, &'static str> {
     pin(mechanism)?.coupling.downstream_follows = false;
     rules(mechanism)
 }
 
-/// What the mechanism tries again, and idempotent requests whose connection was lost.
+/// Returns the retry rule of the mechanism, extended to idempotent requests whose connection was lost.
 fn retry_lost(mechanism: &mut Mechanism) -> Result<RetryRule, &'static str> {
     let retry = rules(mechanism)?.retry;
     Ok(RetryRule { lost: Lost::Idempotent, lost_elsewhere: false, carries_authenticate: false, ..retry })

@@ -1,4 +1,4 @@
-//! The mechanisms of the field.
+//! The list of mechanisms.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -18,22 +18,22 @@ use stickler_lb_core::{FlowIdle, FlowIdleEnd, Hops, ProxyProtocol, Text, Timers,
 
 use super::{Carriage, Mechanism};
 
-/// All of them: at L4, then those that share connections, keep them private, pin them, and check the backends.
+/// All mechanisms: at L4; then those that share connections, keep them private, pin them, and check the backends.
 pub(super) static MECHANISMS: LazyLock<Vec<Mechanism>> = LazyLock::new(|| {
     [l4(), shared(), selections(), credentials(), private(), pinning(), pin_variants(), checked(), special()].concat()
 });
 
-/// nginx 1.22 with `keepalive`: 60 s, and a free extra try for an error on a cached connection; HAProxy with
-/// `option redispatch`: a backend that cannot be reached is replaced by another.
+/// The retry rule of nginx 1.22 with `keepalive`, which retries after an error on a cached connection, and of HAProxy
+/// with `option redispatch`, which replaces a backend that cannot be reached.
 const RETRY: RetryRule = RetryRule { carries_authenticate: true, ..RetryRule::SOUND };
 const POOL: PoolRule = PoolRule::shared(Duration::from_mins(1));
-/// A day's work: longer than a client's pauses, and room for a large site.
+/// A source table whose entries last longer than a client's pauses in a day's work, with room for a large site.
 const SOURCES: SourceRule = SourceRule { timeout: Duration::from_mins(30), entries: 100_000, mask: Mask::HOST };
 const COOKIE: CookieRule = CookieRule { name: Text::Borrowed("SERVERID"), on_401: true, life: None, indirect: true };
 const FORWARDED_ID: HeaderRule = HeaderRule { name: Text::Borrowed("Jespa-Connection-Id"), overwrite: true };
-/// What backends take a user's name from, where they trust the balancer.
+/// The header from which backends that trust the balancer take a user's name.
 const USER_HEADER: Text = Text::Borrowed("X-Remote-User");
-/// As the shipped nginx: one failure in 10 s keeps a backend out for 10 s.
+/// The passive checks of nginx as shipped: one failure in 10 s keeps a backend out for 10 s.
 const PASSIVE: PassiveRule = PassiveRule {
     fails: 1,
     within: Duration::from_secs(10),
@@ -49,7 +49,7 @@ fn pinned() -> Rules {
     Rules { pin: Some(PinRule::ON_401), ..pooled() }
 }
 
-/// What a mechanism has that is sound: nothing with credentials is sent twice.
+/// Returns the rules of a sound mechanism with a pin: nothing with credentials is sent twice.
 fn pinned_soundly() -> Rules {
     Rules { retry: RetryRule::SOUND, ..pinned() }
 }
@@ -134,7 +134,7 @@ fn l4() -> Vec<Mechanism> {
     ]
 }
 
-/// Nothing belongs to anybody.
+/// Returns the mechanisms whose connections belong to nobody.
 #[expect(clippy::too_many_lines, reason = "a list, one entry after the other")]
 fn shared() -> Vec<Mechanism> {
     let pooling = |name, summary, pool| Mechanism::l7_by(name, summary, Rules { pool: Some(pool), ..pooled() });
@@ -222,7 +222,8 @@ fn workers(name: &'static str, summary: &'static str, rule: WorkerRule) -> Mecha
     Mechanism::l7_by(name, summary, Rules { workers: Some(rule), ..pooled() })
 }
 
-/// What carried credentials is nobody's afterwards; and client's connections that are tunnels, from the start or upgraded.
+/// Returns the mechanisms in which connections that carried credentials are never shared afterwards, and those in which
+/// clients' connections are tunnels, from the start or after an upgrade.
 fn credentials() -> Vec<Mechanism> {
     vec![
         Mechanism::l7_by(
@@ -245,7 +246,7 @@ fn credentials() -> Vec<Mechanism> {
     ]
 }
 
-/// The same under each algorithm.
+/// Returns the same mechanism with each selection algorithm.
 fn selections() -> Vec<Mechanism> {
     let by =
         |name, summary, algorithm| Mechanism::l7_by(name, summary, Rules { select: select(algorithm), ..pooled() });
@@ -267,7 +268,7 @@ fn selections() -> Vec<Mechanism> {
     ]
 }
 
-/// Each client has connections of its own, from its first request on.
+/// Returns the mechanisms in which each client has connections of its own from its first request on.
 fn private() -> Vec<Mechanism> {
     let own = |slots| Rules { pool: Some(PoolRule { share: Share::Never { slots }, ..POOL }), ..pooled() };
     let sound = Rules { retry: RetryRule::SOUND, ..own(255) };
@@ -301,7 +302,7 @@ fn private() -> Vec<Mechanism> {
     ]
 }
 
-/// Some messages make an upstream connection the client's own.
+/// Returns the mechanisms in which some messages pin an upstream connection to the client.
 fn pinning() -> Vec<Mechanism> {
     let dedicated = PinRule { applied: Applied::Dedicated, ..PinRule::ON_AUTHORIZATION };
     let coupled =
@@ -365,7 +366,7 @@ fn pinning() -> Vec<Mechanism> {
     ]
 }
 
-/// Pins beside other parts.
+/// Returns the mechanisms that combine pins with other rules.
 fn pin_variants() -> Vec<Mechanism> {
     let by = Mechanism::l7_by;
     let on_401 = |change: PinRule| Rules { pin: Some(change), ..pinned_soundly() };
@@ -436,7 +437,7 @@ fn pin_variants() -> Vec<Mechanism> {
     ]
 }
 
-/// With health checks.
+/// Returns the mechanisms with health checks.
 #[expect(clippy::too_many_lines, reason = "a list, one entry after the other")]
 fn checked() -> Vec<Mechanism> {
     let by = |name, summary, probe| Mechanism {
@@ -520,7 +521,7 @@ fn checked() -> Vec<Mechanism> {
     ]
 }
 
-/// Those that name somebody to the backend.
+/// Returns the mechanisms that name the client or the user to the backend.
 fn special() -> Vec<Mechanism> {
     let told = |name, summary, rules: Rules, client_id| {
         let rules = Rules { client_id: Some(client_id), forwarded_for: true, ..rules };
@@ -561,7 +562,7 @@ fn special() -> Vec<Mechanism> {
 }
 
 impl Mechanism {
-    /// The same with these weights, for backends in turn.
+    /// Returns the mechanism with these weights, for backends in turn.
     fn weighted(mut self, weights: &[u16]) -> Self {
         if let super::Kind::Composed(rules) = &mut self.kind {
             rules.select.weights = weights.to_vec().into();

@@ -1,6 +1,6 @@
-//! The mechanisms by name. Each is data: rules for shared parts, not code of its own.
+//! The mechanisms by name. Each is data: rules for shared code, without code of its own.
 //!
-//! * `list`: the mechanisms of the field, M1 to M20, and variants of them.
+//! * `list`: the mechanisms M1 to M20, which products use, and variants of them.
 //! * `promises`: what a mechanism declares about itself.
 
 mod list;
@@ -16,53 +16,54 @@ use stickler_lb_core::{
 };
 use stickler_model::{BalancerSpec, Entropy};
 
-/// A way in which balancers treat connections. It can be serialised and read back, so that it can travel with a run.
+/// A way in which balancers treat connections. It can be serialised and read back, so that it can be part of a run
+/// file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mechanism {
-    /// What scripts and the command line call it, with its defects: `pin-on-401+B6`.
+    /// The name in scripts and on the command line, with its defects, for example `pin-on-401+B6`.
     pub name: Text,
-    /// Its number among the mechanisms of the field, `M1` to `M20`, where it stands for one.
+    /// The number from `M1` to `M20`, if the mechanism has one.
     pub id: Option<Text>,
-    /// What it does, in a line.
+    /// What the mechanism does, in one line.
     pub summary: Text,
-    /// Where it works.
+    /// The layer at which the mechanism works.
     pub layer: Layer,
-    /// What it decides by.
+    /// The rules by which the mechanism decides.
     pub kind: Kind,
-    /// Its active health checks; `None`: it has none, and takes every backend for alive.
+    /// The active health checks. `None`: there are none, and every backend counts as alive.
     pub checks: Option<CheckRule>,
-    /// What it makes of failures on live traffic; `None`: nothing.
+    /// The rule about failures on live traffic. `None`: they have no effect.
     pub passive: Option<PassiveRule>,
-    /// How an L4 mechanism carries a connection; at L7 without meaning.
+    /// How an L4 mechanism carries a connection; no effect at L7.
     pub carriage: Carriage,
-    /// The balancer authenticates clients itself, and names the user to the backends in this request header (M20);
-    /// `None`: it leaves authentication alone.
+    /// The request header in which the balancer names the user to the backends, if it authenticates clients itself
+    /// (M20). `None`: it does not take part in authentication.
     pub ends_authentication: Option<Text>,
-    /// What the data plane does with a request that comes before the answer to the one before it.
+    /// What the data plane does with a request that arrives before the previous one is answered.
     pub pipelining: Pipelining,
-    /// What the HTTP data plane does with what HTTP says of connections; at L4 without meaning.
+    /// How the HTTP data plane treats what HTTP says about connections; no effect at L4.
     pub hops: Hops,
-    /// How long the HTTP data plane waits; at L4 without meaning.
+    /// The time limits of the HTTP data plane; no effect at L4.
     pub timers: Timers,
-    /// What becomes of idle connections at L4; `None`: nothing. At L7 without meaning.
+    /// What happens to idle connections at L4. `None`: nothing happens. No effect at L7.
     pub flow_idle: Option<FlowIdle>,
-    /// How long the head of a request may be, at L7; `None`: the data plane's own limits alone.
+    /// The limits on the head of a request at L7. `None`: only the data plane's own limits apply.
     pub head: Option<HeadRule>,
-    /// A defect: connections dedicated to a client have lost the authority that they should trust
-    /// (the HTTP data plane's `tls_drifts`).
+    /// Whether connections that are dedicated to a client have lost the authority that they should trust, which is a
+    /// defect (the HTTP data plane's `tls_drifts`).
     pub tls_drifts: bool,
-    /// The numbers of the defects that were put on it (`B6`), in their order; [`crate::defect::find`] knows them.
+    /// The numbers of the defects that were put on the mechanism (`B6`), in order. [`crate::defect::find`] knows them.
     pub defects: Vec<Text>,
 }
 
-/// What a mechanism decides by.
+/// The rules by which a mechanism decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Kind {
-    /// At L4.
+    /// The rules of a mechanism at L4.
     PerConnection(FlowRules),
-    /// At L7.
+    /// The rules of a mechanism at L7.
     Composed(Box<Rules>),
 }
 
@@ -70,21 +71,22 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Carriage {
-    /// Packets, with the balancer's address as their source: a backend sees the balancer.
+    /// Packets with the balancer's address as their source: a backend sees the balancer.
     #[default]
     SourceNat,
-    /// Packets, with the backend's address as their destination: a backend sees the client.
+    /// Packets with the backend's address as their destination: a backend sees the client.
     DestinationNat,
-    /// Packets towards the backend alone; answers go past the balancer (direct server return).
+    /// Packets towards the backend only; answers bypass the balancer (direct server return).
     DirectReturn,
-    /// Bytes, between two connections.
+    /// Bytes between two connections.
     Splice {
-        /// Tells the backend the client's address first; `None`: it does not.
+        /// The version of the PROXY protocol by which the backend learns the client's address. `None`: it does not
+        /// learn the address.
         proxy_protocol: Option<ProxyProtocol>,
     },
 }
 
-/// All mechanisms, without defects.
+/// Returns all mechanisms, without defects.
 pub fn mechanisms() -> &'static [Mechanism] {
     &list::MECHANISMS
 }
@@ -95,12 +97,12 @@ impl Mechanism {
         BalancerSpec::named(&self.name)
     }
 
-    /// A mechanism at L7, without health checks.
+    /// Returns a mechanism at L7 with these rules, without health checks.
     pub fn l7_by(name: impl Into<Text>, summary: impl Into<Text>, rules: Rules) -> Self {
         Self::new(name.into(), summary.into(), Layer::L7, Kind::Composed(Box::new(rules)))
     }
 
-    /// A mechanism at L4, by source NAT and without health checks.
+    /// Returns a mechanism at L4 with these rules, by source NAT and without health checks.
     pub fn l4_by(name: impl Into<Text>, summary: impl Into<Text>, rules: FlowRules) -> Self {
         Self::new(name.into(), summary.into(), Layer::L4, Kind::PerConnection(rules))
     }
@@ -126,8 +128,8 @@ impl Mechanism {
         }
     }
 
-    /// Its decisions for a world's packet router or for the byte data plane; `None` for an L7 mechanism. What is
-    /// random comes from `entropy`. Its weights are a pattern, repeated over the farm.
+    /// Returns the policy for a world's packet router or for the byte data plane; `None` for an L7 mechanism. All
+    /// randomness comes from `entropy`. The weights are a pattern that is repeated over the farm.
     ///
     /// # Errors
     /// The rules do not fit this farm.
@@ -137,8 +139,8 @@ impl Mechanism {
         Ok(Some(Box::new(PerConnection::new(rules, farm, entropy)?)))
     }
 
-    /// Its decisions for the HTTP data plane; `None` for an L4 mechanism. What is random comes from `entropy`. Its
-    /// weights are a pattern, repeated over the farm.
+    /// Returns the policy for the HTTP data plane; `None` for an L4 mechanism. All randomness comes from `entropy`. The
+    /// weights are a pattern that is repeated over the farm.
     ///
     /// # Errors
     /// The rules do not fit this farm.
@@ -148,7 +150,7 @@ impl Mechanism {
         Ok(Some(Box::new(Composed::new(*rules, farm, entropy)?)))
     }
 
-    /// Its rules at L7; `None` for an L4 mechanism.
+    /// Returns the rules of an L7 mechanism; `None` for an L4 mechanism.
     pub fn rules(&self) -> Option<&Rules> {
         match &self.kind {
             Kind::Composed(rules) => Some(rules),
@@ -156,7 +158,7 @@ impl Mechanism {
         }
     }
 
-    /// Its rules at L4; `None` for an L7 mechanism.
+    /// Returns the rules of an L4 mechanism; `None` for an L7 mechanism.
     pub const fn flow_rules(&self) -> Option<&FlowRules> {
         match &self.kind {
             Kind::PerConnection(rules) => Some(rules),
@@ -165,7 +167,8 @@ impl Mechanism {
     }
 }
 
-/// A mechanism is meant for any farm, and a rule's weights for one: they are repeated, or cut, to its size.
+/// Returns a selection rule that fits the farm: a mechanism is meant for any farm and a rule's weights for one, so that
+/// they are repeated or cut to its size.
 fn fitted(select: SelectRule, farm: &Farm) -> SelectRule {
     let backends = farm.backends.len();
     if select.weights.is_empty() || select.weights.len() == backends {

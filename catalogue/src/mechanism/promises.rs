@@ -1,4 +1,4 @@
-//! What a mechanism declares about itself, for the requirements that depend on it.
+//! The declarations of a mechanism, for the requirements that depend on them.
 
 use stickler_lb_core::health::rule::CheckRule;
 use stickler_lb_core::policy::composed::{NoneLeft, PreferLast, Rules};
@@ -11,9 +11,9 @@ use stickler_model::trace::{self, Promises, Service, Spread, SpreadUnit};
 use super::{Carriage, Kind, Mechanism};
 
 impl Mechanism {
-    /// What it declares about itself over this farm. What it does not declare is not held against it.
+    /// Returns what the mechanism declares about itself over this farm. What it does not declare is not required of it.
     ///
-    /// The user of an authenticated check is the world's to add.
+    /// The world adds the user of an authenticated check.
     pub fn promises(&self, farm: &Farm) -> Promises {
         let mut promises = match &self.kind {
             Kind::PerConnection(rules) => Promises {
@@ -35,8 +35,8 @@ impl Mechanism {
 }
 
 impl Mechanism {
-    /// What a client is told while there is no backend left. Packets that are dropped are no answer, and nothing that one
-    /// could declare.
+    /// Returns what a client is told while no backend is available. Dropped packets are no answer, so that they cannot
+    /// be declared.
     fn told_when_none_is_left(&self) -> trace::NoneLeft {
         match (&self.kind, self.carriage) {
             (Kind::Composed(rules), _) => match rules.none_left {
@@ -71,7 +71,8 @@ fn composed(rules: &Rules, hops: Hops, farm: &Farm) -> Promises {
     promises
 }
 
-/// The services among which the farm is dealt out in turn, the rest first (see [`Rules::services`]).
+/// Returns the services among which the farm is divided in turn, with the one for all other paths first (see
+/// [`Rules::services`]).
 fn services(rules: &Rules, farm: &Farm) -> Vec<Service> {
     let count = rules.services.len() + 1;
     if count == 1 || count > farm.backends.len() {
@@ -85,8 +86,8 @@ fn services(rules: &Rules, farm: &Farm) -> Vec<Service> {
     prefixes.enumerate().map(service).collect()
 }
 
-/// What the algorithm promises whatever the traffic is ([`SelectRule::bound`], as a trace declares it).
-/// Workers that take turns by themselves may each be one ahead at the same backend.
+/// Returns what the algorithm promises for any traffic ([`SelectRule::bound`], in the form in which a trace declares
+/// it). Workers that take turns by themselves may each be one ahead at the same backend.
 fn spread(rule: &SelectRule, workers: Option<WorkerRule>, unit: SpreadUnit, farm: &Farm) -> Option<Spread> {
     let turns = matches!(rule.algorithm, Algorithm::RoundRobin);
     let (percent, units) = match rule.algorithm {

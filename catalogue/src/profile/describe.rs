@@ -1,4 +1,4 @@
-//! The schema of profiles in words, made from the list of their keys.
+//! Describes the schema of profiles in words, from the list of their keys.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use super::port::{Port, Read};
 use super::read::ProfileError;
 use super::value::Value;
 
-/// The keys of a profile of a layer, with sections and meanings, in their order.
+/// Returns the keys of a profile for a layer, with sections and meanings, in order.
 fn entries(layer: Layer) -> Vec<Entry> {
     let mut describer = Describer { section: "", entries: Vec::new() };
     // What is described is a mechanism that is sound; where it were not, its keys up to there would be described.
@@ -18,7 +18,8 @@ fn entries(layer: Layer) -> Vec<Entry> {
     describer.entries
 }
 
-/// The names of the keys in a section of a layer, or outside of sections (`""`), where the sections are among them.
+/// Returns the names of the keys in a section for a layer. The empty section contains the keys outside of sections, and
+/// the sections themselves.
 pub(super) fn keys_of(layer: Layer, section: &str) -> Vec<&'static str> {
     static REQUESTS: LazyLock<Vec<Entry>> = LazyLock::new(|| entries(Layer::L7));
     static FLOWS: LazyLock<Vec<Entry>> = LazyLock::new(|| entries(Layer::L4));
@@ -29,11 +30,11 @@ pub(super) fn keys_of(layer: Layer, section: &str) -> Vec<&'static str> {
 /// A key or a section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
-    /// Its section; empty for what stands outside of them, as sections themselves do.
+    /// The section of a key; empty for keys outside of sections, and for sections themselves.
     section: &'static str,
     name: &'static str,
     meaning: &'static str,
-    /// The values that the key takes, and whether it is needed; `None` for a section.
+    /// The values that the key accepts, and whether it is required; `None` for a section.
     kind: Option<(String, bool)>,
 }
 
@@ -86,10 +87,10 @@ impl Port for Describer {
     }
 }
 
-/// The beginning of the description.
+/// The introduction to the description.
 const INTRODUCTION: &str = include_str!("describe.md");
 
-/// The schema of profiles, as Markdown.
+/// Returns the schema of profiles as Markdown.
 pub(super) fn markdown() -> String {
     let mut text = INTRODUCTION.to_owned();
     let (requests, flows) = (entries(Layer::L7), entries(Layer::L4));
@@ -121,7 +122,7 @@ fn bullet(text: &mut String, key: &Entry, layers: &str) {
     wrapped(text, "* ", &kind);
 }
 
-/// Longest line, in characters.
+/// The longest line, in characters.
 const WIDTH: usize = 120;
 
 fn wrapped(text: &mut String, mark: &str, words: &str) {

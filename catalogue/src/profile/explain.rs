@@ -1,6 +1,4 @@
-//! How a product treats connections, in words made from its rules.
-
-use std::fmt::Write as _;
+//! Explains in words how a product treats connections, from its rules.
 
 use http::StatusCode;
 use stickler_lb_core::health::rule::Probe;
@@ -14,19 +12,18 @@ use stickler_lb_core::policy::workers::{Landing, WorkerRule};
 
 use stickler_lb_core::{FlowIdle, FlowIdleEnd, HeadRule, Hops, Timers, Upgrades, UpstreamHttp};
 
-use super::{Citation, Evidence, Fact, Profile};
+use super::description::{Description, Mark, Sentence};
+use super::{Citation, Profile};
 use crate::mechanism::Kind;
 use crate::{Carriage, Mechanism};
 
-/// What it means that a client's connection has one to a backend for as long as it lasts.
+/// The consequence of a client's connection that has one connection to a backend for as long as it lasts.
 const STAYS: &str = "An authenticated connection stays on its backend, end to end, and belongs to one client: NTLM works, \
                      without affinity. A client's next connection may go to another backend, and authenticates there anew.";
 
-pub(super) fn explain(profile: &Profile) -> String {
-    let mut told = Told { facts: &profile.facts, sources: Vec::new(), text: String::new() };
-    let Profile { product, versions, config, name, .. } = profile;
+pub(super) fn describe(profile: &Profile) -> Description<'_> {
+    let mut told = Description { profile, sentences: Vec::new(), meaning: String::new(), sources: Vec::new() };
     let mechanism = &profile.mechanism;
-    told.text = format!("{name}: {product} {versions}, {config}.\n\n");
     let meaning = match &mechanism.kind {
         Kind::PerConnection(rules) => {
             flows(&mut told, rules, mechanism.carriage);
@@ -61,15 +58,12 @@ pub(super) fn explain(profile: &Profile) -> String {
         told.say(&heads(rule), &["head.field", "head.whole", "head.fields", "head.status"]);
     }
     health(&mut told, profile);
-    let _ = write!(told.text, "\n\nFor NTLM: {meaning}\n");
-    for note in &profile.notes {
-        let _ = write!(told.text, "\nNote: {note}");
-    }
-    told.finish()
+    told.meaning = meaning;
+    told
 }
 
-/// The timers of the data plane, where they differ from none.
-fn waiting(told: &mut Told<'_>, mechanism: &Mechanism) {
+/// Explains the time limits of the data plane that are set.
+fn waiting(told: &mut Description<'_>, mechanism: &Mechanism) {
     let Timers { client_idle, answer } = mechanism.timers;
     if let Some(idle) = client_idle {
         let text = format!("A client's connection closes after {} s without a request", idle.as_secs_f64());
@@ -89,7 +83,7 @@ fn waiting(told: &mut Told<'_>, mechanism: &Mechanism) {
     }
 }
 
-/// How long a head may be, and what becomes of a longer one.
+/// Explains the limits on a head, and what happens to a longer one.
 fn heads(HeadRule { field, whole, fields, status }: HeadRule) -> String {
     let limits = [
         field.map(|most| format!("no field of more than {most} bytes")),
@@ -100,59 +94,31 @@ fn heads(HeadRule { field, whole, fields, status }: HeadRule) -> String {
     format!("It takes {}, and answers {} to more", limits.join(", "), status.as_u16())
 }
 
-/// The text so far, and the sources that it refers to by number.
-struct Told<'a> {
-    facts: &'a [Fact],
-    sources: Vec<(&'a str, Evidence)>,
-    text: String,
-}
-
-impl Told<'_> {
-    /// A sentence that rests on these values.
+impl Description<'_> {
+    /// Adds a sentence that rests on these values.
     fn say(&mut self, sentence: &str, on: &[&str]) {
-        if !self.text.ends_with('\n') {
-            self.text.push(' ');
-        }
-        self.text.push_str(sentence);
-        let mut marks: Vec<String> = Vec::new();
-        for fact in self.facts.iter().filter(|fact| on.contains(&&*fact.what)) {
+        let mut marks: Vec<Mark> = Vec::new();
+        for fact in self.profile.facts.iter().filter(|fact| on.contains(&&*fact.what)) {
             let mark = match &fact.citation {
-                Citation::Assumed { .. } => "[assumed]".to_owned(),
+                Citation::Assumed { .. } => Mark::Assumed,
                 Citation::Known { source, evidence } => {
                     let known = (source.as_str(), *evidence);
                     let at = self.sources.iter().position(|&other| other == known).unwrap_or_else(|| {
                         self.sources.push(known);
                         self.sources.len() - 1
                     });
-                    format!("[{}]", at + 1)
+                    Mark::Source(at + 1)
                 }
             };
             if !marks.contains(&mark) {
                 marks.push(mark);
             }
         }
-        if !marks.is_empty() {
-            let _ = write!(self.text, " {}", marks.concat());
-        }
-        self.text.push('.');
-    }
-
-    fn finish(mut self) -> String {
-        for fact in self.facts {
-            if let Citation::Assumed { why } = &fact.citation {
-                let why = why.strip_prefix("not known: ").unwrap_or(why);
-                let _ = write!(self.text, "\nNot known: `{}`, taken to be {}: {why}", fact.what, fact.value());
-            }
-        }
-        for (index, (source, evidence)) in self.sources.iter().enumerate() {
-            let _ = write!(self.text, "\n[{}] {source} ({evidence})", index + 1);
-        }
-        self.text.push('\n');
-        self.text
+        self.sentences.push(Sentence { text: sentence.to_owned(), marks });
     }
 }
 
-fn flows(told: &mut Told<'_>, rules: &FlowRules, carriage: Carriage) {
+fn flows(told: &mut Description<'_>, rules: &FlowRules, carriage: Carriage) {
     let how = match carriage {
         Carriage::SourceNat => "It translates addresses, and a backend sees the balancer's",
         Carriage::DestinationNat => "It translates addresses, and a backend sees the client's",
@@ -199,7 +165,7 @@ const fn chosen(algorithm: &Algorithm) -> &'static str {
     }
 }
 
-fn requests(told: &mut Told<'_>, rules: &Rules) {
+fn requests(told: &mut Description<'_>, rules: &Rules) {
     told.say(
         &format!("Each request goes to {}", chosen(&rules.select.algorithm)),
         &["select.algorithm", "select.key", "select.mask", "select.weights"],
@@ -241,7 +207,7 @@ fn requests(told: &mut Told<'_>, rules: &Rules) {
     retries(told, rules);
 }
 
-fn pooling(told: &mut Told<'_>, pool: Option<&PoolRule>, pins: bool) {
+fn pooling(told: &mut Description<'_>, pool: Option<&PoolRule>, pins: bool) {
     let on = &[
         "pool.share",
         "pool.slots",
@@ -276,7 +242,7 @@ fn pooling(told: &mut Told<'_>, pool: Option<&PoolRule>, pins: bool) {
     );
 }
 
-fn pinning(told: &mut Told<'_>, pin: &PinRule) {
+fn pinning(told: &mut Description<'_>, pin: &PinRule) {
     let message = match pin.trigger {
         Trigger::Request => "A request with `Authorization`".to_owned(),
         Trigger::Response(status) => format!("A {} with a challenge", status.as_u16()),
@@ -327,8 +293,8 @@ fn pinning(told: &mut Told<'_>, pin: &PinRule) {
     }
 }
 
-/// The processes or threads, where there are several.
-fn working(told: &mut Told<'_>, workers: Option<WorkerRule>) {
+/// Explains the processes or threads, if there are several.
+fn working(told: &mut Description<'_>, workers: Option<WorkerRule>) {
     let Some(WorkerRule { count, landing, .. }) = workers else { return };
     let lands = match landing {
         Landing::Hash => "by a hash of its client's address and port",
@@ -339,8 +305,8 @@ fn working(told: &mut Told<'_>, workers: Option<WorkerRule>) {
     told.say(&format!("It has {count} workers, and a connection lands {lands}"), &["workers.count", "workers.landing"]);
 }
 
-/// What becomes of clients and servers beside the pool and the pin.
-fn closing(told: &mut Told<'_>, rules: &Rules) {
+/// Explains what happens to clients and servers, apart from the pool and the pin.
+fn closing(told: &mut Description<'_>, rules: &Rules) {
     match rules.credentials {
         Credentials::Ordinary => {}
         Credentials::OwnConnection => told.say(
@@ -370,7 +336,7 @@ fn closing(told: &mut Told<'_>, rules: &Rules) {
     working(told, rules.workers);
 }
 
-fn retries(told: &mut Told<'_>, rules: &Rules) {
+fn retries(told: &mut Description<'_>, rules: &Rules) {
     let connect = match rules.retry.connect {
         Connect::Fail => "A backend that cannot be reached is an error".to_owned(),
         Connect::Same { retries } => format!("A backend that cannot be reached is tried {retries} times more"),
@@ -395,7 +361,7 @@ fn retries(told: &mut Told<'_>, rules: &Rules) {
     }
 }
 
-fn health(told: &mut Told<'_>, profile: &Profile) {
+fn health(told: &mut Description<'_>, profile: &Profile) {
     let on = [
         "check.probe",
         "check.interval",
@@ -438,7 +404,8 @@ fn health(told: &mut Told<'_>, profile: &Profile) {
     }
 }
 
-/// What the rules mean for a handshake whose legs have to meet on one connection, and for the user on it afterwards.
+/// Explains what the rules mean for a handshake, whose legs must use the same connection, and for the user on that
+/// connection afterwards.
 fn meaning(rules: &Rules) -> String {
     match rules.credentials {
         Credentials::OwnConnection => {

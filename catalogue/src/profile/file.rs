@@ -17,7 +17,7 @@ words! {
     Layer { "L4" => Layer::L4, "L7" => Layer::L7, }
 }
 
-/// All profiles of a file, which may extend earlier ones, and these.
+/// Reads all profiles of a file. They may extend `known` ones, and earlier ones in the file.
 pub(super) fn read(text: &str, path: &str, known: &[Profile]) -> Read<Vec<Profile>> {
     let at = |span, message: &str| ProfileError::at(path, text, &span, message);
     let file = DeTable::parse(text).map_err(|error| at(error.span().unwrap_or_default(), error.message()))?;
@@ -38,7 +38,7 @@ pub(super) fn read(text: &str, path: &str, known: &[Profile]) -> Read<Vec<Profil
     Ok(profiles)
 }
 
-/// What a profile says of itself.
+/// What a profile says about itself.
 struct Header {
     name: String,
     group: String,
@@ -76,10 +76,10 @@ fn finished(header: Header, mechanism: Mechanism, facts: Vec<Fact>) -> Profile {
     Profile { name, group, product, versions, config, notes, program, facts, mechanism, toml }
 }
 
-/// The profile that says what a mechanism does.
+/// Returns the profile that expresses a mechanism.
 ///
 /// # Errors
-/// Its rules contradict themselves.
+/// The rules of the mechanism contradict one another.
 pub(super) fn of_mechanism(mechanism: &Mechanism) -> Read<Profile> {
     let (name, id) = (mechanism.name.to_string(), mechanism.id.as_deref().unwrap_or("a variant"));
     let header = Header {
@@ -113,7 +113,7 @@ fn name(reader: &mut Reader<'_>, earlier: &[Profile]) -> Read<String> {
     Ok(name.into_owned())
 }
 
-/// The profile that another extends.
+/// Reads the profile that another extends.
 fn extended(reader: &mut Reader<'_>, known: &[Profile], earlier: &[Profile]) -> Read<Option<Profile>> {
     let Some(name) = reader.plain::<Text>("extends")? else { return Ok(None) };
     let (span, name) = (name.span(), name.into_inner());
@@ -155,7 +155,7 @@ fn header(reader: &mut Reader<'_>, name: String, base: Option<&Profile>) -> Read
     Ok(Header { name, group, product, versions, config, notes, program, layer })
 }
 
-/// The real product. It is not inherited: what else the profile says would not be true of it.
+/// Reads the real product. It is not inherited, because the rest of the profile would not be true of it.
 fn program(reader: &mut Reader<'_>) -> Read<Option<Program>> {
     match (reader.plain::<Text>("program")?, reader.plain::<Text>("configuration")?) {
         (None, None) => Ok(None),
@@ -168,7 +168,7 @@ fn program(reader: &mut Reader<'_>) -> Read<Option<Program>> {
     }
 }
 
-/// The values of the profile that is extended, but those that are left out.
+/// Returns the values of the extended profile, except for those that are left out.
 fn inherited(reader: &mut Reader<'_>, base: Option<Profile>) -> Read<Vec<Fact>> {
     let left_out = reader.plain::<List<Text>>("without")?;
     let (span, left_out) = left_out.map(|names| (names.span(), names.into_inner())).unwrap_or_default();
@@ -182,7 +182,7 @@ fn inherited(reader: &mut Reader<'_>, base: Option<Profile>) -> Read<Vec<Fact>> 
     Ok(facts.into_iter().filter(|fact| !left_out.iter().any(|name| covers(name, fact))).collect())
 }
 
-/// What the profile states for all of its values.
+/// Reads the source that the profile states for all of its values.
 fn source(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Read<Option<Citation>> {
     let evidence = table.get("evidence").map(|value| reader.evidence(value)).transpose()?;
     // Asked for, so that it counts as known.
@@ -203,7 +203,7 @@ fn missing(reader: &Reader<'_>, key: &str) -> ProfileError {
     reader.wrong(&format!("missing field `{key}`"))
 }
 
-/// The profile as a TOML document of its own, in which each value has its source.
+/// Returns the profile as a TOML document of its own, in which each value has its source.
 fn toml(header: &Header, facts: &[Fact]) -> String {
     let Header { name, group, product, versions, config, notes, program, layer } = header;
     let mut text = String::from("[[profile]]\n");

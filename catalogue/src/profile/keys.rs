@@ -1,6 +1,6 @@
-//! Every key of a profile, once: its name, its meaning, and the rule that it sets. Profiles are read, mechanisms written,
-//! and the schema described by this list alone. Each rule is taken apart and put together field by field, so that one that
-//! no key can say does not compile.
+//! The list of all keys of a profile: their names, their meanings, and the rules that they set. This list alone is used
+//! to read profiles, to write mechanisms, and to describe the schema. Each rule is taken apart and assembled field by
+//! field, so that a field without a key does not compile.
 
 mod alternatives;
 mod connections;
@@ -41,7 +41,7 @@ words! {
     }
 }
 
-/// A mechanism of this layer that does as little as one can, from which the keys of a profile start.
+/// Returns a mechanism at this layer that does as little as possible, from which the keys of a profile start.
 pub(super) fn blank(layer: Layer) -> Mechanism {
     match layer {
         Layer::L4 => Mechanism::l4_by("", "", FlowRules::ROUND_ROBIN),
@@ -49,7 +49,8 @@ pub(super) fn blank(layer: Layer) -> Mechanism {
     }
 }
 
-/// All keys of a mechanism. Its name, number, summary and layer are the profile's, and its defects stand in its rules.
+/// Processes all keys of a mechanism. Its name, number, summary and layer belong to the profile, and its defects are
+/// among its rules.
 pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechanism> {
     let Mechanism {
         name,
@@ -120,7 +121,7 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
     Ok(read)
 }
 
-/// Refuses sections that nothing would be made of.
+/// Refuses sections that would have no effect.
 fn refuse_unused<P: Port>(p: &P, hops: Hops, rules: &Rules) -> Read<()> {
     if hops.tunnels && (rules.pool.is_some() || rules.pin.is_some()) {
         let message = "a tunnel from the first request leaves nothing to pool or to pin: leave these sections out";
@@ -240,10 +241,10 @@ fn selection<P: Port>(p: &mut P, rule: SelectRule, layer: Layer) -> Read<SelectR
     Ok(rule)
 }
 
-/// What a source table starts from.
+/// The source table from which the keys start.
 const SOURCE: PersistRule =
     PersistRule::Source(SourceRule { timeout: Duration::from_mins(30), entries: ENTRIES, mask: Mask::HOST });
-/// Entries of a source table that says nothing of them.
+/// The number of entries of a source table that does not state it.
 const ENTRIES: usize = 100_000;
 
 fn persist<P: Port>(p: &mut P, rule: PersistRule) -> Read<PersistRule> {

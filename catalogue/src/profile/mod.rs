@@ -1,17 +1,19 @@
-//! Products by name: a set of mechanism parameters each, as data, every value with its source.
+//! The profiles of products: each is a set of a mechanism's parameters, as data, and every value has its source.
 //!
-//! The data lies in `profiles/*.toml`, several profiles to a file; [`Profile::parse`] reads a user's own file alike.
+//! The data is in `profiles/*.toml`, several profiles in a file; [`Profile::parse`] reads a user's own file in the same
+//! way.
 //!
-//! * `keys`: every key that there is, with its meaning and the rule that it sets. Three things follow this one list, each a
+//! * `keys`: every key, with its meaning and the rule that it sets. Three modules follow this one list, each with a
 //!   `port`: `read` reads values and their citations, with errors that point to file, line and column; `write` writes a
 //!   mechanism as values; `describe` puts the schema into words. `value` has the kinds of values.
 //! * `file`: a file's profiles, what they extend, and a profile as a document of its own.
-//! * `explain`: a paragraph on how the product treats connections, and what that means for NTLM.
+//! * `explain`: how the product treats connections, and what that means for NTLM, as a `description`: sentences and sources.
 //!
-//! Every value is `{ is = ..., source = "...", evidence = "S" }`, or `{ assumed = ..., why = "not known: ..." }` where the
-//! behaviour is not known; or it stands alone, where the profile states one source for all.
+//! Every value is `{ is = ..., source = "...", evidence = "S" }`, or `{ assumed = ..., why = "not known: ..." }` where
+//! the behaviour is not known; or it stands alone, where the profile states one source for all.
 
 mod describe;
+mod description;
 mod explain;
 mod file;
 mod keys;
@@ -26,101 +28,102 @@ use std::sync::{Arc, LazyLock};
 use stickler_lb_core::Layer;
 use stickler_model::BalancerSpec;
 
+pub use self::description::{Assumption, Description, Mark, Sentence};
 pub use self::read::ProfileError;
 use crate::Mechanism;
 
 /// A product in one configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// What scripts and the command line call it: `haproxy-safe`.
+    /// The name in scripts and on the command line, for example `haproxy-safe`.
     pub name: String,
-    /// Whose product it is; profiles are shown by it.
+    /// The group under which the profile is shown, which is the vendor or the family of products.
     pub group: String,
-    /// The product.
+    /// The name of the product.
     pub product: String,
-    /// The versions that it holds for.
+    /// The versions to which the profile applies.
     pub versions: String,
-    /// The line of configuration that an operator would know it by.
+    /// The line of configuration by which an operator would recognise it.
     pub config: String,
-    /// What else an operator should know.
+    /// Further notes for operators.
     pub notes: Vec<String>,
-    /// The product itself in this configuration, where it can be started.
+    /// The product itself in this configuration, if it can be started.
     pub program: Option<Program>,
-    /// Each value, and what it rests on, in the schema's order.
+    /// Each value and its source, in the order of the schema.
     pub facts: Vec<Fact>,
     mechanism: Mechanism,
-    /// All of it as a TOML document of its own, with what it inherits.
+    /// The complete profile as a TOML document of its own, including what it inherits.
     toml: Arc<str>,
 }
 
-/// A real product, and what it is started with.
+/// A real product, and its configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
-    /// The product's name for the arm that starts it: `haproxy`.
+    /// The product's name for the arm that starts it, for example `haproxy`.
     pub name: String,
-    /// The part of its configuration that makes it behave as the profile says, as a template: the arm that starts it says what
-    /// it fills in.
+    /// The part of the product's configuration that makes it behave as the profile says, as a template. The arm that
+    /// starts it defines what is filled in.
     pub configuration: String,
 }
 
 impl Fact {
-    /// The value as it is shown: a string without its quotation marks.
+    /// Returns the value as it is shown: a string without its quotation marks.
     pub fn value(&self) -> &str {
         self.toml.trim_matches('"')
     }
 }
 
-/// One value of a profile, and what it rests on.
+/// One value of a profile, and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
-    /// Which value: `pool.share`.
+    /// The key of the value, for example `pool.share`.
     pub what: String,
     /// The value, as TOML.
     pub toml: String,
-    /// Why it is so.
+    /// The source of the value.
     pub citation: Citation,
 }
 
-/// What a value rests on.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Citation {
-    /// It is known.
+    /// The value is known.
     Known {
-        /// Where from.
+        /// The source.
         source: String,
-        /// How well.
+        /// How well the value is known.
         evidence: Evidence,
     },
-    /// It is not known, and taken to be so.
+    /// The value is not known, and is assumed.
     Assumed {
-        /// Why it is not known, and why this value.
+        /// Why the value is not known, and why this one is assumed.
         why: String,
     },
 }
 
-/// How well something is known.
+/// How well a value is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
-    /// Measured, against a mock that keeps state for each TCP connection.
+    /// The value was measured, against a mock that keeps state for each TCP connection.
     Measured,
-    /// Read in the product's source.
+    /// The value was read in the product's source code.
     Source,
-    /// The vendor's documentation.
+    /// The value is in the vendor's documentation.
     Documented,
-    /// An issue or a pull request.
+    /// The value comes from an issue or a pull request.
     Issue,
-    /// An operator's own configuration file, as `stickler check` reads it.
+    /// The value comes from an operator's own configuration file, as `stickler check` reads it.
     Configuration,
-    /// Remembered, and not verified.
+    /// The value is remembered, and was not verified.
     Remembered,
 }
 
 impl Evidence {
-    /// All kinds, the best first.
+    /// All kinds of evidence, the best first.
     pub const ALL: [Self; 6] =
         [Self::Measured, Self::Source, Self::Documented, Self::Issue, Self::Configuration, Self::Remembered];
 
-    /// The letter that a profile writes.
+    /// Returns the letter for this kind of evidence in a profile.
     pub const fn letter(self) -> &'static str {
         match self {
             Self::Measured => "M",
@@ -170,64 +173,65 @@ static PROFILES: LazyLock<Vec<Profile>> = LazyLock::new(|| {
     all
 });
 
-/// All profiles that are shipped, in the order of their groups.
+/// Returns all profiles that are shipped, in the order of their groups.
 pub fn profiles() -> &'static [Profile] {
     &PROFILES
 }
 
 impl Profile {
-    /// The profiles of a file; `path` is its name, for errors. They may extend earlier ones of the file, shipped ones, and
-    /// mechanisms.
+    /// Reads the profiles of a file; `path` is its name, for errors. They may extend earlier ones in the file, shipped
+    /// ones, and mechanisms.
     ///
     /// # Errors
-    /// It is no TOML, has an unknown or contradictory value or one without a source, or a name that is taken.
+    /// The file is not TOML, has an unknown or contradictory value, a value without a source, or a name that is already
+    /// in use.
     pub fn parse(text: &str, path: &str) -> Result<Vec<Self>, ProfileError> {
         file::read(text, path, profiles())
     }
 
-    /// The profile that says what a mechanism does: everything that a mechanism can say, a profile can.
+    /// Returns the profile that expresses a mechanism. A profile can express everything that a mechanism can.
     ///
     /// # Errors
-    /// The mechanism's rules contradict themselves; those of the catalogue do not.
+    /// The mechanism's rules contradict one another. Those of the catalogue do not.
     pub fn of_mechanism(mechanism: &Mechanism) -> Result<Self, ProfileError> {
         file::of_mechanism(mechanism)
     }
 
-    /// The profile as a TOML document that [`Profile::parse`] reads, with the source of each value and with what it
-    /// inherits.
+    /// Returns the profile as a TOML document that [`Profile::parse`] reads, with the source of each value and with
+    /// everything that it inherits.
     pub fn toml(&self) -> &str {
         &self.toml
     }
 
-    /// What it does, as a mechanism.
+    /// Returns the behaviour of the profile as a mechanism.
     pub fn mechanism(&self) -> Mechanism {
         self.mechanism.clone()
     }
 
-    /// Describes the profile as a balancer under test: with its data, so that a run does not depend on this version's
-    /// catalogue.
+    /// Describes the profile as a balancer under test. The description contains the profile's data, so that a run does
+    /// not depend on this version's catalogue.
     pub fn spec(&self) -> BalancerSpec {
         BalancerSpec::Profile { name: self.name.clone(), toml: self.toml.to_string(), defects: Vec::new() }
     }
 
-    /// Where it works.
+    /// Returns the layer at which the profile works.
     pub fn layer(&self) -> Layer {
         self.mechanism.layer
     }
 
-    /// A paragraph on how it treats connections, with numbered sources, what is not known, and what it means for NTLM.
-    /// It follows from the rules: it is an expectation, not a verdict.
-    pub fn explain(&self) -> String {
-        explain::explain(self)
+    /// Describes how the product treats connections, with numbered sources, what is not known, and what it means for
+    /// NTLM. The text follows from the rules: it is an expectation and not a verdict.
+    pub fn describe(&self) -> Description<'_> {
+        explain::describe(self)
     }
 }
 
-/// The description of what a file of profiles may hold, as Markdown (`docs/profile-schema.md`).
+/// Returns the description of everything that a file of profiles may contain, as Markdown (`docs/profile-schema.md`).
 pub fn schema() -> String {
     describe::markdown()
 }
 
-/// A summary line for a mechanism that stands for a product.
+/// Returns a summary line for a mechanism that represents a product.
 fn summary(product: &str, versions: &str, config: &str) -> String {
     format!("{product} {versions}: {config}")
 }

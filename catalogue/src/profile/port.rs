@@ -1,20 +1,21 @@
-//! What the keys of a profile are read from, written to and described for, all by one list of them (`keys`).
+//! The interface by which the keys of a profile are read, written and described, all with one list (`keys`).
 
 use super::read::ProfileError;
 use super::value::Value;
 
 pub(super) type Read<T> = Result<T, ProfileError>;
 
-/// Where the keys of a profile come from or go to. It is shown each key, with the value that stands where the key is left out
-/// (reading) or that there is (writing), and returns the value that counts.
+/// The source or the destination of the keys of a profile. It is called for each key with a value: the default (for
+/// reading) or the present value (for writing). It returns the value that counts.
 pub(super) trait Port {
-    /// A key that may be left out, and then means `value`. What is `None` is never written.
+    /// Processes a key that may be left out and then means `value`. `None` is never written.
     fn key<T: Value>(&mut self, name: &'static str, meaning: &'static str, value: Option<T>) -> Read<Option<T>>;
 
-    /// A key that its section cannot do without. `value` is what there is to write.
+    /// Processes a key that its section requires. `value` is the value to write.
     fn needed<T: Value>(&mut self, name: &'static str, meaning: &'static str, value: T) -> Read<T>;
 
-    /// A section that may be left out; `value` is what there is to write, and its keys start from `blank` where it is read.
+    /// Processes a section that may be left out. `value` is what is to be written; for reading, its keys start from
+    /// `blank`.
     fn section<T: Clone>(
         &mut self,
         name: &'static str,
@@ -24,16 +25,16 @@ pub(super) trait Port {
         keys: impl FnOnce(&mut Self, T) -> Read<T>,
     ) -> Read<Option<T>>;
 
-    /// What does not fit together in the section at hand.
+    /// Returns an error about a contradiction in the current section.
     fn wrong(&self, message: &str) -> ProfileError;
 
-    /// A key that may be left out, and then has this value. The default is never written.
+    /// Processes a key that may be left out and then has this default, which is never written.
     fn or<T: Value + PartialEq>(&mut self, name: &'static str, meaning: &'static str, value: T, default: T) -> Read<T> {
         let value = Some(value).filter(|value| *value != default);
         Ok(self.key(name, meaning, value)?.unwrap_or(default))
     }
 
-    /// A section that may not be left out.
+    /// Processes a section that may not be left out.
     fn needed_section<T: Clone>(
         &mut self,
         name: &'static str,

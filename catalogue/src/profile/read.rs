@@ -1,4 +1,4 @@
-//! Values and their citations, and where a file is wrong.
+//! Reads values and their citations, and reports where a file is wrong.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,18 +11,18 @@ use super::port::{Port, Read};
 use super::value::Value;
 use super::{Citation, Evidence, Fact, describe};
 
-/// A file of profiles is wrong: what, and where.
+/// What is wrong with a file of profiles, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileError {
-    /// The file's name, as it was given.
+    /// The name of the file, as it was given.
     pub path: String,
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     pub column: usize,
-    /// The line itself.
+    /// The text of the line.
     pub text: String,
-    /// What is wrong, and what to do.
+    /// What is wrong, and how to correct it.
     pub message: String,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for ProfileError {
 
 impl std::error::Error for ProfileError {}
 
-/// Longest line that an error shows.
+/// The longest line that an error shows, in characters.
 const LINE: usize = 160;
 
 impl ProfileError {
@@ -52,28 +52,28 @@ impl ProfileError {
     }
 }
 
-/// A part of a file that holds keys: a profile, or a section of it.
+/// A part of a file that contains keys: a profile, or a section of it.
 #[derive(Debug, Clone)]
 pub(super) struct Part<'t> {
     /// The name of the section; empty for the profile itself.
     name: &'static str,
     span: Range<usize>,
-    /// `None` where all of it is inherited.
+    /// The table of the part; `None` if all of it is inherited.
     table: Option<&'t DeTable<'t>>,
-    /// The keys that were asked for, which are those that there are.
+    /// The keys that were read so far, which are all that exist.
     known: Vec<&'static str>,
 }
 
-/// Reads the keys of a profile, and keeps what its values rest on.
+/// Reads the keys of a profile, and records the sources of its values.
 pub(super) struct Reader<'t> {
     path: &'t str,
     text: &'t str,
     profile: Part<'t>,
-    /// The section at hand; `None` outside of sections.
+    /// The current section; `None` outside of sections.
     section: Option<Part<'t>>,
-    /// The source that the profile states for all values that state none of their own.
+    /// The source that the profile states for all values without one of their own.
     source: Option<Citation>,
-    /// The values of the profile that this one extends. They hold where this one says nothing.
+    /// The values of the extended profile, which apply to keys that this profile does not set.
     inherited: Vec<Fact>,
     /// The layer of the balancer, which decides which keys exist.
     layer: Layer,
@@ -81,7 +81,7 @@ pub(super) struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    /// A reader of the profile that stands in this table at this place of the file.
+    /// Returns a reader of the profile in this table, at this place of the file.
     pub(super) fn new(text: &'t str, path: &'t str, span: Range<usize>, table: &'t DeTable<'t>) -> Self {
         let profile = Part { name: "", span, table: Some(table), known: Vec::new() };
         Self {
@@ -96,7 +96,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Of which layer the profile is, what bare values rest on, and what holds where the profile says nothing.
+    /// Sets the layer of the profile, the source of values without one of their own, and the values for keys that the
+    /// profile does not set.
     pub(super) fn resting_on(&mut self, layer: Layer, source: Option<Citation>, inherited: Vec<Fact>) {
         (self.layer, self.source, self.inherited) = (layer, source, inherited);
     }
@@ -112,8 +113,8 @@ impl<'t> Reader<'t> {
         Ok(Some(Spanned::new(value.span(), read)))
     }
 
-    /// Checks that the section has no other keys than those that were read before and `keys`. `elsewhere` explains a key
-    /// that exists in another place.
+    /// Checks that the section has only the keys that were read before, and `keys`. `elsewhere` explains a key that
+    /// exists in another place.
     pub(super) fn only(&self, keys: &[&str], elsewhere: impl Fn(&str) -> Option<String>) -> Read<()> {
         let part = self.part();
         let known = || part.known.iter().chain(keys);
@@ -147,7 +148,7 @@ impl<'t> Reader<'t> {
         self.at(span, format!("`{}` cannot be that: it is {}", self.whole(name), T::kind()))
     }
 
-    /// A value, and what it rests on.
+    /// Reads a value and its source.
     fn cited<T: Value>(&mut self, name: &'static str) -> Read<Option<T>> {
         let what = self.whole(name);
         let Some(cell) = self.lookup(name) else { return self.inherit(&what) };

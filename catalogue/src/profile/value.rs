@@ -1,4 +1,4 @@
-//! The values of a profile: how each kind is written in TOML, read, and described.
+//! The values of a profile: how each type is written in TOML, read, and described.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use toml::de::DeValue;
 
 /// A value of a profile.
 pub(super) trait Value: Sized {
-    /// Describes the values of this type, for the documentation and for errors: "a number of 0 to 255".
+    /// Describes the values of this type, for the documentation and for errors, for example "a number of 0 to 255".
     fn kind() -> String;
 
     /// Reads a value. Returns `None` if it is not of this type.
     fn read(value: &DeValue<'_>) -> Option<Self>;
 
-    /// Writes it as TOML.
+    /// Writes the value as TOML.
     fn toml(&self) -> String;
 
-    /// What a default is called in the description.
+    /// Returns the description of this value as a default.
     fn shown(&self) -> String {
         format!("`{}`", self.toml().trim_matches('"'))
     }
 }
 
-/// A string as TOML writes it.
+/// Returns a string in TOML's notation.
 pub(super) fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
@@ -83,7 +83,7 @@ impl Value for Text {
     }
 }
 
-/// A list of values of one kind.
+/// Reads and writes a list of values of one type.
 impl<T: Value + Clone> Value for List<T> {
     fn shown(&self) -> String {
         if self.is_empty() { "there are none".into() } else { format!("`{}`", self.toml()) }
@@ -141,7 +141,7 @@ impl Value for Duration {
     }
 }
 
-/// One number is the bits of an IPv4 address, and an IPv6 address counts whole.
+/// Reads and writes a mask: a single number means the bits of an IPv4 address, and the whole of an IPv6 address.
 impl Value for Mask {
     fn kind() -> String {
         "the bits of an IPv4 address that count, or a list of these and of those of an IPv6 address: `24`, `[24, 64]`"
@@ -195,7 +195,7 @@ impl Value for Statuses {
     }
 }
 
-/// Kinds of values that are one of some words.
+/// Defines types of values that are one of several words.
 macro_rules! words {
     ($($kind:ty { $($word:literal => $value:path,)+ })+) => {$(
         impl $crate::profile::value::Value for $kind {
@@ -220,7 +220,7 @@ macro_rules! words {
 }
 pub(super) use words;
 
-/// The description of a choice.
+/// Returns the description of a choice.
 pub(super) fn one_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     format!("one of {}", quoted.join(", "))

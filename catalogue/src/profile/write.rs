@@ -1,4 +1,4 @@
-//! A mechanism as the values of a profile.
+//! Writes a mechanism as the values of a profile.
 
 use super::keys;
 use super::port::{Port, Read};
@@ -6,10 +6,10 @@ use super::read::ProfileError;
 use super::value::Value;
 use crate::Mechanism;
 
-/// The values of a mechanism, each by its key (`pool.share`), as TOML, in the order of the keys.
+/// Returns the values of a mechanism, each with its key (`pool.share`), as TOML, in the order of the keys.
 ///
 /// # Errors
-/// Its rules contradict themselves, so that no profile could say them.
+/// The rules contradict one another, so that no profile can express them.
 pub(super) fn values(mechanism: &Mechanism) -> Read<Vec<(String, String)>> {
     let mut writer = Writer { section: "", values: Vec::new() };
     keys::mechanism(&mut writer, mechanism.clone())?;

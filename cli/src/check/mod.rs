@@ -3,8 +3,9 @@
 //! * `judge`: the scenarios of a check, and what they show of one balancer.
 //! * `prepared`: sites as the configuration wants them.
 //! * `remedy`: changes to the file, each tried as the file itself was.
-//! * `report`: what came of it, in words and as JSON.
+//! * `report`: what came of it, in words and as JSON. `findings`: the same as findings in files, for SARIF.
 
+mod findings;
 mod judge;
 mod prepared;
 mod remedy;
@@ -12,7 +13,7 @@ mod report;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,8 +25,10 @@ use stickler_sim::SimArm;
 use stickler_wire::{ProductError, WireArm};
 
 use self::judge::{Judged, Outcome};
-use self::report::{Report, SiteReport};
+pub(crate) use self::report::Report;
+use self::report::SiteReport;
 use crate::args::{self, Format};
+use crate::output::Reports;
 use crate::{Failure, namespace, supervisor};
 
 /// What the profile of a checked site is called.
@@ -46,6 +49,20 @@ struct Check<'a> {
 const MOST_SITES: usize = 16;
 
 pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
+    let mut reports = Reports::open("check", &arguments.report, arguments.format == Format::Json)?;
+    let mut report = Report::default();
+    let checked = check_all(arguments, &mut report, reports.takes_stdout());
+    let missing = checked.as_ref().err().map(|failure| {
+        reports.add_failure(failure);
+        "not every site was checked"
+    });
+    reports.write_findings(findings::of(&report))?;
+    reports.finish(missing, &report)?;
+    checked?.map_or(Ok(()), Err)
+}
+
+/// Judges each site, adds it to the report, and shows it unless that is `silent`. Returns what the exit code has to say of them.
+fn check_all(arguments: &args::Check, report: &mut Report, silent: bool) -> Result<Option<Failure>, Failure> {
     let files = Disk.configurations(&arguments.files).map_err(|error| Failure::Wrong(error.to_string()))?;
     let language = language(&files, arguments.product)?;
     let network = (!arguments.is_static).then(|| namespace::enter(!arguments.no_namespace));
@@ -63,23 +80,20 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
         return Err(Failure::Wrong(message));
     }
     let check = Check { arguments, files, version, cured: RefCell::default() };
-    let mut report = Report::new(check.name(), language.product(), check.version.clone(), network.as_ref());
+    *report = Report::new(check.name(), language.product(), check.version.clone(), network.as_ref());
     let mut failure = None;
     for index in check.chosen(document.sites())? {
         let site = check.site(&*document, index, language)?;
         failure = worse(failure, site.failure());
         report.sites.push(site);
-        if arguments.format == Format::Pretty {
+        if !silent {
             report.show_last(&mut io::stdout().lock())?;
         }
-    }
-    if arguments.format == Format::Json {
-        writeln!(io::stdout(), "{}", report.json())?;
     }
     if let Some(target) = &arguments.write {
         remedy::write(target, &check.cured.take())?;
     }
-    failure.map_or(Ok(()), Err)
+    Ok(failure)
 }
 
 /// The language of the files: that of a product, or what the first of them tells that tells anything.
@@ -107,7 +121,7 @@ fn read(
 ) -> Result<Box<dyn Document>, Failure> {
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
     let document = stickler_advisor::read(language, &paths, files, version);
-    document.map_err(|diagnostic| Failure::Wrong(diagnostic.to_string()))
+    document.map_err(|diagnostic| Failure::from(&*diagnostic))
 }
 
 impl Check<'_> {

@@ -7,6 +7,8 @@ use stickler_advisor::{Sandbox, Site};
 use stickler_catalogue::Profile;
 use stickler_model::escape;
 use stickler_oracle::Verdict;
+use stickler_report::sarif::Edit;
+use stickler_report::test_case::Place;
 use stickler_report::transcript;
 
 use super::judge::{Judged, Outcome};
@@ -14,10 +16,14 @@ use crate::Failure;
 use crate::namespace::Network;
 
 /// A check of one file.
-#[derive(Debug, Serialize)]
-pub(super) struct Report {
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Report {
+    /// The files that were checked.
     file: String,
+    /// The product.
     product: &'static str,
+    /// Its version, where it is installed and tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     /// Whether the product ran at all; if not, what follows is the simulation's alone.
@@ -27,87 +33,111 @@ pub(super) struct Report {
     isolated: Option<bool>,
     #[serde(skip)]
     shared: Option<String>,
+    /// The sites that were checked.
     pub(super) sites: Vec<SiteReport>,
 }
 
 /// One site of it.
 #[derive(Debug, Serialize)]
-pub(super) struct SiteReport {
-    name: String,
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct SiteReport {
+    /// What it is called.
+    pub(super) name: String,
+    /// The number of its servers.
     servers: usize,
     /// The shipped profile that it is like.
     like: String,
-    mechanism: Vec<Reason>,
-    facts: Vec<Value>,
-    unread: Vec<NotRead>,
-    changes: Vec<Changed>,
+    /// Why it is like that profile.
+    pub(super) mechanism: Vec<Reason>,
+    /// What its lines say.
+    pub(super) facts: Vec<Value>,
+    /// Lines that were not read, and may matter.
+    pub(super) unread: Vec<NotRead>,
+    /// What is different in the copy that was run.
+    pub(super) changes: Vec<Changed>,
+    /// What the real product showed; missing where it did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    real: Option<Judgement>,
+    pub(super) real: Option<Judgement>,
+    /// What the simulation of what was read showed.
     simulated: Judgement,
     /// Requirements over which the two differ.
     differences: Vec<String>,
+    /// What could be changed, and what came of it.
     pub(super) remedies: Vec<Tried>,
+    /// The site as a profile, in TOML.
     profile: String,
 }
 
 #[derive(Debug, Serialize)]
-struct Reason {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Reason {
+    /// The place; missing where no line says so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<String>,
-    says: String,
+    pub(super) at: Option<Place>,
+    pub(super) says: String,
 }
 
 #[derive(Debug, Serialize)]
-struct Value {
-    at: String,
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Value {
+    /// The place.
+    pub(super) at: Place,
+    /// The key of a profile.
     key: &'static str,
+    /// Its value, in TOML.
     #[serde(rename = "value")]
     toml: String,
-    says: String,
+    /// The line, in words.
+    pub(super) says: String,
 }
 
 #[derive(Debug, Serialize)]
-struct NotRead {
-    at: String,
-    says: String,
-    why: String,
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct NotRead {
+    pub(super) at: Place,
+    pub(super) says: String,
+    pub(super) why: String,
 }
 
 #[derive(Debug, Serialize)]
-struct Changed {
-    at: String,
-    before: String,
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Changed {
+    pub(super) at: Place,
+    pub(super) before: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
-    why: String,
+    pub(super) why: String,
     /// Whether the verdict may depend on it.
-    matters: bool,
+    pub(super) matters: bool,
 }
 
 /// What the scenarios showed.
 #[derive(Debug, Serialize)]
-struct Judgement {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Judgement {
     outcome: String,
-    identity: String,
+    pub(super) identity: String,
     requests: u64,
     clients: usize,
-    requirements: Vec<Requirement>,
+    pub(super) requirements: Vec<Requirement>,
     not_performed: Vec<NotPerformed>,
     #[serde(skip)]
-    is: Outcome,
+    pub(super) is: Outcome,
 }
 
 #[derive(Debug, Serialize)]
-struct Requirement {
-    id: String,
-    text: &'static str,
-    tested: u32,
-    violated: u32,
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Requirement {
+    pub(super) id: String,
+    pub(super) text: &'static str,
+    pub(super) tested: u32,
+    pub(super) violated: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    evidence: Vec<String>,
+    pub(super) evidence: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct NotPerformed {
     why: String,
     scenarios: Vec<String>,
@@ -115,10 +145,14 @@ struct NotPerformed {
 
 /// A remedy, and what came of it.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Tried {
     pub(super) title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) diff: Option<String>,
+    /// The lines that are replaced.
+    #[serde(skip)]
+    pub(super) edits: Vec<Edit>,
     /// What the changed file showed; `None` where nothing was tried.
     #[serde(skip)]
     pub(super) outcome: Option<Outcome>,
@@ -138,10 +172,6 @@ impl Report {
         };
         let isolated = network.map(|network| *network == Network::Own);
         Self { file, product, version, ran: network.is_some(), isolated, shared, sites: Vec::new() }
-    }
-
-    pub(super) fn json(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default()
     }
 
     /// Shows the site that was added last; before the first, what holds for all.
@@ -177,24 +207,28 @@ impl Report {
     }
 }
 
+/// A place in a configuration as reports have it.
+fn of(place: &stickler_advisor::Place) -> Place {
+    Place { file: place.file.to_string(), line: Some(place.line), column: None }
+}
+
 impl SiteReport {
     pub(super) fn new(site: &Site, sandbox: &Sandbox, profile: &Profile, simulated: &Judged) -> Self {
         let mechanism = site.reasons.iter();
-        let mechanism =
-            mechanism.map(|(place, says)| Reason { at: place.as_ref().map(ToString::to_string), says: says.clone() });
+        let mechanism = mechanism.map(|(place, says)| Reason { at: place.as_ref().map(of), says: says.clone() });
         let facts = site.facts.iter().map(|fact| Value {
-            at: fact.place.to_string(),
+            at: of(&fact.place),
             key: fact.key,
             toml: fact.toml.clone(),
             says: fact.says.clone(),
         });
         let unread = site.unread.iter().map(|unread| NotRead {
-            at: unread.place.to_string(),
+            at: of(&unread.place),
             says: unread.says.clone(),
             why: unread.why.clone(),
         });
         let changes = sandbox.changes.iter().map(|change| Changed {
-            at: change.place.to_string(),
+            at: of(&change.place),
             before: change.before.clone(),
             after: change.after.as_deref().map(filled_in),
             why: change.why.clone(),
@@ -231,13 +265,19 @@ impl SiteReport {
         self.real = Some(real);
     }
 
+    /// What counts of it: what the real product showed, or else the simulation.
+    pub(super) fn judgement(&self) -> &Judgement {
+        self.real.as_ref().unwrap_or(&self.simulated)
+    }
+
     /// What the exit code has to say of it.
     pub(super) fn failure(&self) -> Option<Failure> {
-        let judgement = self.real.as_ref().unwrap_or(&self.simulated);
+        let judgement = self.judgement();
         let name = &self.name;
         match &judgement.is {
             Outcome::Violated | Outcome::Clean if self.real.is_some() && self.is_partial() => {
-                let lines: Vec<&str> = self.changes.iter().filter(|one| one.matters).map(|one| &*one.at).collect();
+                let lines = self.changes.iter().filter(|one| one.matters).map(|one| one.at.to_string());
+                let lines: Vec<String> = lines.collect();
                 let message = format!("{name}: the verdict is that of the file without {}", lines.join(", "));
                 Some(Failure::Inconclusive(Some(message)))
             }
@@ -263,7 +303,8 @@ impl SiteReport {
         let Self { name, servers, like, .. } = self;
         writeln!(out, "\n{name}: {servers} servers; like the profile {like}")?;
         for Reason { at, says } in &self.mechanism {
-            writeln!(out, "  {:<24} {says}", at.as_deref().unwrap_or("(no line)"))?;
+            let at = at.as_ref().map_or_else(|| "(no line)".to_owned(), Place::to_string);
+            writeln!(out, "  {at:<24} {says}")?;
         }
         list(out, "Not read, and may matter", &self.unread, |unread| {
             format!("{:<24} {}: {}", unread.at, unread.says, unread.why)

@@ -4,12 +4,14 @@
 //! no difference. What differs is an error, unless an [`Exception`] accepts it; an exception that is out of date is an error, too. `show.rs`
 //! has the table and the JSON document.
 
+mod page;
 mod show;
 
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use stickler_catalogue::{Exception, Profile, exceptions};
 use stickler_model::topology::LinkSpec;
@@ -23,31 +25,35 @@ use stickler_wire::InstalledProduct;
 
 use crate::args::{self, Format};
 use crate::jobs::{self, Job};
-use crate::{Failure, balancers, namespace};
+use crate::output::Reports;
+use crate::{Failure, balancers, interrupt, namespace, selection, today};
+
+#[cfg(test)]
+pub(crate) use show::Comparisons;
 
 /// How many cells exceptions may accept, of a comparison of everything: one of so many.
 const ONE_OF: usize = 50;
 
 /// What was compared, and what could not be.
 #[derive(Default)]
-struct Comparison<'a> {
-    compared: Vec<Compared<'a>>,
+struct Comparison {
+    compared: Vec<Compared>,
     /// Profiles whose products are missing, and why.
-    missing: Vec<(&'a str, String)>,
+    missing: Vec<(String, String)>,
 }
 
 /// The comparison of one profile with its product.
-struct Compared<'a> {
-    profile: &'a str,
+struct Compared {
+    profile: String,
     product: InstalledProduct,
     /// In the order of the scenarios.
-    scenarios: Vec<Scenario<'a>>,
+    scenarios: Vec<Scenario>,
     took: Duration,
 }
 
 /// One scenario over a profile and its product.
-struct Scenario<'a> {
-    name: &'a str,
+struct Scenario {
+    name: String,
     /// Why there is nothing to compare; `None` if there is.
     not_compared: Option<String>,
     cells: Vec<Judged>,
@@ -92,7 +98,7 @@ impl Verdict {
     }
 }
 
-impl Compared<'_> {
+impl Compared {
     fn cells(&self) -> impl Iterator<Item = &Judged> {
         self.scenarios.iter().flat_map(|scenario| &scenario.cells)
     }
@@ -103,34 +109,21 @@ impl Compared<'_> {
 }
 
 pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
-    let own = balancers::own_profiles(&arguments.profile)?;
-    let profiles: Vec<&Profile> = profiles(arguments, &own)?;
-    let cases = jobs::cases(&arguments.scenario)?;
-    let specs: Vec<BalancerSpec> = profiles.iter().map(|profile| profile.spec()).collect();
-    namespace::enter_for(&specs);
-    let mut out = io::stdout().lock();
+    let mut reports = Reports::open("compare", &arguments.report, arguments.format == Format::Json)?;
     let mut comparison = Comparison::default();
-    for profile in profiles {
-        match stickler_wire::installed(profile) {
-            Ok(product) => {
-                let compared = one(profile, product, &cases, arguments)?;
-                if arguments.format == Format::Pretty {
-                    show::text(&mut out, &compared)?;
-                }
-                comparison.compared.push(compared);
-            }
-            Err(why) => {
-                if arguments.format == Format::Pretty {
-                    show::missing(&mut out, &profile.name, &why.to_string())?;
-                }
-                comparison.missing.push((&profile.name, why.to_string()));
-            }
-        }
-    }
-    if arguments.format == Format::Json {
-        show::json(&mut out, &comparison)?;
-    }
-    let all = arguments.profiles.is_empty() && arguments.scenario.is_empty() && own.is_empty();
+    let compared = comparison.add_all(arguments, reports.takes_stdout());
+    show::cases(&comparison).into_iter().for_each(|case| reports.add_case(case));
+    let missing = compared.as_ref().err().map(|failure| {
+        reports.add_failure(failure);
+        "not everything was compared"
+    });
+    reports.write_pages(|| page::page(&comparison, arguments))?;
+    reports.finish(missing, &show::document(&comparison))?;
+    compared?;
+    let all = arguments.profiles.is_empty()
+        && arguments.scenario.is_empty()
+        && arguments.profile.is_empty()
+        && arguments.selection.is_empty();
     comparison.end(all)
 }
 
@@ -150,7 +143,36 @@ fn profiles<'a>(arguments: &args::Compare, own: &'a [Profile]) -> Result<Vec<&'a
     Ok(profiles)
 }
 
-impl Comparison<'_> {
+impl Comparison {
+    /// Compares everything that the arguments mean, and shows each profile when it is done, unless that is `silent`.
+    fn add_all(&mut self, arguments: &args::Compare, silent: bool) -> Result<(), Failure> {
+        let own = balancers::own_profiles(&arguments.profile)?;
+        let profiles: Vec<&Profile> = profiles(arguments, &own)?;
+        let cases = selection::cases(&arguments.scenario, &arguments.selection)?;
+        let specs: Vec<BalancerSpec> = profiles.iter().map(|profile| profile.spec()).collect();
+        namespace::enter_for(&specs);
+        let over = interrupt::listen()?;
+        let mut out = io::stdout().lock();
+        for profile in profiles {
+            match stickler_wire::installed(profile) {
+                Ok(product) => {
+                    let compared = one(profile, product, &cases, arguments, &over)?;
+                    if !silent {
+                        show::text(&mut out, &compared)?;
+                    }
+                    self.compared.push(compared);
+                }
+                Err(why) => {
+                    if !silent {
+                        show::missing(&mut out, &profile.name, &why.to_string())?;
+                    }
+                    self.missing.push((profile.name.clone(), why.to_string()));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What the command ends with; `all` if nothing was left out.
     fn end(&self, all: bool) -> Result<(), Failure> {
         let cells = || self.compared.iter().flat_map(Compared::cells);
@@ -172,17 +194,18 @@ impl Comparison<'_> {
 }
 
 /// Compares one profile with its product.
-fn one<'a>(
-    profile: &'a Profile,
+fn one(
+    profile: &Profile,
     product: InstalledProduct,
-    cases: &'a [Case],
+    cases: &[Case],
     arguments: &args::Compare,
-) -> Result<Compared<'a>, Failure> {
+    over: &AtomicBool,
+) -> Result<Compared, Failure> {
     let started = now();
     let spec = [profile.spec()];
     let (sim, wire): (Arc<dyn Arm>, _) = (Arc::new(Overtaking(SimArm)), jobs::build(args::Arm::Wire)?);
-    let real = |cases: &[Case]| tallies(cases, &spec, (&wire, arguments.jobs), arguments.trials.get());
-    let simulated = tallies(cases, &spec, (&sim, None), arguments.seeds.get())?;
+    let real = |cases: &[Case]| tallies(cases, &spec, (&wire, arguments.jobs, over), arguments.trials.get());
+    let simulated = tallies(cases, &spec, (&sim, None, over), arguments.seeds.get())?;
     let mut pairs: Vec<(Tally, Tally)> = simulated.into_iter().zip(real(cases)?).collect();
     // Chance, or a busy machine, may have made a difference: what differs has to differ again.
     let differs = |pair: &(Tally, Tally)| cells(pair).iter().any(Cell::differs);
@@ -192,7 +215,7 @@ fn one<'a>(
         pairs[index].1 = tally;
     }
     let version = product.version.as_deref().unwrap_or("unknown");
-    let today = today();
+    let today = today::or_given(arguments.today).to_string();
     let scenarios = cases.iter().zip(&pairs).map(|(case, pair)| {
         let name = case.scenario.name();
         let not_compared = pair.1.not_performed().or(pair.0.not_performed()).map(str::to_owned);
@@ -202,10 +225,10 @@ fn one<'a>(
             let exception = exceptions().iter().find(is_for);
             Judged { cell, verdict: Verdict::of(cell.differs(), exception, &today) }
         };
-        Scenario { name, not_compared, cells: cells(pair).into_iter().map(judge).collect() }
+        Scenario { name: name.to_owned(), not_compared, cells: cells(pair).into_iter().map(judge).collect() }
     });
     let scenarios = scenarios.collect();
-    Ok(Compared { profile: &profile.name, product, scenarios, took: started.elapsed() })
+    Ok(Compared { profile: profile.name.clone(), product, scenarios, took: started.elapsed() })
 }
 
 /// The cells of a scenario, if all trials were performed, on the simulated and on the real arm.
@@ -214,15 +237,18 @@ fn cells((simulated, real): &(Tally, Tally)) -> Vec<Cell> {
     if all { Cell::all(simulated, real) } else { Vec::new() }
 }
 
-/// Runs each scenario over one balancer on an arm, and counts its verdicts.
+/// Runs each scenario over one balancer on an arm, and counts its verdicts, unless somebody ends it.
 fn tallies(
     cases: &[Case],
     balancer: &[BalancerSpec; 1],
-    (arm, threads): (&Arc<dyn Arm>, Option<NonZeroUsize>),
+    (arm, threads, over): (&Arc<dyn Arm>, Option<NonZeroUsize>, &AtomicBool),
     trials: u32,
 ) -> Result<Vec<Tally>, Failure> {
     let jobs = jobs::all(cases, balancer, 0, trials)?;
-    let runs = jobs::perform_on(&jobs, arm, threads, |_: &Job<'_>, run: Run| Run { trace: None, ..run });
+    let runs = jobs::perform_on(&jobs, arm, threads, over, |_: &Job<'_>, run: Run| Run { trace: None, ..run });
+    if over.load(Ordering::Relaxed) {
+        return Err(Failure::Interrupted);
+    }
     let mut tallies = vec![Tally::default(); cases.len()];
     for (index, run) in runs.iter().enumerate() {
         tallies[index / trials as usize].add(run);
@@ -295,44 +321,12 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Today in Greenwich, `2027-06-30`.
-#[expect(clippy::disallowed_methods, reason = "exceptions end on a day")]
-fn today() -> String {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    day(since.as_secs() / 86_400)
-}
-
-/// A day, by the number of days since 1970-01-01 (the Gregorian calendar: 146,097 days in 400 years, which begin in March).
-fn day(number: u64) -> String {
-    let days = number + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * march + 2) / 5 + 1, if march < 10 { march + 3 } else { march - 9 });
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
 #[cfg(test)]
 mod tests {
     use stickler_oracle::Requirement;
     use stickler_runner::compare::Rate;
 
     use super::*;
-
-    #[test]
-    fn days_are_those_of_the_calendar() {
-        for (number, text) in [
-            (0, "1970-01-01"),
-            (59, "1970-03-01"),
-            (11_016, "2000-02-29"),
-            (20_819, "2027-01-01"),
-            (24_836, "2037-12-31"),
-        ] {
-            assert_eq!(day(number), text);
-        }
-    }
 
     fn exception() -> &'static Exception {
         Box::leak(Box::new(Exception {
@@ -364,14 +358,14 @@ mod tests {
     }
 
     /// A comparison with so many cells that are equal, and explained.
-    fn comparison(equal: usize, explained: usize) -> Comparison<'static> {
+    fn comparison(equal: usize, explained: usize) -> Comparison {
         let rate = Rate { violated: 0, trials: 3 };
         let cell = Cell { requirement: Requirement::Id1, simulated: rate, real: rate };
         let verdicts = vec![Verdict::Equal; equal].into_iter().chain(vec![Verdict::Explained(exception()); explained]);
         let cells = verdicts.map(|verdict| Judged { cell, verdict }).collect();
         let product = InstalledProduct { name: "haproxy", version: None };
-        let scenarios = vec![Scenario { name: "s", not_compared: None, cells }];
-        let compared = vec![Compared { profile: "p", product, scenarios, took: Duration::ZERO }];
+        let scenarios = vec![Scenario { name: "s".into(), not_compared: None, cells }];
+        let compared = vec![Compared { profile: "p".into(), product, scenarios, took: Duration::ZERO }];
         Comparison { compared, missing: Vec::new() }
     }
 
@@ -381,7 +375,7 @@ mod tests {
         assert!(matches!(comparison(97, 3).end(true), Err(Failure::Wrong(_))));
         assert!(comparison(97, 3).end(false).is_ok(), "a part may have more");
         assert!(matches!(comparison(0, 0).end(true), Err(Failure::Nothing(_))));
-        let missing = Comparison { missing: vec![("p", "why".into())], ..comparison(1, 0) };
+        let missing = Comparison { missing: vec![("p".into(), "why".into())], ..comparison(1, 0) };
         assert!(matches!(missing.end(true), Err(Failure::Missing(_))));
     }
 }

@@ -5,17 +5,18 @@ use std::io;
 
 use serde::Serialize;
 use stickler_model::escape;
+use stickler_report::test_case::{Problem, TestCase, TestResult};
 use stickler_runner::compare::Rate;
 
 use super::{Compared, Comparison, Judged, Scenario, Verdict};
 use crate::Failure;
 
 /// Writes one profile and its product as text.
-pub(super) fn text(out: &mut impl io::Write, compared: &Compared<'_>) -> Result<(), Failure> {
+pub(super) fn text(out: &mut impl io::Write, compared: &Compared) -> Result<(), Failure> {
     let (cells, explained) = (compared.cells().count(), compared.explained());
     let equal = compared.cells().filter(|judged| !judged.cell.differs()).count();
     let performed = compared.scenarios.iter().filter(|scenario| scenario.not_compared.is_none()).count();
-    let (profile, product) = (compared.profile, compared.product.to_string());
+    let (profile, product) = (&compared.profile, compared.product.to_string());
     write!(
         out,
         "{profile} and {}: {equal} of {cells} verdicts in {performed} scenarios are equal, {} differ",
@@ -42,19 +43,45 @@ pub(super) fn text(out: &mut impl io::Write, compared: &Compared<'_>) -> Result<
 }
 
 fn line(out: &mut impl io::Write, scenario: &str, judged: &Judged) -> Result<(), Failure> {
+    Ok(writeln!(out, "  {scenario:40} {}", sentence(judged))?)
+}
+
+/// What became of a cell.
+pub(super) fn sentence(judged: &Judged) -> String {
     let (requirement, real, simulated) = (judged.cell.requirement, judged.cell.real, judged.cell.simulated);
     let (violated, of, again, all) = (simulated.violated, simulated.trials, real.violated, real.trials);
-    write!(
-        out,
-        "  {scenario:40} {requirement}: violated in {violated} of {of} simulated runs, and in {again} of {all} real ones"
-    )?;
-    match judged.verdict {
-        Verdict::Explained(exception) => writeln!(out, " (explained: {})", exception.reason)?,
-        Verdict::Expired(exception) => writeln!(out, " (its exception ended on {})", exception.until)?,
-        Verdict::Needless(_) => writeln!(out, ": equal, so that its exception has to go")?,
-        Verdict::Equal | Verdict::Differs => writeln!(out)?,
+    let rest = match judged.verdict {
+        Verdict::Explained(exception) => format!(" (explained: {})", exception.reason),
+        Verdict::Expired(exception) => format!(" (its exception ended on {})", exception.until),
+        Verdict::Needless(_) => ": equal, so that its exception has to go".to_owned(),
+        Verdict::Equal | Verdict::Differs => String::new(),
+    };
+    format!("{requirement}: violated in {violated} of {of} simulated runs, and in {again} of {all} real ones{rest}")
+}
+
+/// Everything as cases: a scenario over a profile each, and a product that is missing.
+pub(super) fn cases(comparison: &Comparison) -> Vec<TestCase> {
+    let case = |suite: &str, name: &str, result| {
+        let (suite, name) = (suite.to_owned(), name.to_owned());
+        TestCase { suite, name, result, place: None, took: None }
+    };
+    let missing = comparison.missing.iter().map(|(profile, why)| {
+        case(profile, "product", TestResult::Error(Problem { summary: why.clone(), details: String::new() }))
+    });
+    let compared = comparison.compared.iter().flat_map(|Compared { profile, scenarios, .. }| {
+        scenarios.iter().map(|scenario| case(profile, &scenario.name, result(profile, scenario)))
+    });
+    compared.chain(missing).collect()
+}
+
+fn result(profile: &str, Scenario { name, not_compared, cells }: &Scenario) -> TestResult {
+    if let Some(why) = not_compared {
+        return TestResult::Skipped(why.clone());
     }
-    Ok(())
+    let wrong: Vec<String> = cells.iter().filter(|judged| judged.verdict.is_wrong()).map(sentence).collect();
+    let Some(first) = wrong.first() else { return TestResult::Passed };
+    let details = format!("{}\nstickler compare {profile} --scenario {name}", wrong.join("\n"));
+    TestResult::Failed(Problem { summary: first.clone(), details })
 }
 
 /// Writes that a profile's product is missing.
@@ -62,40 +89,49 @@ pub(super) fn missing(out: &mut impl io::Write, profile: &str, why: &str) -> Res
     Ok(writeln!(out, "{profile}: not compared: {}", escape::line(why))?)
 }
 
-/// Writes everything as one JSON document.
-pub(super) fn json(out: &mut impl io::Write, comparison: &Comparison<'_>) -> Result<(), Failure> {
+/// Everything, as JSON has it.
+pub(super) fn document(comparison: &Comparison) -> Comparisons<'_> {
     let Comparison { compared, missing } = comparison;
     let missing = missing.iter().map(|(profile, why)| Missing { profile, why });
-    let document =
-        Document { format: 1, comparisons: compared.iter().map(Pair::of).collect(), missing: missing.collect() };
-    serde_json::to_writer_pretty(&mut *out, &document).map_err(io::Error::from)?;
-    Ok(writeln!(out)?)
+    Comparisons { comparisons: compared.iter().map(Pair::of).collect(), missing: missing.collect() }
 }
 
+/// What `stickler compare` says as JSON.
 #[derive(Serialize)]
-struct Document<'a> {
-    format: u32,
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Comparisons<'a> {
+    /// Profiles with their products.
     comparisons: Vec<Pair<'a>>,
+    /// Profiles whose products are missing.
     missing: Vec<Missing<'a>>,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Missing<'a> {
+    /// The profile's name.
     profile: &'a str,
+    /// What is missing.
     why: &'a str,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Pair<'a> {
+    /// The profile's name.
     profile: &'a str,
+    /// The product's name.
     product: &'a str,
+    /// Its version, where it tells.
     version: Option<&'a str>,
+    /// How long the comparison took.
     seconds: f64,
+    /// The scenarios, in their order.
     scenarios: Vec<One<'a>>,
 }
 
 impl<'a> Pair<'a> {
-    fn of(compared: &'a Compared<'_>) -> Self {
+    fn of(compared: &'a Compared) -> Self {
         let Compared { profile, product, scenarios, took } = compared;
         let scenarios = scenarios.iter().map(One::of).collect();
         let (product, version) = (product.name, product.version.as_deref());
@@ -104,26 +140,34 @@ impl<'a> Pair<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct One<'a> {
+    /// The scenario's name.
     scenario: &'a str,
     /// Why there is nothing to compare.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_compared: Option<&'a str>,
+    /// A cell for each requirement that was put to the test.
     cells: Vec<Cell<'a>>,
 }
 
 impl<'a> One<'a> {
-    fn of(scenario: &'a Scenario<'_>) -> Self {
+    fn of(scenario: &'a Scenario) -> Self {
         let Scenario { name, not_compared, cells } = scenario;
         Self { scenario: name, not_compared: not_compared.as_deref(), cells: cells.iter().map(Cell::of).collect() }
     }
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Cell<'a> {
+    /// The requirement's id.
     requirement: String,
+    /// How often it was violated in the simulation.
     simulated: Counts,
+    /// How often it was violated by the product.
     real: Counts,
+    /// `equal`, `differs`, `explained`, `expired exception` or `needless exception`.
     verdict: &'a str,
     /// Of an exception.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,8 +191,11 @@ impl<'a> Cell<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Counts {
+    /// Runs in which it was violated.
     violated: u32,
+    /// All runs.
     trials: u32,
 }
 

@@ -1,7 +1,11 @@
 //! What a name means: a product profile, a mechanism, a requirement, a defect or a scenario, looked for in this order.
 //!
-//! * `words`: the last four of them in words. A profile says itself what it is.
+//! * `words`: the last four of them in words, for a terminal. A profile says itself what it is.
+//! * `markdown`: all of them as pages of the book.
+//! * `known`: what the last four have to do with each other.
 
+mod known;
+mod markdown;
 mod words;
 
 use std::io::{self, Write as _};
@@ -16,24 +20,29 @@ use crate::args::{Explain, Explanation};
 use crate::{Failure, balancers, jobs};
 
 pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
-    let text = match profile(arguments)? {
-        Some(text) => text,
-        None => other(arguments)?,
-    };
-    writeln!(io::stdout().lock(), "{}", text.trim_end())?;
+    let (mut told, cases) = (Vec::new(), jobs::cases(&[])?);
+    for name in &arguments.names {
+        told.push(match profile(name, arguments.format)? {
+            Some(text) => text,
+            None => other(name, arguments.format, &cases)?,
+        });
+    }
+    let told: Vec<&str> = told.iter().map(|text| text.trim_end()).collect();
+    writeln!(io::stdout().lock(), "{}", told.join("\n\n"))?;
     Ok(())
 }
 
 /// A shipped profile of that name, or the profiles of a file of that path.
-fn profile(arguments: &Explain) -> Result<Option<String>, Failure> {
-    let told = |profile: &Profile| match arguments.format {
-        Explanation::Pretty => profile.explain(),
+fn profile(name: &str, format: Explanation) -> Result<Option<String>, Failure> {
+    let told = |profile: &Profile| match format {
+        Explanation::Pretty => profile.describe().to_string(),
+        Explanation::Markdown => markdown::profile(profile),
         Explanation::Toml => profile.toml().to_owned(),
     };
-    if let Some(profile) = profiles().iter().find(|profile| profile.name.eq_ignore_ascii_case(&arguments.name)) {
+    if let Some(profile) = profiles().iter().find(|profile| profile.name.eq_ignore_ascii_case(name)) {
         return Ok(Some(told(profile)));
     }
-    let file = PathBuf::from(&arguments.name);
+    let file = PathBuf::from(name);
     if !file.is_file() {
         return Ok(None);
     }
@@ -67,33 +76,35 @@ impl Meant<'_> {
         }
     }
 
-    fn told(&self, cases: &[Case]) -> String {
-        match self {
-            Self::Requirement(requirement) => words::requirement(*requirement, cases),
-            Self::Defect(defect) => words::defect(defect),
-            Self::Scenario(case) => words::scenario(case),
-        }
+    fn told(&self, cases: &[Case], format: Explanation) -> Result<String, Failure> {
+        Ok(match (self, format) {
+            (Self::Requirement(requirement), Explanation::Pretty) => words::requirement(*requirement, cases),
+            (Self::Requirement(requirement), Explanation::Markdown) => markdown::requirement(*requirement, cases),
+            (Self::Defect(defect), Explanation::Pretty) => words::defect(defect),
+            (Self::Defect(defect), Explanation::Markdown) => markdown::defect(defect),
+            (Self::Scenario(case), Explanation::Pretty) => words::scenario(case),
+            (Self::Scenario(case), Explanation::Markdown) => markdown::scenario(case),
+            (_, Explanation::Toml) => {
+                let (name, kind) = (self.unique_name(), self.kind());
+                return Err(Failure::Wrong(format!(
+                    "`{name}` is a {kind}: as TOML there are profiles and mechanisms alone"
+                )));
+            }
+        })
     }
 }
 
 /// A mechanism, or what the name means besides.
-fn other(arguments: &Explain) -> Result<String, Failure> {
-    let (name, cases) = (&*arguments.name, jobs::cases(&[])?);
-    let mut meant = meant(name, &cases).into_iter();
-    let mut text = if let Some(mechanism) = mechanism(name)? {
-        if arguments.format == Explanation::Toml {
-            return in_toml(&mechanism);
+fn other(name: &str, format: Explanation, cases: &[Case]) -> Result<String, Failure> {
+    let mut meant = meant(name, cases).into_iter();
+    let mut text = match (mechanism(name)?, format) {
+        (Some(mechanism), Explanation::Toml) => return in_toml(&mechanism),
+        (Some(mechanism), Explanation::Pretty) => words::mechanism(&mechanism, cases),
+        (Some(mechanism), Explanation::Markdown) => markdown::mechanism(&mechanism, cases),
+        (None, _) => {
+            let first = meant.next().ok_or_else(|| Failure::Wrong(unknown(name, cases)))?;
+            first.told(cases, format)?
         }
-        words::mechanism(&mechanism, &cases)
-    } else {
-        let first = meant.next().ok_or_else(|| Failure::Wrong(unknown(name, &cases)))?;
-        if arguments.format == Explanation::Toml {
-            let (name, kind) = (first.unique_name(), first.kind());
-            return Err(Failure::Wrong(format!(
-                "`{name}` is a {kind}: as TOML there are profiles and mechanisms alone"
-            )));
-        }
-        first.told(&cases)
     };
     for also in meant {
         let (kind, name) = (also.kind(), also.unique_name());

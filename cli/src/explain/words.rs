@@ -1,14 +1,14 @@
-//! Mechanisms, requirements, defects and scenarios in words.
-//!
-//! What is expected to be violated comes from the tables of expected outcomes, which are about mechanisms.
+//! Mechanisms, requirements, defects and scenarios in words, for a terminal.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use stickler_catalogue::explanation::{Cure, Explanation, Statement};
-use stickler_catalogue::{Defect, Mechanism, defect, defects, explanation, mechanisms};
-use stickler_oracle::{Grade, Requirement, Severity};
-use stickler_scenarios::{Case, Catch, catches};
+use stickler_catalogue::{Defect, Mechanism, defect, explanation, mechanisms};
+use stickler_oracle::{Requirement, Severity};
+use stickler_scenarios::{Case, catches};
+
+use super::known::{self, command};
 
 /// What to do with a list of requirements.
 const MORE: &str = "\n`stickler explain REQUIREMENT` says how that shows in the logs of IIS, and what cures it.\n";
@@ -24,17 +24,13 @@ pub(super) fn mechanism(mechanism: &Mechanism, cases: &[Case]) -> String {
         let _ = writeln!(text, "with the defect {id} ({name}): {summary}. [{source}]");
         caught(&mut text, defect);
     }
-    if mechanism.defects.is_empty() && mechanisms().iter().any(|known| known.name == mechanism.name) {
-        let mut expected: BTreeMap<Requirement, Vec<String>> = BTreeMap::new();
-        for case in conforming(cases) {
-            for (requirement, certain) in violated(case, &mechanism.name) {
-                expected.entry(requirement).or_default().push(marked(case.scenario.name(), certain));
-            }
-        }
-        list(&mut text, "Expected to violate, by requirement, in the scenarios", &expected, None);
-        if !expected.is_empty() {
-            text.push_str(MORE);
-        }
+    let expected = known::violates(mechanism, cases).into_iter().map(|(requirement, cases)| {
+        (requirement, cases.into_iter().map(|(case, certain)| (case.scenario.name(), certain)).collect())
+    });
+    let expected: BTreeMap<Requirement, Vec<(&str, bool)>> = expected.collect();
+    list(&mut text, "Expected to violate, by requirement, in the scenarios", &expected, None);
+    if !expected.is_empty() {
+        text.push_str(MORE);
     }
     text
 }
@@ -46,18 +42,13 @@ pub(super) fn requirement(requirement: Requirement, cases: &[Case]) -> String {
         section(&mut text, "What goes wrong", &told.means);
         log_and_cures(&mut text, told);
     }
-    let over = mechanisms().iter().filter_map(|mechanism| {
-        let violates = |case: &&Case| violated(case, &mechanism.name).contains_key(&requirement);
-        let count = conforming(cases).filter(violates).count();
-        (count > 0).then(|| format!("{} ({count})", mechanism.name))
-    });
-    let over: Vec<String> = over.collect();
+    let over = known::violated_by(requirement, cases);
+    let over: Vec<String> = over.into_iter().map(|(mechanism, count)| format!("{mechanism} ({count})")).collect();
     if !over.is_empty() {
         text.push_str("\nExpected to be violated by these mechanisms, in so many scenarios (`stickler explain MECHANISM` names them)\n");
         let _ = writeln!(text, "  {}", over.join(", "));
     }
-    let broken = defects().iter().flat_map(|defect| catches(defect.id).iter().map(move |catch| (defect, catch)));
-    let broken: Vec<_> = broken.filter(|(_, catch)| catch.requirement == requirement).collect();
+    let broken: Vec<_> = known::caught().filter(|(_, catch)| catch.requirement == requirement).collect();
     if !broken.is_empty() {
         text.push_str("\nBroken by the defects\n");
     }
@@ -91,20 +82,14 @@ pub(super) fn scenario(case: &Case) -> String {
     let mut text = format!("{name}, a scenario of {} ({}): {}\n", group.name, group.title, case.scenario.title());
     let _ = writeln!(text, "\n{}", case.scenario.description());
     let _ = writeln!(text, "\nstickler run {name} --balancer NAME --evidence");
-    let mut expected: BTreeMap<Requirement, Vec<String>> = BTreeMap::new();
-    for mechanism in mechanisms() {
-        for (requirement, certain) in violated(case, &mechanism.name) {
-            expected.entry(requirement).or_default().push(marked(&mechanism.name, certain));
-        }
-    }
+    let expected = known::violated_in(case);
     let title = "Expected to be violated, by requirement, over the mechanisms";
     list(&mut text, title, &expected, Some(mechanisms().len()));
     if !expected.is_empty() && !group.conformance {
         text.push_str("\nWhat goes wrong in this scenario need not be the balancer's doing.\n");
     }
     text.push_str(if expected.is_empty() { "\nNo mechanism is expected to violate anything in it.\n" } else { MORE });
-    let caught = defects().iter().flat_map(|defect| catches(defect.id).iter().map(move |catch| (defect, catch)));
-    for (Defect { id, .. }, catch) in caught.filter(|(_, catch)| catch.scenario == name) {
+    for (Defect { id, .. }, catch) in known::caught().filter(|(_, catch)| catch.scenario == name) {
         let _ = writeln!(text, "\nIt catches the defect {id} by {}: {}", catch.requirement, command(catch, id));
     }
     text
@@ -142,38 +127,17 @@ fn caught(text: &mut String, defect: &Defect) {
     }
 }
 
-/// The command that shows a defect.
-fn command(Catch { on, scenario, .. }: &Catch, defect: &str) -> String {
-    format!("stickler run {scenario} --balancer {on}+{defect}")
-}
-
-/// The scenarios in which what goes wrong is the balancer's doing. In others a sound balancer may have to violate a requirement: a site
-/// that believes a header, say, is open to everybody over whatever does not know that header.
-fn conforming(cases: &[Case]) -> impl Iterator<Item = &Case> {
-    cases.iter().filter(|case| case.group.conformance)
-}
-
-/// The requirements that a mechanism is expected to violate in a scenario, and whether it does whatever the seed is.
-fn violated(case: &Case, mechanism: &str) -> BTreeMap<Requirement, bool> {
-    let is_broken = |grade: &Grade| matches!(grade, Grade::Violated | Grade::NonStrict);
-    let expected = case.expectations.expected(case.scenario.name(), mechanism).grades.into_iter();
-    let broken = expected.filter(|(_, grades)| grades.iter().any(is_broken));
-    broken.map(|(requirement, grades)| (requirement, grades.iter().all(is_broken))).collect()
-}
-
-fn marked(name: &str, certain: bool) -> String {
-    if certain { name.to_owned() } else { format!("{name} (in some runs)") }
-}
-
-/// Lists by requirement, if there are any. A list of `all` names that are certain is not spelt out.
-fn list(text: &mut String, title: &str, lists: &BTreeMap<Requirement, Vec<String>>, all: Option<usize>) {
+/// Lists names by requirement, if there are any, each with whether that is so in every run. A list of `all` names that are certain is not
+/// spelt out.
+fn list(text: &mut String, title: &str, lists: &BTreeMap<Requirement, Vec<(&str, bool)>>, all: Option<usize>) {
     if lists.is_empty() {
         return;
     }
     let _ = writeln!(text, "\n{title}");
     for (requirement, names) in lists {
-        let every = all == Some(names.len()) && names.iter().all(|name| !name.ends_with(')'));
-        let names = if every { "all of them".to_owned() } else { names.join(", ") };
+        let every = all == Some(names.len()) && names.iter().all(|&(_, certain)| certain);
+        let marked = names.iter().map(|&(name, certain)| known::marked(name, certain));
+        let names = if every { "all of them".to_owned() } else { marked.collect::<Vec<_>>().join(", ") };
         let _ = writeln!(text, "  {requirement}: {names}");
     }
 }

@@ -8,14 +8,20 @@ use std::time::Duration;
 use stickler_hunt::folder::{self, Description, Folder};
 use stickler_hunt::search::{Found, Key, Place};
 
+use super::show::Shown;
 use super::watch::Progress;
-use super::{finish, show, wrong};
+use super::{finish, with_reports, wrong};
 use crate::args::{self, Arm};
+use crate::output::Reports;
 use crate::{Failure, interrupt, jobs};
 
 /// Reads the folders, which have to be of one hunt, and writes one folder with all that they hold. A shard that is named twice, or
 /// was run twice, changes nothing.
 pub(crate) fn merge(arguments: &args::Merge) -> Result<(), Failure> {
+    with_reports("merge", &arguments.findings, |reports| put_together(arguments, reports))
+}
+
+fn put_together(arguments: &args::Merge, reports: &mut Option<Reports>) -> Result<(), Failure> {
     let mut all: Option<(Description, Found)> = None;
     let mut shortest: BTreeMap<Key, (Place, PathBuf)> = BTreeMap::new();
     for path in &arguments.folders {
@@ -52,7 +58,7 @@ pub(crate) fn merge(arguments: &args::Merge) -> Result<(), Failure> {
         }
     }
     let arm = jobs::build(if description.arm == "wire" { Arm::Wire } else { Arm::Sim })?;
-    let over = interrupt::flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))?;
+    let over = interrupt::listen()?;
     if !arguments.findings.no_shrink {
         finish::shrink_all(&mut folder, &whole, &*arm, jobs::threads(arguments.findings.jobs, &*arm), &over)?;
     }
@@ -68,5 +74,7 @@ pub(crate) fn merge(arguments: &args::Merge) -> Result<(), Failure> {
     let steps = description.exhaustive;
     let clean =
         steps.map(|steps| format!("no violation in the plans of {steps} steps that these folders have, seed 0"));
-    show::show(&arguments.out, &folder, &whole, &progress, arguments.findings.format, clean.as_deref())
+    let (out, balancers, clean) = (&*arguments.out, &*description.balancers, clean.as_deref());
+    let shown = Shown { out, folder: &folder, found: &whole, progress: &progress, balancers, clean };
+    reports.take().map_or(Ok(()), |reports| shown.show(reports))
 }

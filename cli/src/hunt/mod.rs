@@ -3,12 +3,13 @@
 //! * `exhaustive.rs`: every plan of a few steps, in place of random ones.
 //! * `watch.rs`: shows how far a hunt is, and keeps what it finds.
 //! * `finish.rs`: shrinks findings, and writes their scripts.
-//! * `show.rs`: what was found.
+//! * `show.rs`: what was found. `page.rs`: the same as a page.
 //! * `merge.rs`: puts the shards of a hunt together. `shrink_files.rs`: shrinks what run files show.
 
 mod exhaustive;
 mod finish;
 mod merge;
+mod page;
 mod show;
 mod shrink_files;
 mod watch;
@@ -27,10 +28,13 @@ use stickler_oracle::Requirement;
 use stickler_runner::Arm;
 use stickler_scenarios::declared::Declared;
 
-use crate::args::{self, Shard};
+use crate::args::{self, Format, Shard};
+use crate::output::Reports;
 use crate::{Failure, balancers, interrupt, jobs};
 
 pub(crate) use merge::merge;
+pub(crate) use show::Hunted;
+use show::Shown;
 pub(crate) use shrink_files::shrink_files;
 use watch::Keeper;
 
@@ -41,6 +45,27 @@ const RUNS: u64 = 20_000;
 const WIRE_RUNS: u64 = 200;
 
 pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
+    with_reports("hunt", &arguments.findings, |reports| make(arguments, reports))
+}
+
+/// Opens the reports of a command, and has it write them. Where it cannot even begin, they say so.
+fn with_reports(
+    command: &str,
+    findings: &args::Findings,
+    make: impl FnOnce(&mut Option<Reports>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let opened = Reports::open(command, &findings.report, findings.format == Format::Json)?;
+    let mut reports = Some(opened);
+    let ended = make(&mut reports);
+    if let (Some(mut reports), Err(failure)) = (reports, &ended) {
+        reports.add_failure(failure);
+        reports.finish(Some("the hunt did not come to its end"), &Hunted::default())?;
+    }
+    ended
+}
+
+/// Hunts, and takes the reports when there is something to write.
+fn make(arguments: &args::Hunt, reports: &mut Option<Reports>) -> Result<(), Failure> {
     let balancers = balancers::find(&arguments.balancer, &balancers::own_profiles(&arguments.profile)?)?;
     #[cfg(unix)]
     if arguments.arm == args::Arm::Wire {
@@ -72,7 +97,7 @@ pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
         simulation: (arguments.arm == args::Arm::Wire).then_some(&*simulation),
     };
     let description = description(&hunt, &*arm, runs, digest, arguments.steps);
-    let over = interrupt::flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))?;
+    let over = interrupt::listen()?;
     let (folder, found) = Folder::open(&arguments.out, &description).map_err(wrong)?;
     let threads = jobs::threads(arguments.findings.jobs, &*arm);
     let keeper = if let Some(steps) = arguments.steps {
@@ -93,7 +118,9 @@ pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
         finish::shrink_all(&mut folder, &found, &*arm, threads, &over)?;
     }
     let clean = arguments.steps.map(|steps| exhaustive::clean(steps, arguments.shard));
-    show::show(&arguments.out, &folder, &found, &progress, arguments.findings.format, clean.as_deref())
+    let (out, balancers, clean) = (&*arguments.out, &*hunt.balancers, clean.as_deref());
+    let shown = Shown { out, folder: &folder, found: &found, progress: &progress, balancers, clean };
+    reports.take().map_or(Ok(()), |reports| shown.show(reports))
 }
 
 /// Now, on the clock of whoever waits for a hunt.

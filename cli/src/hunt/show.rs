@@ -7,78 +7,117 @@ use serde::Serialize;
 use stickler_hunt::folder::{Folder, Record};
 use stickler_hunt::search::Found;
 use stickler_hunt::shrink::SEEDS;
-use stickler_model::escape;
+use stickler_model::{BalancerSpec, escape};
+use stickler_report::test_case::{Problem, TestCase, TestResult};
 
+use super::page;
 use super::watch::Progress;
 use crate::Failure;
-use crate::args::Format;
+use crate::output::Reports;
 
-/// The document of `--format json`.
-#[derive(Serialize)]
-struct Document<'a> {
-    format: u32,
+/// What a hunt says as JSON.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Hunted<'a> {
+    /// The number of runs, with those of earlier times.
     runs: u64,
+    /// The number of points of coverage.
     points: usize,
+    /// The folder that everything is kept in.
     folder: String,
+    /// What was found, as `finding.json` of each has it.
+    #[cfg_attr(test, schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>"))]
     findings: Vec<&'a Record>,
 }
 
-/// Shows what is in the folder of a hunt. It is a failure if there is a finding. `clean` is what may be said where there is none.
-pub(super) fn show(
-    out: &Path,
-    folder: &Folder,
-    found: &Found,
-    progress: &Progress,
-    format: Format,
-    clean: Option<&str>,
-) -> Result<(), Failure> {
-    let findings: Vec<(&Record, String)> = found
-        .findings
-        .values()
-        .filter_map(|finding| Some((folder.record(finding)?, folder.folder_of(finding).display().to_string())))
-        .collect();
-    let mut stdout = io::stdout().lock();
-    if format == Format::Json {
-        let document = Document {
-            format: 1,
+/// The folder of a hunt, and what is in it.
+pub(super) struct Shown<'a> {
+    pub(super) out: &'a Path,
+    pub(super) folder: &'a Folder,
+    pub(super) found: &'a Found,
+    pub(super) progress: &'a Progress,
+    /// The balancers that were hunted over.
+    pub(super) balancers: &'a [BalancerSpec],
+    /// What may be said where nothing was found.
+    pub(super) clean: Option<&'a str>,
+}
+
+impl Shown<'_> {
+    /// Shows it, and writes its reports. It is a failure if there is a finding.
+    pub(super) fn show(&self, mut reports: Reports) -> Result<(), Failure> {
+        let Self { out, folder, found, progress, clean, .. } = *self;
+        let findings: Vec<(&Record, String)> = found
+            .findings
+            .values()
+            .filter_map(|finding| Some((folder.record(finding)?, folder.folder_of(finding).display().to_string())))
+            .collect();
+        self.cases(&findings).into_iter().for_each(|case| reports.add_case(case));
+        if !reports.takes_stdout() {
+            let mut stdout = io::stdout().lock();
+            for (record, path) in &findings {
+                stdout.write_all(finding(record, path).as_bytes())?;
+            }
+            writeln!(stdout, "{}", summary(out, found, progress, findings.len()))?;
+            if let Some(clean) = clean.filter(|_| findings.is_empty() && !progress.incomplete) {
+                writeln!(stdout, "{clean}")?;
+            }
+        }
+        reports.write_pages(|| page::page(self, &findings, summary(out, found, progress, findings.len())))?;
+        let says = Hunted {
             runs: found.runs(),
             points: found.points(),
             folder: out.display().to_string(),
             findings: findings.iter().map(|(record, _)| *record).collect(),
         };
-        writeln!(stdout, "{}", serde_json::to_string_pretty(&document).map_err(io::Error::from)?)?;
-    } else {
-        for (record, path) in &findings {
-            write_finding(&mut stdout, record, path)?;
-        }
-        writeln!(stdout, "{}", summary(out, found, progress, findings.len()))?;
-        if let Some(clean) = clean.filter(|_| findings.is_empty() && !progress.incomplete) {
-            writeln!(stdout, "{clean}")?;
+        reports.finish(progress.incomplete.then_some(MISSING), &says)?;
+        match (findings.is_empty(), progress.incomplete) {
+            (false, _) => Err(Failure::NotAsExpected),
+            (true, true) => Err(Failure::Inconclusive(None)),
+            (true, false) => Ok(()),
         }
     }
-    match (findings.is_empty(), progress.incomplete) {
-        (false, _) => Err(Failure::NotAsExpected),
-        (true, true) => Err(Failure::Inconclusive(None)),
-        (true, false) => Ok(()),
+
+    /// Each finding as a case that failed, and each balancer without one as a case that passed, if the hunt is at its end.
+    fn cases(&self, findings: &[(&Record, String)]) -> Vec<TestCase> {
+        let case = |suite: String, name: String, result| TestCase { suite, name, result, place: None, took: None };
+        let failed = findings.iter().map(|(record, path)| {
+            let summary = record.short.as_ref().map_or(&record.summary, |short| &short.summary);
+            let problem = Problem { summary: summary.clone(), details: finding(record, path) };
+            case(record.balancer.clone(), record.kind.to_string(), TestResult::Failed(problem))
+        });
+        let nothing = || match self.progress.incomplete {
+            true => TestResult::Skipped(MISSING.to_owned()),
+            false => TestResult::Passed,
+        };
+        let has_finding = |name: &String| findings.iter().any(|(record, _)| record.balancer == *name);
+        let names = self.balancers.iter().map(ToString::to_string).filter(|name| !has_finding(name));
+        failed.chain(names.map(|name| case(name, "nothing found".to_owned(), nothing()))).collect()
     }
 }
 
-fn write_finding(out: &mut impl io::Write, record: &Record, path: &str) -> io::Result<()> {
+/// Why a hunt without findings is not at its end.
+const MISSING: &str = "the hunt is not at its end";
+
+/// A finding in words, with the command that shows it again.
+fn finding(record: &Record, path: &str) -> String {
     let declared = if record.declared { ", which the shipped expectations declare" } else { "" };
-    writeln!(out, "{}: {}{declared}", record.balancer, record.kind)?;
     let summary = record.short.as_ref().map_or(&record.summary, |short| &short.summary);
-    writeln!(out, "  {}", escape::line(summary))?;
+    let head = format!("{}: {}{declared}\n  {}", record.balancer, record.kind, escape::line(summary));
+    let Some(short) = &record.short else {
+        return format!("{head}\n  not shrunk; {}\n\n", again(record, path));
+    };
+    let seeds = short.seeds.map_or(String::new(), |seeds| format!(", on {seeds} of {SEEDS} seeds"));
+    let s = if short.actions == 1 { "" } else { "s" };
+    let why = short.no_script.as_ref().map_or(String::new(), |why| format!(" (no script: {why})"));
+    format!("{head}\n  {} action{s}{seeds}; {}{why}\n\n", short.actions, again(record, path))
+}
+
+/// The command that shows a finding again.
+pub(super) fn again(record: &Record, path: &str) -> String {
     match &record.short {
-        Some(short) => {
-            let seeds = short.seeds.map_or(String::new(), |seeds| format!(", on {seeds} of {SEEDS} seeds"));
-            let s = if short.actions == 1 { "" } else { "s" };
-            let again = match &short.no_script {
-                None => run_command(record, path),
-                Some(why) => format!("{} (no script: {why})", replay_command(path, "short")),
-            };
-            writeln!(out, "  {} action{s}{seeds}; {again}\n", short.actions)
-        }
-        None => writeln!(out, "  not shrunk; {}\n", replay_command(path, "found")),
+        Some(short) if short.no_script.is_none() => run_command(record, path),
+        Some(_) => replay_command(path, "short"),
+        None => replay_command(path, "found"),
     }
 }
 

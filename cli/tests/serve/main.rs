@@ -57,7 +57,7 @@ fn what_cannot_be_is_said_and_ends_it() {
         (&["--provider", "Basic"], "the providers are NTLM, Negotiate, Negotiate:Kerberos, Nego2"),
         (&["--balancer", "nothing"], "nothing"),
         (&["--tls", "--ca-file", "/nowhere/authority.pem"], "cannot write /nowhere/authority.pem"),
-        (&["--tls", "--listen", "0.0.0.0"], "TLS is served on loopback alone, and not on 0.0.0.0"),
+        (&["--tls", "--listen", "0.0.0.0"], "TLS is served only on loopback addresses, and 0.0.0.0 is not one"),
         (&["--account", "iis3/alice:x"], "there is no server `iis3`; there are: iis1, iis2"),
         (&["--account", "alice"], "an account is NAME:PASSWORD"),
         (&["--http2"], "--tls"),
@@ -68,7 +68,7 @@ fn what_cannot_be_is_said_and_ends_it() {
             &["--site", "crowd", "--servers", "127.0.0.1:1,127.0.0.1:2"],
             "--servers names 2 addresses, and the site's servers are 1",
         ),
-        (&["--tls", "--servers", "0.0.0.0:0"], "TLS is served on loopback alone, and not on 0.0.0.0"),
+        (&["--tls", "--servers", "0.0.0.0:0"], "TLS is served only on loopback addresses, and 0.0.0.0 is not one"),
         (&["--protection-flag", "proxy"], "--token-checking"),
         (
             &["--token-checking", "allow", "--protection-flag", "none"],

@@ -1,11 +1,11 @@
-//! The whole proxy, as Stickler plugs it in.
+//! The adapter that plugs the whole proxy into Stickler.
 
 use stickler_conformance::ForeignProxy;
 use stickler_conformance::lb_core::{Control, Farm};
 use stickler_conformance::model::Env;
 use stickler_conformance::net::Net;
 
-/// [`example_balancer::forward`].
+/// Runs [`example_balancer::forward`].
 pub(crate) struct Forward;
 
 impl ForeignProxy for Forward {

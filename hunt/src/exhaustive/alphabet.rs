@@ -1,47 +1,50 @@
-//! The letters that plans are made of: what happens in one step.
+//! The letters of which plans consist. Each letter is something that happens in one step.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The server that is struck.
+/// The server that faults and drains concern.
 pub(super) const STRUCK: &str = "iis1";
 
-/// One step of a plan, of which one or a few actions follow. What needs another step before it, such as a restart, is said with
-/// that one: so each letter makes sense after most others, and a word never has one where it does not.
+/// One step of a plan, which stands for one or a few actions. A letter that needs an earlier one, such as a restart
+/// after a crash, is the same letter as that one. Therefore each letter makes sense after most others, and a word never
+/// has one where it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Letter {
-    /// Asks for a page, and waits for the answer.
+    /// Requests a page, and waits for the answer.
     Get(Person),
-    /// Posts ten bytes to the part of the site that some balancers have backends of its own for, and waits for the answer.
+    /// Posts ten bytes to the part of the site for which some balancers have separate backends, and waits for the
+    /// answer.
     Post(Person),
-    /// Asks for a page, and does not wait: whatever comes next meets a request that is under way.
+    /// Requests a page without waiting for the answer, so that the next letter happens while the request is under way.
     Start(Person),
-    /// Asks for a page. When the first leg has reached the balancer, what comes after it is held, until the person does something
-    /// else, or until the end: whatever comes next happens between two legs of a handshake.
+    /// Requests a page. When the first leg has reached the balancer, the packets after it are held back until the
+    /// person acts again, or until the end, so that the next letters happen between two legs of a handshake.
     Hold(Person),
-    /// Closes its connections.
+    /// Closes the person's connections.
     Disconnect(Person),
-    /// Sends three requests in a row as raw bytes, the first with the token that the person would begin with.
+    /// Sends three requests in a row as raw bytes. The first carries the token with which the person would begin to
+    /// authenticate.
     Pipeline(Person),
-    /// Resets every connection between the balancer and the first server. Servers are alike, so whatever strikes one strikes this
-    /// one.
+    /// Resets every connection between the balancer and the first server. Servers are alike, so that faults of one
+    /// server suffice.
     Reset,
-    /// The first server crashes; or, where it is down, starts again.
+    /// The first server crashes or, if it is down, starts again.
     Crash,
-    /// The first server crashes, and starts again at once.
+    /// The first server crashes and starts again immediately.
     Restart,
-    /// The balancer drains the first server; or, where it is drained, takes it into use again.
+    /// The balancer drains the first server or, if it is drained, uses it again.
     Drain,
-    /// Time passes.
+    /// A length of time passes.
     Wait(Time),
 }
 
-/// A person who sits at a client.
+/// A person at a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Person {
     /// A user with credentials.
     Alice,
-    /// Another one, with credentials and a user agent of the same kind.
+    /// A second user with credentials, and with a user agent of the same kind.
     Bob,
     /// A client without credentials.
     Mallory,
@@ -50,22 +53,22 @@ pub enum Person {
 /// A length of time that passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Time {
-    /// 0.4 ms: between two of the packets of a request.
+    /// 0.4 ms, which is the time between two packets of a request.
     Packets,
-    /// 70 s: longer than balancers keep what is idle.
+    /// 70 s, which is longer than balancers keep idle connections.
     Minute,
-    /// 119.9995 s: until IIS is about to close what is idle, after 120 s.
+    /// 119.9995 s, which ends just before IIS closes idle connections after 120 s.
     IdleEnd,
 }
 
 impl Person {
-    /// All of them.
+    /// All persons.
     pub(super) const ALL: [Self; 3] = [Self::Alice, Self::Bob, Self::Mallory];
 
-    /// Those with credentials.
+    /// The persons with credentials.
     pub(super) const USERS: [Self; 2] = [Self::Alice, Self::Bob];
 
-    /// Returns the other user, or mallory.
+    /// Returns the other user; mallory remains mallory.
     fn exchanged(self) -> Self {
         match self {
             Self::Alice => Self::Bob,
@@ -74,7 +77,7 @@ impl Person {
         }
     }
 
-    /// Returns the client's name, which is that of its user.
+    /// Returns the name of the client, which is that of its user.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Alice => "alice",
@@ -85,7 +88,7 @@ impl Person {
 }
 
 impl Time {
-    /// Returns how long it is.
+    /// Returns the length of the time.
     pub const fn duration(self) -> Duration {
         match self {
             Self::Packets => Duration::from_micros(400),
@@ -96,7 +99,7 @@ impl Time {
 }
 
 impl Letter {
-    /// Returns what the letter means, in one sentence that begins with who or what does it.
+    /// Returns the meaning of the letter as one sentence, which begins with who or what acts.
     pub fn meaning(self) -> String {
         match self {
             Self::Get(who) => format!("{who} asks for a page, and waits for the answer"),
@@ -119,7 +122,7 @@ impl Letter {
         }
     }
 
-    /// Returns the letter with the users in each other's place.
+    /// Returns the letter with the two users exchanged.
     pub(super) fn exchanged(self) -> Self {
         match self {
             Self::Get(who) => Self::Get(who.exchanged()),
@@ -134,7 +137,7 @@ impl Letter {
 }
 
 impl fmt::Display for Letter {
-    /// Writes the letter's name: `get(alice)`, `crash(iis1)`, `advance(70)`.
+    /// Writes the name of the letter, for example `get(alice)`, `crash(iis1)` or `advance(70)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Get(who) => write!(f, "get({who})"),

@@ -1,18 +1,18 @@
-//! Every plan of a few steps: what is not found in any of them has no example that is so small.
+//! Plays every plan of a few steps: a failure that none of them shows has no example of that size.
 //!
-//! A step is one [`Letter`] of an alphabet, and a plan is a word of at most so many letters, in one of a few [`World`]s. Words
-//! of which another one shows the same are left out (`plans.rs`). All plans have seed 0. Nothing that is found here is random,
-//! and what is not found is not proven absent: there are other letters, other worlds and longer words.
+//! A step is one [`Letter`] of an alphabet, and a plan is a word of at most so many letters, in one of a few
+//! [`World`]s. Words are left out if another word shows the same (`plans.rs`). All plans have seed 0. The search is not
+//! random. It does not prove that a failure is absent: there are other letters, other worlds and longer words.
 //!
 //! * `alphabet.rs`: what can happen in one step.
-//! * `worlds.rs`: where.
-//! * `plans.rs`: the words, one after the other, without those that show nothing of their own.
-//! * `steps.rs`: the actions of a word, and what every plan ends with.
+//! * `worlds.rs`: the worlds in which it happens.
+//! * `plans.rs`: the words, one after the other, without those that show nothing new.
+//! * `steps.rs`: the actions of a word, and the end that every plan has.
 //!
-//! The words are played in units, as a random hunt is: a unit is all words of a world that begin with the same two letters,
-//! over one balancer. What is found follows from the number of the unit alone, and of all plans that show the same over one
-//! balancer, the first one is kept. So units can be distributed over threads and machines ([`Found`](crate::Found) puts them
-//! together).
+//! The words are played in units, as a random hunt is: a unit is all words of a world that begin with the same two
+//! letters, over one balancer. What is found follows from the number of the unit alone, and of all plans that show the
+//! same over one balancer, the first one is kept. So units can be distributed over threads and machines
+//! ([`Found`](crate::Found) puts them together).
 
 mod alphabet;
 mod plans;
@@ -33,25 +33,26 @@ pub use alphabet::{Letter, Person, Time};
 pub use plans::Word;
 pub use worlds::{World, worlds};
 
-/// The most letters of a plan.
+/// The largest number of letters in a plan.
 pub const MAX_STEPS: usize = 8;
 
-/// What is played.
+/// The scope of an exhaustive hunt.
 pub struct Scope<'a> {
     worlds: Vec<Words>,
     sites: Vec<World>,
     balancers: Vec<BalancerSpec>,
-    /// The world of each block of words, as an index, and what its words begin with.
+    /// The blocks of words: the index of the world of each, and the letters with which its words begin.
     blocks: Vec<(usize, Vec<Letter>)>,
     declared: &'a search::Declared<'a>,
     undeclared_only: bool,
 }
 
 impl<'a> Scope<'a> {
-    /// Every plan of at most `steps` letters, [`MAX_STEPS`] at the most, in each of these worlds over each of these balancers.
+    /// Returns the scope of every plan of at most `steps` letters (limited to [`MAX_STEPS`]) in each of these worlds
+    /// over each of these balancers.
     ///
-    /// `declared` says what is known of the balancer of a plan: a violation of these is no surprise, and is left out if
-    /// `undeclared_only`.
+    /// `declared` returns the requirements that the balancer of a plan is known to violate. With `undeclared_only`,
+    /// violations of these are left out.
     pub fn new(
         steps: usize,
         worlds: Vec<World>,
@@ -62,7 +63,8 @@ impl<'a> Scope<'a> {
         Self::of_words(steps, worlds, balancers, declared, undeclared_only, true)
     }
 
-    /// As [`new`](Self::new), with the plans of which another one shows the same. Tests compare what both find.
+    /// Returns the scope like [`new`](Self::new), including the plans that another plan makes redundant. Tests compare
+    /// the findings of both.
     #[doc(hidden)]
     pub fn unpruned(
         steps: usize,
@@ -88,7 +90,8 @@ impl<'a> Scope<'a> {
         Self { worlds, sites, balancers, blocks, declared, undeclared_only }
     }
 
-    /// The number of units. Their numbers are 0 and up, and shard I of N is every unit whose number is I modulo N.
+    /// Returns the number of units. Their numbers start at 0, and shard I of N consists of every unit whose number is I
+    /// modulo N.
     pub fn units(&self) -> u64 {
         self.blocks.len() as u64 * self.balancers.len() as u64
     }
@@ -105,7 +108,8 @@ impl<'a> Scope<'a> {
         plans
     }
 
-    /// Returns the word of a finding of this scope, and the world that it is played in. `None`: the finding is of another scope.
+    /// Returns the word of a finding of this scope, and the world in which it is played. Returns `None` if the finding
+    /// belongs to another scope.
     pub fn word(&self, place: Place) -> Option<(&World, Word)> {
         let (world, block) = self.blocks.get(usize::try_from(place.unit / self.balancers.len() as u64).ok()?)?;
         let mut run = 0;
@@ -147,17 +151,19 @@ impl<'a> Scope<'a> {
 impl World {
     /// Returns the plan of a word over a balancer, with seed 0.
     ///
-    /// At the end, what is held goes on, what is broken is mended, and what was started is awaited; where a server was struck
-    /// or drained, the balancer has time to notice; and then everybody asks once more.
+    /// At the end, held packets are released, faults are mended, and requests that were started are awaited. If a
+    /// server was concerned by a fault or a drain, the balancer has time to notice. Then everybody sends one more
+    /// request.
     pub fn plan(&self, word: &Word, balancer: BalancerSpec) -> Plan {
         steps::plan(self, word, balancer)
     }
 }
 
-/// Plays the units of these numbers, on `threads` threads, and hands each to [`Watch::done`]. Ends early where
-/// [`Watch::is_over`] says so: then the units under way are handed on as they are. No unit has coverage or a corpus.
+/// Plays the units with these numbers on `threads` threads, and passes each to [`Watch::done`]. Ends early if
+/// [`Watch::is_over`] returns `true`; then the units under way are passed on unfinished. No unit has coverage or a
+/// corpus.
 ///
-/// What may be said of the result where nothing was found: "no violation in any plan of N steps over this alphabet, seed 0".
+/// If nothing was found, the result is: "no violation in any plan of N steps over this alphabet, seed 0".
 pub fn exhaust(
     scope: &Scope<'_>,
     units: impl Iterator<Item = u64> + Send,

@@ -1,12 +1,14 @@
-//! Which plans of some letters are played, and which are left out because another one shows what they show.
+//! The plans that are played, and those that are left out because another plan shows the same.
 //!
-//! A plan is a word of letters, up to a length. Left out are
-//! * words in which a letter does nothing, or ends what nothing has met (`Now::is_idle`, `Now::ends_as_another`): a shorter
-//!   word, or one with a plainer letter in its place, shows the same;
-//! * of words that differ only in the order of neighbours that commute (`commute`), all but the first in the order of letters;
-//! * of words that differ only in which user is which, all but the first. Which server is which is settled by the alphabet.
+//! A plan is a word of letters, up to a length. These words are left out:
+//! * words in which a letter has no effect, or ends something that no request has met (`Now::is_idle`,
+//!   `Now::ends_as_another`): a shorter word, or one with a simpler letter in its place, shows the same;
+//! * if words differ only in the order of adjacent letters that commute (`commute`), all but the first in the order of
+//!   letters;
+//! * if words differ only by an exchange of the users, all but the first. Servers need no such rule, because the
+//!   alphabet names only one.
 //!
-//! A test plays all words of three letters, with and without those that are left out, and finds the same.
+//! A test plays all words of three letters, both with and without the redundant ones, and finds the same.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -14,17 +16,17 @@ use std::ops::ControlFlow;
 use super::alphabet::{Letter, Person, Time};
 use super::worlds::World;
 
-/// A plan as letters.
+/// A plan as a word of letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     /// The letters, in order.
     pub letters: Vec<Letter>,
-    /// Whose held legs go on at the end, in this order.
+    /// The persons whose held legs are released at the end, in this order.
     pub release: Vec<Person>,
 }
 
 impl fmt::Display for Word {
-    /// Writes the names of the letters, with commas in between, and who goes on first at the end.
+    /// Writes the names of the letters, separated by commas, and the order of the releases at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, letter) in self.letters.iter().enumerate() {
             write!(f, "{}{letter}", if index > 0 { ", " } else { "" })?;
@@ -42,11 +44,11 @@ pub(super) struct Words {
     letters: Vec<Letter>,
     steps: usize,
     has_one_port: bool,
-    /// Whether words are left out.
+    /// Whether redundant words are left out.
     pruned: bool,
 }
 
-/// How many letters of a word decide to which block it belongs.
+/// The number of letters of a word that decide to which block it belongs.
 const BLOCK: usize = 2;
 
 impl Words {
@@ -54,8 +56,8 @@ impl Words {
         Self { letters: world.letters.clone(), steps, has_one_port: world.has_one_port(), pruned }
     }
 
-    /// Returns the blocks of the words, in order: the beginnings that words have in common. The first is empty, and has the
-    /// words that are too short for any other.
+    /// Returns the blocks of the words, in order: the beginnings that words have in common. The first block is empty,
+    /// and contains the words that are too short for any other.
     pub(super) fn blocks(&self) -> Vec<Vec<Letter>> {
         let mut blocks = vec![Vec::new()];
         if self.steps >= BLOCK {
@@ -69,7 +71,7 @@ impl Words {
         blocks
     }
 
-    /// Hands on the words of a block, one after the other, until `visit` breaks.
+    /// Passes the words of a block to `visit`, one after the other, until it breaks.
     pub(super) fn visit(&self, block: &[Letter], visit: &mut dyn FnMut(Word) -> ControlFlow<()>) -> ControlFlow<()> {
         let most = if block.is_empty() { self.steps.min(BLOCK - 1) } else { self.steps };
         let mut now = Now::default();
@@ -90,7 +92,7 @@ impl Words {
         })
     }
 
-    /// Hands on a beginning, and all words of at most `most` letters that go on from it.
+    /// Passes on a beginning, and all words of at most `most` letters that continue it.
     fn extend(
         &self,
         word: &mut Vec<Letter>,
@@ -118,28 +120,28 @@ impl Words {
     }
 }
 
-/// The state in which letters leave a world, as far as it says what comes next.
+/// The state of the world after some letters, as far as it determines which letters can follow.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Now {
-    /// By person: it has asked since it last closed its connections.
+    /// Whether each person has sent a request since last closing their connections.
     connected: [bool; 3],
-    /// By person: a request is under way that nobody waits for, and that nothing has outlasted.
+    /// Whether each person has a request under way that nobody awaits and that has not timed out.
     started: [bool; 3],
-    /// By person: its legs are held.
+    /// Whether the legs of each person are held.
     held: [bool; 3],
-    /// The server that is struck is down.
+    /// Whether the server that faults concern is down.
     down: bool,
-    /// Somebody has asked since that server's connections last ended.
+    /// Whether anybody has sent a request since that server's connections last ended.
     used: bool,
-    /// Somebody has asked, or something is broken.
+    /// Whether anybody has sent a request, or a fault stands.
     begun: bool,
-    /// A server was struck or drained.
+    /// Whether the server was concerned by a fault or a drain.
     struck: bool,
     last: Option<Letter>,
 }
 
 impl Now {
-    /// Returns whether a letter makes sense now.
+    /// Returns whether a letter makes sense in this state.
     pub(super) fn allows(&self, letter: Letter) -> bool {
         match letter {
             Letter::Start(who) | Letter::Hold(who) => !self.started[who as usize] && !self.held[who as usize],
@@ -150,7 +152,8 @@ impl Now {
         }
     }
 
-    /// Returns whether a letter would do nothing now, or what the letter before has done, or undone.
+    /// Returns whether a letter would have no effect in this state, or would repeat or undo the effect of the letter
+    /// before.
     fn is_idle(&self, letter: Letter) -> bool {
         match letter {
             // Nobody has a connection that could end.
@@ -170,7 +173,7 @@ impl Now {
         }
     }
 
-    /// Returns whether the word that ends here shows what another one does, which is played.
+    /// Returns whether the word that ends here shows the same as another one, which is played.
     fn ends_as_another(&self) -> bool {
         match self.last {
             // All is awaited at the end: as if the person had waited.
@@ -183,7 +186,7 @@ impl Now {
         }
     }
 
-    /// Notes what a letter leads to.
+    /// Updates the state with the effect of a letter.
     pub(super) fn see(&mut self, letter: Letter, has_one_port: bool) {
         match letter {
             Letter::Get(who) | Letter::Post(who) => {
@@ -235,7 +238,7 @@ impl Now {
         self.started.contains(&true) || self.held.contains(&true)
     }
 
-    /// Returns whose legs are held.
+    /// Returns the persons whose legs are held.
     fn held(&self) -> Vec<Person> {
         Person::ALL.into_iter().filter(|&who| self.held[who as usize]).collect()
     }
@@ -245,14 +248,14 @@ fn count(those: &[bool]) -> usize {
     those.iter().filter(|is| **is).count()
 }
 
-/// Returns whether a word is the first, in the order of letters, of all that differ only in the order of what commutes, or in
-/// which user is which.
+/// Returns whether a word is the first, in the order of letters, of all words that differ only in the order of
+/// commuting letters, or by an exchange of the users.
 fn is_first(word: &[Letter]) -> bool {
     let is_not_before = |other: Vec<Letter>| ordered(other).as_slice() >= word;
     is_not_before(word.to_vec()) && is_not_before(word.iter().map(|letter| letter.exchanged()).collect())
 }
 
-/// Puts what commutes into the order of letters: the first of all words that can be had by exchanging neighbours that commute.
+/// Returns the first, in the order of letters, of all words that result from exchanging adjacent letters that commute.
 fn ordered(mut word: Vec<Letter>) -> Vec<Letter> {
     let mut ordered = Vec::with_capacity(word.len());
     while !word.is_empty() {
@@ -263,9 +266,9 @@ fn ordered(mut word: Vec<Letter>) -> Vec<Letter> {
     ordered
 }
 
-/// Returns whether two neighbours have the same effect in either order, since no time passes in between that the other would
-/// notice, and they share no connection, server or account: the ends of two clients' connections; such an end and a drain, which
-/// touches no connection; and two times that pass.
+/// Returns whether two adjacent letters have the same effect in either order: no time passes between them that the
+/// other would notice, and they share no connection, server or account. This holds for the ends of two clients'
+/// connections, for such an end and a drain, which touches no connection, and for two lengths of time.
 fn commute(a: Letter, b: Letter) -> bool {
     match (a, b) {
         (Letter::Disconnect(one), Letter::Disconnect(other)) => one != other,
@@ -300,7 +303,7 @@ mod tests {
         all
     }
 
-    /// How many words of each length there are, from none to `most` letters.
+    /// Returns the number of words of each length, from zero to `most` letters.
     fn counts(world: &World, most: usize, pruned: bool) -> Vec<usize> {
         let mut counts = vec![0; most + 1];
         for word in all(&Words::new(world, most, pruned)) {
@@ -366,7 +369,8 @@ mod tests {
         assert!(is_first(&[ALICE, BOB, Letter::Crash]) && is_first(&[ALICE, Letter::Crash, BOB]));
     }
 
-    /// Of a word that is left out though every letter of it does something, the first of its like is there.
+    /// Tests that for each word that is left out although every letter of it has an effect, an equivalent word is
+    /// played.
     #[test]
     fn what_is_left_out_has_its_like() {
         for world in worlds() {

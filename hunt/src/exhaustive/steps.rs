@@ -1,4 +1,4 @@
-//! The steps of a plan, from its letters.
+//! The steps of a plan, derived from its letters.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::plans::Word;
 use super::worlds::World;
 use crate::generate::{A_MOMENT, behind_token};
 
-/// How long it takes beyond what a balancer declares until it has noticed that everything works again.
+/// The time that a balancer needs, beyond what it declares, until it has noticed that everything works again.
 const NOTICED: Duration = Duration::from_secs(15);
 
 /// Returns the plan of a word over a balancer. All plans have seed 0.
 ///
-/// At the end, what is held goes on, what is broken is mended, and what was started is awaited; where a server was struck or
-/// drained, the balancer has time to notice; and then everybody asks once more.
+/// At the end, held packets are released, faults are mended, and requests that were started are awaited. If a server
+/// was concerned by a fault or a drain, the balancer has time to notice. Then everybody sends one more request.
 pub(super) fn plan(place: &World, word: &Word, balancer: BalancerSpec) -> Plan {
     let mut steps = Steps::new(place);
     for letter in &word.letters {
@@ -35,9 +35,9 @@ struct Steps<'a> {
     held: Vec<Person>,
     is_down: bool,
     is_drained: bool,
-    /// Something that a balancer has to notice has happened to a server.
+    /// Whether something has happened to a server that a balancer must notice.
     is_struck: bool,
-    /// Who has a connection from the port that all share.
+    /// The person who has a connection from the shared port.
     at_port: Option<Person>,
 }
 
@@ -109,7 +109,7 @@ impl<'a> Steps<'a> {
         id
     }
 
-    /// Closes the connections of whoever has the port that this one connects from too.
+    /// Closes the connections of the person who occupies the port from which this one connects too.
     fn leave_port_to(&mut self, who: Person) {
         if !self.world.has_one_port() {
             return;
@@ -126,7 +126,7 @@ impl<'a> Steps<'a> {
         self.at_port.take_if(|other| *other == who);
     }
 
-    /// Waits for some of what is under way.
+    /// Awaits those requests under way that `which` selects.
     fn await_all(&mut self, which: impl Fn(RequestId, Person) -> bool) {
         let actions = &mut self.actions;
         self.under_way.retain(|&(id, who)| {
@@ -138,7 +138,7 @@ impl<'a> Steps<'a> {
         });
     }
 
-    /// Lets what was held arrive, if anything was. Returns whether it was.
+    /// Releases the held packets of a person, and returns whether there were any.
     fn release(&mut self, who: Person) -> bool {
         let count = self.held.len();
         self.held.retain(|held| *held != who);
@@ -149,14 +149,14 @@ impl<'a> Steps<'a> {
         was_held
     }
 
-    /// Lets what was held arrive, and waits for what comes of it.
+    /// Releases the held packets of a person, and waits for the effects.
     fn go_on(&mut self, who: Person) {
         if self.release(who) {
             self.await_all(|_, of| of == who);
         }
     }
 
-    /// Requests behind the first token, on a connection of their own.
+    /// Sends requests behind the first token, on a connection of their own.
     fn pipeline(&mut self, who: Person) {
         self.go_on(who);
         self.tokens += 1;
@@ -170,13 +170,13 @@ impl<'a> Steps<'a> {
         self.actions.push(Action::Fault(fault));
     }
 
-    /// The server crashes, or starts again.
+    /// Crashes the server, or starts it again.
     fn crash(&mut self) {
         self.strike(if self.is_down { Fault::Restart(struck()) } else { Fault::Crash(struck()) });
         self.is_down = !self.is_down;
     }
 
-    /// The server is drained, or taken into use again.
+    /// Drains the server, or ends the drain.
     fn drain(&mut self) {
         self.is_struck = true;
         self.actions.push(if self.is_drained { Action::Undrain(struck()) } else { Action::Drain(struck()) });

@@ -8,29 +8,29 @@ use stickler_model::{ClientSpec, Profile, Topology, standard};
 use super::alphabet::{Letter, Person, Time};
 use crate::generate::take_tickets;
 
-/// A site with three people in front of it: alice and bob, who have credentials and the same user agent, and mallory, who has
-/// none.
+/// A site with three persons in front of it: alice and bob, who have credentials and the same user agent, and mallory,
+/// who has none.
 #[derive(Debug, Clone)]
 pub struct World {
-    /// Its name.
+    /// The name of the world.
     pub name: &'static str,
-    /// What it is, in one line.
+    /// The description of the world, in one line.
     pub summary: &'static str,
-    /// The servers, and how they authenticate.
+    /// The servers and their authentication.
     pub topology: Topology,
     /// Alice, bob and mallory.
     pub people: [ClientSpec; 3],
-    /// What can happen in one step, in ascending order.
+    /// The letters of the world, in ascending order.
     pub letters: Vec<Letter>,
-    /// The time after which the first leg of a handshake that begins on a new connection has reached the balancer, and the
-    /// balancer's answer has not left it.
+    /// The time after which the first leg of a handshake on a new connection has reached the balancer, while the
+    /// balancer's answer has not left it yet.
     pub(super) first_leg: Duration,
 }
 
-/// The port from which everybody connects in the world where people share one.
+/// The port from which everybody connects in the world with a shared port.
 const PORT: u16 = 40_000;
 
-/// Returns all worlds. Each has the letters that tell something there; every letter is one of several worlds.
+/// Returns all worlds. Each has the letters that matter in it; every letter belongs to several worlds.
 pub fn worlds() -> Vec<World> {
     vec![
         World {
@@ -84,23 +84,24 @@ pub fn worlds() -> Vec<World> {
     ]
 }
 
-/// A connection takes 0.5 ms, and the leg 0.25 ms to the balancer.
+/// The first leg of curl: the connection takes 0.5 ms, and the leg takes 0.25 ms to the balancer.
 const CURL_LEG: Duration = Duration::from_micros(900);
 
-/// A browser asks without credentials first, and has the 401 after 2 ms.
+/// The first leg of a browser, which sends a request without credentials first and has the 401 after 2 ms.
 const BROWSER_LEG: Duration = Duration::from_micros(2_400);
 
 const STRUCK: [Letter; 3] = [Letter::Reset, Letter::Crash, Letter::Restart];
 
-/// With one backend, a drain would leave none.
+/// The letters about a server. With one backend a drain is not among them, since none would be left.
 const STRUCK_OR_DRAINED: [Letter; 4] = [Letter::Reset, Letter::Crash, Letter::Restart, Letter::Drain];
 
-/// Where no request is on its way, packets need no time of their own.
+/// The times for worlds in which no request is ever under way, so that packets need no time of their own.
 const LONG_TIMES: [Time; 2] = [Time::Minute, Time::IdleEnd];
 
 const TIMES: [Time; 3] = [Time::Packets, Time::Minute, Time::IdleEnd];
 
-/// What everybody asks, what the users do, what happens to a server, and how time passes; in ascending order.
+/// Returns the letters of a world in ascending order: what everybody requests, what the users do, what happens to a
+/// server, and how time passes.
 fn letters(users: &[fn(Person) -> Letter], servers: &[Letter], times: &[Time]) -> Vec<Letter> {
     let gets = Person::ALL.into_iter().map(Letter::Get);
     let of_users = users.iter().flat_map(|letter| Person::USERS.map(letter));
@@ -129,12 +130,12 @@ fn client(person: Person, profile: Profile) -> ClientSpec {
 }
 
 impl World {
-    /// Returns the world of this name.
+    /// Returns the world with this name.
     pub fn named(name: &str) -> Option<Self> {
         worlds().into_iter().find(|world| world.name == name)
     }
 
-    /// Returns whether everybody connects from one port.
+    /// Returns whether everybody connects from the same port.
     pub(super) fn has_one_port(&self) -> bool {
         self.people.iter().any(|person| person.port.is_some())
     }

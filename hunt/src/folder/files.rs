@@ -12,10 +12,10 @@ use stickler_runner::{Source, text_file};
 
 use super::{FolderError, Problem};
 
-/// The largest `state.json` that is read, in bytes: ten million points.
+/// The largest `state.json` that is read, in bytes; it suffices for ten million points.
 const MAX_JSON: u64 = 256 << 20;
 
-/// What went wrong at a path.
+/// Returns a function that adds this path to an error.
 pub(super) fn at<E: Into<Problem>>(path: &Path) -> impl FnOnce(E) -> FolderError {
     |error| FolderError { path: path.to_owned(), problem: error.into() }
 }
@@ -31,7 +31,7 @@ pub(super) fn plan(path: &Path) -> Result<Plan, FolderError> {
     Reader::open(path).and_then(Reader::into_plan).map_err(|error| at(path)(Problem::Plan(error.to_string())))
 }
 
-/// Writes a file of JSON, with an end of line.
+/// Writes a file of JSON that ends with a line feed.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), FolderError> {
     let mut text = serde_json::to_vec_pretty(value).map_err(at(path))?;
     text.push(b'\n');
@@ -45,7 +45,7 @@ pub(super) fn write_a_plan(path: &Path, plan: &Plan, arm: &str) -> Result<(), Fo
     replace(path, |mut out| write_plan(plan, &source, arm, &mut out))
 }
 
-/// Puts a file that is written whole in the place of what is there.
+/// Replaces a file by one that is written completely first.
 pub(super) fn replace(path: &Path, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<(), FolderError> {
     let mut bytes = Vec::new();
     let put = || {
@@ -62,7 +62,7 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&mut Vec<u8>) -> io::Resul
     put().map_err(at(path))
 }
 
-/// A balancer's or a kind's name as a part of a path.
+/// Returns the name of a balancer or a kind as part of a path.
 pub(super) fn part(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_+".contains(c) { c } else { '_' };
     let part: String = name.chars().map(plain).take(100).collect();

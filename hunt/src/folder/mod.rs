@@ -1,4 +1,4 @@
-//! What a hunt leaves in a folder, so that it can be read, resumed and put together with others.
+//! The folder of a hunt, which can be read, resumed and merged with others.
 //!
 //! | path | holds |
 //! |---|---|
@@ -11,9 +11,9 @@
 //! | `findings/BALANCER/KIND/finding.star` | the same as a script |
 //! | `lock` | nothing: whoever hunts in this folder holds a lock on it |
 //!
-//! Whatever is written replaces a file whole or not at all, so that whoever dies leaves nothing that cannot be read. Units
-//! that are not in `state.json` are done again, which changes nothing: they find the same. None of it depends on which shard,
-//! thread or machine has found what, or when.
+//! Whatever is written replaces a file whole or not at all, so that whoever dies leaves nothing that cannot be read.
+//! Units that are not in `state.json` are done again, which changes nothing: they find the same. None of it depends on
+//! which shard, thread or machine has found what, or when.
 //!
 //! * `files.rs`: reads and writes single files.
 //! * `read.rs`: reads a folder. `write.rs`: writes it.
@@ -36,48 +36,49 @@ pub use write::{Folder, finding_folder};
 /// The format that this version writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
 
-/// The version of the generator: another one draws other plans from the same seed, so that its units cannot be put together
-/// with those of this one.
-pub const GENERATOR: u32 = 1;
+/// The version of the generator. Another version draws different plans from the same seed, so that its units cannot be
+/// merged with those of this version.
+pub const GENERATOR: u32 = 2;
 
-/// What is hunted for, and how. Two folders with the same description are shards of one hunt.
+/// What a hunt searches, and how. Two folders with the same description are shards of one hunt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// [`FORMAT`].
+    /// The format of the folder, [`FORMAT`].
     pub format: u32,
-    /// [`GENERATOR`].
+    /// The version of the generator, [`GENERATOR`].
     pub generator: u32,
-    /// The version of Stickler.
+    /// The version of Stickler that wrote the folder.
     pub stickler: String,
     /// The seed.
     pub seed: u64,
-    /// The arm that plays the plans, `sim`.
+    /// The name of the arm that plays the plans, for example `sim`.
     pub arm: String,
     /// The balancers.
     pub balancers: Vec<BalancerSpec>,
-    /// The steps of plans, where every plan of so many is played; `None`: plans are random.
+    /// The number of steps if every plan of that length is played; `None` if plans are random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exhaustive: Option<u8>,
     /// The features that no plan uses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
-    /// Whether plans are steered by what they reach.
+    /// Whether plans are guided by what earlier plans have reached.
     pub guidance: bool,
-    /// The runs of a unit; 0 where units differ.
+    /// The number of runs in a unit; 0 if units differ.
     pub unit: u64,
-    /// The runs of all shards together; `None`: as many as there is time for.
+    /// The number of runs in all shards together; `None` if only time limits the hunt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<u64>,
-    /// Whether what is declared is left out.
+    /// Whether declared violations are left out.
     pub undeclared_only: bool,
-    /// The digest (SHA-256, in hexadecimal) of the plans that it began with; `None`: with none.
+    /// The digest (SHA-256, in hexadecimal) of the plans with which the hunt began; `None` if there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corpus: Option<String>,
 }
 
 impl Description {
-    /// Returns the name of the first part in which two descriptions differ, with both values; `None` where they are equal.
+    /// Returns the name of the first field in which two descriptions differ, with both values; `None` if they are
+    /// equal.
     pub fn difference(&self, other: &Self) -> Option<(String, String, String)> {
         let fields = |description: &Self| match serde_json::to_value(description) {
             Ok(serde_json::Value::Object(fields)) => fields,
@@ -93,94 +94,98 @@ impl Description {
     }
 }
 
-/// What `finding.json` holds.
+/// The content of `finding.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// The balancer, as users call it.
+    /// The balancer, in the form in which users write it.
     pub balancer: String,
-    /// What was found.
+    /// The kind of the finding.
     pub kind: Kind,
-    /// Whether the shipped expectations declare it.
+    /// Whether the shipped expectations declare the violation.
     pub declared: bool,
-    /// What happened, in one sentence.
+    /// The description of what happened, in one sentence.
     pub summary: String,
     /// The run that found it.
     pub place: Place,
-    /// What shrinking left of it; `None` before that.
+    /// The result of shrinking; `None` before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short: Option<Short>,
 }
 
-/// What shrinking left of a finding.
+/// The result of shrinking a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Short {
-    /// What happens in the shrunk plan, in one sentence.
+    /// The description of what happens in the shrunk plan, in one sentence.
     pub summary: String,
     /// The seed of the plan.
     pub seed: u64,
-    /// How many actions the plan has, clients not counted.
+    /// The number of actions in the plan, without the addition of clients.
     pub actions: usize,
-    /// On how many of [`SEEDS`](crate::shrink::SEEDS) seeds it shows the finding; `None` on an arm that no seed repeats.
+    /// The number of the [`SEEDS`](crate::shrink::SEEDS) seeds on which the plan shows the finding; `None` on an arm
+    /// that is not deterministic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<u64>,
-    /// How many runs the shrinking took.
+    /// The number of runs that the shrinking took.
     pub runs: u64,
-    /// Why there is no script of it: scripts cannot say everything that plans can. `None`: there is one.
+    /// Why there is no script of the finding, since scripts cannot express everything that plans can. `None`: there is
+    /// a script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_script: Option<String>,
 }
 
-/// Something is wrong with a folder.
+/// The error that a folder or a file in it cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", .path.display())]
 pub struct FolderError {
     /// The file or the folder.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// What is wrong with the file or the folder.
     pub problem: Problem,
 }
 
-/// What is wrong with a file or a folder.
+/// What can be wrong with a file or a folder.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// The operating system says so.
+    /// The operating system reports an error.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// The file is not JSON of the form that it should have.
-    #[error("{0}: it was edited, or cut off, or another version has written it")]
+    /// The file is not JSON of the expected form.
+    #[error("the file cannot be read: {0}; it was edited or cut off, or another version of Stickler wrote it")]
     Json(#[from] serde_json::Error),
-    /// The file is no run file that holds a plan.
+    /// The file is not a run file that contains a plan.
     #[error("{0}")]
     Plan(String),
-    /// Another version has written the file.
-    #[error("it has {what} {found}, and this version reads {known} alone")]
+    /// Another version of Stickler has written the file.
+    #[error("the folder has {what} {found}, but this version of Stickler reads only {known}")]
     Version {
-        /// `format` or `generator`.
+        /// What differs: `format` or `generator`.
         what: &'static str,
-        /// What it has.
+        /// The version that the file states.
         found: u32,
-        /// What is known.
+        /// The version that this program reads.
         known: u32,
     },
-    /// The folder holds another hunt.
-    #[error("it holds another hunt: `{field}` is {found} there, and {wanted} here; choose another folder")]
+    /// The folder contains a different hunt.
+    #[error(
+        "the folder holds a different hunt: its `{field}` is {found}, but this hunt has {wanted}; choose another folder"
+    )]
     OtherHunt {
-        /// The first part that differs.
+        /// The name of the first field that differs.
         field: String,
-        /// Its value there.
+        /// The value in the folder.
         found: String,
-        /// Its value here.
+        /// The value of this hunt.
         wanted: String,
     },
-    /// Another process hunts in the folder.
-    #[error("another hunt is going on in this folder")]
+    /// Another process is hunting in the folder.
+    #[error("another process is hunting in this folder: wait until it ends, or choose another folder")]
     Locked,
-    /// The folder holds something that no hunt has written.
-    #[error("there is something in this folder that no hunt has written: choose another one, or an empty one")]
+    /// The folder contains files that no hunt has written.
+    #[error("the folder holds files that no hunt has written: choose an empty folder, or one that a hunt has written")]
     NotEmpty,
-    /// The file says something that cannot be.
+    /// The content of the file is not valid.
     #[error("{0}")]
     Wrong(String),
 }

@@ -15,16 +15,16 @@ use super::{Description, FORMAT, FolderError, GENERATOR, Problem, Record};
 use crate::judge::Point;
 use crate::search::{Finding, Found, Key, Place};
 
-/// The most plans that a corpus has.
+/// The largest number of plans in a corpus.
 const MAX_CORPUS: usize = 1_000_000;
 
-/// What `state.json` holds.
+/// The content of `state.json`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
-    /// Units in a row with as many runs each: the first, the last, the runs of each.
+    /// Consecutive units with the same number of runs: the first, the last, and the number of runs of each.
     units: Vec<(u64, u64, u64)>,
-    /// By balancer: points, each with the first run that reached it.
+    /// The points of coverage by balancer, each with the first run that reached it.
     coverage: BTreeMap<String, BTreeMap<Point, Place>>,
 }
 
@@ -54,10 +54,10 @@ impl State {
     }
 }
 
-/// A finding as its folder has it.
+/// A finding with its record, as its folder contains them.
 pub(super) type Kept = (Finding, Record);
 
-/// Reads what a folder holds: what was hunted for, what was found, and what is left of the findings after shrinking.
+/// Reads the folder of a hunt: its description, its findings, and the results of shrinking them.
 ///
 /// # Errors
 /// [`FolderError`]: a file cannot be read, or no hunt of this version has written it.
@@ -81,9 +81,9 @@ pub fn read(folder: &Path) -> Result<(Description, Found, BTreeMap<Key, Record>)
     Ok((description, found, records))
 }
 
-/// Reads what is hunted for.
+/// Reads the description of a hunt.
 pub(super) fn description(path: &Path) -> Result<Description, FolderError> {
-    /// What every version has.
+    /// The field that the descriptions of all versions have.
     #[derive(Deserialize)]
     struct Version {
         format: u32,
@@ -98,11 +98,11 @@ pub(super) fn description(path: &Path) -> Result<Description, FolderError> {
     files::json(path)
 }
 
-/// Reads the plans of a corpus that a hunt begins with, in the order of their names, and their digest: the folder of an earlier
-/// hunt, its folder `corpus`, or any folder of run files.
+/// Reads the plans of a corpus with which a hunt begins, in the order of their names, and their digest. `folder` can be
+/// the folder of an earlier hunt, its folder `corpus`, or any folder of run files.
 ///
 /// # Errors
-/// [`FolderError`]: a file is no plan, or there is none.
+/// [`FolderError`]: a file contains no plan, or there is no file.
 pub fn corpus(folder: &Path) -> Result<(Vec<Plan>, String), FolderError> {
     let inner = folder.join("corpus");
     let folder = if inner.is_dir() { &inner } else { folder };
@@ -125,7 +125,7 @@ pub fn corpus(folder: &Path) -> Result<(Vec<Plan>, String), FolderError> {
     Ok((plans, digest))
 }
 
-/// The plans of a folder that a hunt has written.
+/// Reads the plans of a folder that a hunt has written.
 fn plans(folder: &Path) -> Result<Vec<(Place, Plan)>, FolderError> {
     if !exists(folder) {
         return Ok(Vec::new());
@@ -168,7 +168,7 @@ fn findings(folder: &Path) -> Result<Vec<Kept>, FolderError> {
     Ok(findings)
 }
 
-/// The run files of a folder, by name.
+/// Returns the paths of the run files in a folder, by name.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     let mut entries = list(folder)?;
     entries.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
@@ -178,7 +178,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     Ok(entries)
 }
 
-/// What is in a folder, by name.
+/// Returns the paths of everything in a folder, by name.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     let paths = || -> io::Result<Vec<PathBuf>> {
         let mut paths = Vec::new();

@@ -11,24 +11,25 @@ use super::{Description, FolderError, Problem, Record, Short};
 use crate::judge::Kind;
 use crate::search::{Finding, Found, Key, Place};
 
-/// The folder of a hunt that is going on. Nobody else can hunt in it.
+/// The folder of a hunt in progress. No other process can hunt in it.
 pub struct Folder {
     path: PathBuf,
     arm: String,
-    /// The records of the findings that are written.
+    /// The records of the findings that were written.
     records: BTreeMap<Key, Record>,
-    /// The plans that are written.
+    /// The places of the plans that were written.
     corpus: BTreeSet<Place>,
-    /// Held as long as this exists.
+    /// The lock, which is held as long as this value exists.
     _lock: File,
 }
 
 impl Folder {
-    /// Opens a folder to hunt in, and returns what an earlier part of the same hunt has found. Makes the folder where there is
-    /// none.
+    /// Opens a folder to hunt in, creating it if necessary, and returns what an earlier part of the same hunt has
+    /// found.
     ///
     /// # Errors
-    /// [`FolderError`]: another hunt is in it, or something that no hunt has written, or it cannot be read or written.
+    /// [`FolderError`]: the folder contains a different hunt or files that no hunt has written, or it cannot be read or
+    /// written.
     pub fn open(path: &Path, description: &Description) -> Result<(Self, Found), FolderError> {
         fs::create_dir_all(path).map_err(at(path))?;
         let lock = lock(path)?;
@@ -50,10 +51,10 @@ impl Folder {
         Ok((folder, found))
     }
 
-    /// Writes what is new: first the findings, then the plans, at last which units are done.
+    /// Writes what is new: first the findings, then the plans, and finally the list of units that are done.
     ///
     /// # Errors
-    /// [`FolderError`]: something cannot be written. What is there can be read all the same.
+    /// [`FolderError`]: a file cannot be written. The folder can still be read.
     pub fn save(&mut self, found: &Found) -> Result<(), FolderError> {
         found.findings.values().try_for_each(|finding| self.keep(finding))?;
         let wanted: BTreeSet<Place> = found.corpus.keys().copied().collect();
@@ -69,10 +70,10 @@ impl Folder {
         Ok(())
     }
 
-    /// Writes a finding, unless one of the same kind from an earlier run is there.
+    /// Writes a finding, unless the folder has one of the same kind from an earlier run.
     ///
     /// # Errors
-    /// [`FolderError`]: it cannot be written.
+    /// [`FolderError`]: the finding cannot be written.
     pub fn keep(&mut self, finding: &Finding) -> Result<(), FolderError> {
         let key = finding.key();
         if self.records.get(&key).is_some_and(|record| record.place <= finding.place) {
@@ -96,10 +97,11 @@ impl Folder {
         Ok(())
     }
 
-    /// Writes what shrinking left of a finding: what is said of it, the bytes of the run file, and the script where there is one.
+    /// Writes the result of shrinking a finding: its description, the bytes of the run file, and the script if there is
+    /// one.
     ///
     /// # Errors
-    /// [`FolderError`]: it cannot be written.
+    /// [`FolderError`]: a file cannot be written.
     pub fn keep_short(
         &mut self,
         finding: &Finding,
@@ -117,10 +119,10 @@ impl Folder {
         files::write_json(&folder.join("finding.json"), record)
     }
 
-    /// Takes over what shrinking left of a finding in the folder of another shard.
+    /// Copies the result of shrinking a finding from the folder of another shard.
     ///
     /// # Errors
-    /// [`FolderError`]: it cannot be read or written.
+    /// [`FolderError`]: a file cannot be read or written.
     pub fn take_short(&mut self, finding: &Finding, from: &Path) -> Result<(), FolderError> {
         let folder = self.folder_of(finding);
         for name in ["short.jsonl", "finding.star"] {
@@ -137,7 +139,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Returns the record of a finding that is written.
+    /// Returns the record of a finding, if it was written.
     pub fn record(&self, finding: &Finding) -> Option<&Record> {
         self.records.get(&finding.key())
     }
@@ -152,12 +154,12 @@ impl Folder {
     }
 }
 
-/// Returns the folder of a finding in that of a hunt.
+/// Returns the folder of a finding within the folder of a hunt.
 pub fn finding_folder(hunt: &Path, balancer: &str, kind: &Kind) -> PathBuf {
     hunt.join("findings").join(files::part(balancer)).join(kind.file_name())
 }
 
-/// Locks a folder until the file is dropped, or the process ends in any way.
+/// Locks a folder. The lock ends when the file is dropped, or when the process ends in any way.
 fn lock(path: &Path) -> Result<File, FolderError> {
     let path = path.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
@@ -168,7 +170,7 @@ fn lock(path: &Path) -> Result<File, FolderError> {
     }
 }
 
-/// Whether there is anything but the lock.
+/// Returns whether the folder contains anything except the lock.
 fn holds_something(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
         if entry?.file_name() != "lock" {

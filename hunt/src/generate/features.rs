@@ -1,17 +1,17 @@
-//! What a plan may contain.
+//! The features that a plan may use.
 
 use std::collections::BTreeSet;
 
 use super::draw::Draw;
 
-/// What plans may not contain.
+/// The limits on plans: the features that they may not use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// The names of features that no plan uses, of [`Features::NAMES`].
+    /// The names of the features that no plan uses, from [`Features::NAMES`].
     without: BTreeSet<&'static str>,
 }
 
-/// The features that a real product cannot be asked for, or that take long in real time.
+/// The features that cannot be requested of a real product, or that take long in real time.
 const NOT_IN_REAL_TIME: [&str; 11] = [
     "odd_server",
     "tls",
@@ -27,15 +27,15 @@ const NOT_IN_REAL_TIME: [&str; 11] = [
 ];
 
 impl Limits {
-    /// Nothing that a real product cannot be asked for, and that takes long in real time.
+    /// Returns the limits for real time: without the features that cannot be requested of a real product or take long.
     pub fn of_real_time() -> Self {
         Self { without: NOT_IN_REAL_TIME.into() }
     }
 
-    /// Leaves these features out as well.
+    /// Returns the limits with these features left out as well.
     ///
     /// # Errors
-    /// No feature has one of these names: a message with the names that there are.
+    /// There is no feature with one of these names; the message lists the existing names.
     pub fn without(mut self, names: &[impl AsRef<str>]) -> Result<Self, String> {
         for name in names {
             let name = name.as_ref();
@@ -52,16 +52,17 @@ impl Limits {
         self.without.iter().copied()
     }
 
-    /// Draws which of the other features a plan may use.
+    /// Draws the features that a plan may use from those that are not left out.
     pub(super) fn draw(&self, draw: &Draw) -> Features {
         Features::draw(draw).without(&self.without)
     }
 }
 
-/// Defines the features: a field for each, with its name.
+/// Defines the features, each with a field and its name.
 macro_rules! features {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
-        /// Which features a plan may use. What is not among them is in every plan: users who ask, wait, and let time pass.
+        /// The features that a plan may use. Every plan has users who send requests, wait, and let time pass, which are
+        /// not among the features.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub struct Features {
             $($(#[$doc])+ pub $name: bool,)+
@@ -71,18 +72,18 @@ macro_rules! features {
             /// The names of the features.
             pub const NAMES: &[&str] = &[$(stringify!($name)),+];
 
-            /// Draws which half of the features a plan may use.
+            /// Draws a random half of the features.
             pub(super) fn draw(draw: &Draw) -> Self {
                 Self { $($name: draw.chance(50)),+ }
             }
 
-            /// Returns these features without those of these names.
+            /// Returns these features without those with these names.
             fn without(mut self, names: &BTreeSet<&'static str>) -> Self {
                 $(self.$name &= !names.contains(stringify!($name));)+
                 self
             }
 
-            /// Returns whether the feature at this place of [`NAMES`](Self::NAMES) may be used.
+            /// Returns whether the plan may use the feature at this index of [`NAMES`](Self::NAMES).
             pub fn has(&self, index: usize) -> bool {
                 [$(self.$name),+][index]
             }
@@ -91,66 +92,66 @@ macro_rules! features {
 }
 
 features! {
-    /// The site takes Kerberos.
+    /// The site accepts Kerberos.
     kerberos,
-    /// IIS does not persist Kerberos on the connection (`authPersistNonNTLM` off).
+    /// IIS does not persist Kerberos on the connection (`authPersistNonNTLM` is off).
     not_persisted,
-    /// TLS, from the clients on.
+    /// TLS is used between the clients and the site.
     tls,
     /// TLS offers HTTP/2, and some clients speak it.
     http2,
-    /// Extended protection, where there is TLS: the server checks what a client's token is bound to.
+    /// With TLS, extended protection is used: the server checks the channel binding in a client's token.
     extended_protection,
-    /// More backends than one.
+    /// There are several backends.
     farm,
     /// One server differs from the others: an older IIS, or one that closes idle connections sooner.
     odd_server,
-    /// A second DC, which servers ask when the first one is down.
+    /// There is a second DC, which servers ask when the first one is down.
     second_controller,
-    /// A second domain that is trusted, and a user of it.
+    /// There is a second, trusted domain, and a user of it.
     partner,
-    /// Accounts are locked out after some failed logons.
+    /// Accounts are locked out after a number of failed logons.
     lockout,
     /// Packets take up to 200 us longer.
     jitter,
-    /// Any kind of client, in place of curl and browsers.
+    /// Clients can be of any kind, instead of curl and browsers only.
     any_agent,
-    /// Clients without credentials.
+    /// Some clients have no credentials.
     anonymous,
-    /// Clients with a wrong password.
+    /// Some clients have a wrong password.
     wrong_password,
-    /// Clients that share an address.
+    /// Some clients share an address.
     shared_address,
-    /// Clients that share an address and a port, one after the other.
+    /// Some clients share an address and a port, one after the other.
     shared_port,
-    /// Several clients of one user.
+    /// Several clients have the same user.
     same_user,
-    /// Requests with a body.
+    /// Some requests have a body.
     bodies,
-    /// Requests for a part of the site that may have backends of its own.
+    /// Some requests are for a part of the site that may have backends of its own.
     services,
-    /// Requests that are under way at the same time.
+    /// Several requests are under way at the same time.
     at_once,
-    /// All clients ask at the same time, several requests each.
+    /// All clients send several requests each at the same time.
     crowds,
-    /// Requests as raw bytes, several in a row.
+    /// Some requests are sent as raw bytes, several in a row.
     pipelines,
-    /// Raw requests in a row, of which the first carries the token with which its client logs on.
+    /// Some raw requests in a row begin with one that carries the token with which its client logs on.
     logged_on_pipelines,
-    /// Clients that close their connections.
+    /// Clients close their connections.
     disconnects,
-    /// Another user takes the seat.
+    /// Another user takes over a client.
     switches,
-    /// Servers that crash, lose power or hang, and come back.
+    /// Servers crash, lose power or hang, and come back.
     server_faults,
-    /// Packets between two hosts wait.
+    /// Packets between two hosts are held back.
     held_links,
-    /// Forged resets.
+    /// Connections are reset by forged packets.
     resets,
-    /// Drained backends.
+    /// Backends are drained.
     drains,
-    /// The DC crashes, and comes back.
+    /// The DC crashes and comes back.
     dc_faults,
-    /// Long times, beside and around the time limits of servers and balancers.
+    /// Long times pass, close to the time limits of servers and balancers.
     long_times,
 }

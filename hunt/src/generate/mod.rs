@@ -1,13 +1,13 @@
 //! Draws a plan from a seed.
 //!
-//! Each seed leaves out a random half of the [`Features`] (swarm testing): a feature that is always there can hide a defect
-//! that shows only without it.
+//! Each seed leaves out a random half of the [`Features`] (swarm testing), because a feature that is always present can
+//! hide a defect that shows only without it.
 //!
 //! * `draw.rs`: random choices.
-//! * `features.rs`: what a plan may contain.
+//! * `features.rs`: the features that a plan may use.
 //! * `site.rs`: the servers, and how they authenticate.
-//! * `people.rs`: the clients, and who sits at them.
-//! * `steps.rs`: what happens, step by step. `situation.rs`: which step makes sense after others.
+//! * `people.rs`: the clients and their users.
+//! * `steps.rs`: the steps of the plan. `situation.rs`: the steps that make sense after others.
 //! * `mutate.rs`: changes a plan a little.
 
 mod draw;
@@ -31,12 +31,12 @@ pub(crate) use steps::{A_MOMENT, behind_token};
 
 /// Draws a plan over a balancer. The same seed gives the same plan, over every balancer.
 ///
-/// All faults are mended at the end, and then every client asks once more, after a time in which the balancer has noticed.
+/// All faults are mended at the end. Then, after the balancer had time to notice, every client sends one more request.
 pub fn generate(seed: u64, balancer: BalancerSpec) -> Plan {
     generate_within(&Limits::default(), seed, balancer)
 }
 
-/// Draws a plan that is within limits, as [`generate()`] does.
+/// Draws a plan within these limits, as [`generate()`] does without limits.
 pub fn generate_within(limits: &Limits, seed: u64, balancer: BalancerSpec) -> Plan {
     let draw = Draw::new(seed);
     let features = limits.draw(&draw);

@@ -10,17 +10,18 @@ use super::{Draw, Features, Limits};
 /// A change of a plan.
 #[derive(Clone, Copy)]
 enum Change {
-    /// The plan is cut off somewhere, and goes on in another way.
+    /// The plan is cut off somewhere, and continues in another way.
     Extend,
-    /// Something more happens somewhere.
+    /// An additional step is inserted.
     Insert,
-    /// Some steps are left out.
+    /// Some steps are removed.
     Remove,
-    /// A step happens at another time.
+    /// A step is moved to another time.
     Move,
 }
 
-/// Returns another plan that begins with the people and the site of this one. What no longer makes sense is left out.
+/// Returns another plan that begins with the clients and the site of this one. Steps that no longer make sense are left
+/// out.
 pub(crate) fn mutate(limits: &Limits, parent: &Plan, draw: &Draw) -> Plan {
     let takes_tickets = parent.topology.servers.iter().any(ServerSpec::takes_tickets);
     let features = Features { kerberos: takes_tickets, ..limits.draw(draw) };

@@ -1,4 +1,4 @@
-//! The clients, and who sits at them.
+//! Draws the clients and their users.
 
 use stickler_model::agent::Agent;
 use stickler_model::topology::{Http2, Provider};
@@ -7,14 +7,14 @@ use stickler_model::{ClientSpec, Identity, Name, Principal, Profile, Topology, s
 use super::site::{PARTNER, STRANGER};
 use super::{Draw, Features};
 
-/// The users who ask.
+/// The users who send requests.
 const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
-/// The user agents that are drawn unless any may be. Another one changes the plan of every seed, and so the seeds that tests
-/// name.
+/// The user agents that are drawn unless the plan may use any. Adding one changes the plan of every seed, and therefore
+/// the seeds that tests name.
 const AGENTS: [Agent; 3] = [Agent::Curl, Agent::CurlNegotiate, Agent::Browser];
 
-/// Whether a user agent is one of those that are drawn unless any may be.
+/// Returns whether a user agent is one of those that are drawn unless the plan may use any.
 pub(super) fn is_usual(agent: Agent) -> bool {
     AGENTS.contains(&agent)
 }
@@ -22,7 +22,7 @@ pub(super) fn is_usual(agent: Agent) -> bool {
 /// The port that clients share.
 const PORT: u16 = 40_000;
 
-/// Draws two to four clients. At least one of them has good credentials.
+/// Draws two to four clients, of which at least one has valid credentials.
 pub(super) fn draw(draw: &Draw, features: &Features, topology: &Topology) -> Vec<ClientSpec> {
     let agents = fitting_agents(features, topology);
     let count = draw.between(2, 4) as usize;
@@ -53,7 +53,7 @@ pub(super) fn draw(draw: &Draw, features: &Features, topology: &Topology) -> Vec
     clients
 }
 
-/// The user agents that can log on at the site: for another, its refusal would be right.
+/// Returns the user agents that can log on at the site. The refusal of any other would be correct.
 fn fitting_agents(features: &Features, topology: &Topology) -> Vec<Agent> {
     let all = || Agent::ALL.iter().map(|(_, agent)| *agent).collect();
     let drawn: Vec<Agent> = if features.any_agent { all() } else { AGENTS.into() };
@@ -66,7 +66,7 @@ fn fitting_agents(features: &Features, topology: &Topology) -> Vec<Agent> {
     drawn.into_iter().filter(fits).collect()
 }
 
-/// The user of the trusted domain.
+/// Returns the user of the trusted domain.
 fn stranger() -> Identity {
     Identity { principal: Principal::new(PARTNER, STRANGER), password: standard::password(STRANGER) }
 }

@@ -1,4 +1,4 @@
-//! The servers, and how they authenticate.
+//! Draws the servers and their authentication.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use stickler_model::{Topology, standard};
 
 use super::{Draw, Features};
 
-/// The account that the application pools run as where the site takes Kerberos.
+/// The account as which the application pools run if the site accepts Kerberos.
 const SERVICE: &str = "svc-web";
 
-/// The name of the site for Kerberos.
+/// The service principal name of the site.
 const SPN: &str = "HTTP/www.corp.example";
 
-/// Draws a site that is set up well, so that whatever goes wrong has another cause.
+/// Draws a site that is set up correctly, so that every failure has another cause.
 pub(super) fn draw(draw: &Draw, features: &Features) -> Topology {
     let backends = if features.farm { draw.between(2, 3) as u32 } else { 1 };
     let mut topology = standard::site(backends);
@@ -48,7 +48,7 @@ pub(super) fn draw(draw: &Draw, features: &Features) -> Topology {
     topology
 }
 
-/// Sets up a server as the others are not.
+/// Changes the settings of one server, so that it differs from the others.
 fn make_odd(draw: &Draw, server: &mut ServerSpec) {
     match draw.between(0, 1) {
         0 => server.version = IisVersion::Iis6,
@@ -59,7 +59,7 @@ fn make_odd(draw: &Draw, server: &mut ServerSpec) {
 /// The user of the partner's domain.
 pub(super) const STRANGER: &str = "pat";
 
-/// The trusted domain.
+/// Returns the trusted domain.
 fn partner() -> DomainSpec {
     DomainSpec {
         netbios: PARTNER.into(),
@@ -82,8 +82,8 @@ fn take_kerberos(draw: &Draw, features: &Features, topology: &mut Topology) {
     }
 }
 
-/// Sets up a site so that its servers take tickets under these providers: their application pools run as an account that the whole
-/// farm shares.
+/// Sets up a site so that its servers accept tickets under these providers: their application pools run as an account
+/// that the whole farm shares.
 pub(crate) fn take_tickets(topology: &mut Topology, providers: &[Provider]) {
     topology.domain.users.push(standard::account(SERVICE.to_owned()));
     topology.domain.services.push(ServiceSpec {

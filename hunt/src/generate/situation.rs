@@ -1,11 +1,11 @@
-//! The state in which steps leave the world, as far as it says which step may come next.
+//! The state of the world after some steps, as far as it determines which steps may follow.
 
 use std::collections::BTreeSet;
 
 use stickler_model::topology::Provider;
 use stickler_model::{Action, ClientSpec, Fault, Name, Piece, RequestId, TokenId, Topology};
 
-/// What some steps have led to.
+/// The state after some steps.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Situation {
     pub(crate) servers: Vec<Name>,
@@ -13,27 +13,27 @@ pub(crate) struct Situation {
     pub(crate) under_way: Vec<RequestId>,
     started: BTreeSet<RequestId>,
     tokens: BTreeSet<TokenId>,
-    /// Servers that are down or hang, with what mends them, in the order in which they broke.
+    /// The servers that are down or hang, each with the fault that mends it, in the order in which they failed.
     pub(crate) broken: Vec<(Name, Fault)>,
     pub(crate) held: BTreeSet<(Name, Name)>,
     pub(crate) drained: BTreeSet<Name>,
     pub(crate) dc_is_down: bool,
-    /// Something that a balancer has to notice has happened.
+    /// Whether something has happened that a balancer must notice.
     pub(crate) something_broke: bool,
-    /// The client that has a connection from the port that clients share.
+    /// The client that has a connection from the shared port.
     at_port: Option<Name>,
     pub(crate) last_request: u32,
     pub(crate) last_token: u32,
 }
 
 impl Situation {
-    /// The situation before the first step.
+    /// Returns the state before the first step.
     pub(crate) fn new(topology: &Topology) -> Self {
         let servers = topology.servers.iter().map(|server| server.name.clone()).collect();
         Self { servers, ..Self::default() }
     }
 
-    /// Takes the steps that make sense one after the other, and leaves out the others.
+    /// Takes those of the steps that make sense one after the other, and leaves out the others.
     pub(crate) fn sensible(topology: &Topology, steps: impl IntoIterator<Item = Action>) -> Vec<Action> {
         let mut now = Self::new(topology);
         let mut sensible = Vec::new();
@@ -46,7 +46,7 @@ impl Situation {
         sensible
     }
 
-    /// Returns whether this step makes sense now.
+    /// Returns whether this step makes sense in this state.
     pub(crate) fn allows(&self, action: &Action) -> bool {
         match action {
             Action::AddClient(spec) => {
@@ -98,7 +98,7 @@ impl Situation {
         }
     }
 
-    /// Notes what a step leads to.
+    /// Updates the state with the effect of a step.
     pub(crate) fn see(&mut self, action: &Action) {
         match action {
             Action::AddClient(spec) => self.clients.push(spec.clone()),
@@ -165,7 +165,7 @@ impl Situation {
         self.last_request = self.last_request.max(id.0);
     }
 
-    /// Returns the client that has a connection from the port which this one connects from too.
+    /// Returns the client that occupies the port from which this one connects too.
     pub(crate) fn in_the_way_of(&self, client: &Name) -> Option<Name> {
         self.client(client).filter(|spec| spec.port.is_some())?;
         self.at_port.clone().filter(|other| other != client)
@@ -185,7 +185,7 @@ impl Situation {
             && self.under_way.is_empty()
     }
 
-    /// Returns the servers that are up.
+    /// Returns the names of the servers that are up.
     pub(crate) fn well(&self) -> Vec<Name> {
         let is_well = |server: &&Name| self.broken.iter().all(|(name, _)| name != *server);
         self.servers.iter().filter(is_well).cloned().collect()
@@ -204,7 +204,7 @@ fn is_controller(name: &Name) -> bool {
     name.as_str().starts_with("dc")
 }
 
-/// Whether a client has a token to begin with in any case: where it gets no ticket, it begins with NTLM.
+/// Returns whether a client always has a token to begin with: if it gets no ticket, it begins with NTLM.
 pub(crate) fn has_token(spec: &ClientSpec) -> bool {
     spec.identity.is_some() && spec.has_ntlm_for(Provider::Negotiate)
 }

@@ -1,4 +1,4 @@
-//! What happens, step by step.
+//! Draws the steps of a plan.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::people::is_usual;
 use super::situation::{Situation, has_token};
 use super::{Draw, Features};
 
-/// What a plan may do next. A fault is mended by what is drawn later, or at the end.
+/// The kinds of steps. A fault is mended by a later step, or at the end.
 #[derive(Clone, Copy)]
 enum Kind {
     Ask,
@@ -20,6 +20,7 @@ enum Kind {
     AwaitAll,
     ShortTime,
     LongTime,
+    RaceWithClose,
     Pipeline,
     LoggedOnPipeline,
     Disconnect,
@@ -36,34 +37,38 @@ enum Kind {
     MendDc,
 }
 
-/// Short times, in microseconds: within a handshake, and between two.
+/// Short times in microseconds: within a handshake, and between two handshakes.
 const SHORT: [u64; 8] = [100, 400, 600, 1_000, 2_000, 2_500, 5_000, 50_000];
 
-/// Long times, in milliseconds: beside and around the 120 s for which IIS keeps an idle connection, and the times for which
-/// balancers do.
+/// Long times in milliseconds: close to the 120 s for which IIS keeps an idle connection, and to the limits of
+/// balancers.
 const LONG: [u64; 7] = [1_000, 5_000, 31_000, 61_000, 70_000, 119_999, 121_000];
 
-/// A wait in which the balancer has noticed that everything works again, and every server and client has given up on what it
-/// waits for: IIS keeps an idle connection for 120 s, and clients wait for 30 s.
+/// The times after which an idle connection is closed, in seconds: by IIS by default, by servers that differ, and by
+/// balancers.
+const IDLE: [u64; 5] = [120, 120, 60, 30, 10];
+
+/// A wait after which the balancer has noticed that everything works again, and every server and client has given up
+/// its own waits: IIS keeps an idle connection for 120 s, and clients wait for 30 s.
 const SETTLED: CheckWait =
     CheckWait { change: CheckChange::Up, extra: Duration::from_secs(130), otherwise: Duration::from_secs(130) };
 
-/// The way in which a server breaks that tells everybody who has a connection to it.
+/// The way of failing in which the server's host tells every peer of the server's connections.
 const CRASH: u64 = 0;
 
-/// A request with its handshake takes some fifteen of these.
+/// A unit of time; a request with its handshake takes about fifteen of them.
 const STEP: Duration = Duration::from_micros(250);
 
-/// A time in which closes arrive.
+/// A time in which the ends of connections arrive.
 pub(crate) const A_MOMENT: Duration = Duration::from_millis(50);
 
-/// The prefix of a part of the site that some balancers have backends of its own for.
+/// The prefix of a part of the site for which some balancers have separate backends.
 const SERVICE: &str = "/api";
 
-/// How long a client reads what comes back for raw bytes.
+/// The time for which a client reads the answer to raw bytes.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The plan so far, and the state that it leaves the world in.
+/// The plan so far, and the state of the world after it.
 pub(super) struct Steps<'a> {
     draw: &'a Draw,
     features: &'a Features,
@@ -87,7 +92,7 @@ impl<'a> Steps<'a> {
         steps.end()
     }
 
-    /// Goes on after these actions, which make sense.
+    /// Continues after these actions, which must make sense.
     pub(super) fn after(draw: &'a Draw, features: &'a Features, topology: &Topology, actions: Vec<Action>) -> Self {
         let mut now = Situation::new(topology);
         for action in &actions {
@@ -96,7 +101,7 @@ impl<'a> Steps<'a> {
         Self { draw, features, secured: topology.tls.is_some(), actions, now }
     }
 
-    /// Gives requests and tokens to come ids that none of these steps has.
+    /// Makes later requests and tokens get ids that none of these steps has.
     pub(super) fn number_after(&mut self, steps: &[Action]) {
         for step in steps {
             match step {
@@ -107,7 +112,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Draws so many things that happen.
+    /// Draws this number of steps.
     pub(super) fn add_some(&mut self, count: u64) {
         for _ in 0..count {
             let kind = self.kind();
@@ -115,19 +120,19 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Returns all steps so far.
+    /// Returns all steps drawn so far.
     pub(super) fn so_far(self) -> Vec<Action> {
         self.actions
     }
 
-    /// Mends everything, and lets every client ask once more. Returns all steps.
+    /// Mends all faults, lets every client send one more request, and returns all steps.
     pub(super) fn end(mut self) -> Vec<Action> {
         self.mend_everything();
         self.everybody_asks_once_more();
         self.actions
     }
 
-    /// Ends a plan that may have an end already: nothing is added where nothing is broken or under way.
+    /// Ends a plan that may already have an end: nothing is added if no fault stands and no request is under way.
     pub(super) fn end_if_open(self) -> Vec<Action> {
         if self.now.is_settled() { self.actions } else { self.end() }
     }
@@ -137,7 +142,7 @@ impl<'a> Steps<'a> {
         self.actions.push(action);
     }
 
-    /// Draws what happens next, of what the features and the state of the world allow.
+    /// Draws the kind of the next step from those that the features and the state of the world allow.
     fn kind(&self) -> Kind {
         let features = self.features;
         let weight = |allowed: bool, weight: u64| if allowed { weight } else { 0 };
@@ -150,12 +155,13 @@ impl<'a> Steps<'a> {
             (weight(!self.now.under_way.is_empty(), 5), Kind::AwaitAll),
             (6, Kind::ShortTime),
             (weight(features.long_times, 4), Kind::LongTime),
+            (weight(features.long_times, 2), Kind::RaceWithClose),
             (weight(features.pipelines && !self.secured, 3), Kind::Pipeline),
             (weight(features.logged_on_pipelines && features.kerberos && !self.secured, 3), Kind::LoggedOnPipeline),
             (weight(features.disconnects, 3), Kind::Disconnect),
             (weight(features.switches, 2), Kind::Switch),
             (weight(features.server_faults && has_well, 3), Kind::ServerFault),
-            (weight(features.server_faults && features.at_once && has_well, 3), Kind::ServerFaultMidway),
+            (weight(features.server_faults && has_well, 4), Kind::ServerFaultMidway),
             (weight(!self.now.broken.is_empty(), 3), Kind::MendServer),
             (weight(features.held_links && self.now.held.len() < 2, 2), Kind::HoldLink),
             (weight(!self.now.held.is_empty(), 4), Kind::ReleaseLink),
@@ -180,6 +186,7 @@ impl<'a> Steps<'a> {
             Kind::AwaitAll => self.await_all(),
             Kind::ShortTime => self.advance(Duration::from_micros(*self.draw.one_of(&SHORT))),
             Kind::LongTime => self.advance(Duration::from_millis(*self.draw.one_of(&LONG))),
+            Kind::RaceWithClose => self.race_with_close(),
             Kind::Pipeline => self.pipeline(),
             Kind::LoggedOnPipeline => self.logged_on_pipeline(),
             Kind::Disconnect => {
@@ -233,7 +240,7 @@ impl<'a> Steps<'a> {
         id
     }
 
-    /// Everybody asks at once, a few times, with short pauses.
+    /// Adds a step in which everybody sends a few requests at the same time, with short pauses.
     fn crowd(&mut self) {
         let crowd = CrowdSpec {
             clients: self.now.clients.iter().map(|spec| spec.name.clone()).collect(),
@@ -246,7 +253,19 @@ impl<'a> Steps<'a> {
         self.await_all();
     }
 
-    /// Closes the connections of the client that has the port which this one connects from too.
+    /// Adds a request, and a second request of the same client at about the time at which its connection has been idle
+    /// for too long.
+    fn race_with_close(&mut self) {
+        let client = self.client().name.clone();
+        let first = self.start_by(client.clone());
+        self.push(Action::Await(first));
+        let idle = Duration::from_secs(*self.draw.one_of(&IDLE));
+        self.advance(idle - STEP * self.draw.between(0, 6) as u32);
+        let second = self.start_by(client);
+        self.push(Action::Await(second));
+    }
+
+    /// Closes the connections of the client that occupies the port from which this one connects too.
     fn leave_port_to(&mut self, client: &Name) {
         if let Some(other) = self.now.in_the_way_of(client) {
             self.await_all();
@@ -265,7 +284,7 @@ impl<'a> Steps<'a> {
         self.push(Action::Advance(time));
     }
 
-    /// Requests without credentials, one after the other on a connection of their own.
+    /// Adds requests without credentials that are sent one after the other on a connection of their own.
     fn pipeline(&mut self) {
         let client = self.client().name.clone();
         let count = self.draw.between(1, 3);
@@ -277,8 +296,8 @@ impl<'a> Steps<'a> {
         self.push(Action::SendRaw(RawSpec::new(client, text, PATIENCE)));
     }
 
-    /// Requests behind a client's first token, on a connection of their own. The client has one in any case: where it gets no
-    /// ticket, it begins with NTLM.
+    /// Adds requests behind a client's first token, on a connection of their own. The client always has a token: if it
+    /// gets no ticket, it begins with NTLM.
     fn logged_on_pipeline(&mut self) {
         let able: Vec<Name> =
             self.now.clients.iter().filter(|spec| has_token(spec)).map(|spec| spec.name.clone()).collect();
@@ -291,8 +310,9 @@ impl<'a> Steps<'a> {
         self.push(Action::SendRaw(behind_token(client, id)));
     }
 
-    /// Another user takes a seat. Programs that are started anew for each user, as curl is, would keep their connections here, and
-    /// with them the identity of the one before: that is no balancer's fault.
+    /// Lets another user take over a client. Programs that are started separately for each user, such as curl, are
+    /// excluded: they would keep their connections here, and with them the identity of the previous user, which is no
+    /// balancer's fault.
     fn switch_user(&mut self) {
         let seats: Vec<Name> =
             self.now.clients.iter().filter(|spec| is_usual(spec.profile.agent)).map(|spec| spec.name.clone()).collect();
@@ -302,7 +322,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Breaks a server that is well in one of three ways, of which the first is a crash.
+    /// Makes a server fail that is up, in one of three ways, of which the first is a crash.
     fn break_server(&mut self, how: u64) {
         let server = self.draw.one_of(&self.now.well()).clone();
         self.push(Action::Fault(match how {
@@ -320,7 +340,8 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Two hosts with a link that matters: a client and the balancer, the balancer and a server, a server and the DC.
+    /// Draws two hosts whose link matters: a client and the balancer, the balancer and a server, or a server and the
+    /// DC.
     fn link(&self) -> (Name, Name) {
         let (lb, server) = (Name::from("lb"), self.draw.one_of(&self.now.servers).clone());
         match self.draw.between(0, 2) {
@@ -358,7 +379,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Mends what is broken, and waits until that has been noticed.
+    /// Mends all faults, and waits until the balancer has noticed.
     fn mend_everything(&mut self) {
         while !self.now.held.is_empty() {
             self.release_link();
@@ -384,7 +405,7 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// Three requests in a row as raw bytes, the first with this token, on a connection of their own.
+/// Returns three requests in a row as raw bytes on a connection of their own, of which the first carries this token.
 pub(crate) fn behind_token(client: Name, token: TokenId) -> RawSpec {
     let head = "HTTP/1.1\r\nHost: www.corp.example\r\n";
     let first = format!("GET /echo/1 {head}Authorization: ");

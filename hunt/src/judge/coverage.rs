@@ -1,8 +1,9 @@
-//! What a run has reached, as a set of small numbers.
+//! The coverage of a run, as a set of small numbers.
 //!
-//! A point of coverage is what came together at one moment: what the balancer had decided last for a request, what its
-//! client was doing, in which state its server found the connection, and which fault stood; or a requirement that was put to
-//! the test, with its outcome. A plan that reaches a point that none before it has reached is worth changing.
+//! A point of coverage is a combination that occurred at one moment: the last decision of the balancer about a request,
+//! the state of its client, the state in which its server found the connection, and the fault that stood. A requirement
+//! that was put to the test, with its outcome, is a point too. A plan is worth changing if it reaches a point that no
+//! earlier plan has reached.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +12,10 @@ use stickler_model::event::{Credentials, Leg};
 use stickler_model::{Action, Event, Fault, Name, Principal, RequestId, Trace, What};
 use stickler_oracle::{Grade, Verdict};
 
-/// A point, as a number that is the same in every run.
+/// A point of coverage, as a number that has the same meaning in every run.
 pub type Point = u32;
 
-/// Points, in ascending order.
+/// A set of points, in ascending order.
 pub type Coverage = BTreeSet<Point>;
 
 /// Returns the points that a run has reached.
@@ -29,15 +30,15 @@ pub(crate) fn of(trace: &Trace, verdicts: &[Verdict]) -> Coverage {
     reader.points
 }
 
-/// What a point is about: the first part of its number.
+/// The first part of a point's number, which says what the point is about.
 const DECISION: u32 = 0;
 const RECEIVED: u32 = 1;
 const REQUIREMENT: u32 = 2;
 
-/// No decision was seen, as at L4.
+/// The number for a request about which no decision was recorded, as at L4.
 const UNDECIDED: u32 = 31;
 
-/// The faults that a point knows, in place of which host each struck.
+/// The faults that points distinguish, without the hosts concerned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 enum Standing {
@@ -59,18 +60,18 @@ impl From<Standing> for u32 {
     }
 }
 
-/// In which state a server found a connection.
+/// The state in which a server found a connection.
 #[derive(Debug, Clone, Default)]
 struct ServerState {
     /// The last request on the connection.
     last: Option<RequestId>,
-    /// The last request was answered with a challenge.
+    /// Whether the last request was answered with a challenge.
     challenged: bool,
-    /// The user that the last answer was for.
+    /// The user as whom the last request was served.
     user: Option<Principal>,
 }
 
-/// What a client's request is doing.
+/// The state of a client's request.
 #[derive(Debug, Clone, Default)]
 struct ClientState {
     user: Option<Principal>,
@@ -85,7 +86,7 @@ struct Reader {
     requests: FxHashMap<RequestId, ClientState>,
     connections: FxHashMap<(Name, u32), ServerState>,
     standing: Standing,
-    /// The worst that stood at any time.
+    /// The worst fault that stood at any time.
     most: Standing,
 }
 
@@ -176,7 +177,7 @@ fn leg_number(leg: Leg) -> u32 {
     leg as u32 + 1
 }
 
-/// Joins small numbers, of at most five bits each, to one. Six at the most.
+/// Combines up to six small numbers of at most five bits each into one.
 fn pack(parts: &[u32]) -> Point {
     parts.iter().fold(1, |number, part| number << 5 | (part & 31))
 }

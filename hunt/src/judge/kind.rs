@@ -1,4 +1,4 @@
-//! When two findings are the same.
+//! The kinds of findings, which decide whether two findings are the same.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use stickler_model::event::{Credentials, Decided};
 use stickler_model::{Action, Event, Name, Principal, RequestId, Trace, What};
 use stickler_oracle::{Cited, Evidence, Requirement};
 
-/// What was found. Two findings over one balancer are the same if their kinds are equal.
+/// The kind of a finding. Two findings over one balancer are the same if their kinds are equal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Kind {
@@ -15,22 +15,22 @@ pub enum Kind {
     Violation {
         /// The requirement.
         requirement: Requirement,
-        /// What the balancer decided last about the request that failed; `None` where it decided nothing, as at L4.
+        /// The balancer's last decision about the request that failed; `None` if it made none, as at L4.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Decided>,
         /// The role of the client that sent that request.
         sender: Sender,
-        /// Whom a server took the sender for, where the application answered.
+        /// The user for whom a server took the sender, if the application answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         served_as: Option<ServedAs>,
     },
-    /// A part of Stickler, or somebody else's balancer, panicked at this place, `file.rs:12:5`.
+    /// Stickler, or a balancer from outside, panicked at this place, for example `file.rs:12:5`.
     Panic(String),
     /// The same plan with the same seed gave another trace.
     NotRepeated,
-    /// The world rejected a step: a defect of whatever made the plan.
+    /// The world rejected a step, which is a defect of the generator.
     Rejected,
-    /// The balancer itself violates this requirement where its simulation does not, or the other way round.
+    /// The product violates this requirement and its simulation does not, or the other way round.
     ArmsDiffer(Requirement),
 }
 
@@ -38,19 +38,19 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sender {
-    /// A user with good credentials.
+    /// A user with valid credentials.
     User,
     /// A user with a wrong password.
     Mistyped,
     /// A client without credentials.
     Anonymous,
-    /// A client that sent bytes of its own.
+    /// A client that sent raw bytes.
     Raw,
     /// No client: the failure is about a backend or an account.
     Nobody,
 }
 
-/// The user that a server took a sender for, beside the sender itself.
+/// The user for whom a server took a sender, in relation to the sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServedAs {
@@ -63,7 +63,7 @@ pub enum ServedAs {
 }
 
 impl Kind {
-    /// The kind of a piece of evidence.
+    /// Returns the kind of a piece of evidence.
     pub(super) fn violation(requirement: Requirement, evidence: &Evidence, trace: &Trace) -> Self {
         let last = evidence.events.last().map_or(trace.events.len(), |last| last + 1);
         let Some(cited) = evidence.about.first() else {
@@ -82,13 +82,13 @@ impl Kind {
         Self::Violation { requirement, after, sender, served_as }
     }
 
-    /// The kind of a panic, from its message, which ends with its place in parentheses.
+    /// Returns the kind of a panic from its message, which ends with its place in parentheses.
     pub(super) fn panic(message: &str) -> Self {
         let place = message.rsplit_once('(').map_or(message, |(_, place)| place.trim_end_matches(')'));
         Self::Panic(place.to_owned())
     }
 
-    /// The requirement that was violated, where one was.
+    /// Returns the requirement that was violated, if the finding is about one.
     pub fn requirement(&self) -> Option<Requirement> {
         match self {
             Self::Violation { requirement, .. } | Self::ArmsDiffer(requirement) => Some(*requirement),
@@ -96,7 +96,8 @@ impl Kind {
         }
     }
 
-    /// A name for files: letters in lower case, digits and hyphens, `id-1-user-as-another-reuse`.
+    /// Returns a name for files that consists of lower-case letters, digits and hyphens, for example
+    /// `id-1-user-as-another-reuse`.
     pub fn file_name(&self) -> String {
         let text = match self {
             Self::Violation { requirement, after, sender, served_as } => {
@@ -115,7 +116,7 @@ impl Kind {
 }
 
 impl fmt::Display for Kind {
-    /// Writes it in words: `ID-1 (a user, served as another, after "reuse")`.
+    /// Writes the kind in words, for example `ID-1 (a user, served as another, after "reuse")`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Violation { requirement, after, sender, served_as } => {
@@ -144,7 +145,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A value's word in JSON.
+/// Returns the word for a value in JSON.
 fn word(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default().trim_matches('"').to_owned()
 }
@@ -156,7 +157,7 @@ fn decision(event: &Event) -> Option<Decided> {
     }
 }
 
-/// Who sent a request, and as which user.
+/// Returns the sender of a request, and the user as whom it was sent.
 fn sender<'t>(cited: &Cited, events: &'t [Event]) -> (Sender, Option<&'t Principal>) {
     let id = match cited {
         Cited::Request { id, .. } => id,
@@ -173,7 +174,7 @@ fn sender<'t>(cited: &Cited, events: &'t [Event]) -> (Sender, Option<&'t Princip
     }
 }
 
-/// Who sits at a client when this step is performed.
+/// Returns the user at a client when this step is performed.
 fn user_at<'t>(client: &Name, step: usize, events: &'t [Event]) -> Option<&'t Principal> {
     let actions = events.iter().filter_map(|event| match &event.what {
         What::Action(action) => Some(action),
@@ -187,7 +188,8 @@ fn user_at<'t>(client: &Name, step: usize, events: &'t [Event]) -> Option<&'t Pr
     actions.take(step).filter_map(sits).fold(None, |_, user| user).map(|identity| &identity.principal)
 }
 
-/// Whom a server took the sender of this request for, who is `sender`, where the application ran.
+/// Returns the user for whom a server took the sender of this request, if the application ran. `sender` is the user who
+/// sent it.
 fn served(event: &Event, id: Option<RequestId>, sender: Option<&Principal>) -> Option<ServedAs> {
     let user = match &event.what {
         What::ServerAnswered { request, processed: true, user, .. } if *request == id => user.as_ref(),

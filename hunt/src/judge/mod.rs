@@ -1,8 +1,8 @@
-//! Plays a plan once, and says what it shows.
+//! Plays a plan once, and determines which failures it shows.
 //!
-//! * `kind.rs`: when two findings are the same.
-//! * `coverage.rs`: what a run has reached, as numbers.
-//! * `difference.rs`: what one arm violates and another does not.
+//! * `kind.rs`: the kinds of findings, which decide whether two are the same.
+//! * `coverage.rs`: the points that a run has reached, as numbers.
+//! * `difference.rs`: the differences between two arms.
 
 mod coverage;
 mod difference;
@@ -15,28 +15,29 @@ pub use coverage::{Coverage, Point};
 pub use difference::differences;
 pub use kind::{Kind, Sender, ServedAs};
 
-/// What a plan shows.
+/// The failures that a plan shows.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// The run; `None` where something panicked.
+    /// The run; `None` if something panicked.
     pub run: Option<Run>,
-    /// Each kind of failure that the run shows, once, in the order of requirements, with what happened in one sentence.
+    /// The kinds of failure that the run shows, each once, in the order of requirements, with a description in one
+    /// sentence.
     pub shown: Vec<(Kind, String)>,
 }
 
 impl Judged {
-    /// Returns what happened, in one sentence, where the run shows a failure of this kind.
+    /// Returns the description of what happened if the run shows a failure of this kind.
     pub fn summary(&self, kind: &Kind) -> Option<&str> {
         self.shown.iter().find(|(shown, _)| shown == kind).map(|(_, summary)| summary.as_str())
     }
 
-    /// Returns what was seen; `None` where there was no world, or it was lost.
+    /// Returns the trace; `None` if there was no world, or if its trace was lost.
     pub fn trace(&self) -> Option<&Trace> {
         self.run.as_ref().and_then(|run| run.trace.as_ref())
     }
 }
 
-/// Plays a plan on an arm, on this thread, and says what it shows.
+/// Plays a plan on an arm, on this thread, and returns the failures that it shows.
 pub fn judge(plan: &Plan, arm: &dyn Arm) -> Judged {
     let name = format!("seed-{}", plan.seed);
     let source = Source { path: format!("{name}.jsonl"), scenario: name };
@@ -55,13 +56,13 @@ pub fn coverage(judged: &Judged) -> Coverage {
     run.and_then(|run| run.trace.as_ref().map(|trace| coverage::of(trace, &run.verdicts))).unwrap_or_default()
 }
 
-/// Returns whether a plan, played once more, gives another trace. Only a deterministic arm is asked that.
+/// Returns whether playing a plan once more gives a different trace. Only a deterministic arm is asked.
 pub fn is_repeated(plan: &Plan, trace: &Trace, arm: &dyn Arm) -> bool {
     let again = panics::caught(|| stickler_runner::play(plan, arm));
     matches!(again, Ok(Ok(again)) if again == *trace)
 }
 
-/// The kinds of failure that a run shows. What is the fault of others than the balancer is none.
+/// Returns the kinds of failure that a run shows. Failures that are the fault of others than the balancer do not count.
 fn shown(run: &Run) -> Vec<(Kind, String)> {
     let mut shown: Vec<(Kind, String)> = Vec::new();
     let mut add = |kind: Kind, summary: &str| {

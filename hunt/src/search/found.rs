@@ -1,4 +1,4 @@
-//! Findings, and what units have found together.
+//! The findings of a hunt, merged from its units.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use stickler_model::Plan;
 use super::Unit;
 use crate::judge::{Kind, Point};
 
-/// The place of a run in a hunt. Of all runs that show the same, the one with the lowest place is kept.
+/// The place of a run in a hunt. Of all runs that show the same finding, the one with the lowest place is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "(u64, u64)", into = "(u64, u64)")]
 pub struct Place {
@@ -33,43 +33,44 @@ impl From<Place> for (u64, u64) {
 /// Something that a hunt has found, with the first plan that shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// What it is.
+    /// The kind of the finding.
     pub kind: Kind,
     /// Whether the shipped expectations declare that the balancer violates this requirement at such a site.
     pub declared: bool,
-    /// What happened, in one sentence.
+    /// The description of what happened, in one sentence.
     pub summary: String,
     /// The run that found it.
     pub place: Place,
-    /// The plan.
+    /// The plan that shows it.
     pub plan: Plan,
 }
 
 impl Finding {
-    /// Returns the balancer and the kind: two findings with the same are the same.
+    /// Returns the balancer and the kind. Two findings are the same if these are equal.
     pub fn key(&self) -> Key {
         (self.plan.balancer.to_string(), self.kind.clone())
     }
 }
 
-/// The balancer, as users call it, and the kind of a finding.
+/// The balancer, in the form in which users write it, and the kind of a finding.
 pub type Key = (String, Kind);
 
-/// What units have found together. The order in which they are added makes no difference, nor whether one is added twice.
+/// The merged results of units. The result does not depend on the order in which they are added, or on whether one is
+/// added twice.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Found {
-    /// The units, with how many runs each has made.
+    /// The units, each with the number of runs that it has made.
     pub units: BTreeMap<u64, u64>,
-    /// By balancer: the points that were reached, each with the first run that did.
+    /// The points that were reached by each balancer, each with the first run that reached it.
     pub coverage: BTreeMap<String, BTreeMap<Point, Place>>,
-    /// The plans of these runs.
+    /// The plans of those runs.
     pub corpus: BTreeMap<Place, Plan>,
     /// The findings.
     pub findings: BTreeMap<Key, Finding>,
 }
 
 impl Found {
-    /// Adds what a unit has found.
+    /// Adds the results of a unit.
     pub fn add(&mut self, unit: Unit) {
         let at = |run: u64| Place { unit: unit.number, run };
         self.units.entry(unit.number).and_modify(|runs| *runs = unit.runs.max(*runs)).or_insert(unit.runs);
@@ -80,7 +81,7 @@ impl Found {
         self.forget_what_is_reached_earlier();
     }
 
-    /// Adds what another shard of the same hunt has found.
+    /// Adds the results of another shard of the same hunt.
     pub fn merge(&mut self, other: Self) {
         for (unit, runs) in other.units {
             self.units.entry(unit).and_modify(|known| *known = runs.max(*known)).or_insert(runs);
@@ -93,7 +94,7 @@ impl Found {
         self.forget_what_is_reached_earlier();
     }
 
-    /// Keeps a finding, unless an earlier run has found the same.
+    /// Keeps a finding, unless an earlier run has the same finding.
     fn keep(&mut self, finding: Finding) {
         let key = finding.key();
         if self.findings.get(&key).is_none_or(|known| finding.place < known.place) {
@@ -101,25 +102,25 @@ impl Found {
         }
     }
 
-    /// Forgets plans that reach nothing first.
+    /// Removes plans that are not the first to reach any point.
     fn forget_what_is_reached_earlier(&mut self) {
         let first: std::collections::BTreeSet<Place> =
             self.coverage.values().flat_map(|points| points.values().copied()).collect();
         self.corpus.retain(|place, _| first.contains(place));
     }
 
-    /// How many runs were made.
+    /// Returns the number of runs that were made.
     pub fn runs(&self) -> u64 {
         self.units.values().sum()
     }
 
-    /// How many points of coverage there are, over all balancers.
+    /// Returns the number of points of coverage over all balancers.
     pub fn points(&self) -> usize {
         self.coverage.values().map(BTreeMap::len).sum()
     }
 }
 
-/// Notes points, each with the earliest place.
+/// Records points, each with its earliest place.
 fn reach(known: &mut BTreeMap<Point, Place>, points: impl IntoIterator<Item = (Point, Place)>) {
     for (point, place) in points {
         known.entry(point).and_modify(|first| *first = place.min(*first)).or_insert(place);

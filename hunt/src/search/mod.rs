@@ -1,12 +1,12 @@
-//! Looks for findings: plan after plan, unit after unit.
+//! Searches for findings, plan after plan and unit after unit.
 //!
-//! A hunt is made of units, each of which is a few hundred runs over one balancer. What a unit finds follows from the hunt's
-//! seed and the unit's number alone, so that units can be distributed over threads and machines, repeated, and put together
-//! in any order.
+//! A hunt consists of units, each of which is a few hundred runs over one balancer. The results of a unit depend on the
+//! hunt's seed and the unit's number alone, so that units can be distributed over threads and machines, repeated, and
+//! merged in any order.
 //!
-//! * `unit.rs`: one unit, whose plans are steered by what it has reached.
-//! * `found.rs`: findings, and what units have found together.
-//! * `threads.rs`: many units at a time.
+//! * `unit.rs`: one unit, whose plans are guided by what it has reached.
+//! * `found.rs`: the findings, merged from the units.
+//! * `threads.rs`: the distribution of units over threads.
 
 mod found;
 mod threads;
@@ -24,50 +24,51 @@ pub(crate) use threads::distribute;
 pub use threads::{Watch, search};
 pub use unit::Unit;
 
-/// The most runs of a unit.
+/// The largest number of runs in a unit.
 pub const MAX_UNIT: u64 = 500;
 
-/// The fewest runs of a unit, where there are so many.
+/// The smallest number of runs in a unit, if the hunt has as many.
 const MIN_UNIT: u64 = 50;
 
-/// The units that each balancer has at least, where there are runs enough.
+/// The smallest number of units for each balancer, if there are enough runs.
 const UNITS: u64 = 16;
 
-/// Says what is known of the balancer of a plan: a violation of these is no surprise.
+/// Returns the requirements that the balancer of a plan is known to violate.
 pub type Declared<'a> = dyn Fn(&Plan) -> BTreeSet<Requirement> + Sync + 'a;
 
-/// What is hunted for, and how.
+/// What a hunt searches, and how.
 pub struct Hunt<'a> {
-    /// The seed that all plans follow from.
+    /// The seed from which all plans are derived.
     pub seed: u64,
-    /// The balancers; unit after unit takes the next one.
+    /// The balancers. Consecutive units take them in turn.
     pub balancers: Vec<BalancerSpec>,
-    /// What plans may not contain.
+    /// The features that plans may not use.
     pub limits: Limits,
-    /// Whether plans that reach something new are changed, in place of drawing each afresh.
+    /// Whether plans that reach something new are changed, instead of drawing every plan from the seed.
     pub guidance: bool,
-    /// The runs of a unit, 1 to [`MAX_UNIT`].
+    /// The number of runs in a unit, 1 to [`MAX_UNIT`].
     pub unit: u64,
-    /// Plans of earlier hunts to begin with.
+    /// The plans of earlier hunts with which this one begins.
     pub corpus: Vec<Plan>,
-    /// What is known of the balancer of a plan: a violation of these is no surprise.
+    /// Returns the requirements that the balancer of a plan is known to violate.
     pub declared: &'a Declared<'a>,
-    /// Whether a violation that is declared is left out.
+    /// Whether declared violations are left out.
     pub undeclared_only: bool,
-    /// Where the arm plays in real time: the arm that simulates the same balancers. Then what one of the arms violates and the other
-    /// does not is a finding as well.
+    /// The arm that simulates the same balancers, if the hunt's arm plays in real time. A requirement that only one of
+    /// the two arms violates is then a finding as well.
     pub simulation: Option<&'a dyn Arm>,
 }
 
 impl Hunt<'_> {
-    /// Returns the runs of a unit where so many runs are wanted over so many balancers: each balancer gets its share, in sixteen
-    /// units where that leaves enough runs for each to learn from, so that many machines can share the hunt.
+    /// Returns the number of runs in a unit, given the number of runs and of balancers. Each balancer gets its share of
+    /// the runs, in sixteen units if that leaves enough runs for each unit to learn from, so that many machines can
+    /// share the hunt.
     pub fn unit_for(runs: u64, balancers: usize) -> u64 {
         let share = runs.div_ceil(balancers.max(1) as u64).max(1);
         share.div_ceil(UNITS).clamp(share.min(MIN_UNIT), MAX_UNIT)
     }
 
-    /// The balancer of a unit.
+    /// Returns the balancer of a unit.
     pub fn balancer(&self, unit: u64) -> &BalancerSpec {
         &self.balancers[(unit % self.balancers.len() as u64) as usize]
     }

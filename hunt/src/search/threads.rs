@@ -1,4 +1,4 @@
-//! Many units at a time.
+//! The distribution of units over threads.
 
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
@@ -8,25 +8,26 @@ use stickler_runner::Arm;
 
 use super::{Finding, Hunt, Unit};
 
-/// Who watches a hunt. All threads call it.
+/// The observer of a hunt. All threads call its methods.
 pub trait Watch: Sync {
-    /// Returns whether the hunt is to end: asked before each run.
+    /// Returns whether the hunt is to end. The threads ask before each run.
     fn is_over(&self) -> bool {
         false
     }
 
-    /// A run was made.
+    /// Reports that a run was made.
     fn ran(&self) {}
 
-    /// A unit found something that it had not found before.
+    /// Reports that a unit found something that it had not found before.
     fn found(&self, _finding: &Finding) {}
 
-    /// A unit is over.
+    /// Reports that a unit is complete.
     fn done(&self, _unit: &Unit) {}
 }
 
-/// Makes the units of these numbers, each with at most so many runs, on `threads` threads, and hands each to [`Watch::done`].
-/// Ends early where [`Watch::is_over`] says so: then the units under way are handed on as they are.
+/// Plays the units with these numbers, each with at most the given number of runs, on `threads` threads, and passes
+/// each to [`Watch::done`]. Ends early if [`Watch::is_over`] returns `true`; then the units under way are passed on
+/// unfinished.
 pub fn search(
     hunt: &Hunt<'_>,
     units: impl Iterator<Item = (u64, u64)> + Send,
@@ -37,7 +38,8 @@ pub fn search(
     distribute(units, threads, watch, |(number, runs)| Unit::run(hunt, number, runs, arm, watch));
 }
 
-/// Makes units on `threads` threads, and hands each to [`Watch::done`], until there are no more or [`Watch::is_over`].
+/// Plays units on `threads` threads, and passes each to [`Watch::done`], until there are no more or [`Watch::is_over`]
+/// returns `true`.
 pub(crate) fn distribute<T>(
     units: impl Iterator<Item = T> + Send,
     threads: NonZeroUsize,

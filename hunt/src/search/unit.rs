@@ -9,28 +9,28 @@ use super::{Declared, Finding, Hunt, Place, Watch};
 use crate::generate::{self, Draw};
 use crate::judge::{self, Judged, Kind, Point};
 
-/// Every so many runs one is made twice, and its traces are compared.
+/// The interval, in runs, at which a run is made twice so that its traces can be compared.
 const REPEATED: u64 = 64;
 
-/// What one unit has found.
+/// The results of one unit.
 #[derive(Debug, Clone)]
 pub struct Unit {
-    /// Its number.
+    /// The number of the unit.
     pub number: u64,
-    /// The balancer, as users call it.
+    /// The balancer, in the form in which users write it.
     pub balancer: String,
-    /// The number of runs that were made: fewer than were asked for where the hunt was ended.
+    /// The number of runs that were made, which is less than requested if the hunt was ended.
     pub runs: u64,
-    /// The points that were reached, each with the number of the first run that did.
+    /// The points that were reached, each with the number of the first run that reached it.
     pub coverage: BTreeMap<Point, u64>,
-    /// The findings, each kind once, in the order in which they were found.
+    /// The findings, each kind once, in the order in which they were made.
     pub findings: Vec<Finding>,
-    /// The plans that reached something that none before them had, in order, with the numbers of their runs.
+    /// The plans that reached a point that no earlier plan had reached, in order, with the numbers of their runs.
     pub corpus: Vec<(u64, Plan)>,
 }
 
 impl Unit {
-    /// Makes the runs of a unit, `runs` at the most, on this thread. The same hunt, number and arm give the same unit.
+    /// Makes the runs of a unit, at most `runs`, on this thread. The same hunt, number and arm give the same unit.
     pub(super) fn run(hunt: &Hunt<'_>, number: u64, runs: u64, arm: &dyn Arm, watch: &dyn Watch) -> Self {
         let balancer = hunt.balancer(number);
         let mut unit = Self::new(number, balancer);
@@ -46,7 +46,7 @@ impl Unit {
         unit
     }
 
-    /// A unit before its first run.
+    /// Returns a unit before its first run.
     pub(crate) fn new(number: u64, balancer: &BalancerSpec) -> Self {
         Self {
             number,
@@ -62,7 +62,7 @@ impl Unit {
     fn next(&self, hunt: &Hunt<'_>) -> Plan {
         let draw = Draw::of_run(hunt.seed, self.number, self.runs);
         let seed = draw.between(0, 0xffff_ffff);
-        if hunt.guidance && !self.corpus.is_empty() && draw.chance(50) {
+        if hunt.guidance && !self.corpus.is_empty() && draw.chance(33) {
             // What was reached last has been changed least.
             let newest = self.corpus.len().saturating_sub(16);
             let from = if draw.chance(50) { newest } else { 0 };
@@ -97,7 +97,8 @@ impl Unit {
         watch.ran();
     }
 
-    /// Keeps what the next run shows first in this unit. `known` is what is declared, and whether that is left out.
+    /// Keeps what the latest run is the first in this unit to show. `known` contains the function that returns the
+    /// declared violations, and whether these are left out.
     pub(crate) fn keep(&mut self, known: (&Declared<'_>, bool), plan: &Plan, judged: Judged, watch: &dyn Watch) {
         let (declared, undeclared_only) = known;
         let new = |shown: &(Kind, String)| !self.findings.iter().any(|finding| finding.kind == shown.0);

@@ -1,8 +1,8 @@
-//! The shortest plan that shows the same.
+//! Shrinks a plan to the shortest one that shows the same finding.
 //!
-//! A candidate is a plan with something taken away. It is taken where it still shows the finding on the plan's own seed, and on
-//! as many of three other seeds as the plan before it: what is left does not depend on the luck of one seed more than the
-//! finding itself does.
+//! A candidate is a plan from which something was removed. It is accepted if it still shows the finding on the plan's
+//! own seed, and on as many of three other seeds as the plan before it. Therefore the result depends on a particular
+//! seed no more than the finding itself does.
 //!
 //! * `steps.rs`: fewer steps, in another order.
 //! * `site.rs`: fewer servers, plainer clients, a plainer site.
@@ -18,23 +18,23 @@ use stickler_runner::Arm;
 use crate::generate::Situation;
 use crate::judge::{self, Kind};
 
-/// Other seeds that each candidate is played with.
+/// The number of other seeds with which each candidate is played.
 const OTHER_SEEDS: u64 = 3;
 
-/// Seeds that a result is played with.
+/// The number of seeds with which a result is played.
 pub const SEEDS: u64 = 100;
 
-/// A plan that was shrunk.
+/// The result of shrinking a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shrunk {
-    /// The plan.
+    /// The shrunk plan.
     pub plan: Plan,
-    /// How many runs that took.
+    /// The number of runs that the shrinking took.
     pub runs: u64,
 }
 
-/// Shrinks a plan that shows a finding of this kind, with about `most` runs at the most. Returns `None` where the plan does not
-/// show it.
+/// Shrinks a plan that shows a finding of this kind, using at most about `most` runs. Returns `None` if the plan does
+/// not show it.
 pub fn shrink(plan: &Plan, kind: &Kind, arm: &dyn Arm, most: u64) -> Option<Shrunk> {
     let mut shrinking = Shrinking { kind, arm, plan: plan.clone(), on: 0, runs: 0, most };
     shrinking.on = shrinking.shows_on(plan, 0)?;
@@ -50,13 +50,13 @@ pub fn shrink(plan: &Plan, kind: &Kind, arm: &dyn Arm, most: u64) -> Option<Shru
     Some(Shrunk { plan: shrinking.plan, runs: shrinking.runs })
 }
 
-/// Returns on how many of the [`SEEDS`] seeds, from the plan's own on, a plan shows a finding.
+/// Returns on how many of the [`SEEDS`] seeds, counted from the plan's own, a plan shows a finding.
 pub fn seeds_that_show(plan: &Plan, kind: &Kind, arm: &dyn Arm) -> u64 {
     (0..SEEDS).filter(|&offset| shows(plan, offset, kind, arm)).count() as u64
 }
 
-/// Returns how many actions a plan has, as a script counts them: clients are part of the setting, and a request that is
-/// waited for at once is one action.
+/// Returns the number of actions in a plan as a script counts them: clients belong to the setting, and a request that
+/// is awaited at once is one action.
 pub fn actions(plan: &Plan) -> usize {
     let is_counted = |(index, action): &(usize, &Action)| match action {
         Action::AddClient(_) => false,
@@ -74,19 +74,20 @@ fn shows(plan: &Plan, offset: u64, kind: &Kind, arm: &dyn Arm) -> bool {
     judge::judge(&plan, arm).summary(kind).is_some()
 }
 
-/// A plan that gets smaller.
+/// The state of shrinking a plan.
 struct Shrinking<'a> {
     kind: &'a Kind,
     arm: &'a dyn Arm,
     plan: Plan,
-    /// On how many of the seeds it shows the finding.
+    /// The number of seeds on which the plan shows the finding.
     on: u64,
     runs: u64,
     most: u64,
 }
 
 impl Shrinking<'_> {
-    /// Takes a plan if it shows the finding as often as the present one. What no longer makes sense in it is left out before.
+    /// Accepts a plan if it shows the finding as often as the present one. Steps that no longer make sense are removed
+    /// from it before.
     fn take(&mut self, mut candidate: Plan) -> bool {
         candidate.steps = Situation::sensible(&candidate.topology, candidate.steps);
         if candidate == self.plan || self.is_spent() || candidate.check().is_err() {
@@ -101,12 +102,13 @@ impl Shrinking<'_> {
         }
     }
 
-    /// Takes the plan with other steps, as [`take`](Self::take) does.
+    /// Accepts the plan with these steps under the same condition as [`take`](Self::take).
     fn take_steps(&mut self, steps: Vec<Action>) -> bool {
         self.take(Plan { steps, ..self.plan.clone() })
     }
 
-    /// Returns on how many seeds a plan shows the finding; `None` where it does not on its own one, or on fewer than `least`.
+    /// Returns the number of seeds on which a plan shows the finding; `None` if it does not show it on its own seed, or
+    /// on fewer seeds than `least`.
     fn shows_on(&mut self, plan: &Plan, least: u64) -> Option<u64> {
         let others = if self.arm.is_deterministic() { OTHER_SEEDS } else { 0 };
         let mut on = 0;

@@ -1,14 +1,14 @@
-//! Fewer servers, plainer clients, a plainer site.
+//! Shrinks the site: fewer servers, simpler clients, simpler settings.
 
 use stickler_model::topology::{LinkSpec, TlsSpec};
 use stickler_model::{Action, ClientSpec, Plan, Profile, Topology, standard};
 
 use super::Shrinking;
 
-/// A change of the site. Where it changes nothing, it is not tried.
+/// A change of the site. A change without effect is not tried.
 type Change = fn(&mut Topology);
 
-/// Takes things away from the site, the largest first. A client is a step like others, so that it has been tried before.
+/// Removes parts of the site, the largest first. Clients are steps like others, so that they have been tried before.
 pub(super) fn shrink(shrinking: &mut Shrinking<'_>) {
     while shrinking.plan.topology.servers.len() > 1 {
         let mut plan = shrinking.plan.clone();
@@ -45,7 +45,7 @@ pub(super) fn shrink(shrinking: &mut Shrinking<'_>) {
     plain_clients(shrinking);
 }
 
-/// Sets up one server after the other as the first one, or with nothing special.
+/// Gives one server after the other the settings of the first one, or the default settings.
 fn plain_servers(shrinking: &mut Shrinking<'_>) {
     for index in 0..shrinking.plan.topology.servers.len() {
         let mut plan = shrinking.plan.clone();
@@ -65,7 +65,7 @@ fn plain_servers(shrinking: &mut Shrinking<'_>) {
     }
 }
 
-/// Makes clients plainer, one after the other.
+/// Makes clients simpler, one after the other.
 fn plain_clients(shrinking: &mut Shrinking<'_>) {
     let plain = |spec: &ClientSpec| ClientSpec::new(spec.name.clone(), spec.profile, spec.identity.clone());
     let changes: [&dyn Fn(&ClientSpec) -> ClientSpec; 6] = [
@@ -87,7 +87,7 @@ fn plain_clients(shrinking: &mut Shrinking<'_>) {
     }
 }
 
-/// Lets users sit at their clients from the start, in place of those who leave the seat to them.
+/// Puts users at their clients from the start, instead of the users whom they replace later.
 fn seat_users(shrinking: &mut Shrinking<'_>) {
     let switches = |steps: &[Action]| steps.iter().rposition(|step| matches!(step, Action::SwitchUser(..)));
     let mut end = shrinking.plan.steps.len();

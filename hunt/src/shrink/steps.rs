@@ -1,10 +1,10 @@
-//! Fewer steps, in another order.
+//! Shrinks the steps: fewer steps, in a simpler order.
 
 use stickler_model::{Action, RequestId};
 
 use super::Shrinking;
 
-/// Removes steps, and lets requests be waited for at once.
+/// Removes steps, and awaits requests as soon as they are started.
 pub(super) fn shrink(shrinking: &mut Shrinking<'_>) {
     remove(shrinking);
     wait_at_once(shrinking);
@@ -26,7 +26,7 @@ fn remove(shrinking: &mut Shrinking<'_>) {
     }
 }
 
-/// Waits for each request as soon as it was started.
+/// Awaits each request as soon as it is started.
 fn wait_at_once(shrinking: &mut Shrinking<'_>) {
     let started: Vec<RequestId> = shrinking.plan.steps.iter().filter_map(started).collect();
     for id in started {

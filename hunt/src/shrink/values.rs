@@ -1,4 +1,4 @@
-//! Simpler values: times, requests, bytes.
+//! Shrinks values: times, requests, bytes.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use stickler_model::{Action, Payload, Piece, RawSpec, RequestSpec};
 
 use super::Shrinking;
 
-/// Times that people choose, in milliseconds.
+/// Round times, in milliseconds, which people would choose.
 const ROUND: [u64; 8] = [1, 10, 100, 1_000, 10_000, 60_000, 120_000, 600_000];
 
-/// The end of a request's head.
+/// The end of the head of a request.
 const HEAD_ENDS: &str = "\r\n\r\n";
 
 /// Makes the values of steps simpler, one after the other.
@@ -27,7 +27,7 @@ pub(super) fn shrink(shrinking: &mut Shrinking<'_>) {
     }
 }
 
-/// Simpler forms of a step, the simplest first.
+/// Returns simpler forms of a step, the simplest first.
 fn simpler(step: &Action) -> Vec<Action> {
     match step {
         Action::Advance(time) => {
@@ -61,7 +61,7 @@ fn simpler_requests(request: &RequestSpec) -> Vec<RequestSpec> {
     simpler
 }
 
-/// The pieces with one of the requests in the text of this piece left out.
+/// Returns the pieces with one of the requests removed from the text of this piece.
 fn fewer_requests(bytes: &[Piece], index: usize) -> Vec<Vec<Piece>> {
     let Piece::Text(text) = &bytes[index] else { return Vec::new() };
     let requests: Vec<&str> = text.split_inclusive(HEAD_ENDS).collect();

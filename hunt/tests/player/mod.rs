@@ -1,4 +1,4 @@
-//! Plays random plans, and what is held against their balancers.
+//! Plays random plans for tests, and collects the evidence against their balancers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use stickler_runner::{Arm, Run, Source};
 use stickler_scenarios::declared::Declared;
 use stickler_sim::SimArm;
 
-/// What balancers are declared to violate.
+/// Returns the violations that balancers declare.
 pub(crate) fn declared() -> Declared {
     let arm: Arc<dyn Arm> = Arc::new(SimArm);
     Declared::read(&arm).expect("the shipped tables can be read")
@@ -23,14 +23,15 @@ pub(crate) fn play(plan: &Plan) -> Run {
     Run::of_plan(plan, source, &SimArm)
 }
 
-/// What a run holds against its balancer: each requirement that it violates or, where that is a SHOULD, does not follow.
+/// Returns the evidence of a run against its balancer: each requirement that it violates or, for a SHOULD, does not
+/// follow.
 pub(crate) fn broken(run: &Run) -> impl Iterator<Item = Requirement> {
     let verdicts = run.verdicts.iter();
     let broken = verdicts.filter(|verdict| matches!(verdict.grade, Grade::Violated | Grade::NonStrict));
     broken.map(|verdict| verdict.requirement)
 }
 
-/// Asks about each number, on all cores, and joins the answers in order.
+/// Calls `ask` for each number on all cores, and joins the answers in order.
 pub(crate) fn ask_each(numbers: std::ops::Range<u64>, ask: impl Fn(u64) -> String + Sync) -> String {
     let next = AtomicU64::new(numbers.start);
     let work = || {

@@ -1,9 +1,11 @@
-//! Health checks: who is alive, by asking and by watching. The pure half; `stickler-lb-proxy` asks, and watches.
+//! The rules of health checks: which backends are alive, according to active checks and to live traffic. This is the
+//! pure half; `stickler-lb-proxy` sends the checks and watches the traffic.
 //!
-//! * [`rule`]: what is asked, how often, and which answers count.
-//! * [`state`]: what the results of a backend's checks add up to; [`passive`]: what failures of live traffic do.
+//! * [`rule`]: what a check asks, how often it asks, and which answers count as alive.
+//! * [`state`]: the state that the results of a backend's checks add up to. [`passive`]: the effect of failures on live
+//!   traffic.
 //!
-//! What is found goes to a [`crate::Control`], and through it to the policy of whoever balances.
+//! The findings go to a [`crate::Control`], which passes them on to the balancer's policy.
 
 pub mod passive;
 pub mod rule;

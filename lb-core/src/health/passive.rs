@@ -1,8 +1,9 @@
-//! Failures of live traffic, by [`PassiveRule`]: who is out, until when, and who is on trial.
+//! Passive checks by [`PassiveRule`]: which backends are out because live traffic failed on them, until when, and which
+//! are on trial.
 //!
-//! After nginx (`ngx_http_upstream_round_robin.c`): a backend that has failed too often gets nothing for a while; then
-//! *one* request tries it, and its outcome decides. A farm's only backend is never out ("max_fails ... ignored, and
-//! such a server will never be considered unavailable").
+//! The model is nginx (`ngx_http_upstream_round_robin.c`): a backend that has failed too often gets no requests for a
+//! while; then *one* request tries it, and the outcome of that request decides. The only backend of a farm is never out
+//! ("max_fails ... ignored, and such a server will never be considered unavailable").
 
 use std::collections::VecDeque;
 
@@ -11,10 +12,11 @@ use stickler_model::Time;
 use super::rule::{FailureTarget, PassiveRule};
 use crate::BackendState;
 
-/// What traffic says of each backend. Pure: the same calls give the same answers.
+/// Records what live traffic shows of each backend. The ledger is pure: the same calls give the same answers.
 ///
-/// A state that it returns is news for the one who asks: `Down` while out, `Up` when a trial is due, `Drain` while the
-/// trial is under way, so that it stays alone; `Up` when it is over well.
+/// Each state that a method returns is a change to be reported: `Down` while the backend is out, `Up` when a trial is
+/// due, `Drain` while the trial is under way, so that no second request joins it, and `Up` when the trial has
+/// succeeded.
 #[derive(Debug)]
 pub struct Ledger {
     rule: PassiveRule,
@@ -22,31 +24,31 @@ pub struct Ledger {
     picked: Option<usize>,
 }
 
-/// What is news of a backend: its index, and its state.
+/// A change of a backend's state: the index of the backend, and its new state.
 pub type News = (usize, BackendState);
 
 #[derive(Debug, Default)]
 struct Account {
-    /// When it failed, within the rule's window; at most as many as the rule needs.
+    /// The times of failures within the rule's window; at most as many as the rule needs to take a backend out.
     failures: VecDeque<Time>,
     standing: Standing,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// It serves.
+    /// The backend serves.
     #[default]
     In,
-    /// It gets nothing until then.
+    /// The backend gets no requests until this time.
     Out(Time),
-    /// It is out; the next request tries it.
+    /// The backend is out, and the next request is a trial.
     Due,
-    /// A request tries it. One whose outcome nobody learns by then is followed by another.
+    /// A request tries the backend. If its outcome is not known by this time, another trial follows.
     Trial(Time),
 }
 
 impl Ledger {
-    /// Nobody has failed yet.
+    /// Returns a ledger for so many backends, none of which has failed.
     pub fn new(rule: PassiveRule, backends: usize) -> Self {
         // The only one of a farm is never out: it has no account.
         let accounts = if backends > 1 { backends } else { 0 };
@@ -54,7 +56,8 @@ impl Ledger {
         Self { rule, backends, picked: None }
     }
 
-    /// A request goes to this backend: because it was `picked` for it, or because its connection is pinned there.
+    /// Records that a request goes to a backend, either because the backend was `picked` for it or because its
+    /// connection is pinned there. Returns the change that this makes.
     pub fn sent(&mut self, now: Time, backend: usize, picked: bool) -> Option<News> {
         if picked {
             self.picked = Some(backend);
@@ -65,7 +68,8 @@ impl Ledger {
         Some((backend, BackendState::Drain))
     }
 
-    /// A request that this backend carried got no answer, and it is not the client's fault.
+    /// Records that a request which this backend carried got no answer, for a reason other than the client. Returns the
+    /// change that this makes.
     pub fn failed(&mut self, now: Time, carrier: usize) -> Option<News> {
         let blamed = match self.rule.blame {
             FailureTarget::Carrier => carrier,
@@ -87,7 +91,7 @@ impl Ledger {
         (!was_out).then_some((blamed, BackendState::Down))
     }
 
-    /// A request that this backend carried was answered.
+    /// Records that a request which this backend carried was answered. Returns the change that this makes.
     pub fn succeeded(&mut self, backend: usize) -> Option<News> {
         let account = self.backends.get_mut(backend)?;
         // While it is out, or not yet tried, this is an old connection's answer: it says nothing of new ones.
@@ -98,14 +102,15 @@ impl Ledger {
         Some((backend, BackendState::Up))
     }
 
-    /// The next backend that is due for a trial; `None` when there is no more for now.
+    /// Returns the next backend that is due for a trial, or `None` if no more are due at this time.
     pub fn poll(&mut self, now: Time) -> Option<News> {
         let due = self.backends.iter().position(|account| account.until().is_some_and(|until| until <= now))?;
         self.backends[due].standing = Standing::Due;
         Some((due, BackendState::Up))
     }
 
-    /// When [`Ledger::poll`] has something next; `None`: not before another failure.
+    /// Returns the time at which [`Ledger::poll`] will have the next change, or `None` if there is none before another
+    /// failure.
     pub fn next_deadline(&self) -> Option<Time> {
         self.backends.iter().filter_map(Account::until).min()
     }

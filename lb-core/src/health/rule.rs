@@ -1,4 +1,4 @@
-//! What a health check asks, how often, and what it makes of the answers.
+//! The parameters of health checks: what a check asks, how often it asks, and which answers count as alive.
 
 use std::time::Duration;
 
@@ -8,146 +8,154 @@ use stickler_model::trace;
 
 use crate::{List, Text};
 
-/// Active health checks of every backend.
+/// The parameters of active health checks, the same for every backend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRule {
-    /// What is asked.
+    /// The kind of check.
     pub probe: Probe,
-    /// From the start of one check to the start of the next.
+    /// The time from the start of one check to the start of the next.
     pub interval: Duration,
-    /// An answer that has not come by then is a failure.
+    /// The time after which a check without an answer has failed.
     pub timeout: Duration,
-    /// Checks in a row that must succeed before a backend is up. At least 1.
+    /// The number of successful checks in a row before a backend is up. At least 1.
     pub rise: u32,
-    /// Checks in a row that must fail before a backend is down. At least 1.
+    /// The number of failed checks in a row before a backend is down. At least 1.
     pub fall: u32,
-    /// Each interval is longer or shorter by up to this many percent of it (HAProxy `spread-checks`). At most 50.
+    /// The percentage by which each interval is lengthened or shortened at most, at random (HAProxy `spread-checks`).
+    /// At most 50.
     pub jitter: u8,
-    /// A backend that came back gets its full share only after this time (HAProxy `slowstart`). Zero: at once.
+    /// The time until a backend that came back gets its full share (HAProxy `slowstart`). Zero: the backend gets its
+    /// full share at once.
     pub slow_start: Duration,
 }
 
-/// What an active check asks.
+/// The kind of an active check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Probe {
-    /// Whether the port accepts a connection.
+    /// Checks whether the port accepts a connection.
     Tcp,
-    /// What an anonymous request is answered.
+    /// Checks the answer to a request without credentials.
     Http {
         /// The request's target.
         uri: Text,
         /// The answers that count as alive.
         expect: Expect,
     },
-    /// Whether a user can log on, over a connection of the check's own that never serves a client. The agent that
-    /// logs on comes from outside: a balancer knows no secrets (`LogonAgent` of `stickler-lb-proxy`).
+    /// Checks whether a user can log on, over a connection of the check's own that never serves a client. The agent
+    /// that logs on comes from outside, because a balancer knows no secrets (`LogonAgent` of `stickler-lb-proxy`).
     Logon {
         /// The request's target.
         uri: Text,
-        /// The answer's body has to hold this; empty: anything.
+        /// The string that the answer's body must contain. Empty: any body counts as alive.
         find: Text,
-        /// A user who logged on and lacks permission (403, or 401 after a good logon) counts as alive.
+        /// Whether a user who logged on and lacks permission (403, or 401 after a successful logon) counts as alive.
         forbidden_is_up: bool,
     },
 }
 
-/// Which answers to an anonymous request count as alive.
+/// The answers to a request without credentials that count as alive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// The status of an answer that counts as alive is in one of these ranges.
+    /// The ranges of statuses that count as alive.
     pub statuses: List<Statuses>,
-    /// The body of such an answer holds this string; an empty string allows any body. A data plane looks at the beginning of a body
-    /// (`stickler-lb-proxy`: 64 KiB).
+    /// The string that the body must contain as well; an empty string allows any body. A data plane looks at the
+    /// beginning of a body only (`stickler-lb-proxy`: 64 KiB).
     pub find: Text,
 }
 
-/// A range of statuses, both ends included.
+/// A range of HTTP statuses, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statuses {
-    /// The lowest.
+    /// The lowest status of the range.
     pub first: u16,
-    /// The highest.
+    /// The highest status of the range.
     pub last: u16,
 }
 
-/// Passive checks: failures on live traffic (nginx `max_fails`, `fail_timeout`).
+/// The parameters of passive checks, which count failures on live traffic (nginx `max_fails`, `fail_timeout`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PassiveRule {
-    /// This many failures ... At least 1.
+    /// The number of failures that take a backend out. At least 1.
     pub fails: u32,
-    /// ... within this time ...
+    /// The time within which these failures must occur.
     pub within: Duration,
-    /// ... keep a backend out for this long.
+    /// The time for which the backend is then out.
     pub out_for: Duration,
-    /// Which backend a failure counts against.
+    /// The backend that a failure counts against.
     pub blame: FailureTarget,
 }
 
-/// Which backend a failure on live traffic counts against.
+/// The backend that a failure on live traffic counts against.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FailureTarget {
-    /// The one that failed.
+    /// The failure counts against the backend that failed.
     #[default]
     Carrier,
-    /// The one that was chosen last for any request: a defect of nginx's NTLM modules, which pick a backend and then
-    /// send to the pinned one.
+    /// The failure counts against the backend that was chosen last for any request. This is a defect of nginx's NTLM
+    /// modules, which pick a backend and then send the request to the pinned one.
     PickedLast,
 }
 
-/// These checks cannot be made, or cannot keep what they promise.
+/// Why checks cannot be made, or cannot notice what they promise to notice in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
-    /// A backend would change its state without a check.
-    #[error("rise and fall of a health check are at least 1")]
+    /// `rise` or `fall` is zero, so that a backend would change its state without a check.
+    #[error("the rise and the fall of a health check must be at least 1")]
     NoCount,
-    /// There would be no end of checks, or none would ever pass.
-    #[error("interval and timeout of a health check are longer than zero")]
+    /// The interval or the timeout is zero: checks would follow one another without a pause, or none could succeed.
+    #[error("the interval and the timeout of a health check must be longer than zero")]
     NoTime,
-    /// A death would be noticed later than fall x interval + timeout, since checks of a backend do not overlap.
-    #[error("a health check's timeout ({timeout:?}) is longer than its interval ({interval:?}): make one of them fit")]
+    /// The timeout is longer than the interval. A death would be noticed later than fall x interval + timeout, since
+    /// the checks of one backend do not overlap.
+    #[error(
+        "a health check's timeout ({timeout:?}) is longer than its interval ({interval:?}): shorten the timeout or lengthen the interval"
+    )]
     Late {
-        /// The timeout.
+        /// The timeout of the rule.
         timeout: Duration,
-        /// The interval.
+        /// The interval of the rule.
         interval: Duration,
     },
-    /// Two checks could come at once.
-    #[error("a health check's jitter of {0} % is more than 50 %")]
+    /// The jitter, in percent, is so large that two checks could start at once.
+    #[error("the jitter of a health check is {0} %, but must be at most 50 %")]
     Jitter(u8),
-    /// No answer could ever count as alive.
-    #[error("no answer could count as alive: give a status of 100 to 999, or a range that begins with its lowest")]
+    /// The ranges of statuses are empty, so that no answer could count as alive.
+    #[error(
+        "no answer could show that a backend is alive: give a status from 100 to 999, or a range that begins with its lowest status"
+    )]
     Statuses,
-    /// Not a request's target in origin form (RFC 9112 3.2.1).
-    #[error("`{0}` is no path to ask a backend for: it starts with `/`, and has no spaces")]
+    /// The request's target is not in origin form (RFC 9112 3.2.1).
+    #[error("a health check cannot request `{0}`: a path starts with `/` and contains no spaces")]
     Uri(Text),
 }
 
 impl Statuses {
-    /// 200 to 399, what many checks take for success.
+    /// The statuses 200 to 399, which many checks take for success.
     pub const SUCCESS: Self = Self { first: 200, last: 399 };
 
-    /// This status alone.
+    /// Returns the range that contains this status only.
     pub const fn only(status: StatusCode) -> Self {
         Self { first: status.as_u16(), last: status.as_u16() }
     }
 }
 
 impl Expect {
-    /// 2xx and 3xx, and the 401 with which a protected site answers.
+    /// The expectation that accepts 2xx, 3xx, and the 401 with which a protected site answers.
     pub const ALIVE: Self = Self {
         statuses: List::Borrowed(&[Statuses::SUCCESS, Statuses::only(StatusCode::UNAUTHORIZED)]),
         find: Text::Borrowed(""),
     };
-    /// 2xx and 3xx only: HAProxy `option httpchk` without `http-check expect`. Marks every protected site as down.
+    /// The expectation that accepts 2xx and 3xx only, as HAProxy's `option httpchk` without `http-check expect` does.
+    /// It marks every protected site as down.
     pub const SUCCESS: Self = Self { statuses: List::Borrowed(&[Statuses::SUCCESS]), find: Text::Borrowed("") };
 
-    /// This status alone.
+    /// Returns the expectation that accepts this status only.
     pub fn status(status: StatusCode) -> Self {
         Self { statuses: vec![Statuses::only(status)].into(), find: "".into() }
     }
@@ -157,24 +165,24 @@ impl Expect {
         if !self.statuses.is_empty() && self.statuses.iter().all(sound) { Ok(()) } else { Err(CheckError::Statuses) }
     }
 
-    /// Whether an answer of this status may count as alive.
+    /// Returns whether an answer with this status may count as alive.
     pub fn holds(&self, status: StatusCode) -> bool {
         self.statuses.iter().any(|range| (range.first..=range.last).contains(&status.as_u16()))
     }
 
-    /// Whether this beginning of a body holds the string.
+    /// Returns whether this beginning of a body contains the expected string.
     pub fn is_found_in(&self, body: &[u8]) -> bool {
         holds(body, &self.find)
     }
 }
 
-/// Returns whether a body holds a string; each holds the empty one.
+/// Returns whether a body contains a string. Every body contains the empty string.
 pub fn holds(body: &[u8], find: &str) -> bool {
     find.is_empty() || body.windows(find.len()).any(|window| window == find.as_bytes())
 }
 
 impl CheckRule {
-    /// HAProxy's defaults, with a check of the port: every 2 s, fall 3, rise 2.
+    /// HAProxy's defaults for a check of the port: one check every 2 s, fall 3, rise 2.
     pub const TCP: Self = Self {
         probe: Probe::Tcp,
         interval: Duration::from_secs(2),
@@ -185,7 +193,7 @@ impl CheckRule {
         slow_start: Duration::ZERO,
     };
 
-    /// Whether it can keep what it promises.
+    /// Checks that the rule can notice deaths and returns in the time that it promises.
     ///
     /// # Errors
     /// [`CheckError`]: what is wrong, and what to do.
@@ -213,7 +221,8 @@ impl CheckRule {
         }
     }
 
-    /// What it promises about when a death or a return is noticed. The user of a [`Probe::Logon`] is the world's to add.
+    /// Returns the times within which these checks promise to notice a death or a return. The world adds the user of a
+    /// [`Probe::Logon`].
     pub fn promise(&self) -> trace::Checks {
         let longest = self.interval + self.interval * u32::from(self.jitter) / 100;
         trace::Checks { interval: longest, timeout: self.timeout, rise: self.rise, fall: self.fall, user: None }

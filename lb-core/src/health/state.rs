@@ -1,36 +1,36 @@
-//! What a backend's checks add up to.
+//! The state that the results of a backend's checks add up to.
 
 use std::time::Duration;
 
 use super::rule::CheckRule;
 
-/// One backend's health: up or down by the results of its checks. Pure.
+/// The health of one backend: up or down according to the results of its checks. It is pure.
 ///
-/// It starts up, and the first result counts fully: one failure, and it is down. So HAProxy starts ("up, but will fall
-/// down at first failure": `server.c`, `check.health = check.rise`); it keeps a balancer that has just started from
-/// answering 503 to everybody, and finds out who is dead with the first check.
+/// A backend starts up, and the first result counts fully: a single failure takes it down. HAProxy starts in this way
+/// ("up, but will fall down at first failure": `server.c`, `check.health = check.rise`). It keeps a balancer that has
+/// just started from answering 503 to everybody, and the first check reveals which backends are dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     rise: u32,
     fall: u32,
     up: bool,
-    /// Results in a row that speak against the present state.
+    /// The number of results in a row that contradict the present state.
     against: u32,
     fresh: bool,
 }
 
 impl Health {
-    /// Before the first check. `rise` and `fall` of zero count as 1.
+    /// Returns the health of a backend before its first check. A `rise` or `fall` of zero counts as 1.
     pub fn new(rise: u32, fall: u32) -> Self {
         Self { rise: rise.max(1), fall: fall.max(1), up: true, against: 0, fresh: true }
     }
 
-    /// Whether it is up.
+    /// Returns whether the backend is up.
     pub fn is_up(&self) -> bool {
         self.up
     }
 
-    /// A check has this result. Returns the new state, if it changes.
+    /// Records the result of a check. Returns the new state if it changes.
     pub fn checked(&mut self, passed: bool) -> Option<bool> {
         let fresh = std::mem::replace(&mut self.fresh, false);
         if passed == self.up {
@@ -54,11 +54,11 @@ impl Health {
     }
 }
 
-/// Steps of a slow start, each of the same length.
+/// The number of steps of a slow start, all of the same length.
 const STEPS: u8 = 10;
 
-/// The steps by which a backend that came back gets its share again: after how long since its return, and how many
-/// percent. The last is 100. Empty where there is no slow start.
+/// Returns the steps by which a backend that came back regains its share: the time since its return, and the percentage
+/// from then on. The last step is 100 percent. There are no steps if the rule has no slow start.
 pub fn slow_start(rule: &CheckRule) -> impl Iterator<Item = (Duration, u8)> + use<> {
     let whole = rule.slow_start;
     let steps = if whole.is_zero() { 0 } else { STEPS };
@@ -66,8 +66,8 @@ pub fn slow_start(rule: &CheckRule) -> impl Iterator<Item = (Duration, u8)> + us
     (1..=steps).map(move |step| (whole * u32::from(step - 1) / u32::from(STEPS - 1), step * (100 / STEPS)))
 }
 
-/// How long after the start of one check the next one starts: `interval`, longer or shorter by up to `jitter` percent
-/// of it, as `random` (any number) says.
+/// Returns the time from the start of one check to the start of the next: `interval`, lengthened or shortened by up to
+/// `jitter` percent, where `random` (any number) decides by how much.
 pub fn interval(rule: &CheckRule, random: u64) -> Duration {
     let jitter = u64::from(rule.jitter.min(50));
     // In thousandths of the interval.

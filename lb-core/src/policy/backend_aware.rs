@@ -1,27 +1,29 @@
-//! What a policy hears of its backends, and what it does unasked. The same at both layers.
+//! What a policy learns about its backends and what it does without being asked, which is the same at both layers.
 
 use stickler_model::Time;
 
 use crate::{BackendState, Change};
 
-/// The half that [`crate::L4Policy`] and [`crate::L7Policy`] have in common. Each method can be left out.
+/// The methods that [`crate::L4Policy`] and [`crate::L7Policy`] have in common. Each has a default, so that an
+/// implementation may leave it out.
 pub trait BackendAware: Send {
-    /// What the policy wants done that nobody asked for: [`crate::L4Work`] or [`crate::Work`].
+    /// The kind of work that a policy wants done although no message asked for it: [`crate::L4Work`] or
+    /// [`crate::Work`].
     type Work;
 
-    /// From now on this backend is in this state: a health check, or an operator, says so. A policy that does not
-    /// override it treats all backends as up.
+    /// Tells the policy that a backend is in this state from now on, because a health check or an operator says so. A
+    /// policy that does not override this method treats all backends as up.
     fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
         let _ = (now, backend, state);
     }
 
-    /// From now on this backend gets this many percent of its share (slow start); 100: all of it. A policy that does
-    /// not override it gives it all at once.
+    /// Tells the policy that a backend gets this percentage of its share from now on (slow start); 100 is the full
+    /// share. A policy that does not override this method gives every backend its full share at once.
     fn set_share(&mut self, now: Time, backend: usize, percent: u8) {
         let _ = (now, backend, percent);
     }
 
-    /// Passes on a change that a [`crate::Control`] reports: a state or a share.
+    /// Passes a change that a [`crate::Control`] reports to `set_state` or `set_share`.
     fn change(&mut self, now: Time, backend: usize, change: Change) {
         match change {
             Change::State(state) => self.set_state(now, backend, state),
@@ -29,13 +31,14 @@ pub trait BackendAware: Send {
         }
     }
 
-    /// Returns the next piece of unsolicited work that is due; `None` when there is no more for now.
+    /// Returns the next piece of unsolicited work that is due, or `None` when no more is due at this time.
     fn poll(&mut self, now: Time) -> Option<Self::Work> {
         let _ = now;
         None
     }
 
-    /// Returns when [`BackendAware::poll`] wants to be asked again, perhaps at once; `None`: not before another call.
+    /// Returns the time at which [`BackendAware::poll`] is to be called again, which may be now. `None`: not before
+    /// another method was called.
     fn next_deadline(&self) -> Option<Time> {
         None
     }

@@ -8,11 +8,11 @@ pub enum BackendState {
     Up,
     /// The backend keeps its sessions, pinned or persistent, and gets no new ones.
     Drain,
-    /// The backend is taken for dead and gets nothing.
+    /// The backend counts as dead and gets nothing.
     Down,
 }
 
-/// The farm's backends as the decisions see them, by their index in the farm.
+/// The state and the load of the farm's backends, by their index in the farm.
 #[derive(Debug, Clone)]
 pub struct Backends {
     state: Vec<BackendState>,
@@ -20,19 +20,20 @@ pub struct Backends {
     /// The highest number of connections in use on one backend.
     limit: u32,
     fails_open: bool,
-    /// Whether all backends are down, which is when a farm that fails open does so.
+    /// Whether all backends are down. A farm that fails open treats them all as up then.
     all_down: bool,
 }
 
 impl Backends {
-    /// Returns so many backends, all up and idle, each with at most `limit` connections in use at once; `None`: any number.
+    /// Returns the given number of backends, all up and idle. Each can have at most `limit` connections in use at once;
+    /// `None` is no limit.
     pub fn new(backends: usize, limit: Option<u32>) -> Self {
         let limit = limit.unwrap_or(u32::MAX);
         let state = vec![BackendState::Up; backends];
         Self { state, load: vec![0; backends], limit, fails_open: false, all_down: false }
     }
 
-    /// Sets whether the farm fails open: whether all backends count as up while all are down.
+    /// Sets whether the farm fails open, that is, whether all backends count as up while all are down.
     #[must_use]
     pub fn failing_open(self, fails_open: bool) -> Self {
         Self { fails_open, ..self }
@@ -53,7 +54,7 @@ impl Backends {
         self.state.is_empty()
     }
 
-    /// Returns the state that a backend counts as being in; one that does not exist is down.
+    /// Returns the state in which a backend counts as being. A backend that does not exist is down.
     pub fn state(&self, backend: usize) -> BackendState {
         let known = self.state.get(backend).copied();
         if self.fails_open && self.all_down && known.is_some() {
@@ -71,20 +72,20 @@ impl Backends {
         changed
     }
 
-    /// Returns how many connections of a backend are in use: those that carry a request or belong to a client, without
-    /// the idle ones in a pool.
+    /// Returns the number of connections of a backend that are in use: those that carry a request or belong to a
+    /// client. Idle ones in a pool do not count.
     pub fn load(&self, backend: usize) -> u32 {
         self.load.get(backend).copied().unwrap_or(0)
     }
 
-    /// Counts one more connection in use.
+    /// Counts one more connection of a backend as in use.
     pub fn begin(&mut self, backend: usize) {
         if let Some(load) = self.load.get_mut(backend) {
             *load = load.saturating_add(1);
         }
     }
 
-    /// Counts one connection in use fewer.
+    /// Counts one connection of a backend as no longer in use.
     pub fn end(&mut self, backend: usize) {
         if let Some(load) = self.load.get_mut(backend) {
             debug_assert!(*load > 0, "backend {backend} has nothing to end");
@@ -92,7 +93,8 @@ impl Backends {
         }
     }
 
-    /// Returns how many more connections the members of a group that are up can take in all; `None`: any number.
+    /// Returns how many more connections the members of a group that are up can take in all, or `None` if there is no
+    /// limit.
     pub fn free(&self, member: impl Fn(usize) -> bool) -> Option<usize> {
         if self.limit == u32::MAX {
             return None;
@@ -101,12 +103,12 @@ impl Backends {
         Some(up.map(|index| self.limit.saturating_sub(self.load[index]) as usize).sum())
     }
 
-    /// Returns whether a backend may get a new session.
+    /// Returns whether a backend may get new sessions.
     pub fn takes_new(&self, backend: usize) -> bool {
         self.state(backend) == BackendState::Up && !self.full(backend)
     }
 
-    /// Returns whether a backend may get another connection of a session that it has.
+    /// Returns whether a backend may get further connections of the sessions that it has.
     pub fn keeps_old(&self, backend: usize) -> bool {
         self.state(backend) != BackendState::Down && !self.full(backend)
     }

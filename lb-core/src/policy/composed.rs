@@ -1,8 +1,9 @@
-//! The L7 mechanisms, composed of selection, persistence, pool, pin and retry by parameters.
+//! The policy behind all L7 mechanisms: selection, persistence, pool, pin and retry, composed by parameters.
 //!
 //! [`Rules`] are the parameters; [`Composed`] is the policy that follows them. `connections` holds the state of all
-//! connections and is the only module that changes it, `routing` decides where a request goes, `queue` holds the waiting
-//! requests, `request_edits` changes a request's header section, and `defects` lists what no product should do.
+//! connections and is the only module that changes it, `routing` decides where a request goes, `queue` holds the
+//! waiting requests, `request_edits` changes a request's header section, and `defects` lists the mistakes of products
+//! that no other rule expresses.
 
 mod connections;
 mod defects;
@@ -37,12 +38,13 @@ use crate::{
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// A balancer that reads HTTP, made of [`Rules`], the state of its connections and what it remembers of its clients.
+/// A balancer that reads HTTP. It consists of [`Rules`], the state of its connections, and what it remembers of its
+/// clients.
 #[derive(Debug)]
 pub struct Composed {
     rules: Rules,
     table: ConnectionTable,
-    /// One selection for each service, and for each worker that takes turns by itself.
+    /// The selections: one for each service, and for each worker that takes turns by itself.
     selections: Vec<Selection>,
     services: usize,
     workers: Workers,
@@ -53,7 +55,7 @@ pub struct Composed {
 }
 
 impl Composed {
-    /// Returns a policy with these rules over this farm, with nothing connected yet. All randomness comes from
+    /// Returns a policy with these rules over this farm that has no connections yet. All randomness comes from
     /// `entropy`.
     ///
     /// # Errors
@@ -214,7 +216,7 @@ impl Composed {
         }
     }
 
-    /// Decides what an answer's head does to the bond, and what is changed in the head.
+    /// Decides what an answer's head does to the bond between the connections, and how the head is changed.
     fn decide_bond(&mut self, now: Time, at: Exchange, head: &ResponseHead<'_>) -> Decision<Bond> {
         let mut decision = Decision::from(Bond::Keep);
         let Some(holder) = self.table.downstream(at.downstream) else { return decision };
@@ -301,7 +303,7 @@ impl Composed {
         self.table.downstream(downstream).map_or(1, |holder| holder.requests) >= most
     }
 
-    /// Returns whether there is a pin rule that meets a condition.
+    /// Returns whether there is a pin rule that fulfils a condition.
     fn pins_with(&self, condition: impl Fn(&PinRule) -> bool) -> bool {
         self.rules.pin.as_ref().is_some_and(condition)
     }

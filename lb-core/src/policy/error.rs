@@ -1,71 +1,77 @@
-//! What can be wrong with a mechanism's parameters.
+//! The error that reports invalid parameters of a mechanism.
 
 use crate::{Layer, Text};
 
-/// These parameters make no mechanism. Each message says what to change.
+/// Why parameters do not make a mechanism. Each message says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// Weights are by backend, in the farm's order.
-    #[error("{given} weights for {backends} backends: give one for each, or none at all for equal ones")]
+    /// The number of weights differs from the number of backends. Weights are given in the farm's order.
+    #[error(
+        "there are {given} weights for {backends} backends: give one weight for each backend, or none if all are equal"
+    )]
     WeightCount {
-        /// How many weights there are.
+        /// The number of weights.
         given: usize,
-        /// How many backends there are.
+        /// The number of backends.
         backends: usize,
     },
-    /// A weight of zero is a backend that is never chosen, so somebody needs another one.
-    #[error("all weights are zero, so nobody would be chosen: give at least one backend a weight of 1 to 256")]
+    /// All weights are zero. A backend with weight zero is never chosen, so at least one backend needs another weight.
+    #[error(
+        "all weights are zero, so that no backend could be chosen: give at least one backend a weight from 1 to 256"
+    )]
     AllZero,
-    /// HAProxy's bound, so that a profile of a product fits, and a choice stays cheap.
-    #[error("backend {backend} (counted from 0) has weight {weight}: the largest is 256")]
+    /// A weight exceeds 256. The limit is HAProxy's, so that a profile of a product fits and a choice stays cheap.
+    #[error("backend {backend} (counted from 0) has the weight {weight}, but a weight must be at most 256")]
     WeightTooLarge {
-        /// The backend's index.
+        /// The index of the backend in the farm.
         backend: usize,
-        /// Its weight.
+        /// The weight of the backend.
         weight: u16,
     },
-    /// The algorithm looks at what this layer does not see.
-    #[error("{what} is not known at {layer:?}: choose another key for the hash")]
+    /// The algorithm uses something that a balancer at this layer does not see.
+    #[error("a balancer at {layer:?} does not see {what}: choose another key for the hash")]
     UnknownAtLayer {
-        /// What is looked at.
+        /// What the algorithm uses.
         what: &'static str,
-        /// Where.
+        /// The layer of the balancer.
         layer: Layer,
     },
-    /// Not a field name by RFC 9110 5.1.
-    #[error("`{0}` is no header field's name")]
+    /// The text is not a field name (RFC 9110 5.1).
+    #[error("`{0}` is not the name of a header field: use letters, digits and `-`")]
     HeaderName(Text),
-    /// Not a token of 1 to 64 characters, as RFC 6265 4.1.1 wants a cookie's name.
-    #[error("`{0}` is no cookie's name: use 1 to 64 letters, digits, `-` or `_`")]
+    /// The text is not a token of 1 to 64 characters, as the name of a cookie must be (RFC 6265 4.1.1).
+    #[error("`{0}` is not the name of a cookie: use 1 to 64 letters, digits, `-` or `_`")]
     CookieName(Text),
-    /// The limit would keep nothing, ever.
-    #[error("{0} is zero: leave the part out instead")]
+    /// A limit is zero, so that nothing could ever be kept.
+    #[error("{0} is zero: leave it out, or give at least 1")]
     Zero(&'static str),
-    /// An address has 32 or 128 bits.
-    #[error("the mask keeps {v4} bits of an IPv4 and {v6} of an IPv6 address: at most 32 and 128")]
+    /// A mask has more bits than an address, which has 32 or 128.
+    #[error(
+        "the mask keeps {v4} bits of an IPv4 address and {v6} bits of an IPv6 address, but those have only 32 and 128 bits"
+    )]
     Mask {
-        /// Bits of an IPv4 address.
+        /// The bits that the mask keeps of an IPv4 address.
         v4: u8,
-        /// Bits of an IPv6 address.
+        /// The bits that the mask keeps of an IPv6 address.
         v6: u8,
     },
-    /// One part of the rules means nothing without another.
-    #[error("{what} means nothing without {without}: add that, or leave it out")]
+    /// One rule has no effect without another.
+    #[error("{what} has no effect without {without}: add the latter, or remove the former")]
     Without {
-        /// What is there.
+        /// The rule that is there.
         what: &'static str,
-        /// What is not.
+        /// The rule that is missing.
         without: &'static str,
     },
-    /// Two parts of the rules cannot both hold.
-    #[error("{what} contradicts {other}: leave one of them out")]
+    /// Two rules cannot both apply.
+    #[error("{what} contradicts {other}: remove one of them")]
     Contradiction {
-        /// One.
+        /// The first of the two rules.
         what: &'static str,
-        /// The other.
+        /// The second of the two rules.
         other: &'static str,
     },
-    /// There is no scheme that could match.
-    #[error("{0} names no scheme, or an empty one: leave the part out instead")]
+    /// A list of schemes is empty or has an empty entry, so that nothing or everything would match.
+    #[error("{0} lists no scheme, or an empty one: name at least one scheme, or leave the rule out")]
     Schemes(&'static str),
 }

@@ -1,4 +1,4 @@
-//! Pools that are told apart by the client's address: F5 OneConnect's source mask.
+//! Pools that are separate for groups of client addresses, as with F5 OneConnect's source mask.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,22 +11,24 @@ use crate::{Farm, UpstreamId};
 
 /// The idle connections of a mechanism: one [`Pool`] for all clients, or one for each group of them.
 ///
-/// A group costs nothing while nothing of it is idle, and a decision the logarithm of the number of groups.
+/// A group without idle connections costs nothing. The cost of a decision grows with the logarithm of the number of
+/// groups.
 #[derive(Debug)]
 pub struct Pools {
     rule: PoolRule,
-    /// The pool of those who are in no group; empty where clients are told apart, and what a group begins with.
+    /// The pool of clients in no group. If clients are grouped, this pool stays empty and serves as the template of a
+    /// group's pool.
     shared: Pool,
     /// The groups that have idle connections.
     groups: IndexMap<IpAddr, Pool>,
-    /// Each group's next deadline.
+    /// The next deadline of each group.
     deadlines: BTreeSet<(Time, IpAddr)>,
-    /// Idle connections of all groups.
+    /// The number of idle connections in all groups.
     grouped: usize,
 }
 
 impl Pools {
-    /// Empty pools for this farm.
+    /// Returns empty pools for this farm.
     pub fn new(rule: PoolRule, farm: &Farm) -> Self {
         // What is limited in all is not limited in a group.
         let in_all = rule.in_all.filter(|_| rule.source.is_none());
@@ -35,12 +37,12 @@ impl Pools {
         Self { rule, shared: Pool::new(own, farm), groups, deadlines, grouped: 0 }
     }
 
-    /// The group of a client with this address.
+    /// Returns the group of a client at this address, or `None` if clients are not grouped.
     pub fn group(&self, client: IpAddr) -> Option<IpAddr> {
         self.rule.source.map(|mask| mask.apply(client))
     }
 
-    /// Takes a connection of this key, by the rule's order.
+    /// Takes a connection with this key out of the pools, in the rule's order.
     pub fn take(&mut self, key: PoolKey) -> Option<UpstreamId> {
         match key.group {
             None => self.shared.take(key),
@@ -48,7 +50,7 @@ impl Pools {
         }
     }
 
-    /// Keeps a connection of this key, idle from now on.
+    /// Keeps a connection under this key; it is idle from now on.
     pub fn put(&mut self, now: Time, key: PoolKey, upstream: UpstreamId) -> Put {
         let Some(group) = key.group else { return self.shared.put(now, key, upstream) };
         let full = |len: usize| self.rule.in_all.is_some_and(|limit| len >= limit as usize);
@@ -66,7 +68,7 @@ impl Pools {
         }
     }
 
-    /// Forgets a connection of this key that is idle since then, because it ended.
+    /// Removes a connection that has ended. It was kept under this key and had been idle since this time.
     pub fn remove(&mut self, key: PoolKey, since: Time, upstream: UpstreamId) {
         match key.group {
             None => self.shared.remove(key, since, upstream),
@@ -74,7 +76,7 @@ impl Pools {
         }
     }
 
-    /// Takes a connection that was idle for too long.
+    /// Takes out a connection that has been idle for longer than the limit.
     pub fn expire(&mut self, now: Time) -> Option<UpstreamId> {
         let due = self.deadlines.first().filter(|&&(deadline, _)| deadline <= now).map(|&(_, group)| group);
         match due {
@@ -83,18 +85,18 @@ impl Pools {
         }
     }
 
-    /// When the next connection will have been idle for too long.
+    /// Returns the time at which the next connection exceeds the idle limit.
     pub fn next_deadline(&self) -> Option<Time> {
         let of_groups = self.deadlines.first().map(|&(deadline, _)| deadline);
         self.shared.next_deadline().into_iter().chain(of_groups).min()
     }
 
-    /// All connections kept.
+    /// Returns all connections that are kept.
     pub fn iter(&self) -> impl Iterator<Item = UpstreamId> + '_ {
         self.shared.iter().chain(self.groups.values().flat_map(Pool::iter))
     }
 
-    /// Does something with a group's pool, which begins and ends with its first and last idle connection.
+    /// Runs `act` on a group's pool, which exists only while the group has idle connections.
     fn within<T>(&mut self, group: IpAddr, act: impl FnOnce(&mut Pool) -> T) -> T {
         let pool = self.groups.entry(group).or_insert_with(|| self.shared.clone());
         let (before, deadline) = (pool.len(), pool.next_deadline());

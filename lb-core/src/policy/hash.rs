@@ -1,7 +1,8 @@
-//! A hash that is the same in every process on every machine, for selection by hash.
+//! A hash for selection that is the same in every process on every machine.
 
-/// FNV-1a over the parts, 64 bits, with the finaliser of SplitMix64: FNV alone leaves the low bits of similar keys
-/// (addresses, short paths) too much alike for a remainder. Not for secrets: whoever knows it can choose keys.
+/// Returns the 64-bit FNV-1a hash over the parts, finished with the finaliser of SplitMix64: FNV alone leaves the low
+/// bits of similar keys (addresses, short paths) too much alike for a remainder. It does not protect secrets: whoever
+/// knows the function can choose keys with the same hash.
 pub(super) fn hash(parts: &[&[u8]]) -> u64 {
     let step = |state: u64, &byte: &u8| (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     let mut state = 0xcbf2_9ce4_8422_2325_u64;
@@ -13,7 +14,7 @@ pub(super) fn hash(parts: &[&[u8]]) -> u64 {
     mix(state)
 }
 
-/// The finaliser of SplitMix64: each bit of the result depends on each bit of `state`.
+/// The finaliser of SplitMix64, in which each bit of the result depends on each bit of `state`.
 pub(super) const fn mix(state: u64) -> u64 {
     let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

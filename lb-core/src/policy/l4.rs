@@ -1,4 +1,4 @@
-//! What a balancer that does not read HTTP is asked, and may answer.
+//! The trait for a balancer that does not read HTTP, and the vocabulary of its decisions.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,8 @@ use stickler_model::Time;
 
 use crate::BackendAware;
 
-/// What tells one TCP connection from another at the front end. The protocol, fifth of the five, is always TCP.
+/// The addresses and ports that distinguish one TCP connection from another at the front end. The protocol, the fifth
+/// of the five elements, is always TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FiveTuple {
     /// The client's address and port.
@@ -15,36 +16,41 @@ pub struct FiveTuple {
     pub front: SocketAddr,
 }
 
-/// What becomes of a new downstream connection.
+/// The fate of a new downstream connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum L4Decision {
-    /// It goes to the backend with this index in the farm.
+    /// The connection goes to the backend with this index in the farm.
     Backend(usize),
-    /// It is refused: RST at packet level, an immediate close on a splice (which has accepted already).
+    /// The connection is refused: with an RST at packet level, or with an immediate close by a splice (which has
+    /// already accepted it).
     Refuse,
-    /// It gets no answer at all: the packet is dropped; a splice holds the connection in silence.
+    /// The connection gets no answer: a packet router drops the packet, and a splice holds the connection without
+    /// sending anything.
     Drop,
 }
 
-/// What a policy wants done that no connection asked for.
+/// Work that a policy wants done although no connection asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum L4Work {
     /// End this flow on both sides.
     CloseFlow(FiveTuple),
-    /// Drop what comes of this flow from now on, from either side, without a word. It has not ended.
+    /// From now on, drop everything that arrives for this flow from either side, without notice. The flow has not
+    /// ended.
     SilenceFlow(FiveTuple),
-    /// Send what comes of this flow to the backend with this index from now on. A splice ends the flow instead.
+    /// From now on, send everything that arrives for this flow to the backend with this index. A splice ends the flow
+    /// instead.
     MoveFlow(FiveTuple, usize),
 }
 
 /// The decisions of a balancer that sees connections or packets, and no HTTP.
 ///
-/// The splice (`serve_l4` of `stickler-lb-proxy`) and a packet router obey it alike. Pure: the same calls give the same answers.
+/// The splice (`serve_l4` of `stickler-lb-proxy`) and the packet router of the simulation obey it alike. An
+/// implementation must be pure: the same calls give the same answers.
 pub trait L4Policy: BackendAware<Work = L4Work> {
-    /// A client opens a connection (its first SYN).
+    /// Decides what happens to a connection that a client opens (its first SYN).
     fn connect(&mut self, now: Time, flow: FiveTuple) -> L4Decision;
 
-    /// A flow that went to a backend has ended, on both sides.
+    /// Tells the policy that a flow that went to a backend has ended on both sides.
     fn closed(&mut self, now: Time, flow: FiveTuple) {
         let _ = (now, flow);
     }

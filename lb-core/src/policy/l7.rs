@@ -1,6 +1,6 @@
-//! What a balancer that reads HTTP is asked, and may answer.
+//! The trait for a balancer that reads HTTP, and the vocabulary of its decisions.
 //!
-//! One request goes through these calls, each made at most once unless noted:
+//! The data plane makes these calls for one request, each at most once unless noted:
 //!
 //! ```text
 //! request ──▶ Route ──▶ response ──▶ Bond ──▶ finished ──▶ Finish
@@ -8,8 +8,9 @@
 //!    │ Wait      └──▶ failed ──▶ Route (again, for a retry, an error answer or a close)
 //! ```
 //!
-//! An upstream connection that ends at any other moment is reported by [`L7Policy::upstream_closed`], a downstream
-//! connection by [`L7Policy::downstream_closed`]. What is unsolicited (idle limits, waiting requests) is polled.
+//! [`L7Policy::upstream_closed`] reports an upstream connection that ends at any other moment, and
+//! [`L7Policy::downstream_closed`] a downstream connection that ends. Unsolicited work (idle limits, waiting requests)
+//! is polled.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,30 +20,30 @@ use stickler_model::Time;
 
 use crate::BackendAware;
 
-/// The number of a downstream connection, from 1, in order of arrival.
+/// The number of a downstream connection. Numbers start at 1 and follow the order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DownstreamId(pub u32);
 
-/// The number of an upstream connection, from 1, in the order in which they were decided on.
+/// The number of an upstream connection. Numbers start at 1 and follow the order in which connections were decided on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamId(pub u32);
 
-/// A request's head as it came from the client, hop-by-hop fields removed.
+/// The head of a request as it came from the client, without hop-by-hop fields.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHead<'a> {
-    /// Method.
+    /// The method of the request.
     pub method: &'a Method,
-    /// Target, in origin form or `*`.
+    /// The target of the request, in origin form or `*`.
     pub uri: &'a Uri,
-    /// End-to-end fields.
+    /// The end-to-end header fields.
     pub headers: &'a HeaderMap,
-    /// The client's end of the downstream connection.
+    /// The client's address and port on the downstream connection.
     pub client: SocketAddr,
-    /// What that connection speaks.
+    /// The protocol of the downstream connection.
     pub protocol: Protocol,
 }
 
-/// What a downstream connection speaks. The policy sees the same requests either way.
+/// The protocol of a downstream connection. The policy sees the same requests in either case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.0 or 1.1: one request at a time.
@@ -50,14 +51,15 @@ pub enum Protocol {
     Http1,
     /// HTTP/2: each stream brings a request, and several are open at a time.
     Http2 {
-        /// The stream's place in the connection's table of open streams, from 0: the first that was free. It tells the
-        /// open streams of one connection apart, and nothing more: each connection counts anew.
+        /// The stream's place in the connection's table of open streams, from 0. A new stream gets the first free
+        /// place. The place distinguishes the open streams of one connection and nothing more: each connection counts
+        /// from 0.
         stream: u32,
     },
 }
 
 impl Protocol {
-    /// The stream's place, where there are streams.
+    /// Returns the stream's place for HTTP/2, and `None` for HTTP/1.1.
     pub const fn stream(self) -> Option<u32> {
         match self {
             Self::Http1 => None,
@@ -66,86 +68,88 @@ impl Protocol {
     }
 }
 
-/// A final answer's head as it came from the backend, hop-by-hop fields removed.
+/// The head of a final answer as it came from the backend, without hop-by-hop fields.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseHead<'a> {
-    /// Status, 200 or above.
+    /// The status, 200 or above.
     pub status: StatusCode,
-    /// End-to-end fields.
+    /// The end-to-end header fields.
     pub headers: &'a HeaderMap,
     /// Whether the backend said that it will close the connection after this answer.
     pub closes: bool,
 }
 
-/// One request on its way: which downstream connection it came by, and which upstream connection carries it.
+/// One request under way: the downstream connection that it came by, and the upstream connection that carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchange {
-    /// Where it came from.
+    /// The downstream connection that the request came by.
     pub downstream: DownstreamId,
-    /// What carries it.
+    /// The upstream connection that carries the request.
     pub upstream: UpstreamId,
 }
 
-/// Where a request goes.
+/// The decision where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
-    /// Over the upstream connection that belongs to this downstream connection.
+    /// The request takes the upstream connection that belongs to its downstream connection.
     Pinned(UpstreamId),
-    /// Over this idle upstream connection.
+    /// The request takes this idle upstream connection.
     Reuse(UpstreamId),
-    /// Over a new upstream connection to the backend with this index in the farm. Its number is the one offered
-    /// with the question; a number that is not taken is offered again.
+    /// The request takes a new upstream connection to the backend with this index in the farm. The connection gets the
+    /// number that came with the question (`fresh`); a number that is not used is offered again.
     Open(usize),
-    /// Nowhere yet: ask again after [`Work::Resume`]. The data plane bounds the wait and then answers 503.
+    /// The request waits: the data plane asks again after [`Work::Resume`]. It limits the wait, and then answers 503.
     Wait,
-    /// To nobody: the balancer answers with this status itself.
+    /// The request goes to no backend: the balancer itself answers with this status.
     Reject(StatusCode),
-    /// To nobody: the downstream connection is closed without an answer, and no further request of it is put to the
-    /// policy.
+    /// The request goes to no backend: the downstream connection is closed without an answer, and the policy is asked
+    /// about no further request of it.
     CloseDownstream,
 }
 
-/// What an answer's head does to the bond between a downstream and an upstream connection.
+/// The effect of an answer's head on the bond between a downstream and an upstream connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bond {
     /// From now on the upstream connection belongs to this downstream connection alone.
     Pin,
-    /// It no longer does.
+    /// The upstream connection no longer belongs to this downstream connection.
     Unpin,
-    /// As it was.
+    /// The bond stays as it was.
     Keep,
 }
 
-/// What becomes of an upstream connection after a complete exchange.
+/// The fate of an upstream connection after a complete exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// It waits for its owner's next request.
+    /// The connection waits for its owner's next request.
     Keep,
-    /// It waits for anybody's next request.
+    /// The connection waits for the next request of any client.
     Pool,
-    /// It is closed.
+    /// The connection is closed.
     Close,
 }
 
 /// Why a request got no answer from the upstream connection that it was sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The connection could not be opened: refused, unreachable, reset.
+    /// The connection could not be opened: it was refused or reset, or the backend is unreachable.
     Refused,
     /// The connection was not open within its time limit.
     ConnectTimeout,
-    /// The connection ended, and no byte of an answer had come: on a reused one, likely an idle-close race.
+    /// The connection ended before any byte of an answer. If it was reused, an idle-close race is the likely cause.
     Lost,
-    /// Something came that is not an answer, or not a whole one.
+    /// The backend sent something that is not a complete, valid answer.
     Malformed,
-    /// No answer came within its time limit.
+    /// The backend did not answer within the time limit.
     Silent,
-    /// The connection is open, but TLS on it did not come about: another authority, another name, no TLS at all.
+    /// The connection is open, but TLS could not be established on it: the authority or the name is wrong, or the
+    /// backend does not speak TLS.
     Tls,
 }
 
 impl FailureKind {
-    /// The status of a balancer's answer that reports it: RFC 9110 15.6.3 (502) and 15.6.5 (504).
+    /// Returns the status with which a balancer reports this failure to the client: 502 (RFC 9110 15.6.3) or 504
+    /// (15.6.5).
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Refused | Self::Lost | Self::Malformed | Self::Tls => StatusCode::BAD_GATEWAY,
@@ -154,32 +158,32 @@ impl FailureKind {
     }
 }
 
-/// A request that got no answer.
+/// Describes a request that got no answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Failure<'a> {
-    /// Why.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// How many upstream connections were tried for it so far, this one included; from 1.
+    /// The number of upstream connections that were tried for the request so far, this one included; at least 1.
     pub attempts: u32,
-    /// The request, where the data plane still holds the whole of it and can send it once more.
+    /// The head of the request if the data plane still holds the whole request and can send it once more.
     pub again: Option<RequestHead<'a>>,
 }
 
-/// A change to a message's header section, made after hop-by-hop fields are gone.
+/// A change to a message's header section, made after hop-by-hop fields were removed.
 ///
-/// Those of a request are made again when it is retried, so they should not [`Edit::Append`].
+/// The edits of a request are applied again when it is retried, and therefore should not be [`Edit::Append`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
-    /// This field has this one value.
+    /// Sets this field to this single value.
     Set(HeaderName, HeaderValue),
-    /// One more line of this field (`Set-Cookie`).
+    /// Adds one more line with this field (`Set-Cookie`).
     Append(HeaderName, HeaderValue),
-    /// This field is gone.
+    /// Removes all lines with this field.
     Remove(HeaderName),
 }
 
 impl Edit {
-    /// Makes the change.
+    /// Applies the change to `headers`.
     pub fn apply(self, headers: &mut HeaderMap) {
         match self {
             Self::Set(name, value) => drop(headers.insert(name, value)),
@@ -189,12 +193,12 @@ impl Edit {
     }
 }
 
-/// A verdict on a message, and what to change in its header section. An empty list costs nothing.
+/// A decision about a message, with the changes to its header section. An empty list of changes costs nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision<V> {
-    /// What is decided.
+    /// The decision itself.
     pub verdict: V,
-    /// What to change before the message is passed on.
+    /// The changes to make before the message is passed on.
     pub edits: Vec<Edit>,
 }
 
@@ -204,33 +208,36 @@ impl<V> From<V> for Decision<V> {
     }
 }
 
-/// What a policy wants done that no message asked for.
+/// Work that a policy wants done although no message asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     /// Close this upstream connection. The policy has forgotten it already.
     CloseUpstream(UpstreamId),
-    /// Close this downstream connection, after the answer under way if there is one. No further request of it is put to
-    /// the policy, not even one that has arrived by then, or that was told to [`Route::Wait`].
+    /// Close this downstream connection, after the answer under way if there is one. The policy is asked about no
+    /// further request of the connection, not even one that has already arrived or that was told to [`Route::Wait`].
     CloseDownstream(DownstreamId),
-    /// Ask again about the request of this downstream connection that was told to [`Route::Wait`]; about each, where
-    /// it has several.
+    /// Ask again about the request of this downstream connection that was told to [`Route::Wait`], or about each of
+    /// them if there are several.
     Resume(DownstreamId),
 }
 
-/// The decisions of a balancer that reads HTTP.
+/// The decisions of a balancer that reads HTTP. Implement this trait to put a balancer of your own on the bench.
 ///
-/// The data plane (`serve_l7` of `stickler-lb-proxy`) calls it under one lock and obeys. Pure: the same calls give the same
-/// answers. A downstream connection has one exchange at a time: the next request is put to the policy when the one before
-/// was reported finished, failed or closed, or was answered by the balancer itself. The streams of an HTTP/2 connection take
-/// turns, too, unless [`L7Policy::takes_streams`].
+/// The data plane (`serve_l7` of `stickler-lb-proxy`) calls the policy under one lock and obeys it. An implementation
+/// must be pure: the same calls give the same answers. A downstream connection has one exchange at a time: the data
+/// plane asks about the next request only after the previous one was reported finished, failed or closed, or was
+/// answered by the balancer itself. The streams of an HTTP/2 connection also take turns unless
+/// [`L7Policy::takes_streams`] returns `true`.
 pub trait L7Policy: BackendAware<Work = Work> {
-    /// Whether it can decide on several requests of one downstream connection at a time, which only HTTP/2 brings
-    /// ([`Protocol::Http2`]). If not, each waits for the one before it. Asked once, at the start.
+    /// Returns whether the policy can decide on several requests of one downstream connection at a time, which only
+    /// HTTP/2 brings ([`Protocol::Http2`]). If not, each request waits for the one before it. The data plane asks once,
+    /// at the start.
     fn takes_streams(&self) -> bool {
         false
     }
 
-    /// A request's head has come. `fresh` is the number that a [`Route::Open`] will give to the new connection.
+    /// Decides where a request goes, once its head has arrived. `fresh` is the number that a [`Route::Open`] will give
+    /// to the new connection.
     fn request(
         &mut self,
         now: Time,
@@ -239,29 +246,31 @@ pub trait L7Policy: BackendAware<Work = Work> {
         head: &RequestHead<'_>,
     ) -> Decision<Route>;
 
-    /// A final answer's head has come.
+    /// Decides what happens to the bond, once the head of a final answer has arrived.
     fn response(&mut self, now: Time, at: Exchange, head: &ResponseHead<'_>) -> Decision<Bond>;
 
-    /// Request and answer are complete on the upstream connection, which is open and idle.
+    /// Decides what happens to the upstream connection, which is open and idle after a complete request and answer.
     fn finished(&mut self, now: Time, at: Exchange) -> Finish;
 
-    /// No answer came. The upstream connection is gone. A [`Route::Open`] or [`Route::Reuse`] sends the request once
-    /// more; without [`Failure::again`] that is not possible, and becomes the status of its kind.
+    /// Decides what happens to a request that got no answer; its upstream connection is gone. A [`Route::Open`] or
+    /// [`Route::Reuse`] sends the request once more. Without [`Failure::again`] that is not possible, and the client
+    /// gets the status of the failure's kind instead.
     fn failed(&mut self, now: Time, at: Exchange, fresh: UpstreamId, failure: &Failure<'_>) -> Decision<Route>;
 
-    /// Whether this upstream connection is some client's own from its first request on, as one opened for that purpose
-    /// is: a dedicated transport. Asked before it is opened, and only where that makes a difference to the data plane.
+    /// Returns whether this upstream connection belongs to one client from its first request on (a dedicated
+    /// transport). The data plane asks before it opens the connection, and only if the answer makes a difference to it.
     fn is_dedicated(&self, upstream: UpstreamId) -> bool {
         let _ = upstream;
         false
     }
 
-    /// A downstream connection is gone. Returns the upstream connections to close with it; the policy has forgotten
-    /// them. The one that carries an unfinished exchange is always reported by [`L7Policy::upstream_closed`] first.
+    /// Tells the policy that a downstream connection is gone. Returns the upstream connections to close with it; the
+    /// policy must have forgotten them. If one of them carries an unfinished exchange, [`L7Policy::upstream_closed`]
+    /// has always reported it before.
     fn downstream_closed(&mut self, now: Time, downstream: DownstreamId) -> Vec<UpstreamId>;
 
-    /// An upstream connection is gone: idle, or with an exchange that had its answer's head. Returns the downstream
-    /// connection to close with it, as [`Work::CloseDownstream`] does.
+    /// Tells the policy that an upstream connection is gone that was idle, or had an exchange whose answer had begun.
+    /// Returns the downstream connection to close with it, which is treated like [`Work::CloseDownstream`].
     fn upstream_closed(&mut self, now: Time, upstream: UpstreamId) -> Option<DownstreamId>;
 }
 

@@ -14,53 +14,55 @@ use super::select::{Algorithm, SelectRule, Selection, Subject};
 use super::workers::{WorkerRule, Workers};
 use crate::{BackendAware, Farm, FiveTuple, L4Decision, L4Policy, L4Work, Layer};
 
-/// What makes one L4 mechanism differ from another.
+/// The rules in which one L4 mechanism differs from another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlowRules {
-    /// Which backend a connection goes to.
+    /// The choice of a backend for each connection.
     pub select: SelectRule,
-    /// Connections of one client address go to one backend, from the first on until the last has been over for a time.
-    /// `None`: each goes where the selection says.
+    /// The rule by which all connections from one client address go to one backend, from the first connection until a
+    /// time after the last one has ended. `None`: each connection goes where the selection says.
     pub source: Option<SourceRule>,
-    /// What becomes of the connections of a backend that goes down.
+    /// What happens to the connections of a backend that goes down.
     pub on_down: FlowsOnDown,
-    /// While every backend is down, each is taken for up (AWS NLB); if not, connections are treated as `none_left` says.
+    /// Whether every backend counts as up while all are down (AWS NLB). If not, connections are treated as `none_left`
+    /// says.
     pub fails_open: bool,
-    /// What becomes of a connection that has no backend to go to.
+    /// What happens to a connection for which no backend is available.
     pub none_left: NoneLeft,
-    /// The balancer's processes or threads; `None`: one.
+    /// The balancer's processes or threads. `None`: the balancer has one.
     pub workers: Option<WorkerRule>,
 }
 
-/// What becomes of the connections of a backend that goes down.
+/// What happens to the connections of a backend that goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FlowsOnDown {
-    /// Nothing happens to the connections: their packets still go to the backend.
+    /// Nothing happens: packets still go to the backend.
     Nothing,
-    /// The connections end on both sides: AWS NLB (RST).
+    /// The connections end on both sides (AWS NLB: RST).
     Closed,
-    /// Their packets are dropped, so that both ends find out by their own patience: LVS, whose `expire_nodest_conn` is off
-    /// by default (Linux, `Documentation/networking/ipvs-sysctl.rst`).
+    /// Packets are dropped, so that both ends notice only when their own time limits expire: LVS, whose
+    /// `expire_nodest_conn` is off by default (Linux, `Documentation/networking/ipvs-sysctl.rst`).
     Silent,
-    /// Their packets go to another backend, which knows nothing of them and resets: Google's passthrough load balancer,
-    /// connection persistence `NEVER_PERSIST`. A splice, which has two connections, ends them.
+    /// Packets go to another backend, which does not know the connections and resets them: Google's passthrough load
+    /// balancer with connection persistence `NEVER_PERSIST`. A splice, which has two connections, ends them instead.
     Moved,
 }
 
-/// What becomes of a connection that has no backend to go to.
+/// What happens to a connection for which no backend is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum NoneLeft {
     /// The connection is refused.
     Refused,
-    /// The connection's packets are dropped, and nobody is told: clouds whose addresses lead nowhere.
+    /// The packets of the connection are dropped, and neither side is told. The addresses of some clouds behave in this
+    /// way.
     Dropped,
 }
 
 impl FlowRules {
-    /// In turn, and nothing else.
+    /// The plainest rules: round robin and nothing else.
     pub const ROUND_ROBIN: Self = Self {
         select: SelectRule::new(Algorithm::RoundRobin),
         source: None,
@@ -71,24 +73,24 @@ impl FlowRules {
     };
 }
 
-/// Each new 5-tuple goes to a backend and stays there: the network address translation, or the splice, holds the
-/// flow, so that nothing is left to decide until it ends.
+/// The L4 policy that assigns each new 5-tuple to a backend, where it stays. The network address translation or the
+/// splice holds the flow, so that nothing remains to be decided until the flow ends.
 #[derive(Debug)]
 pub struct PerConnection {
     rules: FlowRules,
     backends: Backends,
-    /// One for each worker that takes turns by itself.
+    /// The selections, one for each worker that takes turns by itself.
     selections: Vec<Selection>,
     workers: Workers,
     sources: Option<Sources>,
-    /// Each flow's backend and worker, from its start to its end.
+    /// The backend and the worker of each open flow.
     flows: IndexMap<FiveTuple, (usize, usize)>,
-    /// Flows to end, due since the first time.
+    /// The flows to end, each with the time from which that is due.
     due: VecDeque<(Time, FiveTuple)>,
 }
 
 impl PerConnection {
-    /// These rules over this farm. What is random comes from `entropy`.
+    /// Returns a policy with these rules over this farm. All randomness comes from `entropy`.
     ///
     /// # Errors
     /// The rules contradict themselves or the farm.
@@ -126,7 +128,7 @@ impl PerConnection {
         self.selections.get_mut(turns)?.pick(&self.backends, &subject, failed)
     }
 
-    /// Sends a flow of a backend that is down to another, where there is one.
+    /// Moves a flow away from a backend that is down, and returns the other backend if there is one.
     fn move_away(&mut self, flow: FiveTuple) -> Option<usize> {
         let &(failed, worker) = self.flows.get(&flow)?;
         let other = self.pick(flow, worker, Some(failed))?;
@@ -160,12 +162,12 @@ impl PerConnection {
     const fn check_invariants(&self) {}
 }
 
-/// Which backend each client address has: that of its open flows, or what the table remembers of those before.
+/// The backend of each client address: that of its open flows, or the one that the table remembers from earlier flows.
 #[derive(Debug)]
 struct Sources {
     table: SourceTable,
     mask: Mask,
-    /// Each address with open flows: the backend that it got last, and how many flows it has.
+    /// The addresses with open flows: the backend that each got last, and its number of flows.
     in_use: IndexMap<IpAddr, (usize, usize)>,
 }
 
@@ -179,14 +181,14 @@ impl Sources {
         in_use.map(|&(backend, _)| backend).or_else(|| self.table.get(now, client))
     }
 
-    /// A flow of this client to this backend begins.
+    /// Records that a flow of this client to this backend begins.
     fn begin(&mut self, now: Time, client: IpAddr, backend: usize) {
         self.table.put(now, client, backend);
         let (latest, flows) = self.in_use.entry(self.mask.apply(client)).or_default();
         (*latest, *flows) = (backend, *flows + 1);
     }
 
-    /// A flow of this client ends, and the time of its entry begins anew.
+    /// Records that a flow of this client ends. From then on the entry of an address without flows ages.
     fn end(&mut self, now: Time, client: IpAddr) {
         let masked = self.mask.apply(client);
         let Some((backend, flows)) = self.in_use.get_mut(&masked) else { return };

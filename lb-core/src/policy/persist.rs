@@ -1,6 +1,7 @@
-//! Persistence: which backend a client had before.
+//! Persistence: how a balancer finds the backend that a client had before.
 //!
-//! By its address, in a table of bounded size; or by a cookie, which the balancer signs, so that it needs no table.
+//! A balancer remembers clients by address, in a table of bounded size, or by a cookie, which the balancer signs, so
+//! that it needs no table.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,21 +17,21 @@ use stickler_model::{Entropy, Time};
 use super::error::RuleError;
 use crate::{Edit, Farm, Text};
 
-/// How a client comes back to its backend on another connection.
+/// The means by which a client comes back to its backend on another connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PersistRule {
-    /// By its address.
+    /// The client's address brings it back.
     Source(SourceRule),
-    /// By a cookie that the balancer inserts.
+    /// A cookie that the balancer inserts brings the client back.
     Cookie(CookieRule),
 }
 
 impl PersistRule {
-    /// Whether it can keep anybody.
+    /// Checks that the rule can work.
     ///
     /// # Errors
-    /// The table is of no size, the mask fits no address, or the name cannot be a cookie's.
+    /// The table has no entries, the mask has more bits than an address, or the cookie's name is not valid.
     pub fn check(&self) -> Result<(), RuleError> {
         match self {
             Self::Source(rule) if rule.entries == 0 => Err(RuleError::Zero("the size of the source table")),
@@ -44,40 +45,41 @@ impl PersistRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceRule {
-    /// An entry that is not used for this time is forgotten. At L7, each request uses it. At L4, an open connection does
-    /// all the time, and the time begins when the last one ends: LVS keeps a persistence template as long as there are
-    /// connections that it controls (`libipvs.h`, `IPVS_SVC_PERSISTENT_TIMEOUT`). HAProxy's table in TCP mode is less
-    /// patient: there, only the connections' beginnings count (`stick-table`, `expire`).
+    /// The time after which an unused entry is forgotten. At L7, each request uses the entry. At L4, an open connection
+    /// uses it all the time, so that the time begins when the last connection ends: LVS keeps a persistence template as
+    /// long as there are connections that it controls (`libipvs.h`, `IPVS_SVC_PERSISTENT_TIMEOUT`). HAProxy's table in
+    /// TCP mode differs: only the beginning of a connection counts there (`stick-table`, `expire`).
     pub timeout: Duration,
-    /// Most entries; one more and the one that was not used for longest is forgotten.
+    /// The largest number of entries. If there is one more, the entry that was not used for longest is forgotten.
     pub entries: usize,
-    /// Clients whose addresses are equal under it count as one.
+    /// The mask that decides which addresses count as one client.
     pub mask: Mask,
 }
 
-/// How much of an address counts, in bits from its start.
+/// The part of an address that counts, in bits from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mask {
-    /// Of an IPv4 address, 0 to 32.
+    /// The number of bits that count of an IPv4 address, 0 to 32.
     pub v4: u8,
-    /// Of an IPv6 address, 0 to 128.
+    /// The number of bits that count of an IPv6 address, 0 to 128.
     pub v6: u8,
 }
 
 impl Mask {
-    /// All of it.
+    /// The mask under which the whole address counts.
     pub const HOST: Self = Self { v4: 32, v6: 128 };
 
-    /// Whether it fits addresses.
+    /// Checks that the mask fits addresses.
     ///
     /// # Errors
-    /// It has more bits than they have.
+    /// The mask has more bits than an address.
     pub const fn check(self) -> Result<(), RuleError> {
         if self.v4 > 32 || self.v6 > 128 { Err(RuleError::Mask { v4: self.v4, v6: self.v6 }) } else { Ok(()) }
     }
 
-    /// The part of this address that counts, the rest zero. An IPv4 address in IPv6 notation is an IPv4 address.
+    /// Returns the part of this address that counts, with the rest set to zero. An IPv4 address in IPv6 notation counts
+    /// as an IPv4 address.
     pub fn apply(self, address: IpAddr) -> IpAddr {
         match address.to_canonical() {
             IpAddr::V4(v4) => {
@@ -92,25 +94,26 @@ impl Mask {
     }
 }
 
-/// An inserted cookie (HAProxy's `cookie NAME insert`).
+/// A cookie that the balancer inserts (HAProxy's `cookie NAME insert`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CookieRule {
-    /// Its name, 1 to 64 letters, digits, `-` or `_`.
+    /// The name of the cookie: 1 to 64 letters, digits, `-` or `_`.
     pub name: Text,
-    /// Whether a 401 sets it too. If not, a client in mid-handshake has none, and may be sent elsewhere.
+    /// Whether a 401 sets the cookie too. If not, a client has no cookie during its handshake, and may be sent to
+    /// another backend.
     pub on_401: bool,
-    /// It counts for this long after it was set; `None`: as long as the balancer runs.
+    /// The time for which the cookie is valid after it was set. `None`: it is valid as long as the balancer runs.
     pub life: Option<Duration>,
-    /// It is taken out of a request before a backend sees it (HAProxy `indirect`).
+    /// Whether the cookie is removed from a request before a backend sees it (HAProxy `indirect`).
     pub indirect: bool,
 }
 
 impl CookieRule {
-    /// Whether the name can be a cookie's.
+    /// Checks that the name is valid for a cookie.
     ///
     /// # Errors
-    /// It cannot.
+    /// The name is not valid for a cookie.
     pub fn check(&self) -> Result<(), RuleError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         let fits = (1..=64).contains(&self.name.len()) && self.name.bytes().all(plain);
@@ -118,37 +121,37 @@ impl CookieRule {
     }
 }
 
-/// Which backend each client address had.
+/// The table of the backend that each client address had.
 #[derive(Debug)]
 pub struct SourceTable {
     rule: SourceRule,
-    /// Each address's backend, and its place in `by_use`.
+    /// The backend of each address, and the address's place in `by_use`.
     entries: IndexMap<IpAddr, (usize, Use)>,
-    /// By last use, the oldest first.
+    /// The addresses in the order of their last use, the oldest first.
     by_use: BTreeMap<Use, IpAddr>,
     uses: u64,
 }
 
-/// When an entry was used last; the number tells those of one moment apart.
+/// The time at which an entry was last used, with a number that distinguishes uses at the same moment.
 type Use = (Time, u64);
 
 impl SourceTable {
-    /// An empty table.
+    /// Returns an empty table.
     ///
     /// # Errors
-    /// It would be of no size, or its mask fits no address.
+    /// The table would have no entries, or its mask has more bits than an address.
     pub fn new(rule: SourceRule) -> Result<Self, RuleError> {
         PersistRule::Source(rule).check()?;
         Ok(Self { rule, entries: IndexMap::new(), by_use: BTreeMap::new(), uses: 0 })
     }
 
-    /// The backend of this client, if it was there within the timeout.
+    /// Returns the backend of this client if the client used it within the timeout.
     pub fn get(&self, now: Time, client: IpAddr) -> Option<usize> {
         let &(backend, (at, _)) = self.entries.get(&self.rule.mask.apply(client))?;
         (at + self.rule.timeout > now).then_some(backend)
     }
 
-    /// The client is with this backend now. Costs the logarithm of the table's size.
+    /// Records that the client is with this backend now. The cost grows with the logarithm of the table's size.
     pub fn put(&mut self, now: Time, client: IpAddr, backend: usize) {
         let client = self.rule.mask.apply(client);
         self.uses += 1;
@@ -167,46 +170,47 @@ impl SourceTable {
         debug_assert_eq!(self.entries.len(), self.by_use.len(), "each entry has one last use");
     }
 
-    /// How many clients it knows.
+    /// Returns the number of clients in the table.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether it knows none.
+    /// Returns whether the table is empty.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 }
 
-/// Longest cookie value that is looked at: three hexadecimal numbers of 16 digits and two dots.
+/// The longest cookie value that is examined, in bytes: three hexadecimal numbers of 16 digits and two dots.
 const LONGEST: usize = 50;
 
-/// Makes the cookies of this run, and knows them again.
+/// Creates the cookies of this run, and recognises them.
 #[derive(Debug)]
 pub struct CookieJar {
     rule: CookieRule,
     backends: Vec<String>,
-    /// Drawn anew for each run, so that neither a client nor an earlier run can name a backend.
+    /// The key of the signatures. It is drawn anew for each run, so that neither a client nor an earlier run can name a
+    /// backend.
     key: [u8; 16],
 }
 
 impl CookieJar {
-    /// For this farm, signed with a key from `entropy`.
+    /// Returns a cookie jar for this farm that signs with a key from `entropy`.
     ///
     /// # Errors
-    /// The name cannot be a cookie's.
+    /// The name is not valid for a cookie.
     pub fn new(rule: CookieRule, farm: &Farm, entropy: &Entropy) -> Result<Self, RuleError> {
         rule.check()?;
         let backends = farm.backends.iter().map(|backend| backend.name.to_string()).collect();
         Ok(Self { rule, backends, key: entropy.bytes() })
     }
 
-    /// Whether an answer with this status sets a cookie.
+    /// Returns whether an answer with this status sets a cookie.
     pub const fn sets_on(&self, status: http::StatusCode) -> bool {
         self.rule.on_401 || status.as_u16() != 401
     }
 
-    /// The `Set-Cookie` value that brings a client back to this backend.
+    /// Returns the `Set-Cookie` value that brings a client back to this backend.
     pub fn set(&self, now: Time, backend: usize) -> Option<HeaderValue> {
         let issued = now.since_start().as_secs();
         let signature = self.sign(backend, issued)?;
@@ -214,8 +218,8 @@ impl CookieJar {
         HeaderValue::try_from(format!("{name}={backend:x}.{issued:x}.{signature:016x}; Path=/; HttpOnly")).ok()
     }
 
-    /// The backend that this request's cookie names; `None` where there is no such cookie, or it is none of this run,
-    /// too old, or for a backend that does not exist.
+    /// Returns the backend that this request's cookie names, or `None` if there is no such cookie, or if the cookie is
+    /// not from this run, is too old, or names a backend that does not exist.
     pub fn get(&self, now: Time, headers: &HeaderMap) -> Option<usize> {
         // RFC 6265 5.4: pairs apart by `; `. The first of this name counts, as it does for HAProxy.
         let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
@@ -231,7 +235,8 @@ impl CookieJar {
         (fresh && numbers.next().is_none() && self.sign(backend, issued)? == signature).then_some(backend)
     }
 
-    /// What becomes of a request's `Cookie` field before a backend sees it; `None`: nothing.
+    /// Returns the change that removes the cookie from a request's `Cookie` field before a backend sees it, or `None`
+    /// if nothing changes.
     pub fn hide(&self, headers: &HeaderMap) -> Option<Edit> {
         let own = |pair: &&[u8]| {
             let rest = pair.trim_ascii().strip_prefix(self.rule.name.as_bytes());
@@ -247,7 +252,8 @@ impl CookieJar {
         Some(rest.map_or(Edit::Remove(COOKIE), |rest| Edit::Set(COOKIE, rest)))
     }
 
-    /// The key comes first and has one length, and the result is cut, so that nothing can be appended to a signature.
+    /// Returns the signature. The key comes first and has a fixed length, and the result is truncated, so that nothing
+    /// can be appended to what was signed.
     fn sign(&self, backend: usize, issued: u64) -> Option<u64> {
         let name = self.backends.get(backend)?;
         let digest = Sha256::new().chain_update(self.key).chain_update(issued.to_be_bytes()).chain_update(name);
@@ -335,7 +341,7 @@ mod tests {
         CookieJar::new(rule, &farm, &Entropy::new(seed, "cookie")).unwrap()
     }
 
-    /// What a client sends back of a `Set-Cookie`.
+    /// Returns the part of a `Set-Cookie` that a client sends back.
     fn pair(set: &HeaderValue) -> String {
         set.to_str().unwrap().split(';').next().unwrap().to_owned()
     }

@@ -1,4 +1,5 @@
-//! Pinning: when a downstream connection gets an upstream connection of its own, and what the bond is worth.
+//! Pinning: when a downstream connection gets an upstream connection of its own, and how closely the two are tied
+//! together.
 
 use http::header::{AUTHORIZATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -7,154 +8,161 @@ use serde::{Deserialize, Serialize};
 use super::error::RuleError;
 use crate::{Edit, List, RequestHead, ResponseHead, Text};
 
-/// What pins, and how.
+/// The rule that says which messages pin a connection, and what the pin means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PinRule {
-    /// Which message pins.
+    /// The message that pins.
     pub trigger: Trigger,
-    /// The schemes that it has to name.
+    /// The schemes of which the message has to name one.
     pub schemes: Schemes,
-    /// Which connection is pinned.
+    /// The connection that is pinned.
     pub applied: Applied,
     /// Whether the backend is pinned too.
     pub host: Host,
-    /// Which of the client's requests the pin is for.
+    /// The client's requests to which the pin applies.
     pub covers: Covers,
-    /// Whose the pinned connection is.
+    /// The owner of the pinned connection.
     pub key: PinKey,
-    /// What closes what.
+    /// Which connection closes with which.
     pub coupling: Coupling,
-    /// Most connections that are pinned at once; one more, and the pinned connection that has been idle for longest is
-    /// closed, and by [`Coupling::downstream_follows`] its client with it. Where all are busy, the new one is not
-    /// pinned, and closes after its exchange. `None`: no limit. nginx NTLM module: 100.
+    /// The largest number of connections that are pinned at once. For one more, the pinned connection that has been
+    /// idle for longest is closed, together with its client if [`Coupling::downstream_follows`] says so. If all are
+    /// busy, the new connection is not pinned, and closes after its exchange. `None`: there is no limit. The limit of
+    /// nginx's NTLM module is 100.
     pub slots: Option<u32>,
-    /// A request that goes over a pinned connection takes a turn in the selection all the same: nginx's NTLM modules,
-    /// where the pinned connection overrides the pick.
+    /// Whether a request over a pinned connection takes a turn in the selection all the same. nginx's NTLM modules do
+    /// so, because the pinned connection overrides the pick.
     pub picks_anyway: bool,
-    /// What a request does that finds the pinned connection busy with another stream of the same HTTP/2 connection.
+    /// What a request does when the pinned connection is busy with another stream of the same HTTP/2 connection.
     pub streams: Streams,
 }
 
-/// What becomes of several streams of one HTTP/2 connection at a time, where it has a pinned connection.
+/// How concurrent streams of one HTTP/2 connection use the pinned connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Streams {
-    /// One takes the pinned connection, and others take further ones, on which nobody has authenticated: five requests
-    /// at a time gave one 200 and four 401, measured. What is pinned in this way is the client's own besides the first.
+    /// One stream takes the pinned connection, and the others take further connections, on which nobody has
+    /// authenticated. By measurement, five concurrent requests resulted in one 200 and four 401. Connections that are
+    /// pinned in this way belong to the client in addition to the first one.
     Apart,
-    /// They take turns on it.
+    /// The streams take turns on the pinned connection.
     InTurn,
 }
 
-/// Which message pins.
+/// The message that pins a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Trigger {
-    /// A request with credentials (`Authorization`): Squid, Caddy's NTLM transport, nginx's NTLM modules.
+    /// A request with credentials (`Authorization`) pins: Squid, Caddy's NTLM transport, nginx's NTLM modules.
     Request,
-    /// An answer with this status and a challenge: HAProxy. 407 challenges with `Proxy-Authenticate`, all others with
-    /// `WWW-Authenticate` (RFC 9110 11.6.1, 11.7.1).
+    /// An answer with this status and a challenge pins: HAProxy. A 407 challenges with `Proxy-Authenticate`, every
+    /// other status with `WWW-Authenticate` (RFC 9110 11.6.1, 11.7.1).
     Response(#[serde(with = "crate::status")] StatusCode),
-    /// A 401 or 407 with its challenge: HAProxy, all versions.
+    /// A 401 or a 407 with its challenge pins: HAProxy, all versions.
     Challenge,
-    /// An answer of any status that has a `WWW-Authenticate`: Traefik.
+    /// An answer with any status and a `WWW-Authenticate` field pins: Traefik.
     AnyResponse,
 }
 
-/// Which schemes count.
+/// The authentication schemes that a rule applies to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schemes {
-    /// One of these is what a value begins with. HAProxy: `NTLM` and `Nego`, so that `NTLM TlRM...`, `Negotiate` and
-    /// `Nego2` match alike.
+    /// The names, with one of which a value must begin. HAProxy has `NTLM` and `Nego`, so that `NTLM TlRM...`,
+    /// `Negotiate` and `Nego2` all match.
     pub names: List<Text>,
-    /// Whether case counts. It should not (RFC 9110 11.1), but Traefik and Caddy have it so.
+    /// Whether letter case matters. It should not (RFC 9110 11.1), but it does in Traefik and Caddy.
     pub exact_case: bool,
-    /// How much of a value they have to be.
+    /// How much of a value the name must cover.
     pub extent: Extent,
 }
 
-/// How much of a value a scheme has to be.
+/// How much of a field value the name of a scheme must cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Extent {
-    /// Its beginning.
+    /// The value begins with the name.
     Prefix,
-    /// Its beginning, and a space follows: Squid.
+    /// The value begins with the name, and a space follows: Squid.
     PrefixAndSpace,
-    /// All of it: a token behind the scheme hides it. A defect that HAProxy had.
+    /// The value equals the name, so that a token after the scheme prevents a match. This is a defect that HAProxy had.
     Whole,
 }
 
-/// Which connection is pinned.
+/// The connection that a message pins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Applied {
-    /// The one that carries the exchange, wherever it comes from.
+    /// The connection that carries the exchange, wherever it comes from.
     AtOnce,
-    /// A new one: the request that triggers opens it; after an answer that triggers, the next request does (Traefik).
+    /// A new connection. If a request triggers the pin, that request opens the connection; if an answer does, the next
+    /// request opens it (Traefik).
     Dedicated,
 }
 
-/// Whether the backend is pinned too.
+/// Whether a pin also ties the client to the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Host {
     /// All later requests take the pinned connection.
     Pinned,
-    /// Each request chooses a backend, and has a dedicated connection to each: Traefik, Caddy. Safe only with affinity.
+    /// Each request chooses a backend, and the client has a dedicated connection to each backend: Traefik, Caddy. This
+    /// is safe only together with affinity.
     Repicked,
 }
 
-/// The requests that go over a pinned connection.
+/// The requests that a pinned connection carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Covers {
-    /// All requests of the client.
+    /// The pinned connection carries all requests of the client.
     All,
-    /// Only requests with credentials of the pin's schemes. The other requests of the same client use the pool, over
-    /// connections that other clients may have authenticated.
+    /// The pinned connection carries only requests with credentials of the pin's schemes. The client's other requests
+    /// use the pool, over connections that other clients may have authenticated.
     WithCredentials,
 }
 
-/// Whose a pinned connection is.
+/// The owner of a pinned connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PinKey {
-    /// The downstream connection's.
+    /// The downstream connection owns it.
     Downstream,
-    /// The client's address and port's: where the connection outlives its owner, the next one from there gets it.
+    /// The client's address and port own it: if the pinned connection outlives its downstream connection, the next
+    /// downstream connection from there gets it.
     Client,
 }
 
-/// What closes what.
+/// The closes that one connection of a pin causes on the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coupling {
-    /// When the client's connection ends, so does the pinned one. If not, it goes back to the pool (or waits for its
-    /// key, the client's address and port).
+    /// Whether the pinned connection closes when the client's connection ends. If not, it goes back to the pool (or
+    /// waits for its owner, the client's address and port).
     pub upstream_follows: bool,
-    /// When the pinned connection ends, so does the client's. If not, the next request goes elsewhere.
+    /// Whether the client's connection closes when the pinned connection ends. If not, the client's next request goes
+    /// elsewhere.
     pub downstream_follows: bool,
-    /// That holds for a pinned connection that ends between two requests, too. If not, only one that is lost with a request
-    /// on it ends the client's: HAProxy, whose client connections do not watch idle connections of servers.
+    /// Whether `downstream_follows` applies to a pinned connection that ends between two requests, too. If not, only a
+    /// pinned connection that is lost during a request closes the client's. HAProxy behaves in that way, because its
+    /// client connections do not watch idle connections to servers.
     pub when_idle: bool,
 }
 
 impl Coupling {
-    /// Each close closes the other.
+    /// The coupling in which each close closes the other connection.
     pub const BOTH: Self = Self { upstream_follows: true, downstream_follows: true, when_idle: true };
 
-    /// Whether the client's connection ends when the pinned one does, between two requests.
+    /// Returns whether the client's connection closes when the pinned one ends between two requests.
     pub const fn closes_when_idle(self) -> bool {
         self.downstream_follows && self.when_idle
     }
 }
 
 impl PinRule {
-    /// HAProxy, all versions, for a server's challenge: a 401 that begins with `Nego` or `NTLM`, in any case, pins host
-    /// and connection.
+    /// The pin of HAProxy, in all versions, for a server's challenge: a 401 whose challenge begins with `Nego` or
+    /// `NTLM`, in any letter case, pins backend and connection.
     pub const ON_401: Self = Self {
         trigger: Trigger::Response(StatusCode::UNAUTHORIZED),
         schemes: Schemes::HAPROXY,
@@ -169,19 +177,19 @@ impl PinRule {
     };
 
     /// HAProxy's pin with the trigger of Squid and of nginx's NTLM modules: credentials in a request pin the connection
-    /// that will carry them, so that no answer has to tell.
+    /// that will carry the request, so that no answer needs to be examined.
     pub const ON_AUTHORIZATION: Self = Self { trigger: Trigger::Request, ..Self::ON_401 };
 
-    /// Whether it can pin anything.
+    /// Checks that the rule can pin.
     ///
     /// # Errors
-    /// It names no scheme, or has no slot.
+    /// The rule names no scheme, or has no slots.
     pub fn check(&self) -> Result<(), RuleError> {
         self.schemes.check("the pin")?;
         if self.slots == Some(0) { Err(RuleError::Zero("the slots of the pin")) } else { Ok(()) }
     }
 
-    /// Whether this answer pins.
+    /// Returns whether this answer pins.
     pub fn matches(&self, head: &ResponseHead<'_>) -> bool {
         let challenge = match (self.trigger, head.status) {
             (Trigger::Request, _) => return false,
@@ -198,35 +206,36 @@ impl PinRule {
         self.schemes.any(head.headers, &challenge)
     }
 
-    /// Whether the pin is for this request.
+    /// Returns whether the pin applies to this request.
     pub fn covers(&self, head: &RequestHead<'_>) -> bool {
         self.covers == Covers::All || self.schemes.any(head.headers, &AUTHORIZATION)
     }
 
-    /// Whether this request pins.
+    /// Returns whether this request pins.
     pub fn matches_request(&self, head: &RequestHead<'_>) -> bool {
         self.trigger == Trigger::Request && self.schemes.any(head.headers, &AUTHORIZATION)
     }
 }
 
 impl Schemes {
-    /// HAProxy's.
+    /// The schemes of HAProxy.
     pub const HAPROXY: Self = Self {
         names: List::Borrowed(&[Text::Borrowed("NTLM"), Text::Borrowed("Nego")]),
         exact_case: false,
         extent: Extent::Prefix,
     };
 
-    /// Checks that there is something to match; `rule` names the rule that has these schemes.
+    /// Checks that at least one scheme can match. `rule` names the rule that has these schemes, for the message.
     ///
     /// # Errors
-    /// No name, or an empty one, which would match all.
+    /// There is no name, or an empty name, which would match everything.
     pub fn check(&self, rule: &'static str) -> Result<(), RuleError> {
         let none = self.names.is_empty() || self.names.iter().any(|name| name.is_empty());
         if none { Err(RuleError::Schemes(rule)) } else { Ok(()) }
     }
 
-    /// Takes the challenges of these schemes out of an answer, so that a client does not try them.
+    /// Removes the challenges of these schemes from an answer, so that a client does not try them, and returns the
+    /// edits that do so.
     pub fn strip(&self, headers: &HeaderMap) -> Vec<Edit> {
         let mut edits = Vec::new();
         for name in [WWW_AUTHENTICATE, PROXY_AUTHENTICATE] {
@@ -241,7 +250,7 @@ impl Schemes {
         edits
     }
 
-    /// Whether a field of this name has a value of these schemes.
+    /// Returns whether a field with this name has a value of one of these schemes.
     pub(super) fn any(&self, headers: &HeaderMap, name: &HeaderName) -> bool {
         headers.get_all(name).iter().any(|value| self.matches(value.as_bytes()))
     }

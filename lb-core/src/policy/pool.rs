@@ -13,49 +13,52 @@ use super::error::RuleError;
 use super::persist::Mask;
 use crate::{Farm, List, Text, UpstreamId};
 
-/// Which idle connections a pool keeps, for whom, and for how long.
+/// The rule that says which idle connections a pool keeps, who may take them, and how long they stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoolRule {
-    /// An idle connection is closed after this time. nginx `keepalive_timeout`: 60 s.
+    /// The time after which an idle connection is closed (nginx `keepalive_timeout`: 60 s).
     pub idle: Duration,
-    /// Who may take a connection that another downstream connection used. HAProxy `http-reuse`.
+    /// Who may take a connection that another downstream connection has used (HAProxy `http-reuse`).
     pub share: Share,
-    /// Which idle connection is taken.
+    /// Which idle connection is taken first.
     pub order: Order,
-    /// Path prefixes; requests of different ones share no connection, the longest that fits counts (nginx locations,
-    /// each with a `keepalive` of its own). Empty: the backend's address alone is the key.
+    /// Path prefixes. Requests with different prefixes share no connection; the longest prefix that matches counts
+    /// (nginx locations, each with a `keepalive` of its own). Empty: the key is the backend's address alone.
     pub locations: List<Text>,
-    /// Clients whose addresses differ under it share no connection (F5 OneConnect's source mask). `None`: the client's
-    /// address does not matter.
+    /// The mask that groups clients: those whose addresses differ under it share no connection (F5 OneConnect's source
+    /// mask). `None`: the client's address does not matter.
     pub source: Option<Mask>,
-    /// Most idle connections of one key; `None`: no limit.
+    /// The largest number of idle connections with one key. `None`: there is no limit.
     pub per_key: Option<u32>,
-    /// Most idle connections in all; `None`: no limit. nginx `keepalive`: 32.
+    /// The largest number of idle connections in all. `None`: there is no limit. nginx's `keepalive` is 32 here.
     pub in_all: Option<u32>,
-    /// What goes when there are too many.
+    /// Which connection is closed if there are too many.
     pub overflow: Overflow,
-    /// A connection is closed after so many requests; `None`: no limit. nginx `keepalive_requests`: 1000.
+    /// The number of requests after which a connection is closed. `None`: there is no limit. nginx's
+    /// `keepalive_requests` is 1000.
     pub requests: Option<u32>,
-    /// A connection that is older than this is not kept; `None`: no limit. nginx `keepalive_time`: 1 h.
+    /// The age beyond which a connection is not kept. `None`: there is no limit. nginx's `keepalive_time` is 1 h.
     pub life: Option<Duration>,
 }
 
-/// Who may take an idle connection. HAProxy's names and rules; nginx and httpd are `Always`, httpd with
+/// Who may take an idle connection. Names and rules are HAProxy's. nginx and httpd are `Always`, and httpd with
 /// `proxy-initial-not-pooled` is `Safe`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Share {
-    /// Nobody: each stays with its downstream connection and closes with it.
+    /// Nobody else: each connection stays with its downstream connection and closes with it.
     Never {
-        /// Most idle ones of a downstream connection. HAProxy `max-session-srv-conns`: 5; SKUDONET: 1.
+        /// The largest number of idle connections of one downstream connection. HAProxy `max-session-srv-conns`: 5;
+        /// SKUDONET: 1.
         slots: u8,
     },
-    /// Anybody, except with the first request of a downstream connection, which opens its own.
+    /// Any request, except for the first request of a downstream connection, which opens a connection of its own.
     Safe,
-    /// Anybody; but a first request takes only a connection that was reused before, so is known to bear it.
+    /// Any request, but the first request of a downstream connection takes only a connection that was reused before and
+    /// is therefore known to tolerate it.
     Aggressive,
-    /// Anybody.
+    /// Any request.
     Always,
 }
 
@@ -63,9 +66,9 @@ pub enum Share {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Order {
-    /// The one that became idle last.
+    /// The connection that became idle last is taken first.
     Lifo,
-    /// The one that became idle first.
+    /// The connection that became idle first is taken first.
     Fifo,
 }
 
@@ -73,14 +76,14 @@ pub enum Order {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Overflow {
-    /// The connection that is idle for longest is closed for the new one (nginx).
+    /// The connection that has been idle for longest is closed to make room (nginx).
     CloseOldest,
-    /// The new one is closed (HAProxy `pool-max-conn`).
+    /// The new connection is closed (HAProxy `pool-max-conn`).
     CloseNew,
 }
 
 impl PoolRule {
-    /// One pool for all: LIFO, by address, no limits but this idle time.
+    /// Returns the rule of one pool for all clients: LIFO, by address, without limits except for this idle time.
     pub const fn shared(idle: Duration) -> Self {
         Self {
             idle,
@@ -96,10 +99,10 @@ impl PoolRule {
         }
     }
 
-    /// Whether it can keep anything.
+    /// Checks that the pool can keep connections.
     ///
     /// # Errors
-    /// A limit is zero, or the mask fits no address.
+    /// A limit is zero, or the mask has more bits than an address.
     pub fn check(&self) -> Result<(), RuleError> {
         self.source.map_or(Ok(()), Mask::check)?;
         let zero = |limit: Option<u32>, what| if limit == Some(0) { Err(RuleError::Zero(what)) } else { Ok(()) };
@@ -109,41 +112,43 @@ impl PoolRule {
         if matches!(self.share, Share::Never { slots: 0 }) { Err(RuleError::Zero("the private slots")) } else { Ok(()) }
     }
 
-    /// The number of the location of this path: 0 for the rest, then in the rule's order.
+    /// Returns the number of the location of this path: 0 if no prefix matches, otherwise the place of the prefix in
+    /// the rule, from 1.
     pub fn location(&self, path: &str) -> usize {
         longest_prefix(&self.locations, path)
     }
 
-    /// How many kinds of idle connections are told apart.
+    /// Returns the number of classes of idle connections that are kept apart.
     const fn classes(&self) -> usize {
         if matches!(self.share, Share::Aggressive) { 2 } else { 1 }
     }
 
-    /// Whether a connection that carried so many requests since then may be kept.
+    /// Returns whether a connection that was opened at this time and has carried this many requests may be kept.
     pub fn keeps(&self, now: Time, opened: Time, served: u32) -> bool {
         self.requests.is_none_or(|limit| served < limit) && self.life.is_none_or(|life| now - opened < life)
     }
 }
 
-/// The number, from 1, of the longest of these prefixes that the path begins with; 0: none.
+/// Returns the number, from 1, of the longest of these prefixes with which the path begins, or 0 if none matches.
 pub(super) fn longest_prefix(prefixes: &[Text], path: &str) -> usize {
     let fits = prefixes.iter().enumerate().filter(|(_, prefix)| path.starts_with(&***prefix));
     fits.max_by_key(|(_, prefix)| prefix.len()).map_or(0, |(index, _)| index + 1)
 }
 
-/// Whose connection it is: a backend's, for a location.
+/// The key under which a connection is kept: its backend, its location, and the other properties that separate
+/// connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolKey {
     /// The backend's index in the farm.
     pub backend: usize,
-    /// As [`PoolRule::location`] numbers them.
+    /// The location, as numbered by [`PoolRule::location`].
     pub location: usize,
-    /// The part of the client's address that counts; `None` where none does.
+    /// The part of the client's address that counts, or `None` if addresses do not matter.
     pub group: Option<IpAddr>,
-    /// The worker whose it is ([`super::workers::WorkerRule`]); each has a pool of its own.
+    /// The worker that has the connection ([`super::workers::WorkerRule`]). Each worker has a pool of its own.
     pub worker: usize,
-    /// Whether it was reused before. Told apart under [`Share::Aggressive`] only; asking for one that was not takes
-    /// either, one that was first.
+    /// Whether the connection was reused before. This matters under [`Share::Aggressive`] only. A request for `false`
+    /// gets a connection of either kind, preferably one that was not reused.
     pub proven: bool,
 }
 
@@ -153,33 +158,34 @@ impl From<usize> for PoolKey {
     }
 }
 
-/// What became of a connection that was to be kept.
+/// The result of putting a connection into the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
-    /// It is kept.
+    /// The pool keeps the connection.
     Kept,
-    /// It is kept, and this one is not any more.
+    /// The pool keeps the connection, and has given up this one for it.
     InPlaceOf(UpstreamId),
-    /// It is not.
+    /// The pool does not keep the connection.
     Refused,
 }
 
-/// Idle upstream connections, keyed by the backend's address and the location; which clients share them is
-/// [`super::grouped::Pools`]'s to say.
+/// Idle upstream connections, keyed by the backend's address and the location. [`super::grouped::Pools`] decides which
+/// clients share them.
 ///
-/// It knows numbers only. Taking and putting cost the same however many connections there are.
+/// The pool knows numbers only. The cost of taking and putting does not depend on the number of connections.
 #[derive(Debug, Clone)]
 pub struct Pool {
     rule: PoolRule,
-    /// The first stack of each backend, by its index in the farm: backends with one address share theirs.
+    /// The first stack of each backend, by the backend's index in the farm. Backends with the same address share their
+    /// stacks.
     stack_of: Vec<usize>,
-    /// Oldest first, so that the times in each are in order.
+    /// The stacks of connections, each with the time since which it has been idle, the oldest first.
     stacks: Vec<VecDeque<(Time, UpstreamId)>>,
     len: usize,
 }
 
 impl Pool {
-    /// An empty pool for this farm.
+    /// Returns an empty pool for this farm.
     pub fn new(rule: PoolRule, farm: &Farm) -> Self {
         let mut addresses: IndexSet<SocketAddr> = IndexSet::new();
         let width = (rule.locations.len() + 1) * rule.classes();
@@ -187,7 +193,7 @@ impl Pool {
         Self { rule, stack_of, stacks: vec![VecDeque::new(); addresses.len() * width], len: 0 }
     }
 
-    /// Takes a connection of this key, by the rule's order.
+    /// Takes a connection with this key out of the pool, in the rule's order.
     pub fn take(&mut self, key: impl Into<PoolKey>) -> Option<UpstreamId> {
         let key = key.into();
         let stacks = self.stacks_of(key)?;
@@ -202,7 +208,7 @@ impl Pool {
         Some(upstream)
     }
 
-    /// Keeps a connection of this key, idle from now on.
+    /// Keeps a connection under this key; it is idle from now on.
     pub fn put(&mut self, now: Time, key: impl Into<PoolKey>, upstream: UpstreamId) -> Put {
         let key = key.into();
         let (Some(stack), Some(of_key)) = (self.stack(key), self.stacks_of(key)) else { return Put::Refused };
@@ -222,7 +228,7 @@ impl Pool {
         evicted.map_or(Put::Kept, Put::InPlaceOf)
     }
 
-    /// Forgets a connection of this key that is idle since then, because it ended.
+    /// Removes a connection that has ended. It was kept under this key and had been idle since this time.
     pub fn remove(&mut self, key: impl Into<PoolKey>, since: Time, upstream: UpstreamId) {
         let Some(stack) = self.stack(key.into()) else { return };
         let stack = &mut self.stacks[stack];
@@ -234,7 +240,7 @@ impl Pool {
         }
     }
 
-    /// Takes a connection that was idle for too long.
+    /// Takes out a connection that has been idle for longer than the limit.
     pub fn expire(&mut self, now: Time) -> Option<UpstreamId> {
         let idle = self.rule.idle;
         let due = |stack: &VecDeque<(Time, UpstreamId)>| stack.front().is_some_and(|&(at, _)| at + idle <= now);
@@ -242,33 +248,33 @@ impl Pool {
         self.pop_oldest(stack)
     }
 
-    /// Takes the connection that has been idle for longest.
+    /// Takes out the connection that has been idle for longest.
     pub fn evict(&mut self) -> Option<UpstreamId> {
         let (_, stack) = self.oldest(0..self.stacks.len())?;
         self.pop_oldest(stack)
     }
 
-    /// How many connections it keeps.
+    /// Returns the number of connections that the pool keeps.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it keeps none.
+    /// Returns whether the pool is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// When the next connection will have been idle for too long.
+    /// Returns the time at which the next connection exceeds the idle limit.
     pub fn next_deadline(&self) -> Option<Time> {
         self.oldest(0..self.stacks.len()).map(|(at, _)| at + self.rule.idle)
     }
 
-    /// All connections kept.
+    /// Returns all connections that the pool keeps.
     pub fn iter(&self) -> impl Iterator<Item = UpstreamId> + '_ {
         self.stacks.iter().flatten().map(|&(_, upstream)| upstream)
     }
 
-    /// Since when the oldest of these stacks is idle, and its stack.
+    /// Returns the time since which the oldest connection of these stacks has been idle, and its stack.
     fn oldest(&self, among: Range<usize>) -> Option<(Time, usize)> {
         among.filter_map(|index| Some((self.stacks[index].front()?.0, index))).min()
     }
@@ -279,7 +285,7 @@ impl Pool {
         Some(upstream)
     }
 
-    /// All stacks of this key: the proven ones last, where they are told apart.
+    /// Returns all stacks of this key, with those of reused connections last if they are kept apart.
     fn stacks_of(&self, key: PoolKey) -> Option<Range<usize>> {
         let first = self.stack_of.get(key.backend).filter(|_| key.location <= self.rule.locations.len())?;
         let first = first + key.location * self.rule.classes();

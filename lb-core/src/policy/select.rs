@@ -1,4 +1,4 @@
-//! Selection: which backend.
+//! Selection: which backend serves a request or connection that no affinity assigns to one.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,94 +13,98 @@ use super::hash::{hash, mix};
 use super::persist::Mask;
 use crate::{Layer, List, RequestHead, Text};
 
-/// The largest weight, HAProxy's.
+/// The largest weight, which is HAProxy's limit.
 const MAX_WEIGHT: u16 = 256;
 
-/// How a backend is chosen for what no affinity decides.
+/// The rule by which a backend is chosen if no affinity decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SelectRule {
-    /// By what.
+    /// The algorithm that chooses.
     pub algorithm: Algorithm,
-    /// By backend, 0 to 256; 0: never chosen. Empty: all are equal. Plain round robin looks at zeros only.
+    /// The weight of each backend, 0 to 256, in the farm's order; a backend with weight 0 is never chosen. Empty: all
+    /// weights are equal. Plain round robin only distinguishes zero from other weights.
     pub weights: List<u16>,
-    /// Most connections in use on a backend at once; a full one is passed over. `None`: no limit.
+    /// The largest number of connections in use on a backend at once; a backend that has as many is passed over.
+    /// `None`: there is no limit.
     pub max_connections: Option<u32>,
-    /// A request, or at L4 a connection, that affinity has sent to its backend counts as a turn all the same, so that the
-    /// next one without affinity goes one further. What a pin decides is the pin's
-    /// ([`super::pin::PinRule::picks_anyway`]).
+    /// Whether a request (at L4, a connection) that affinity sent to its backend counts as a turn, so that the next one
+    /// without affinity goes one backend further. For a pin, [`super::pin::PinRule::picks_anyway`] decides.
     pub bound_take_turns: bool,
 }
 
-/// The algorithms of the field.
+/// The algorithms that products use to choose a backend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Algorithm {
-    /// In turn.
+    /// The backends take turns.
     RoundRobin,
-    /// In turn, in proportion to the weights and smoothly: nginx's and HAProxy's `roundrobin`.
+    /// The backends take turns in proportion to their weights, smoothly interleaved: nginx's and HAProxy's
+    /// `roundrobin`.
     WeightedRoundRobin,
-    /// So many backends are drawn by weight, and the one with the least load for its weight serves. HAProxy: 2.
+    /// A number of backends is drawn by weight, and the one with the least load for its weight serves. HAProxy draws 2.
     Random {
-        /// How many are drawn; 0 counts as 1.
+        /// The number of backends that are drawn; 0 counts as 1.
         draws: u8,
     },
-    /// The fewest connections in use for its weight; equals take turns.
+    /// The backend with the fewest connections in use for its weight serves. Equals take turns.
     LeastConnections,
-    /// A hash, modulo the weights of those that are eligible: when one goes, most keys move.
+    /// A hash, modulo the total weight of the eligible backends, chooses. When a backend leaves, most keys move.
     Hash(HashKey),
-    /// A hash for each backend, the highest wins (rendezvous): when one goes, only its own keys move.
+    /// Each backend has a hash, and the highest one wins (rendezvous). When a backend leaves, only its own keys move.
     ConsistentHash(HashKey),
 }
 
-/// What is hashed.
+/// What a hash is computed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum HashKey {
-    /// The client's address, as much of it as this mask keeps. nginx's `ip_hash`: 24 bits of an IPv4 address, and the whole
-    /// of an IPv6 address.
+    /// The client's address, as much of it as this mask keeps. nginx's `ip_hash` keeps 24 bits of an IPv4 address and
+    /// the whole of an IPv6 address.
     Source(Mask),
-    /// The client's address and port, so that each of its connections has a key of its own.
+    /// The client's address and port, so that each connection of a client has a key of its own.
     SourceAndPort,
     /// Both addresses and both ports; L4 only.
     FiveTuple,
-    /// The request's path; L7 only.
+    /// The path of the request; L7 only.
     Uri {
-        /// With its query.
+        /// Whether the query counts as well.
         query: bool,
     },
-    /// The first value of this request field; L7 only. A request without it takes its turn (as with HAProxy).
+    /// The first value of this request field; L7 only. A request without the field takes a turn by round robin, as in
+    /// HAProxy.
     Header(Text),
 }
 
-/// What a choice may look at.
+/// The properties of a request or connection that a choice may depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The client's end of the downstream connection.
     pub client: SocketAddr,
-    /// The balancer's end, at L4.
+    /// The balancer's end of the downstream connection, at L4.
     pub front: Option<SocketAddr>,
-    /// The request, at L7.
+    /// The head of the request, at L7.
     pub head: Option<&'a RequestHead<'a>>,
 }
 
 impl SelectRule {
-    /// Equal weights and no limit.
+    /// Returns a rule with this algorithm, equal weights and no limit.
     pub const fn new(algorithm: Algorithm) -> Self {
         Self { algorithm, weights: List::Borrowed(&[]), max_connections: None, bound_take_turns: false }
     }
 
-    /// Whether the choice depends on a key, so that prefer-last leaves it alone.
+    /// Returns whether the choice depends on a key. Prefer-last does not override such a choice.
     pub const fn hashes(&self) -> bool {
         matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::ConsistentHash(_))
     }
 
-    /// The most of `choices` that this backend gets, out of `backends` that are eligible all the time; `None` where
-    /// the algorithm promises nothing of the kind: least connections depends on how long each lasts, a hash on how
-    /// many keys there are.
+    /// Returns the largest number of `choices` that this backend may get while `backends` backends are eligible all the
+    /// time, or `None` if the algorithm promises no such limit: least connections depends on how long each connection
+    /// lasts, and a hash on how many keys there are.
     ///
-    /// In turn: its share, rounded up (for the smooth form: a backend's credit never falls to minus the sum of all
-    /// weights). At random: its share and six standard deviations, which one draw in 10^9 exceeds.
+    /// For taking turns, the limit is the backend's share, rounded up (for the smooth form, since a backend's credit
+    /// never falls to minus the sum of all weights). For random draws, it is the share plus six standard deviations,
+    /// which one draw in 10^9 exceeds.
     pub fn bound(&self, backend: usize, backends: usize, choices: u64) -> Option<u64> {
         let weight = |index: usize| u64::from(self.weights.get(index).copied().unwrap_or(1));
         let of = |mine: u64, all: u64| (choices * mine).div_ceil(all.max(1));
@@ -115,34 +119,35 @@ impl SelectRule {
     }
 }
 
-/// A [`SelectRule`] and its state.
+/// The state of a [`SelectRule`] in use.
 #[derive(Debug)]
 pub struct Selection {
     algorithm: Algorithm,
-    /// Divided by what they have in common.
+    /// The weights, divided by their greatest common divisor.
     weights: Vec<u32>,
     robin: RoundRobin,
-    /// Credit of each backend, for the smooth form.
+    /// The credit of each backend, for smooth weighted round robin.
     credit: Vec<i64>,
-    /// Percent of its weight that each backend has for now, where one has less than all of it (slow start).
+    /// The percentage of its weight that each backend has at present; `None` while every backend has all of it (slow
+    /// start).
     shares: Option<Vec<u8>>,
     header: Option<HeaderName>,
     draws: Draws,
 }
 
 impl Selection {
-    /// This rule over so many backends, at this layer; what is random comes from `entropy`.
+    /// Returns the state of a rule over this number of backends at this layer. All randomness comes from `entropy`.
     ///
     /// # Errors
-    /// The weights do not fit the farm, or the key is not known at this layer.
+    /// The weights do not fit the farm, or the key is not visible at this layer.
     pub fn new(rule: &SelectRule, backends: usize, layer: Layer, entropy: Entropy) -> Result<Self, RuleError> {
         Self::among(rule, backends, |_| true, layer, entropy)
     }
 
-    /// The same among the members of the farm only.
+    /// Returns the state of a rule that chooses among some members of the farm only.
     ///
     /// # Errors
-    /// As [`Selection::new`].
+    /// The same as for [`Selection::new`].
     pub fn among(
         rule: &SelectRule,
         backends: usize,
@@ -168,8 +173,8 @@ impl Selection {
         })
     }
 
-    /// From now on this backend has so many percent of its weight, of 1 to 100. Algorithms that hash keep to the
-    /// weights: a key that moved twice would lose its session twice.
+    /// Sets the percentage of its weight that a backend has from now on, 1 to 100. Algorithms that hash ignore it: a
+    /// key that moved twice would lose its session twice.
     pub fn set_share(&mut self, backend: usize, percent: u8) {
         let all = self.weights.len();
         if backend < all && (percent < 100 || self.shares.is_some()) {
@@ -179,9 +184,10 @@ impl Selection {
         }
     }
 
-    /// A backend that takes new sessions, has a weight, and is not the one that `failed`; `None`: there is none.
+    /// Picks a backend that takes new sessions, has a weight, and is not the one that `failed`, or returns `None` if
+    /// there is none.
     ///
-    /// Costs the sum of the weights at most, however many connections there are.
+    /// The cost is at most proportional to the sum of the weights, and does not depend on the number of connections.
     pub fn pick(&mut self, backends: &Backends, subject: &Subject<'_>, failed: Option<usize>) -> Option<usize> {
         let Self { weights, robin, credit, draws, shares, .. } = self;
         let plain = |index: usize| {
@@ -293,7 +299,8 @@ const fn common_divisor(a: u16, b: u16) -> u16 {
     if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
-/// nginx's smooth weighted round robin: all gain their weight, the richest serves and pays for all.
+/// Picks by nginx's smooth weighted round robin: every backend gains its weight in credit, and the one with the highest
+/// credit serves and pays the sum.
 fn smooth(credit: &mut [i64], weight: impl Fn(usize) -> u32) -> Option<usize> {
     let mut total = 0;
     let mut best: Option<usize> = None;
@@ -314,7 +321,7 @@ fn smooth(credit: &mut [i64], weight: impl Fn(usize) -> u32) -> Option<usize> {
     best
 }
 
-/// The index on which a point below the sum of all weights falls.
+/// Returns the index into whose weight a point below the sum of all weights falls.
 fn by_weight(len: usize, weight: impl Fn(usize) -> u32, point: impl FnOnce(u64) -> u64) -> Option<usize> {
     let total = (0..len).map(|index| u64::from(weight(index))).sum();
     if total == 0 {
@@ -329,7 +336,7 @@ fn by_weight(len: usize, weight: impl Fn(usize) -> u32, point: impl FnOnce(u64) 
     })
 }
 
-/// The first of those with the least load for its weight.
+/// Returns the first of the candidates with the least load for its weight.
 fn least(candidates: impl Iterator<Item = usize>, backends: &Backends, weight: impl Fn(usize) -> u32) -> Option<usize> {
     let with_load = |index: usize| (index, u64::from(backends.load(index)) + 1, u64::from(weight(index)));
     candidates
@@ -339,7 +346,7 @@ fn least(candidates: impl Iterator<Item = usize>, backends: &Backends, weight: i
         .map(|(index, ..)| index)
 }
 
-/// One hash for each unit of weight of each backend; the highest wins.
+/// Picks by rendezvous hashing: each unit of weight of each backend has a hash, and the highest wins.
 fn rendezvous(len: usize, weight: impl Fn(usize) -> u32, digest: u64) -> Option<usize> {
     let unit = |index: usize, unit: u32| mix(digest ^ mix((index as u64 + 1) << 32 | u64::from(unit)));
     let highest = |index: usize| (0..weight(index)).map(|number| unit(index, number)).max();
@@ -354,7 +361,7 @@ impl fmt::Debug for Draws {
     }
 }
 
-/// Round robin: the backends in order, one after the other, then from the start.
+/// Round robin: the backends take turns in their order, and after the last the first follows.
 #[derive(Debug, Clone)]
 pub struct RoundRobin {
     backends: usize,
@@ -362,22 +369,22 @@ pub struct RoundRobin {
 }
 
 impl RoundRobin {
-    /// Begins with the first of `backends` backends.
+    /// Returns a round robin over `backends` backends that begins with the first.
     pub const fn new(backends: usize) -> Self {
         Self { backends, next: 0 }
     }
 
-    /// The next backend's index; `None` where there are no backends.
+    /// Returns the index of the next backend, or `None` if there are no backends.
     pub fn pick(&mut self) -> Option<usize> {
         self.pick_where(|_| true)
     }
 
-    /// The next backend's index that is not `failed`; `None` where there is no other.
+    /// Returns the index of the next backend that is not `failed`, or `None` if there is no other.
     pub fn pick_other(&mut self, failed: usize) -> Option<usize> {
         self.pick_where(|index| index != failed)
     }
 
-    /// The next backend's index that is eligible; those that are not lose their turn.
+    /// Returns the index of the next eligible backend. Backends that are not eligible lose their turn.
     pub fn pick_where(&mut self, eligible: impl Fn(usize) -> bool) -> Option<usize> {
         let picked = (self.next..self.backends).chain(0..self.next).find(|&index| eligible(index))?;
         self.next = (picked + 1) % self.backends;

@@ -1,4 +1,4 @@
-//! Workers: the processes or threads of a balancer, and which of them a client's connection lands on.
+//! Workers: the processes or threads of a balancer, and how a client's connection is assigned to one of them.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,8 +9,8 @@ use stickler_model::Entropy;
 use super::error::RuleError;
 use super::hash::hash;
 
-/// The processes or threads of a balancer. Each has a pool of its own: a connection that lands on another worker does not
-/// find what the first one keeps. The state of the backends, tables and cookies are the balancer's.
+/// The processes or threads of a balancer. Each has a pool of its own: a connection that lands on another worker does
+/// not find what the first one keeps. All workers share the state of the backends, the tables and the cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerRule {
@@ -48,15 +48,15 @@ pub enum Turns {
 }
 
 impl WorkerRule {
-    /// Checks that there is a worker.
+    /// Checks that there is at least one worker.
     ///
     /// # Errors
-    /// There is none.
+    /// The number of workers is zero.
     pub const fn check(&self) -> Result<(), RuleError> {
         if self.count == 0 { Err(RuleError::Zero("the number of workers")) } else { Ok(()) }
     }
 
-    /// How many of them take turns of their own.
+    /// Returns the number of workers that take turns of their own.
     pub const fn takers(&self) -> u32 {
         match self.turns {
             Turns::Own => self.count as u32,
@@ -64,18 +64,18 @@ impl WorkerRule {
         }
     }
 
-    /// How many selections there are, each with turns of its own.
+    /// Returns the number of selections, each of which takes turns of its own.
     pub(super) const fn turns(self) -> usize {
         self.takers() as usize
     }
 }
 
-/// Lands connections on workers.
+/// Assigns connections to workers.
 pub(super) struct Workers {
     landing: Landing,
     next: usize,
     draws: Entropy,
-    /// The connections of each.
+    /// The number of open connections of each worker.
     open: Vec<u32>,
 }
 
@@ -86,18 +86,19 @@ impl fmt::Debug for Workers {
 }
 
 impl Workers {
-    /// The workers of this rule, with nobody on them; `None`: one. What is random comes from `entropy`.
+    /// Returns the workers of this rule, without connections. `None` is one worker. All randomness comes from
+    /// `entropy`.
     pub(super) fn new(rule: Option<WorkerRule>, entropy: Entropy) -> Self {
         let (count, landing) = rule.map_or((1, Landing::Idle), |rule| (rule.count, rule.landing));
         Self { landing, next: 0, draws: entropy, open: vec![0; usize::from(count.max(1))] }
     }
 
-    /// How many there are.
+    /// Returns the number of workers.
     pub(super) const fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// The worker that a connection of this client lands on.
+    /// Assigns a connection of this client to a worker, and returns the worker.
     pub(super) fn land(&mut self, client: SocketAddr) -> usize {
         let count = self.open.len();
         let worker = match self.landing {
@@ -117,7 +118,7 @@ impl Workers {
         worker
     }
 
-    /// A connection that landed on this worker has ended.
+    /// Records that a connection of this worker has ended.
     pub(super) fn leave(&mut self, worker: usize) {
         if let Some(open) = self.open.get_mut(worker) {
             *open = open.saturating_sub(1);

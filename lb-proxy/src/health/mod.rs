@@ -1,9 +1,9 @@
-//! Health checks in time: who is alive, by asking and by watching. The rules, and what results add up to, are
+//! Performs health checks, active and passive. The rules, and the evaluation of results, are in
 //! [`stickler_lb_core::health`].
 //!
-//! * [`prober`]: one check; [`run()`]: all of them. `traffic` ties the data planes to passive checks.
+//! * [`prober`]: one check; [`run()`]: all checks. `traffic` connects the data planes to passive checks.
 //!
-//! What they find goes to a [`stickler_lb_core::Control`], and through it to the policy of whoever balances.
+//! The findings go to a [`stickler_lb_core::Control`], which passes them on to the balancer's policy.
 
 pub mod prober;
 mod run;

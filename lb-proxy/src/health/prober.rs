@@ -17,47 +17,49 @@ use stickler_net::{Net, Stream};
 
 use crate::{BoxFuture, UpstreamTls};
 
-/// Checks a backend once. [`probe`] gives those of [`Probe`]; a world may bring others, such as an external command.
+/// Checks a backend once. [`probe`] returns the probers for [`Probe`]; a world may provide others, such as an external
+/// command.
 pub trait Prober: Send + Sync {
-    /// Whether this backend, with this index in the farm, is alive. It is dropped when its time is up, so whatever it
-    /// holds (a connection, a child process) has to end with it. No two checks of one backend run at a time.
+    /// Returns whether this backend, which has this index in the farm, is alive. The future is dropped when its time is
+    /// up, so that everything it owns (a connection, a child process) must end with it. Checks of one backend never
+    /// overlap.
     fn probe<'a>(&'a self, index: usize, backend: &'a Backend) -> BoxFuture<'a, bool>;
 }
 
-/// Logs on to a site, for [`Probe::Logon`]. It knows the user and the password; a balancer does not.
+/// Logs on to a site, for [`Probe::Logon`]. The agent knows the user and the password, which a balancer does not.
 pub trait LogonAgent: Send + Sync {
-    /// Requests `uri` from the backend, on a connection of its own, and logs on with as many legs as that takes. The
-    /// connection is closed in the end: one that is authenticated as the check's user never serves a client. Requests
-    /// carry no request id. Dropped when its time is up.
+    /// Requests `uri` from the backend on a connection of its own, and logs on with as many legs as necessary. The
+    /// connection is closed at the end: a connection that is authenticated as the check's user never serves a client.
+    /// The requests carry no request id. The future is dropped when its time is up.
     fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> BoxFuture<'a, LogonResult>;
 }
 
-/// What came of a check's logon.
+/// The result of a check's logon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogonResult {
     /// The backend answered the last leg.
     Answered {
-        /// With this status.
+        /// The status of the answer.
         status: StatusCode,
-        /// Whether the user was authenticated, whatever the status: the acceptor took the Authenticate leg, and did not
-        /// ask for credentials again.
+        /// Whether the user was authenticated, whatever the status: the acceptor accepted the Authenticate leg, and did
+        /// not ask for credentials again.
         logged_on: bool,
-        /// The start of the answer's body, as much of it as the agent keeps (64 KiB are plenty).
+        /// The start of the answer's body, of which the agent decides how much it keeps (64 KiB suffice).
         body: Bytes,
     },
-    /// The backend could not be reached, or it gave no proper answer.
+    /// The backend could not be reached, or did not give a valid answer.
     Unanswered,
 }
 
-/// Most of an answer's head, in bytes.
+/// The largest head of an answer, in bytes.
 const HEAD: usize = 64 * 1024;
 
-/// Most of an answer's body that a string is looked for in, in bytes.
+/// The largest part of an answer's body that is searched for a string, in bytes.
 const BODY: usize = 64 * 1024;
 
-/// The prober of this probe. `agent` is asked by [`Probe::Logon`] alone; where it is missing, such a check fails. Where
-/// backends speak TLS, a check by a request is made over it, with the balancer's own settings (`tls`); a check of the port
-/// stays one of TCP, and how an agent logs on is the agent's matter.
+/// Returns the prober for a probe. Only [`Probe::Logon`] uses `agent`; without an agent, such a check fails. If
+/// backends speak TLS, checks that send a request use it with the balancer's own settings (`tls`). A check of the port
+/// remains a TCP check, and an agent decides itself how it logs on.
 pub fn probe<N: Net>(
     net: N,
     tls: Option<UpstreamTls>,
@@ -93,8 +95,8 @@ impl<N: Net> Prober for Own<N> {
 }
 
 impl<N: Net> Own<N> {
-    /// Sends one anonymous request without an id, on a connection of its own, and reads as much of the answer as tells
-    /// whether it is the one that is expected. `None`: there is no answer.
+    /// Sends one request without credentials and without an id, on a connection of its own, and reads as much of the
+    /// answer as is necessary to decide whether it is the expected one. Returns `None` if there is no answer.
     async fn ask(&self, backend: &Backend, uri: &str, expect: &Expect) -> Option<bool> {
         let stream = self.net.connect(backend.address).await.ok()?;
         match &self.tls {
@@ -119,7 +121,7 @@ async fn ask<S: Stream>(stream: S, backend: &Backend, uri: &str, expect: &Expect
     }
 }
 
-/// Returns whether an answer is the one that is expected. Of its body no more is read than has to be.
+/// Returns whether an answer is the expected one. Of its body, no more is read than necessary.
 async fn meets(answer: Response<Incoming>, expect: &Expect) -> bool {
     if !expect.holds(answer.status()) || expect.is_found_in(b"") {
         return expect.holds(answer.status());
@@ -139,7 +141,7 @@ async fn meets(answer: Response<Incoming>, expect: &Expect) -> bool {
 }
 
 impl LogonResult {
-    /// Whether a check takes the backend for alive: [`Probe::Logon`]'s rule.
+    /// Returns whether the check considers the backend alive, by the rule of [`Probe::Logon`].
     pub fn is_up(&self, find: &str, forbidden_is_up: bool) -> bool {
         let Self::Answered { status, logged_on: true, body } = self else { return false };
         let refused = matches!(*status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED);

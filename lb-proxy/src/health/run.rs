@@ -1,4 +1,4 @@
-//! The clockwork of the active checks: one task for each backend.
+//! The timing of the active checks: one task for each backend.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::prober::{LogonAgent, Prober, probe};
 use crate::UpstreamTls;
 
-/// Checks the backends of a farm by `rule` until it is dropped, and tells `control`.
+/// Checks the backends of a farm by `rule` until the future is dropped, and reports to `control`.
 ///
-/// `agent` logs on for [`stickler_lb_core::health::Probe::Logon`]; `tls` is how backends are spoken to that have it. The
-/// checks' connections are their own, and no client is ever served on one. Jitter is drawn from `env`. Tasks live in `net`,
-/// so they end with its host.
+/// `agent` logs on for [`stickler_lb_core::health::Probe::Logon`]; `tls` has the settings for backends that speak TLS.
+/// Checks have connections of their own, on which no client is ever served. Jitter is drawn from `env`. The tasks run
+/// in `net`, so that they end with its host.
 pub async fn run<N: Net>(
     net: N,
     env: Env,
@@ -31,7 +31,7 @@ pub async fn run<N: Net>(
     run_with(net, env, farm, rule, prober, control).await;
 }
 
-/// Like [`run`], with a prober of the caller's own in place of the rule's probe.
+/// Checks the backends like [`run`], with the caller's own prober instead of the rule's probe.
 pub async fn run_with<N: Net>(
     net: N,
     env: Env,
@@ -58,7 +58,7 @@ pub async fn run_with<N: Net>(
     std::future::pending::<()>().await;
 }
 
-/// The tasks of all checks; they end with it.
+/// The tasks of all checks, which end when this value is dropped.
 struct Tasks(Vec<AbortHandle>);
 
 impl Drop for Tasks {
@@ -79,7 +79,7 @@ struct Checks {
     control: Control,
 }
 
-/// An interval is never shorter, whatever the rule says: a check must not keep the world from going on.
+/// The shortest interval, whatever the rule says: a check must not keep the world from advancing.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Checks {

@@ -1,4 +1,4 @@
-//! The data planes' side of passive checks: one lock around the [`Ledger`], and its time.
+//! The connection between the data planes and passive checks: one lock around the [`Ledger`], and its timing.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,8 +10,8 @@ use stickler_lb_core::Control;
 use stickler_lb_core::health::PassiveRule;
 use stickler_lb_core::health::passive::{Ledger, News};
 
-/// Reports of live traffic, and what follows from them for the backends. Never called under a data plane's lock, which
-/// the control's sinks take.
+/// The reports of live traffic, and their effect on the backends. The methods must not be called under a data plane's
+/// lock, because the control's sinks take that lock.
 pub(crate) struct Traffic {
     env: Env,
     control: Control,
@@ -24,23 +24,23 @@ impl Traffic {
         Self { env, control, ledger: Mutex::new(Ledger::new(rule, backends)), wake: Notify::new() }
     }
 
-    /// A request or a connection goes to this backend.
+    /// Reports that a request or a connection goes to this backend.
     pub(crate) fn sent(&self, backend: usize, picked: bool) {
         self.tell(|ledger, now| ledger.sent(now, backend, picked));
     }
 
-    /// It failed there.
+    /// Reports that a request or a connection failed at this backend.
     pub(crate) fn failed(&self, backend: usize) {
         self.tell(|ledger, now| ledger.failed(now, backend));
         self.wake.notify_one();
     }
 
-    /// It was answered there.
+    /// Reports that a request or a connection was answered by this backend.
     pub(crate) fn succeeded(&self, backend: usize) {
         self.tell(|ledger, _| ledger.succeeded(backend));
     }
 
-    /// Puts backends on trial whenever they are due, until it is dropped.
+    /// Puts backends on trial whenever that is due, until the future is dropped.
     pub(crate) async fn watch(&self) {
         loop {
             let woken = self.wake.notified();
@@ -60,7 +60,8 @@ impl Traffic {
         }
     }
 
-    /// The control is told under the ledger's lock, so that it learns the news in their order.
+    /// Reports to the ledger. The control is told under the ledger's lock, so that it learns the changes in their
+    /// order.
     fn tell(&self, report: impl FnOnce(&mut Ledger, Time) -> Option<News>) -> bool {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let news = report(&mut ledger, self.env.clock.now());
@@ -71,7 +72,7 @@ impl Traffic {
     }
 }
 
-/// Watches for passive checks, where there are any; otherwise it never ends.
+/// Watches for passive checks if there are any; otherwise it never returns.
 pub(crate) async fn watch(traffic: Option<&Traffic>) {
     match traffic {
         Some(traffic) => traffic.watch().await,

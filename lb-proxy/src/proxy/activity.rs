@@ -1,5 +1,5 @@
-//! What a downstream connection is doing: idle, in the middle of a head, or with exchanges under way; and which places
-//! its streams take, where it speaks HTTP/2.
+//! The activity of a downstream connection: whether it is idle, in the middle of a head, or has exchanges under way,
+//! and which places its HTTP/2 streams occupy.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,31 +9,32 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::config::Limits;
 
-/// What a downstream connection is doing, and how many requests it has brought.
+/// The activity of a downstream connection, and the number of requests that it has brought.
 ///
-/// After an answer that came before its request's end, the rest of that request counts as a head, too: it has to
-/// arrive within the same time.
+/// After an answer that came before its request's end, the rest of that request counts as a head, too: it must arrive
+/// within the same time.
 #[derive(Debug, Default)]
 pub(super) struct HeadWatch {
     moment: AtomicU32,
-    /// Exchanges under way.
+    /// The number of exchanges under way.
     open: AtomicU32,
-    /// A request was given up before its end, and the rest of it is still to come.
+    /// Whether a request was given up before its end, so that the rest of it is still to come.
     owing: AtomicBool,
 }
 
-/// One moment of a [`HeadWatch`]: two bits say what it does, the others count, so that two idle times differ.
+/// The state of a [`HeadWatch`] at one moment: two bits say what the connection does, and the others count, so that two
+/// idle times differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment(u32);
 
 impl HeadWatch {
     const IDLE: u32 = 0;
-    /// A head has begun to arrive, and has not ended.
+    /// The bit that says that a head has begun to arrive and has not ended.
     const PARTIAL: u32 = 1;
     const BUSY: u32 = 2;
     const MASK: u32 = 3;
 
-    /// A head is complete, and its exchange under way until the guard is dropped.
+    /// Records that a head is complete. Its exchange is under way until the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         let count = (self.moment.load(Ordering::Relaxed) & !Self::MASK).wrapping_add(Self::MASK + 1);
         self.moment.store(count | Self::BUSY, Ordering::Relaxed);
@@ -52,7 +53,7 @@ impl HeadWatch {
         Moment(self.moment.load(Ordering::Relaxed))
     }
 
-    /// Notes that the rest of a request is still to come, and nobody will read it.
+    /// Records that the rest of a request is still to come, and that nobody will read it.
     pub(super) fn owes(&self) {
         self.owing.store(true, Ordering::Relaxed);
     }
@@ -64,7 +65,7 @@ impl HeadWatch {
 }
 
 impl Moment {
-    /// How long it may last.
+    /// Returns how long the state may last.
     pub(super) fn limit(self, limits: &Limits) -> Option<Duration> {
         match self.0 & HeadWatch::MASK {
             HeadWatch::IDLE => limits.idle,
@@ -77,21 +78,21 @@ impl Moment {
         self.0 & HeadWatch::MASK == HeadWatch::BUSY
     }
 
-    /// Whether there has been a request.
+    /// Returns whether there has been a request.
     pub(super) const fn has_begun(self) -> bool {
         self.0 > HeadWatch::MASK
     }
 }
 
-/// An exchange under way. It lives as long as the answer's body. Connection, exchange and body live in one task, so
-/// that loads and stores need no order among them.
+/// The guard of an exchange under way, which lives as long as the answer's body. Connection, exchange and body are in
+/// one task, so that loads and stores need no ordering among them.
 pub(super) struct Busy {
     watch: Arc<HeadWatch>,
     stream: Option<Open>,
 }
 
 impl Busy {
-    /// An exchange by a stream of HTTP/2.
+    /// Returns the guard for an exchange by this HTTP/2 stream.
     pub(super) fn by(mut self, stream: Open) -> Self {
         self.stream = Some(stream);
         self
@@ -110,11 +111,11 @@ impl Drop for Busy {
     }
 }
 
-/// Which places are taken by open streams.
+/// The places that open streams occupy.
 #[derive(Debug, Default)]
 pub(super) struct Table(Mutex<Vec<bool>>);
 
-/// An open stream. Its place is free again when it is dropped, and the next has its turn.
+/// An open stream. When it is dropped, its place is free again, and the next stream has its turn.
 #[derive(Debug)]
 pub(super) struct Open {
     table: Arc<Table>,
@@ -123,7 +124,7 @@ pub(super) struct Open {
 }
 
 impl Table {
-    /// Takes the first place that is free.
+    /// Occupies the first free place.
     pub(super) fn open(this: &Arc<Self>) -> Open {
         let mut places = this.lock();
         let place = places.iter().position(|taken| !taken).unwrap_or_else(|| {

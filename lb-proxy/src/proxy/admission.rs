@@ -1,4 +1,4 @@
-//! A request at the [`Gate`](crate::Gate).
+//! The passage of a request through the [`Gate`](crate::Gate).
 
 use bytes::Bytes;
 use http::header::CONNECTION;
@@ -11,8 +11,8 @@ use super::request_body::RequestBody;
 use super::shell::Shell;
 use crate::{Admission, Gate};
 
-/// Asks the gate. A request that passes has its changes made, and its body back; another is answered, or comes again by
-/// HTTP/1.1 (`None`).
+/// Asks the gate. A request that passes gets its changes, and its body back. Any other request is answered, or must be
+/// sent again over HTTP/1.1 (`None`).
 pub(super) async fn admit(
     gate: &dyn Gate,
     shell: &Shell,

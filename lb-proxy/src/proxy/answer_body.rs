@@ -1,4 +1,4 @@
-//! An answer's body on its way downstream. It streams frame by frame, and is never held whole.
+//! The body of an answer on its way downstream. It is streamed frame by frame, and never held as a whole.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,37 +14,38 @@ use super::sender::Sender;
 
 /// An answer's body on its way downstream.
 ///
-/// At its end the upstream connection is finished with, before the last bytes go out: a client that asks again at
-/// once finds it where it belongs. Dropped before the end, it closes the upstream connection.
+/// At its end, the upstream connection is released before the last bytes go out, so that a client that sends its next
+/// request at once finds the connection in its place. If the body is dropped before its end, it closes the upstream
+/// connection.
 pub(super) struct AnswerBody<N: Net> {
     source: Source<N>,
-    /// Runs while the backend owes the next part.
+    /// The timer that runs while the next part from the backend is awaited.
     stalled: Option<Pin<Box<Sleep>>>,
     _busy: Busy,
 }
 
-/// Why an answer's body breaks off. The client sees the connection end before the body does.
+/// Why the body of an answer breaks off. The client sees the connection end before the body is complete.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
     #[error("the backend's answer broke off: {0}")]
     Off(#[from] hyper::Error),
-    #[error("the backend's answer stalled")]
+    #[error("the backend stopped sending its answer")]
     Stalled,
 }
 
 enum Source<N: Net> {
-    /// Nothing, or nothing more, is to come from a backend.
+    /// Nothing more is to come from a backend.
     Short(Option<Bytes>),
     Streaming(Incoming, Option<(Lease<N>, Sender)>),
 }
 
 impl<N: Net> AnswerBody<N> {
-    /// A body of the balancer's own.
+    /// Returns a body of the balancer's own.
     pub(super) fn short(text: Bytes, busy: Busy) -> Self {
         Self { source: Source::Short((!text.is_empty()).then_some(text)), stalled: None, _busy: busy }
     }
 
-    /// A body that a backend sends.
+    /// Returns a body that a backend sends.
     pub(super) fn streaming(body: Incoming, lease: Lease<N>, sender: Sender, busy: Busy) -> Self {
         Self { source: Source::Streaming(body, Some((lease, sender))), stalled: None, _busy: busy }
     }

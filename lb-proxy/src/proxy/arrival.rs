@@ -1,4 +1,4 @@
-//! A downstream connection that has been accepted, and the report of its end.
+//! A downstream connection that was accepted, and the report of its end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use stickler_net::Net;
 use super::context::Proxy;
 use super::shell::CloseSignal;
 
-/// A client's connection, and what is known of it.
+/// A client's connection, with everything that is known of it.
 pub(super) struct Arrival<N: Net> {
     pub(super) registered: Registered<N>,
     pub(super) client: SocketAddr,
-    /// Where it connected to; known where upstream connections tell it.
+    /// The address to which the client connected; known if upstream connections report it.
     pub(super) front: Option<SocketAddr>,
     pub(super) close: CloseSignal,
 }
 
-/// Reports the connection's end, however it comes: even if its task never starts.
+/// Reports the end of the connection in any case, even if its task never starts.
 pub(super) struct Registered<N: Net> {
     proxy: Arc<Proxy<N>>,
     id: DownstreamId,

@@ -1,4 +1,4 @@
-//! What one balancer of the HTTP data plane is made of.
+//! The configuration of a balancer with the HTTP data plane.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,46 +10,49 @@ use stickler_tls::ServerTls;
 use super::secure::UpstreamTls;
 use crate::Gate;
 
-/// A policy over its farm, and what surrounds it.
+/// A policy over its farm, with the settings of the data plane.
 pub struct HttpProxyConfig {
     /// The backends.
     pub farm: Farm,
-    /// Who decides.
+    /// The policy that decides.
     pub policy: Box<dyn L7Policy>,
-    /// What a peer may use up.
+    /// The limits on what a peer may use.
     pub limits: Limits,
-    /// The operator's and the health checks' handle on the backends. Keep a clone.
+    /// The handle on the backends for the operator and the health checks. The caller keeps a clone.
     pub control: Control,
-    /// Failures of live traffic take a backend out. `None`: they do not.
+    /// The rule by which failures of live traffic take a backend out. `None`: they do not.
     pub passive: Option<PassiveRule>,
-    /// Who may answer before the policy is asked. `None`: nobody.
+    /// The gate that may answer before the policy is asked. `None`: there is no gate.
     pub gate: Option<Arc<dyn Gate>>,
-    /// Each upstream connection begins with a PROXY protocol header (HAProxy `send-proxy`) that names the client that it
-    /// was opened for, whoever uses it later. `None`: with a request.
+    /// The version of the PROXY protocol header with which each upstream connection begins (HAProxy `send-proxy`). The
+    /// header names the client for whom the connection was opened, whoever uses it later. `None`: the connection begins
+    /// with a request.
     pub send_proxy: Option<ProxyProtocol>,
-    /// Each downstream connection has to begin with a PROXY protocol header, of either version (HAProxy `accept-proxy`);
-    /// the client is whom it names. One that does not is closed: the specification (2) forbids to guess.
+    /// Whether each downstream connection must begin with a PROXY protocol header of either version (HAProxy
+    /// `accept-proxy`), which then names the client. A connection without a header is closed, because the specification
+    /// (section 2) forbids guessing.
     pub accept_proxy: bool,
-    /// What becomes of a request that comes before the one before it is answered.
+    /// What happens to a request that arrives before the previous one is answered.
     pub pipelining: Pipelining,
-    /// What becomes of what HTTP says of connections.
+    /// How the data plane treats what HTTP says about connections.
     pub hops: Hops,
-    /// How long the head of a request may be, within [`Limits`]; `None`: they alone count.
+    /// The limits on the head of a request, within [`Limits`]. `None`: only [`Limits`] applies.
     pub head: Option<HeadRule>,
-    /// TLS ends here: each downstream connection has to begin with it (after a PROXY protocol header, where one has to
-    /// come), and by ALPN it speaks HTTP/2, where the [`ServerTls`] offers that. `None`: clients speak without.
+    /// The TLS settings for clients. With them, TLS ends here: each downstream connection must begin with TLS (after
+    /// the PROXY protocol header, if one is required), and uses HTTP/2 by ALPN if the [`ServerTls`] offers it. `None`:
+    /// clients speak without TLS.
     pub tls: Option<ServerTls>,
-    /// TLS towards the backends. `None`: without.
+    /// The TLS settings towards the backends. `None`: the balancer speaks to them without TLS.
     pub upstream_tls: Option<UpstreamTls>,
-    /// A defect: the connections that are dedicated to a client ([`L7Policy::is_dedicated`]) have lost the authority that
-    /// the others trust. Without meaning where there is no TLS towards the backends.
+    /// Whether connections that are dedicated to a client ([`L7Policy::is_dedicated`]) have lost the authority that the
+    /// others trust, which is a defect. It has no effect without TLS towards the backends.
     pub tls_drifts: bool,
-    /// Whether clients may speak HTTP/2 without TLS, from the first byte on (prior knowledge, RFC 9113 3.3).
+    /// Whether clients may speak HTTP/2 without TLS from the first byte on (prior knowledge, RFC 9113 3.3).
     pub http2: bool,
 }
 
 impl HttpProxyConfig {
-    /// This policy over this farm, within the default limits, and nothing else.
+    /// Returns the configuration of this policy over this farm, with the default limits and nothing else.
     pub fn new(farm: Farm, policy: Box<dyn L7Policy>) -> Self {
         Self {
             farm,
@@ -71,47 +74,51 @@ impl HttpProxyConfig {
     }
 }
 
-/// What a peer may use up.
+/// The limits on what a peer may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Time to open an upstream connection, and as much again for TLS on it; then 504.
+    /// The time to open an upstream connection, and the same time again for TLS on it. After that, the client gets a
+    /// 504.
     pub connect: Duration,
-    /// Time without progress, from the request's last byte to the head of the answer; then 504, or 408 where it is the
-    /// client that does not send the rest of its request.
+    /// The time without progress between the request's last byte and the head of the answer. After that, the client
+    /// gets a 504, or a 408 if it is the client that does not send the rest of its request.
     pub answer: Duration,
-    /// Time without progress of an answer's body, while the client would take more; then both connections are closed.
+    /// The time without progress of an answer's body although the client would accept more. After that, both
+    /// connections are closed.
     pub body: Duration,
-    /// Time from the first byte of a request's head to its last; then the connection is closed. Also that for a PROXY
-    /// protocol header, where one has to come first, that for TLS to come about, that from an HTTP/2 connection's first byte
-    /// to its first request, that for its end once it was told to go, and that for the rest of a request that was answered
-    /// before its end.
+    /// The time from the first byte of a request's head to its last. After that, the connection is closed. The same
+    /// limit applies to a PROXY protocol header, to the TLS handshake, to the time from the first byte of an HTTP/2
+    /// connection to its first request, to the end of such a connection after it was told to close, and to the rest of
+    /// a request that was answered before its end.
     pub request_head: Duration,
-    /// Time that a downstream connection may be idle; then it is closed. `None`: for ever, since an authenticated
-    /// connection may be idle for as long as its user.
+    /// The time for which a downstream connection may be idle before it is closed. `None`: there is no limit, since an
+    /// authenticated connection may be idle for as long as its user.
     pub idle: Option<Duration>,
-    /// Time that a policy may keep a request waiting; then 503.
+    /// The time for which a policy may keep a request waiting. After that, the client gets a 503.
     pub wait: Duration,
-    /// Bytes of a message's head, either way; more is a 431 to a client, and a 502 for a backend's.
+    /// The largest head of a message in bytes, in both directions. A client gets a 431 for a longer one, and a 502 for
+    /// a backend's.
     pub head_bytes: usize,
-    /// Field lines of a message's head, either way; likewise.
+    /// The largest number of field lines in the head of a message, with the same consequences.
     pub fields: usize,
-    /// Streams of an HTTP/2 connection at a time; more are refused, and may be tried again.
+    /// The largest number of concurrent streams of an HTTP/2 connection. Further streams are refused, and may be tried
+    /// again.
     pub streams: u32,
-    /// Bytes of a request's body that are read to keep the connection of a request that the balancer answers itself, be
-    /// it by its [`Gate`]; after an answer to a longer one, the connection closes.
+    /// The number of bytes of a request's body that are read in order to keep the connection if the balancer or its
+    /// [`Gate`] answers the request itself. After an answer to a longer request, the connection closes.
     pub drain: usize,
-    /// Downstream connections at a time; more are closed at once.
+    /// The largest number of concurrent downstream connections. Further ones are closed at once.
     pub downstreams: usize,
-    /// Upstream connections tried for one request.
+    /// The largest number of upstream connections that are tried for one request.
     pub attempts: u32,
 }
 
 impl Limits {
-    /// The least that is read of a head where a rule limits it, in bytes: what is a little beyond the rule gets the answer that
-    /// the rule has for it, and not a 431.
+    /// The smallest number of bytes that are read of a head if a rule limits it: a head that exceeds the rule a little
+    /// gets the answer of the rule, and not a 431.
     const READ_BY_RULE: usize = 256 * 1024;
 
-    /// The same, with room for every head that the rule takes, and for twice as much.
+    /// Returns the limits with room for every head that the rule accepts, and for twice as much.
     #[must_use]
     pub fn reading(self, rule: Option<HeadRule>) -> Self {
         let Some(HeadRule { field, whole, fields, .. }) = rule else { return self };

@@ -1,4 +1,5 @@
-//! One downstream connection: who the client is, whether TLS comes first, and which version of HTTP it speaks.
+//! One downstream connection: determines who the client is, whether TLS comes first, and which version of HTTP is
+//! spoken.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::arrival::Arrival;
 use super::{http1, http2, pipelining, rewind, tunnel};
 use crate::proxy_protocol::read_header;
 
-/// Serves one client's connection until either side is done with it.
+/// Serves one client's connection until either side ends it.
 pub(super) async fn serve<N: Net>(mut arrival: Arrival<N>, mut stream: N::Stream) {
     let proxy = Arc::clone(arrival.registered.proxy());
     let limits = &proxy.shell.limits;
@@ -31,7 +32,7 @@ pub(super) async fn serve<N: Net>(mut arrival: Arrival<N>, mut stream: N::Stream
     by_http1(arrival, stream).await;
 }
 
-/// Serves a connection on which TLS has to come about first, and says what it speaks (ALPN, RFC 7301).
+/// Serves a connection that begins with a TLS handshake, in which the version of HTTP is agreed (ALPN, RFC 7301).
 async fn by_handshake<N: Net>(arrival: Arrival<N>, tls: &ServerTls, stream: N::Stream) {
     let limit = arrival.registered.proxy().shell.limits.request_head;
     // The client was sent an alert.
@@ -43,7 +44,7 @@ async fn by_handshake<N: Net>(arrival: Arrival<N>, tls: &ServerTls, stream: N::S
     }
 }
 
-/// Serves a connection whose first bytes say what it speaks.
+/// Serves a connection whose first bytes show the version of HTTP.
 async fn by_preface<N: Net>(arrival: Arrival<N>, stream: N::Stream) {
     let limits = arrival.registered.proxy().shell.limits;
     match rewind::preface(stream, limits.idle, limits.request_head).await {

@@ -1,4 +1,4 @@
-//! One request on its way: where the policy sends it, what comes back, and what is tried again.
+//! One request under way: where the policy sends it, what comes back, and whether it is tried again.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -30,21 +30,21 @@ use super::shell::Step;
 use super::upgrade::Asked;
 use super::{headers, upstream};
 
-/// Why a request gets no answer: its downstream connection closes, or its stream does.
+/// Why a request gets no answer: its downstream connection or its stream ends.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswered {
-    /// A server may have processed the request.
+    /// The pinned connection has ended, and a server may have processed the request.
     #[error("closed without an answer, because the upstream connection that it was pinned to is gone")]
     Coupled,
-    /// Nothing has been done about it, so that it can be sent again elsewhere.
+    /// The connection is closing, and nothing has been done about the request, so that it can be sent again elsewhere.
     #[error("the connection is about to close")]
     Leaving,
-    /// Likewise, but by HTTP/1.1.
-    #[error("the gate is for HTTP/1.1")]
+    /// Nothing has been done about the request, which must be sent again over HTTP/1.1.
+    #[error("the balancer's gate works over HTTP/1.1 only")]
     Http1Required,
 }
 
-/// Takes a request to where the policy sends it, and brings an answer back.
+/// Sends a request to where the policy decides, and returns the answer.
 pub(super) async fn forward<N: Net>(
     proxy: Arc<Proxy<N>>,
     peer: Peer,
@@ -126,7 +126,7 @@ pub(super) async fn forward<N: Net>(
     }
 }
 
-/// Waits for the request before this one, where only one goes at a time.
+/// Waits for the previous request if only one may be under way at a time.
 async fn in_turn<N: Net>(proxy: &Proxy<N>, peer: &Peer) {
     let alone = proxy.in_turn || peer.protocol == Protocol::Http1;
     if let Some(unfinished) = alone.then(|| proxy.shell.unfinished(peer.id)).flatten() {
@@ -135,7 +135,7 @@ async fn in_turn<N: Net>(proxy: &Proxy<N>, peer: &Peer) {
     }
 }
 
-/// Adds what is passed on of the fields that belong to the client's connection.
+/// Adds those fields of the client's connection that are passed on.
 fn pass_hop_fields(headers: &mut HeaderMap, said: Option<HeaderValue>, asked: Option<&Asked>) {
     if let Some(said) = said {
         headers.insert(CONNECTION, said);
@@ -145,8 +145,8 @@ fn pass_hop_fields(headers: &mut HeaderMap, said: Option<HeaderValue>, asked: Op
     }
 }
 
-/// Whether a request that the balancer answers itself is over. What is left of its body would be taken for the next
-/// request: as much of it as is cheap is read.
+/// Returns whether a request that the balancer answers itself has been received completely. The rest of its body would
+/// be taken for the next request, so that as much of it is read as the limit allows.
 async fn is_over(held: Option<Held>, progress: Option<&Progress>, limits: &Limits) -> bool {
     match held {
         Some(held) => held.body.drain(limits).await,
@@ -154,7 +154,7 @@ async fn is_over(held: Option<Held>, progress: Option<&Progress>, limits: &Limit
     }
 }
 
-/// A request that can (still) be sent, whole.
+/// A request that can be sent, possibly again, as a whole.
 struct Held {
     parts: request::Parts,
     body: RequestBody,
@@ -167,15 +167,15 @@ enum Target {
 
 enum Attempt<N: Net> {
     Answered(Answer<N>),
-    /// The backend has left HTTP on the connection, and the client may do so too.
+    /// The backend has changed the protocol on the connection, and the client may do so too.
     Switched(Response<()>),
-    /// The client's own body broke off, stalled, or is not one: to be answered with this status.
+    /// The client's body broke off, stalled, or is malformed. The answer has this status.
     Broken(StatusCode),
-    /// With the request, where it can be sent again.
+    /// The attempt failed. The request is included if it can be sent again.
     Failed(Lease<N>, FailureKind, Option<Held>),
 }
 
-/// Sends the request once.
+/// Sends a request once.
 async fn attempt<N: Net>(
     lease: Lease<N>,
     target: Target,
@@ -260,7 +260,7 @@ async fn attempt<N: Net>(
     Attempt::Failed(lease, failure.0, failure.1)
 }
 
-/// Why a stream of HTTP/2 was reset, or its connection ended by a GOAWAY; `None` for anything else.
+/// Returns why an HTTP/2 stream was reset, or why its connection ended with a GOAWAY; `None` for any other error.
 fn reason(error: &hyper::Error) -> Option<Reason> {
     let mut source = error.source();
     while let Some(cause) = source {
@@ -274,15 +274,15 @@ fn reason(error: &hyper::Error) -> Option<Reason> {
 
 type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
-/// Who makes no progress.
+/// The side that makes no progress.
 enum Stalled {
-    /// The request is with the backend, or as much of it as that takes, and nothing comes back.
+    /// The backend: it has the request, or as much of it as it accepts, and sends nothing back.
     Backend,
-    /// The rest of the request does not come.
+    /// The client: the rest of its request does not arrive.
     Client,
 }
 
-/// Waits for an answer's head, or until the limit passes without progress of the request either.
+/// Waits for the head of an answer. Gives up when the limit passes without progress of the request either.
 async fn answer_within(
     limit: Duration,
     sent: impl Future<Output = Sent>,
@@ -303,14 +303,15 @@ async fn answer_within(
     }
 }
 
-/// A backend's answer, its head as it goes downstream.
+/// The answer of a backend, with its head in the form in which it goes downstream.
 struct Answer<N: Net> {
     response: http::response::Parts,
     source: Option<(Incoming, Lease<N>, Sender)>,
 }
 
 impl<N: Net> Answer<N> {
-    /// Puts the answer's head to the policy, and the end with it, where there is no body to wait for.
+    /// Asks the policy about the head of the answer. If there is no body to wait for, reports the end of the exchange
+    /// as well.
     fn new(lease: Lease<N>, sender: Sender, response: Response<Incoming>) -> Self {
         let (mut parts, body) = response.into_parts();
         let closes = headers::prepare_response(&mut parts);
@@ -345,8 +346,8 @@ impl<N: Net> Answer<N> {
     }
 }
 
-/// The balancer's own answer: short, and without an echo of the request's id, so that nobody takes it for a backend's.
-/// Where the request is not `whole`, or was no request, the connection closes after it.
+/// Returns the balancer's own answer. It is short, and does not echo the request's id, so that nobody takes it for a
+/// backend's answer. If the request is not `whole`, or was not a request, the connection closes after it.
 fn own_answer<N: Net>(status: StatusCode, edits: &[Edit], whole: bool, busy: Busy) -> Response<AnswerBody<N>> {
     let text = match status {
         StatusCode::BAD_REQUEST => "400: the balancer cannot pass this request on\n",

@@ -1,7 +1,8 @@
-//! What HTTP asks of an intermediary's header sections: RFC 9110 7.6.1, RFC 9112 3.2 and 6.
+//! The changes that HTTP requires an intermediary to make to header sections (RFC 9110 7.6.1, RFC 9112 3.2 and 6).
 //!
-//! Nothing is added that tells of the balancer. `Via` would be right by RFC 9110 7.6.3, but IIS 6 gives up connection
-//! persistence, and so NTLM, for a request that carries it; HAProxy, nginx and the cloud balancers send none either.
+//! No field is added that reveals the balancer. RFC 9110 7.6.3 requires `Via`, but IIS 6 gives up connection
+//! persistence, and therefore NTLM, for a request with that field; HAProxy, nginx and the cloud balancers send none
+//! either.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
@@ -16,7 +17,7 @@ use super::request_body::RequestBody;
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// Returns the status to answer with where the head of a request, as it came, is longer than the rule takes.
+/// Returns the status of the answer if the head of a request, as it arrived, exceeds the limits of the rule.
 pub(super) fn too_long(parts: &request::Parts, rule: Option<HeadRule>) -> Option<StatusCode> {
     let rule = rule?;
     let target = match (parts.uri.authority(), parts.uri.scheme_str()) {
@@ -29,11 +30,11 @@ pub(super) fn too_long(parts: &request::Parts, rule: Option<HeadRule>) -> Option
     (!rule.takes(line, &parts.headers)).then_some(rule.status)
 }
 
-/// Makes a client's request one that may go upstream, by HTTP/1.1 whatever it came by: origin form, one `Host`, framing
-/// of its own.
+/// Converts a client's request into one that can be sent upstream by HTTP/1.1, whichever version it came by: with a
+/// target in origin form, one `Host`, and framing of its own.
 ///
 /// # Errors
-/// The status to answer with where it may not.
+/// The status of the answer if the request must not be sent.
 pub(super) fn prepare_request(
     parts: &mut request::Parts,
     body: &RequestBody,
@@ -76,8 +77,9 @@ pub(super) fn prepare_request(
     Ok(())
 }
 
-/// Gives a request that may go upstream the form of HTTP/2: the authority in the target, and no fields about a connection (RFC
-/// 9113 8.2.2, 8.3.1). hyper takes those out that say something of a connection, which `Connection` names among others.
+/// Converts a request that can be sent upstream into the form of HTTP/2: the authority is in the target, and there are
+/// no fields about a connection (RFC 9113 8.2.2, 8.3.1). hyper removes the fields about a connection, including those
+/// that `Connection` names.
 pub(super) fn to_http2(parts: &mut request::Parts, secured: bool) {
     let host = parts.headers.remove(HOST);
     parts.headers.remove(UPGRADE);
@@ -92,14 +94,15 @@ pub(super) fn to_http2(parts: &mut request::Parts, secured: bool) {
     parts.version = Version::HTTP_2;
 }
 
-/// Gives a request that had the form of HTTP/2 that of HTTP/1.1 again.
+/// Converts a request from the form of HTTP/2 back into that of HTTP/1.1.
 pub(super) fn to_http1(parts: &mut request::Parts) {
     // It has been an origin form, so that this cannot fail.
     let _ = to_origin_form(parts);
     parts.version = Version::HTTP_11;
 }
 
-/// Makes a backend's answer one that may go downstream. Returns whether the backend will close the connection.
+/// Converts a backend's answer into one that can be sent downstream. Returns whether the backend will close the
+/// connection.
 pub(super) fn prepare_response(parts: &mut response::Parts) -> bool {
     let closes = says_close(parts.version, &parts.headers);
     if parts.headers.contains_key(TRANSFER_ENCODING) {
@@ -111,7 +114,7 @@ pub(super) fn prepare_response(parts: &mut response::Parts) -> bool {
     closes
 }
 
-/// RFC 9112 9.3: whether the sender of this message closes the connection after it.
+/// Returns whether the sender of this message closes the connection after it (RFC 9112 9.3).
 fn says_close(version: Version, headers: &HeaderMap) -> bool {
     let mut options = headers.get_all(CONNECTION).iter().flat_map(options);
     if version >= Version::HTTP_11 {
@@ -121,7 +124,7 @@ fn says_close(version: Version, headers: &HeaderMap) -> bool {
     }
 }
 
-/// RFC 9112 3.2.2: the authority of an absolute-form target replaces `Host`.
+/// Replaces `Host` by the authority of an absolute-form target (RFC 9112 3.2.2).
 fn to_origin_form(parts: &mut request::Parts) -> Result<(), StatusCode> {
     let Some(authority) = parts.uri.authority() else { return Ok(()) };
     // RFC 9110 4.2.4: user information has no business here.
@@ -133,7 +136,7 @@ fn to_origin_form(parts: &mut request::Parts) -> Result<(), StatusCode> {
     Ok(())
 }
 
-/// RFC 9113 8.2.3: a cookie that came in crumbs is one line again before it goes into HTTP/1.1.
+/// Joins the lines of a cookie into one for HTTP/1.1 (RFC 9113 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if crumbs.len() > 1
@@ -143,7 +146,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes the fields that are for this connection alone: the known ones, and those that `Connection` names.
+/// Removes the fields that concern this connection alone: the known ones, and those that `Connection` names.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(is_hop_by_hop) {
         return;

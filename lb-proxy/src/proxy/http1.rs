@@ -1,5 +1,5 @@
-//! A downstream connection that speaks HTTP/1.1: one request after another, and its time limits: for heads that never
-//! end, for idling, and for the rest of a request that was answered before its end.
+//! A downstream connection that speaks HTTP/1.1: serves one request after another, with time limits for endless heads,
+//! for idling, and for the rest of a request that was answered before its end.
 
 use std::future::Future as _;
 use std::pin::{Pin, pin};
@@ -22,7 +22,7 @@ use super::linger::Lingering;
 use super::peer::Peer;
 use super::read_observer::ReadObserver;
 
-/// Serves one client's connection until either side is done with it.
+/// Serves one client's connection until either side ends it.
 pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(arrival: Arrival<N>, stream: S) {
     let Arrival { registered, client, front, close } = arrival;
     let (proxy, id) = (registered.proxy(), registered.id());
@@ -76,8 +76,8 @@ pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send + 'st
     }
 }
 
-/// How the server side of every downstream connection is set. Not with hyper's own time limit for heads: that one
-/// runs while a connection is idle, too, and an authenticated connection may be idle for as long as it likes.
+/// Returns the settings of hyper's server for downstream connections. They do not use hyper's own time limit for heads,
+/// which also runs while a connection is idle: an authenticated connection may be idle for an arbitrary time.
 pub(super) fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // The backend's `Date` is passed on; there is no clock to make another.

@@ -1,4 +1,4 @@
-//! A downstream connection that speaks HTTP/2 (RFC 9113): each stream is a request of it.
+//! A downstream connection that speaks HTTP/2 (RFC 9113), in which each stream is a request.
 //!
 //! ```text
 //! client ══ hyper server ── stream by stream ──▶ forward, as for HTTP/1.1 ──▶ upstream by HTTP/1.1
@@ -7,9 +7,10 @@
 //!          Streams ── all in the connection's own task, so that its end is theirs
 //! ```
 //!
-//! The coupled close is a GOAWAY: what is under way is answered, what comes after it is refused. A policy or a gate that
-//! is asked one request at a time has the streams take turns. Time limits are those of HTTP/1.1, but that a head which
-//! stops half-way counts as idling once the first request has come: frames of several kinds share the connection.
+//! A coupled close is a GOAWAY: requests under way are answered, and later ones are refused. If the policy or the gate
+//! can be asked about only one request at a time, the streams take turns. The time limits are those of HTTP/1.1, with
+//! one exception: after the first request, a head that stops half-way counts as idling, because frames of several kinds
+//! share the connection.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -40,7 +41,7 @@ use super::forward::{Unanswered, forward};
 use super::peer::Peer;
 use super::read_observer::ReadObserver;
 
-/// Serves one client's connection until either side is done with it.
+/// Serves one client's connection until either side ends it.
 pub(super) async fn serve<N: Net, S>(arrival: Arrival<N>, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -102,7 +103,7 @@ where
     .await;
 }
 
-/// How the server side is set. Made for each connection, as it holds the connection's own streams.
+/// Returns the settings of hyper's server for one connection, since they contain the connection's own streams.
 fn builder(streams: Streams, limits: &Limits) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(streams);
     builder.auto_date_header(false);
@@ -111,25 +112,25 @@ fn builder(streams: Streams, limits: &Limits) -> http2::Builder<Streams> {
     builder
 }
 
-/// What the streams of one connection have in common.
+/// The state that the streams of one connection share.
 struct Front<N: Net> {
     proxy: Arc<Proxy<N>>,
     peer: Peer,
     table: Arc<Table>,
-    /// Where streams take turns.
+    /// The semaphore by which streams take turns, if they do.
     turn: Option<Arc<Semaphore>>,
-    /// The connection is to end: no further stream begins.
+    /// Whether the connection is to end, so that no further stream begins.
     leaving: Arc<AtomicBool>,
 }
 
 /// Why a stream is reset.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
-    /// Nothing has been done about it, so it can be tried again elsewhere (RFC 9113 8.7).
+    /// Nothing has been done about the request, so that it can be tried again elsewhere (RFC 9113 8.7).
     #[error("the connection is about to close")]
     Leaving(#[source] h2::Error),
-    /// Nothing has been done about it either, and the connection goes on.
-    #[error("the gate is for HTTP/1.1")]
+    /// Nothing has been done about the request either, and the connection continues.
+    #[error("the balancer's gate works over HTTP/1.1 only")]
     Http1Required(#[source] h2::Error),
     #[error(transparent)]
     Coupled(Unanswered),
@@ -146,7 +147,7 @@ impl From<Unanswered> for NoAnswer {
 }
 
 impl<N: Net> Front<N> {
-    /// Begins the exchange of a request that has just come.
+    /// Begins the exchange of a request that has just arrived.
     fn exchange(
         &self,
         request: Request<Incoming>,
@@ -181,8 +182,8 @@ impl<N: Net> Front<N> {
 
 type Exchange = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where hyper puts the futures of streams that have begun. They run in the connection's own task: what it leaves
-/// behind when it ends is dropped with it, before its registration.
+/// The futures of streams that have begun, which hyper adds here. They run in the connection's own task: futures that
+/// remain when it ends are dropped with it, before its registration.
 #[derive(Clone, Default)]
 struct Streams(Arc<Mutex<Vec<Exchange>>>);
 
@@ -193,7 +194,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 }
 
 impl Streams {
-    /// Takes the new ones, and polls all that can go on.
+    /// Adds the new futures, and polls all that can make progress.
     fn poll_all(&self, exchanges: &mut FuturesUnordered<Exchange>, cx: &mut Context<'_>) {
         exchanges.extend(self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..));
         while let Poll::Ready(Some(())) = exchanges.poll_next_unpin(cx) {}

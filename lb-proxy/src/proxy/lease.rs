@@ -1,4 +1,4 @@
-//! The hold that one exchange has on its upstream connection.
+//! The lease that one exchange has on its upstream connection.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use stickler_net::Net;
 use super::context::Proxy;
 use super::sender::Sender;
 
-/// An exchange under way. Dropped before [`Lease::finish`] or [`Lease::release`], it closes the upstream connection:
-/// a half-done exchange leaves nothing that another request could use.
+/// The guard of an exchange under way. If it is dropped before [`Lease::finish`] or [`Lease::release`], it closes the
+/// upstream connection, because no other request could use the connection after an incomplete exchange.
 pub(super) struct Lease<N: Net> {
     pub(super) proxy: Arc<Proxy<N>>,
     pub(super) at: Exchange,
@@ -23,12 +23,13 @@ impl<N: Net> Lease<N> {
         Self { proxy: Arc::clone(proxy), at, request, open: true }
     }
 
-    /// Somebody else has taken care of the upstream connection.
+    /// Gives up the lease, because somebody else has taken care of the upstream connection.
     pub(super) fn release(mut self) {
         self.open = false;
     }
 
-    /// The answer is complete. The upstream connection is finished with as soon as the request is, too.
+    /// Records that the answer is complete. The upstream connection is released as soon as the request is complete as
+    /// well.
     pub(super) fn finish(mut self, mut sender: Sender) {
         if sender.send.is_ready() {
             self.open = false;

@@ -1,4 +1,4 @@
-//! A close that does not take an answer back from a client that is still sending.
+//! A close that does not destroy an answer for a client that is still sending.
 
 use std::io;
 use std::pin::Pin;
@@ -11,30 +11,30 @@ use tokio::time::{Sleep, sleep};
 
 use super::activity::HeadWatch;
 
-/// Bytes that are read and dropped at a time.
+/// The number of bytes that are read and dropped at a time.
 const CHUNK: usize = 4096;
 
 /// A client's connection whose shutdown lingers (RFC 9112 9.6) where the rest of a request is still to come: it closes
-/// its own direction, and reads on until the client closes as well, or until the time for that is over. A socket that is
-/// closed with unread bytes is reset instead, and a reset makes the client's system forget what it has received: the
-/// answer as well.
+/// its own direction, and continues to read until the client closes as well, or until the time limit has passed. A
+/// socket that is closed with unread bytes is reset instead, and a reset makes the client's system discard what it has
+/// received, including the answer.
 pub(super) struct Lingering<S> {
     stream: S,
     head: Arc<HeadWatch>,
     limit: Duration,
-    /// Runs from the end of this direction on.
+    /// The timer that runs from the end of this direction on.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Lingering<S> {
-    /// Lingers for `limit` at most.
+    /// Returns a stream whose shutdown lingers for at most `limit`.
     pub(super) const fn new(stream: S, head: Arc<HeadWatch>, limit: Duration) -> Self {
         Self { stream, head, limit, patience: None }
     }
 }
 
 impl<S: AsyncRead + Unpin> Lingering<S> {
-    /// Reads and drops what comes until nothing more will.
+    /// Reads and drops bytes until no more will arrive.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut chunk = [0; CHUNK];
         loop {

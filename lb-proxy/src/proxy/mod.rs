@@ -66,9 +66,10 @@ use crate::health::{Traffic, watch};
 pub use config::{HttpProxyConfig, Limits};
 pub use secure::UpstreamTls;
 
-/// Serves HTTP/1.1 on `listener` as the policy decides, until it is dropped.
+/// Serves HTTP on `listener` as the policy decides, until the future is dropped.
 ///
-/// Connections live in tasks of `net`, so they end with its host. Returns only when the listener has failed for good.
+/// Connections run in tasks of `net`, so that they end with its host. The function returns only when the listener has
+/// failed permanently.
 pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: HttpProxyConfig) {
     let HttpProxyConfig { farm, policy, limits, control, passive, gate, .. } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
@@ -116,7 +117,7 @@ async fn accept<N: Net>(proxy: &Arc<Proxy<N>>, listener: &N::Listener) {
     }
 }
 
-/// Does the policy's unsolicited work whenever it is due.
+/// Performs the policy's unsolicited work whenever it is due.
 async fn work(shell: &Shell) {
     loop {
         let deadline = shell.work();

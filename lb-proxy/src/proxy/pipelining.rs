@@ -1,8 +1,8 @@
-//! A defect: pipelined requests overtake ([`Pipelining::Overtakes`](stickler_lb_core::Pipelining)).
+//! The defect in which pipelined requests overtake ([`Pipelining::Overtakes`](stickler_lb_core::Pipelining)).
 //!
-//! RFC 9112 9.3.2 lets a client send requests before it has their answers. A balancer that hands each one out at once
-//! cannot send the second on the pinned connection, which is busy with the first; so it takes another, on which nobody
-//! has authenticated, or somebody else has. Only the order of the answers is right.
+//! RFC 9112 9.3.2 lets a client send requests before it has their answers. A balancer that forwards each request at
+//! once cannot send the second on the pinned connection, which is busy with the first. It therefore takes another
+//! connection, on which nobody has authenticated, or another client has. Only the order of the answers is correct.
 //!
 //! ```text
 //! client ══ reader ── request by request ──▶ lanes: one exchange each, by the sound plane's `forward`
@@ -34,16 +34,18 @@ use super::config::Limits;
 use super::forward::forward;
 use super::peer::Peer;
 
-/// Requests under way on one downstream connection; the next is read when one of them is answered.
+/// The largest number of requests under way on one downstream connection. The next one is read when one of them is
+/// answered.
 const LANES: usize = 16;
-/// Bytes in flight in a lane, each way.
+/// The number of bytes in flight in a lane, in each direction.
 const BUFFER: usize = 64 * 1024;
-/// An answer's head, in bytes: twice what the longest can have that came from a backend and got a balancer's fields.
+/// The largest head of an answer, in bytes: twice the longest head that a backend can send, with the balancer's fields
+/// added.
 const ANSWER_HEAD: usize = 128 * 1024;
-/// Field lines of a request.
+/// The largest number of field lines in a request.
 const FIELDS: usize = 100;
 
-/// Serves one client's connection until either side is done with it.
+/// Serves one client's connection until either side ends it.
 pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite>(arrival: Arrival<N>, stream: S) {
     let Arrival { registered, client, front, close } = arrival;
     let (read, write) = split(stream);
@@ -67,17 +69,17 @@ pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite>(arrival: Arrival<N>
     }
 }
 
-/// One exchange on its way: where its answer comes from.
+/// One exchange under way, as the source of an answer.
 struct Lane {
     answer: ReadHalf<DuplexStream>,
-    /// Whether the answer is whole.
+    /// Receives whether the answer is complete.
     whole: oneshot::Receiver<bool>,
-    /// The client said that there is nothing after it.
+    /// Whether the client has announced that no request follows this one.
     last: bool,
 }
 
 struct Reader<N: Net, R> {
-    /// The connection's own registration, and with it its pin. It ends after the last exchange on it.
+    /// The connection's own registration, and with it its pin, which ends after the last exchange on it.
     own: Arc<Registered<N>>,
     busy: Arc<AtomicBool>,
     client: SocketAddr,
@@ -88,7 +90,7 @@ struct Reader<N: Net, R> {
 }
 
 impl<N: Net, R: AsyncRead + Unpin> Reader<N, R> {
-    /// Reads requests until there is none, or something else.
+    /// Reads requests until there are no more, or until something else arrives.
     async fn run(mut self) -> Option<()> {
         let limits = self.own.proxy().shell.limits;
         loop {
@@ -107,7 +109,7 @@ impl<N: Net, R: AsyncRead + Unpin> Reader<N, R> {
         }
     }
 
-    /// Starts the exchange of a request that is about to be written to the second of the results.
+    /// Starts the exchange of a request, which the caller then writes to the second part of the result.
     fn lane(&self, last: bool) -> Option<(Lane, WriteHalf<DuplexStream>)> {
         let proxy = Arc::clone(self.own.proxy());
         let (ours, theirs) = duplex(BUFFER);
@@ -136,7 +138,7 @@ impl<N: Net, R: AsyncRead + Unpin> Reader<N, R> {
         Some((Lane { answer, whole, last }, sent))
     }
 
-    /// Where the next request's head ends in the buffer.
+    /// Returns the position in the buffer at which the head of the next request ends.
     async fn head(&mut self, limits: &Limits) -> Option<usize> {
         if self.buffer.is_empty() {
             let first = self.read.read_buf(&mut self.buffer);
@@ -149,7 +151,7 @@ impl<N: Net, R: AsyncRead + Unpin> Reader<N, R> {
         timeout(limits.request_head, head_end(&mut self.read, &mut self.buffer, limits.head_bytes)).await.ok()?
     }
 
-    /// Passes on this much of a body.
+    /// Passes on this number of bytes of a body.
     async fn body(&mut self, length: u64, to: &mut (impl AsyncWrite + Unpin), limit: Duration) -> Option<()> {
         let mut left = length;
         while left > 0 {
@@ -177,7 +179,7 @@ async fn pass_answers(mut write: impl AsyncWrite + Unpin, mut lanes: mpsc::Recei
     let _ = write.shutdown().await;
 }
 
-/// Writes one answer. `None` where it is not whole, or nobody reads it.
+/// Writes one answer. Returns `None` if the answer is incomplete, or if nobody reads it.
 async fn pass(write: &mut (impl AsyncWrite + Unpin), mut lane: Lane) -> Option<()> {
     let mut buffer = BytesMut::new();
     loop {
@@ -198,7 +200,8 @@ async fn pass(write: &mut (impl AsyncWrite + Unpin), mut lane: Lane) -> Option<(
     lane.whole.await.ok()?.then_some(())
 }
 
-/// Reads until the buffer holds a whole head. `None` at the stream's end, or where the head is longer than `most`.
+/// Reads until the buffer contains a complete head. Returns `None` at the end of the stream, or if the head is longer
+/// than `most`.
 pub(super) async fn head_end(read: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, most: usize) -> Option<usize> {
     let mut seen = 0;
     loop {
@@ -214,14 +217,14 @@ pub(super) async fn head_end(read: &mut (impl AsyncRead + Unpin), buffer: &mut B
     }
 }
 
-/// What has to be known of a request to tell it from the next.
+/// The properties of a request that separate it from the next.
 struct Request {
     length: u64,
     last: bool,
 }
 
 impl Request {
-    /// `None` where it is not one, or its body is not framed by one length (RFC 9112 6.3).
+    /// Parses a head. Returns `None` if it is not one, or if the body is not framed by one length (RFC 9112 6.3).
     fn parse(head: &[u8]) -> Option<Self> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
         let mut request = httparse::Request::new(&mut fields);

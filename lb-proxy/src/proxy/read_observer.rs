@@ -1,4 +1,4 @@
-//! A stream that tells of the bytes that it received.
+//! A stream that reports the bytes that it has received.
 
 use std::io;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Calls `on_bytes` with the count after each read that brought any.
+/// Calls `on_bytes` with the number of bytes after each read that brought any.
 pub(super) struct ReadObserver<S, F> {
     stream: S,
     on_bytes: F,

@@ -1,4 +1,5 @@
-//! A request's body on its way upstream, frame by frame, and how far it is; or given up, with or without its end.
+//! The body of a request on its way upstream, frame by frame, and its progress. The body can also be given up, before
+//! or after its end.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,10 +14,11 @@ use tokio::time::timeout;
 use super::activity::HeadWatch;
 use super::config::Limits;
 
-/// A request's body on its way upstream. Dropped before its end, it tells its connection that the rest is still to come.
+/// The body of a request on its way upstream. If it is dropped before its end, it tells its connection that the rest is
+/// still to come.
 pub(super) enum RequestBody {
     Empty,
-    /// Keeps account of its progress, so that a slow client is not taken for a silent backend.
+    /// The body is streamed. Its progress is recorded, so that a slow client is not mistaken for a silent backend.
     Streaming(Incoming, Arc<Progress>),
 }
 
@@ -25,7 +27,7 @@ impl RequestBody {
         if body.is_end_stream() { Self::Empty } else { Self::Streaming(body, Arc::new(Progress::of(connection))) }
     }
 
-    /// How far it is; `None` where there is nothing to send.
+    /// Returns the progress of the body, or `None` if there is nothing to send.
     pub(super) fn progress(&self) -> Option<Arc<Progress>> {
         match self {
             Self::Empty => None,
@@ -33,8 +35,8 @@ impl RequestBody {
         }
     }
 
-    /// Reads the body to its end, so that what follows on the connection is the next request; returns false where the body
-    /// is longer than the limit, breaks off or does not come in time.
+    /// Reads the body to its end, so that the next request follows on the connection. Returns `false` if the body is
+    /// longer than the limit, breaks off, or does not arrive in time.
     pub(super) async fn drain(mut self, limits: &Limits) -> bool {
         if self.size_hint().lower() > limits.drain as u64 {
             return false;
@@ -61,7 +63,7 @@ impl Drop for RequestBody {
     }
 }
 
-/// How far a request's body is on its way.
+/// The progress of a request's body.
 pub(super) struct Progress {
     connection: Arc<HeadWatch>,
     frames: AtomicU64,
@@ -75,17 +77,17 @@ impl Progress {
         Self { connection, frames: AtomicU64::new(0), waiting: AtomicBool::new(false), ended: AtomicBool::new(false) }
     }
 
-    /// Whether all of it has come from the client.
+    /// Returns whether all of the body has arrived from the client.
     pub(super) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Frames that went out so far.
+    /// Returns the number of frames that were sent so far.
     pub(super) fn frames(&self) -> u64 {
         self.frames.load(Ordering::Relaxed)
     }
 
-    /// Whether the backend would take more than the client has sent.
+    /// Returns whether the backend would accept more than the client has sent.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
     }

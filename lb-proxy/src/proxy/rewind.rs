@@ -1,4 +1,5 @@
-//! What a connection without TLS speaks: HTTP/2 begins with bytes that no HTTP/1.1 request can begin with (RFC 9113 3.4).
+//! Determines the version of HTTP on a connection without TLS: HTTP/2 begins with bytes with which no HTTP/1.1 request
+//! can begin (RFC 9113 3.4).
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -8,11 +9,12 @@ use tokio::time::timeout;
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A stream whose first bytes were read before.
+/// A stream whose first bytes were read before and can be read again.
 pub(super) type Again<S> = Join<Chain<Take<Cursor<[u8; PREFACE.len()]>>, ReadHalf<S>>, WriteHalf<S>>;
 
-/// Reads until it is certain, and says whether it is HTTP/2; the result reads as if nothing had been read. `None`: the
-/// stream ended, or the time did: `idle` for the first byte, `rest` for those after it.
+/// Reads until the version is certain, and returns whether it is HTTP/2, with a stream that can be read from the
+/// beginning. Returns `None` if the stream ended, or if the time did: `idle` for the first byte, `rest` for those after
+/// it.
 pub(super) async fn preface<S>(mut stream: S, idle: Option<Duration>, rest: Duration) -> Option<(Again<S>, bool)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -47,7 +49,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// What comes of these parts, sent one by one, and what can be read afterwards.
+    /// Returns the result for these parts, sent one by one, and what can be read afterwards.
     async fn told(parts: &[&[u8]]) -> Option<(bool, Vec<u8>)> {
         let (mut near, far) = tokio::io::duplex(64);
         let send = async {

@@ -1,4 +1,4 @@
-//! TLS on either side of a balancer at which it ends: termination in front, re-encryption behind.
+//! TLS on either side of a balancer that terminates it: termination in front, re-encryption behind.
 
 use std::io;
 use std::sync::Arc;
@@ -12,42 +12,44 @@ use stickler_lb_core::{Backend, UpstreamHttp};
 /// TLS towards the backends.
 #[derive(Debug, Clone)]
 pub struct UpstreamTls {
-    /// Whom the balancer trusts. It offers HTTP/2 where the balancer is to speak it ([`crate::HttpProxyConfig::hops`]), and
-    /// not otherwise.
+    /// The client's end of TLS, with the authority that the balancer trusts. It offers HTTP/2 only if the balancer is
+    /// to speak it ([`crate::HttpProxyConfig::hops`]).
     pub client: ClientTls,
-    /// The name that each backend's certificate has to have. `None`: the backend's own ([`Backend::name`]).
+    /// The name that the certificate of each backend must have. `None`: the backend's own name ([`Backend::name`]).
     pub name: Option<Name>,
 }
 
 impl UpstreamTls {
-    /// Trusts what `client` trusts, and takes each backend at its own name.
+    /// Returns settings that trust what `client` trusts, and expect each backend's own name.
     pub const fn new(client: ClientTls) -> Self {
         Self { client, name: None }
     }
 
-    /// The same, offering HTTP/1.1 alone.
+    /// Returns the same settings, offering HTTP/1.1 only.
     #[must_use]
     pub fn http1(self) -> Self {
         Self { client: self.client.http1(), ..self }
     }
 
-    /// Does the handshake on a connection to this backend. There is no time limit of its own.
+    /// Performs the handshake on a connection to this backend. The call has no time limit.
     ///
     /// # Errors
-    /// What was wrong with the backend's certificate, or that it speaks no TLS.
+    /// The backend's certificate is not acceptable, or the backend does not speak TLS.
     pub async fn connect<S: Stream>(&self, backend: &Backend, stream: S) -> io::Result<Secured<S>> {
         self.client.connect(self.name.as_ref().unwrap_or(&backend.name).as_str(), stream).await
     }
 }
 
-/// The settings of upstream connections, by what the connection is for.
+/// The settings of upstream connections, according to the purpose of the connection.
 pub(super) struct Transports {
     shared: Versions,
-    /// Those of dedicated connections, where they are others: the defect of [`crate::HttpProxyConfig::tls_drifts`].
+    /// The settings of dedicated connections if they differ, which is the defect
+    /// [`crate::HttpProxyConfig::tls_drifts`].
     dedicated: Option<Versions>,
 }
 
-/// The TLS settings towards servers, in two versions: one offers HTTP/1.1 alone (ALPN, RFC 7301), the other HTTP/2 as well.
+/// The TLS settings towards servers, in two versions: one offers HTTP/1.1 only (ALPN, RFC 7301), and the other HTTP/2
+/// as well.
 struct Versions {
     http1: UpstreamTls,
     any: UpstreamTls,
@@ -65,7 +67,7 @@ impl Transports {
         Self { shared: Versions::new(tls), dedicated }
     }
 
-    /// Whether a connection that is its client's own from the start has settings of its own.
+    /// Returns whether a connection that belongs to one client from the start has settings of its own.
     pub(super) const fn tell_apart(&self) -> bool {
         self.dedicated.is_some()
     }
@@ -76,8 +78,8 @@ impl Transports {
     }
 }
 
-/// A client whose authority is not there: in its place is one that has issued nothing. It draws nothing, as it is to
-/// make no other difference than that no certificate is good enough for it.
+/// Returns a client that trusts an authority which has issued nothing, so that it accepts no certificate. It draws no
+/// random bytes, because it must not make any other difference.
 fn trusting_nobody() -> ClientTls {
     let constant: Random = Arc::new(|bytes: &mut [u8]| bytes.fill(7));
     ClientTls::new(&Authority::new(Arc::clone(&constant)), false, constant)

@@ -10,32 +10,32 @@ use hyper::client::conn::{TrySendError, http1, http2};
 
 use super::request_body::RequestBody;
 
-/// The right to send requests on one upstream connection. There is never a second one.
+/// The right to send requests on one upstream connection. It exists only once for each connection.
 pub(super) struct Sender {
     pub(super) send: Send,
-    /// The backend's.
+    /// The address of the backend.
     pub(super) address: SocketAddr,
-    /// The backend's index in the farm.
+    /// The index of the backend in the farm.
     pub(super) backend: usize,
     pub(super) received: Arc<AtomicU64>,
 }
 
 impl Sender {
-    /// Bytes that have come on the connection so far.
+    /// Returns the number of bytes that have arrived on the connection so far.
     pub(super) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 }
 
-/// The same, by the version of HTTP that the connection speaks. By HTTP/2 as well, a connection carries one request at a time,
-/// as the policy decides (nginx does not multiplex either: nginx/nginx-gateway-fabric#4626).
+/// The sender, by the version of HTTP that the connection speaks. Over HTTP/2, too, a connection carries one request at
+/// a time, as the policy decides (nginx does not multiplex either: nginx/nginx-gateway-fabric#4626).
 pub(super) enum Send {
     Http1(http1::SendRequest<RequestBody>),
     Http2(http2::SendRequest<RequestBody>),
 }
 
 impl Send {
-    /// Sends a request, which is in the form of this version.
+    /// Sends a request, which must have the form of this version.
     pub(super) async fn request(
         &mut self,
         request: Request<RequestBody>,
@@ -46,7 +46,7 @@ impl Send {
         }
     }
 
-    /// Waits until another request can be sent. Returns whether it can.
+    /// Waits until another request can be sent, and returns whether it can.
     pub(super) async fn ready(&mut self) -> bool {
         match self {
             Self::Http1(send) => send.ready().await.is_ok(),

@@ -1,5 +1,5 @@
-//! The state of the data plane: one lock around the policy and the connections it speaks of, taken once per decision
-//! and never across an `.await`. What the policy decides is noted, with whom it concerns, in the lock's order.
+//! The state of the data plane: one lock around the policy and its connections, which is taken once for each decision
+//! and never held across an `.await`. Decisions are recorded, with the connections concerned, in the order of the lock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,14 +17,14 @@ use tokio::task::AbortHandle;
 use super::config::Limits;
 use super::sender::Sender;
 
-/// Everything that all connections share.
+/// The state that all connections share.
 pub(super) struct Shell {
     pub(super) env: Env,
     pub(super) farm: Farm,
     pub(super) limits: Limits,
-    /// The policy's next deadline came nearer.
+    /// Notifies the poll loop that the policy's next deadline has moved forward.
     pub(super) wake: Notify,
-    /// Whether the policy decides on several requests of one downstream connection at a time.
+    /// Whether the policy can decide on several requests of one downstream connection at a time.
     pub(super) takes_streams: bool,
     state: Mutex<State>,
 }
@@ -36,35 +36,36 @@ struct State {
     last_downstream: u32,
     last_upstream: u32,
     last_driver: u32,
-    /// When the policy will be polled next.
+    /// The time at which the policy will be polled next.
     armed: Option<Time>,
 }
 
 struct Upstream {
     backend: usize,
     task: AbortHandle,
-    /// Tells the task from that of a connection that had the number before.
+    /// Distinguishes the task from that of an earlier connection with the same number.
     driver: u32,
-    /// There while the connection is idle.
+    /// The sender, while the connection is idle.
     sender: Option<Sender>,
-    /// Whom it serves, or served last.
+    /// The downstream connection that it serves, or served last.
     downstream: DownstreamId,
-    /// A request was sent and its exchange has not yet seen what came of it. It will report the connection's end.
+    /// Whether a request was sent whose exchange has not seen the result yet. That exchange will report the
+    /// connection's end.
     awaited: bool,
     ended: bool,
 }
 
 struct Downstream {
-    /// `None` once the connection was told to close.
+    /// The signal to close; `None` once it was sent.
     close: Option<oneshot::Sender<()>>,
-    /// Requests that wait: one, or several streams.
+    /// The requests that wait: one, or several streams.
     resume: Vec<oneshot::Sender<()>>,
     finishing: Option<oneshot::Receiver<()>>,
 }
 
 impl Downstream {
     /// Tells the connection to close after the answers under way. Its requests that still wait for a backend have not
-    /// been taken yet: they ask again, and are turned away.
+    /// been processed yet: they ask again, and are turned away.
     fn leave(&mut self) {
         for resume in self.resume.drain(..) {
             // The client may have given it up.
@@ -84,24 +85,24 @@ impl State {
     }
 }
 
-/// What the data plane is to do with a request.
+/// The next step of the data plane for a request.
 pub(super) enum Step {
-    /// Send it, on this idle connection: one that was picked for it, or one that belongs to its client.
+    /// Send the request on this idle connection, which was either picked for it or belongs to its client.
     Send { at: Exchange, sender: Sender, picked: bool },
-    /// Open a connection to the backend with this index and send it there.
+    /// Open a connection to the backend with this index, and send the request there.
     Open(Exchange, usize),
-    /// Ask again when this is done.
+    /// Ask again when this signal arrives.
     Wait(oneshot::Receiver<()>),
-    /// Answer it.
+    /// Answer the request with this status.
     Answer(StatusCode),
     /// Close the downstream connection without an answer.
     Close,
 }
 
-/// A step, and the changes to the header section of the message that it lets through.
+/// A step, with the changes to the header section of the message that it forwards.
 pub(super) type Edited = (Step, Vec<Edit>);
 
-/// Ends when a downstream connection is to be closed.
+/// The signal to close a downstream connection.
 pub(super) type CloseSignal = oneshot::Receiver<()>;
 
 impl Shell {
@@ -119,7 +120,7 @@ impl Shell {
         Self { env, farm, limits, wake: Notify::new(), takes_streams, state: Mutex::new(state) }
     }
 
-    /// The operator, a health check or live traffic says this of a backend.
+    /// Applies a report about a backend, from the operator, a health check or live traffic.
     pub(super) fn apply(&self, backend: usize, change: Change) {
         let mut state = self.lock();
         let now = self.env.clock.now();
@@ -127,7 +128,7 @@ impl Shell {
         self.arm(&mut state);
     }
 
-    /// Counts a new downstream connection; `None` where there are too many.
+    /// Counts a new downstream connection. Returns `None` if there are too many.
     pub(super) fn connected(&self) -> Option<(DownstreamId, CloseSignal)> {
         let mut state = self.lock();
         if state.downstreams.len() >= self.limits.downstreams {
@@ -140,7 +141,7 @@ impl Shell {
         Some((id, signal))
     }
 
-    /// A downstream connection is gone.
+    /// Records that a downstream connection is gone.
     pub(super) fn disconnected(&self, id: DownstreamId) {
         let mut state = self.lock();
         state.downstreams.swap_remove(&id);
@@ -150,8 +151,8 @@ impl Shell {
         self.arm(&mut state);
     }
 
-    /// Where does this request go? Nowhere, if its connection was told to close before: it was on its way when that was
-    /// decided, and to its client it is as if it had come too late.
+    /// Decides where a request goes. If its connection was told to close before, the request goes nowhere: it was under
+    /// way when that was decided, and the client sees the same as if it had come too late.
     pub(super) fn route(&self, id: DownstreamId, request: Option<RequestId>, head: &RequestHead<'_>) -> Edited {
         let mut state = self.lock();
         let fresh = UpstreamId(state.last_upstream.wrapping_add(1));
@@ -163,12 +164,12 @@ impl Shell {
         self.follow(&mut state, id, request, fresh, decision)
     }
 
-    /// A request was answered before the policy was asked.
+    /// Records that a request was answered before the policy was asked.
     pub(super) fn gated(&self, id: DownstreamId, request: Option<RequestId>) {
         self.note(&self.lock(), id, None, request, Decided::Gate);
     }
 
-    /// The request got no answer: where does it go now?
+    /// Decides where a request goes that got no answer.
     pub(super) fn failed(&self, at: Exchange, request: Option<RequestId>, failure: &Failure<'_>) -> Edited {
         let mut state = self.lock();
         if let Some(upstream) = state.upstreams.swap_remove(&at.upstream) {
@@ -197,18 +198,18 @@ impl Shell {
         }
     }
 
-    /// Whether a connection that was decided on is to be some client's own.
+    /// Returns whether a connection that was decided on is to belong to one client.
     pub(super) fn is_dedicated(&self, id: UpstreamId) -> bool {
         self.lock().policy.is_dedicated(id)
     }
 
-    /// TLS did not come about on a connection that was decided on.
+    /// Records that TLS could not be established on a connection that was decided on.
     pub(super) fn unsecured(&self, at: Exchange, backend: usize, request: Option<RequestId>) {
         self.note_at(&self.lock(), at.downstream, Some(at.upstream), Some(backend), request, Decided::TlsFailed);
     }
 
-    /// A connection that was decided on is open; `spawn` starts its task, which has this number. It takes the place of one
-    /// that was opened under the same number.
+    /// Records that a connection that was decided on is open. `spawn` starts the task with this number. The connection
+    /// replaces an earlier one with the same number.
     pub(super) fn opened(&self, at: Exchange, backend: usize, spawn: impl FnOnce(u32) -> AbortHandle) {
         let mut state = self.lock();
         state.last_driver = state.last_driver.wrapping_add(1);
@@ -222,12 +223,12 @@ impl Shell {
         }
     }
 
-    /// The request goes again, over another connection of the same number.
+    /// Records that the request is sent again, over another connection with the same number.
     pub(super) fn falls_back(&self, at: Exchange, request: Option<RequestId>) {
         self.note(&self.lock(), at.downstream, Some(at.upstream), request, Decided::Retry);
     }
 
-    /// A final answer's head has come. With `idle`, the whole answer has, and the connection is idle again.
+    /// Reports the head of a final answer. With `idle`, the answer is complete, and the connection is idle again.
     pub(super) fn answered(
         &self,
         at: Exchange,
@@ -257,14 +258,14 @@ impl Shell {
         decision.edits
     }
 
-    /// Request and answer are complete.
+    /// Reports that request and answer are complete.
     pub(super) fn finished(&self, at: Exchange, request: Option<RequestId>, sender: Sender) {
         let mut state = self.lock();
         self.finish(&mut state, self.env.clock.now(), at, request, sender);
         self.arm(&mut state);
     }
 
-    /// The answer is complete, the request is not yet: the next request waits for the result's end.
+    /// Records that the answer is complete and the request is not. The next request waits until the result is dropped.
     pub(super) fn finishing(&self, id: DownstreamId) -> oneshot::Sender<()> {
         let (done, finishing) = oneshot::channel();
         if let Some(downstream) = self.lock().downstreams.get_mut(&id) {
@@ -273,7 +274,7 @@ impl Shell {
         done
     }
 
-    /// What this downstream connection's next request has to wait for.
+    /// Returns the signal for which the next request of this downstream connection must wait.
     pub(super) fn unfinished(&self, id: DownstreamId) -> Option<oneshot::Receiver<()>> {
         self.lock().downstreams.get_mut(&id)?.finishing.take()
     }
@@ -283,7 +284,7 @@ impl Shell {
         self.lock().is_closing(id)
     }
 
-    /// An exchange was given up half-way: its upstream connection is of no use to anybody.
+    /// Records that an exchange was abandoned, so that its upstream connection cannot be used any more.
     pub(super) fn aborted(&self, at: Exchange, request: Option<RequestId>) {
         let mut state = self.lock();
         self.close_upstream(&mut state, at.upstream, request, Decided::CloseUpstream);
@@ -292,7 +293,7 @@ impl Shell {
         self.arm(&mut state);
     }
 
-    /// An upstream connection's task, which has this number, has ended by itself.
+    /// Records that the task with this number of an upstream connection has ended by itself.
     pub(super) fn upstream_ended(&self, id: UpstreamId, driver: u32) {
         let mut state = self.lock();
         match state.upstreams.get_mut(&id).filter(|upstream| upstream.driver == driver) {
@@ -305,7 +306,7 @@ impl Shell {
         }
     }
 
-    /// Does the unsolicited work that is due, and returns when there will be more.
+    /// Performs the unsolicited work that is due, and returns when more will be due.
     pub(super) fn work(&self) -> Option<Time> {
         let mut state = self.lock();
         while let Some(work) = state.policy.poll(self.env.clock.now()) {
@@ -391,7 +392,7 @@ impl Shell {
         }
     }
 
-    /// An upstream connection ended that nobody waits on.
+    /// Handles the end of an upstream connection on which no exchange waits.
     fn lost(&self, state: &mut State, id: UpstreamId) {
         let Some(upstream) = state.upstreams.get(&id) else { return };
         self.note(state, upstream.downstream, Some(id), None, Decided::UpstreamClosed);
@@ -416,7 +417,7 @@ impl Shell {
         }
     }
 
-    /// Wakes the poll loop where the policy has something to do sooner than it knows.
+    /// Wakes the poll loop if the policy has work to do sooner than the loop knows.
     fn arm(&self, state: &mut State) {
         let next = state.policy.next_deadline();
         if next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed)) {

@@ -1,5 +1,6 @@
-//! A client's connection that is a tunnel from its first request on ([`Hops::tunnels`](stickler_lb_core::Hops)): that one
-//! request is read and put to the policy, and goes to its backend as it came; what comes after it passes unread, either way.
+//! A client's connection that is a tunnel from its first request on ([`Hops::tunnels`](stickler_lb_core::Hops)): the
+//! policy is asked about that request, which goes to its backend unchanged, and everything after it passes unread in
+//! both directions.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use super::pipelining::head_end;
 use super::shell::{CloseSignal, Step};
 use super::{headers, upstream};
 
-/// Serves one client's connection until either side is done with it.
+/// Serves one client's connection until either side ends it.
 pub(super) async fn serve<N: Net, S>(arrival: Arrival<N>, mut stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -73,8 +74,8 @@ where
     }
 }
 
-/// Waits for the end of what is carried, or until the connection is told to close. The upstream connection ends with its
-/// lease, and the client's with it.
+/// Waits for the end of the tunnel, or for the signal to close. The upstream connection ends with its lease, and the
+/// client's connection with it.
 async fn until_end<N: Net>(carried: oneshot::Receiver<()>, close: CloseSignal, _lease: Lease<N>) {
     tokio::select! {
         biased;
@@ -84,8 +85,8 @@ async fn until_end<N: Net>(carried: oneshot::Receiver<()>, close: CloseSignal, _
     }
 }
 
-/// The first request's head, and all bytes that have come with it, or what to answer to bytes that are none. `None`: the
-/// client is gone, or too slow.
+/// Returns the head of the first request with all bytes that arrived along with it, or the answer to bytes that are not
+/// a request. Returns `None` if the client is gone or too slow.
 async fn first_request(stream: &mut (impl AsyncRead + Unpin), limits: &Limits) -> Option<First> {
     let mut read = BytesMut::new();
     let first = stream.read_buf(&mut read);
@@ -122,8 +123,9 @@ fn parse(head: &[u8], most: usize) -> Option<request::Parts> {
     Some(parts)
 }
 
-/// Answers the request with this status, and nothing after it. What the client still sends is read and dropped, for as long
-/// as a head may take: a socket that is closed with unread bytes is reset, and a reset would destroy the answer (RFC 9112 9.6).
+/// Answers the request with this status, and sends nothing after it. What the client still sends is read and dropped
+/// for as long as a head may take: a socket that is closed with unread bytes is reset, and a reset would destroy the
+/// answer (RFC 9112 9.6).
 async fn refuse(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), status: StatusCode, limits: &Limits) {
     let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     if stream.write_all(answer.as_bytes()).await.is_ok() && stream.shutdown().await.is_ok() {

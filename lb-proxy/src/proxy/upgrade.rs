@@ -1,4 +1,4 @@
-//! Upgrades (RFC 9110 7.8): what is passed on of a request for one, and what both connections carry after a 101.
+//! Upgrades (RFC 9110 7.8): what is passed on of a request to upgrade, and what both connections carry after a 101.
 
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -12,14 +12,14 @@ use tokio::io::copy_bidirectional;
 use super::lease::Lease;
 use super::peer::Peer;
 
-/// The client's side of an upgrade that it asked for.
+/// The client's side of an upgrade that it has requested.
 pub(super) struct Asked {
     to: HeaderValue,
     client: OnUpgrade,
 }
 
 impl Asked {
-    /// What a request asks for, where it may: an upgrade is for HTTP/1.1.
+    /// Returns the upgrade that a request asks for, if that is allowed; upgrades exist in HTTP/1.1 only.
     pub(super) fn of(request: &mut http::Request<Incoming>, upgrades: Upgrades, peer: &Peer) -> Option<Self> {
         let is_asked =
             upgrades != Upgrades::Dropped && peer.protocol == Protocol::Http1 && names_upgrade(request.headers());
@@ -27,14 +27,14 @@ impl Asked {
         Some(Self { to, client: hyper::upgrade::on(request) })
     }
 
-    /// Asks the backend for it. The fields of the hop are gone by then.
+    /// Adds the request to upgrade for the backend. The hop-by-hop fields have been removed by then.
     pub(super) fn put_into(&self, headers: &mut HeaderMap) {
         headers.insert(UPGRADE, self.to.clone());
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
 
-    /// Passes a 101 on. From then on both connections carry what comes, until one ends; then the other is closed, and the
-    /// upstream connection never serves anybody again.
+    /// Passes a 101 on. From then on, both connections carry whatever arrives until one of them ends. Then the other is
+    /// closed, and the upstream connection never serves another request.
     pub(super) fn switch<N: Net>(self, lease: Lease<N>, mut answer: Response<Incoming>, peer: &Peer) -> Response<()> {
         let to = answer.headers().get(UPGRADE).cloned().unwrap_or(self.to);
         let backend = hyper::upgrade::on(&mut answer);
@@ -57,7 +57,7 @@ impl Asked {
     }
 }
 
-/// Whether `Connection` names `Upgrade`, without which that field means nothing.
+/// Returns whether `Connection` names `Upgrade`, without which the `Upgrade` field has no meaning.
 fn names_upgrade(headers: &HeaderMap) -> bool {
     let options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
     options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(b"upgrade"))

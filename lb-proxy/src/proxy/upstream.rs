@@ -1,4 +1,4 @@
-//! One upstream connection: opening it, and the task that drives it.
+//! One upstream connection: how it is opened, and the task that drives it.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,8 +22,8 @@ use super::peer::Peer;
 use super::read_observer::ReadObserver;
 use super::sender::{Send, Sender};
 
-/// Opens a connection to a backend, with TLS where that is set, and starts the task that drives it and reports its end. It
-/// speaks this version of HTTP.
+/// Opens a connection to a backend, with TLS if that is configured, and starts the task that drives it and reports its
+/// end. The connection speaks this version of HTTP.
 ///
 /// # Errors
 /// [`FailureKind::Refused`], [`FailureKind::ConnectTimeout`] or [`FailureKind::Tls`].
@@ -42,11 +42,11 @@ pub(super) async fn open<N: Net>(
     drive(lease, backend, server.address, secured, http2).await
 }
 
-/// Opens a connection to a backend in the same way, and starts the task that carries what comes between the client and it,
-/// beginning with these bytes. The result ends with that.
+/// Opens a connection to a backend in the same way, and starts the task that carries bytes between the client and the
+/// backend, beginning with these bytes. The result ends with the task.
 ///
 /// # Errors
-/// As of [`open`], with the client's connection back.
+/// The same as for [`open`]; the client's connection is returned.
 pub(super) async fn tunnel<N: Net, C: AsyncRead + AsyncWrite + Unpin + std::marker::Send + 'static>(
     lease: &Lease<N>,
     backend: usize,
@@ -73,7 +73,7 @@ pub(super) async fn tunnel<N: Net, C: AsyncRead + AsyncWrite + Unpin + std::mark
     }
 }
 
-/// Opens a connection, and names the client on it where backends expect that.
+/// Opens a connection, and names the client on it if backends expect that.
 async fn dial<'l, N: Net>(
     lease: &'l Lease<N>,
     backend: usize,
@@ -90,7 +90,7 @@ async fn dial<'l, N: Net>(
     Ok((server, stream))
 }
 
-/// Begins TLS on an open connection, by the transport that is for its client.
+/// Begins TLS on an open connection, with the settings for its purpose.
 async fn secure<N: Net>(
     lease: &Lease<N>,
     backend: usize,
@@ -111,7 +111,7 @@ async fn secure<N: Net>(
     }
 }
 
-/// Makes a sender of an open connection.
+/// Turns an open connection into a sender.
 async fn drive<N: Net, S: Stream>(
     lease: &Lease<N>,
     backend: usize,
@@ -139,8 +139,8 @@ async fn drive<N: Net, S: Stream>(
     Ok(Sender { send, address, backend, received })
 }
 
-/// Starts the task that drives a connection. How it ends does not matter there: an exchange under way learns it from its own
-/// future.
+/// Starts the task that drives a connection. The task ignores how the connection ends, because an exchange under way
+/// learns it from its own future.
 fn opened<N: Net>(
     lease: &Lease<N>,
     backend: usize,
@@ -156,7 +156,7 @@ fn opened<N: Net>(
     });
 }
 
-/// How the client side of an upstream connection by HTTP/2 is set. Made for each, as it starts tasks.
+/// Returns the settings of hyper's HTTP/2 client for one upstream connection, since the client starts tasks.
 fn http2_builder<N: Net>(net: &N, limits: &Limits) -> http2::Builder<Tasks<N>> {
     let mut builder = http2::Builder::new(Tasks(Arc::new(net.clone())));
     builder.max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX));
@@ -179,7 +179,7 @@ impl<N: Net, F: Future<Output = ()> + std::marker::Send + 'static> Executor<F> f
     }
 }
 
-/// How the client side of every upstream connection is set.
+/// Returns the settings of hyper's HTTP/1.1 client for upstream connections.
 pub(super) fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(limits.head_bytes.max(8 * 1024)).max_header_size(limits.head_bytes);
@@ -189,7 +189,7 @@ pub(super) fn builder(limits: &Limits) -> http1::Builder {
     builder
 }
 
-/// Starts to carry what comes between a client and a backend, beginning with what the client has sent.
+/// Carries bytes between a client and a backend, beginning with those that the client has already sent.
 async fn carry<C, B>(mut client: C, mut backend: B, first: Bytes, done: oneshot::Sender<()>)
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -202,5 +202,5 @@ where
     drop(done);
 }
 
-/// Why nothing is carried, and the client's connection back.
+/// Why nothing is carried, with the client's connection.
 pub(super) type NotCarried<C> = (FailureKind, C);

@@ -1,5 +1,5 @@
-//! Rows of what can come in that nobody should send: each is answered, refused or cut off, and what is left on the
-//! connection that it came by reaches nobody.
+//! Tests of invalid input: each is answered, refused or cut off, and the bytes that remain on its connection reach
+//! nobody.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::peers::{Bed, PATIENCE, Reply, Server, ok, service};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 1\r\n\r\nx";
 
-/// Answers the first connection with this and keeps it open, and all others properly.
+/// Returns a server that answers the first connection with these bytes and keeps it open, and answers all others
+/// properly.
 async fn once(bytes: &[u8]) -> Server {
     let bytes = bytes.to_vec();
     Server::start(move |seen| Reply::Bytes(if seen.connection == 1 { bytes.clone() } else { ok("fine") })).await
@@ -177,7 +178,7 @@ async fn a_backend_that_never_stops_its_head_is_cut_off() {
     server.until_closed(1).await;
 }
 
-/// A client that goes on sending after the answer: `None` where it is cut off, the rest of what came otherwise.
+/// Sends more after the answer. Returns `None` if the client is cut off, otherwise the rest of what arrived.
 async fn sends_on(client: &mut crate::peers::Client, rest: usize) -> Option<Vec<u8>> {
     // Time for a reset to arrive.
     sleep(Duration::from_millis(20)).await;

@@ -1,4 +1,4 @@
-//! Single checks, against raw peers.
+//! Tests of single checks against raw peers.
 
 use std::sync::Arc;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! Pinning, and whose close closes whom.
+//! Tests of pinning, and of the connections that close with one another.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::peers::{Bed, Reply, Seen, Server, challenge, ok};
 
-/// Challenges a request without `Authorization`, and tells the others where they came.
+/// Challenges a request without `Authorization`, and answers others with the connection that they came by.
 fn protected(seen: &Seen) -> Reply {
     if seen.head.contains("/close") {
         Reply::Last(ok("bye"))

@@ -1,4 +1,4 @@
-//! What an operator or a health check says reaches the policy, at both layers.
+//! Tests that reports of an operator and of health checks reach the policy, at both layers.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::peers::{Bed, Server, challenge, farm, flows, service};
 
-/// A backend that says who it is.
+/// Returns a backend that names itself.
 async fn named(name: &'static str) -> Server {
     Server::start(move |_| crate::peers::Reply::Bytes(crate::peers::ok(name))).await
 }

@@ -1,4 +1,4 @@
-//! What the client gets when a backend does not do its part.
+//! Tests of what the client gets when a backend fails.
 
 use std::time::Duration;
 
@@ -123,7 +123,8 @@ async fn an_answer_that_breaks_off_breaks_off_for_the_client() {
     assert_eq!(client.until_closed().await, b"half");
 }
 
-/// Answers the first request on each connection, and closes at the second: the idle-close race, always lost.
+/// Returns a server that answers the first request on each connection, and closes at the second: an idle-close race
+/// that is always lost.
 async fn racing() -> Server {
     Server::start(
         |seen| if seen.number == 1 { Reply::Bytes(ok(&seen.connection.to_string())) } else { Reply::Last(vec![]) },

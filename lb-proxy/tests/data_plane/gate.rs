@@ -1,4 +1,4 @@
-//! A gate before the policy: it answers, or lets pass with changes.
+//! Tests of a gate before the policy, which answers, or lets requests pass with changes.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,12 +11,13 @@ use tokio::time::{Duration, sleep};
 use crate::http2;
 use crate::peers::{Bed, Server, service};
 
-/// Lets a connection pass once it has shown any credentials, and tells the backend so.
+/// A gate that lets a connection pass once it has shown any credentials, and tells the backend so.
 #[derive(Default)]
 struct Doorman {
     known: Mutex<Vec<DownstreamId>>,
     closed: Mutex<Vec<DownstreamId>>,
-    /// Of each downstream connection it is to be asked one request at a time.
+    /// The connections about which the gate is being asked. For each downstream connection, it must be asked about one
+    /// request at a time.
     asked: Mutex<Vec<DownstreamId>>,
 }
 
@@ -111,7 +112,7 @@ async fn streams_are_put_to_it_one_at_a_time_and_what_it_refuses_does_not_end_th
     assert_eq!(statuses(http2::at_a_time(&client, 4).await), [StatusCode::OK; 4]);
 }
 
-/// Wants HTTP/1.1 of everybody.
+/// A gate that requires HTTP/1.1 of everybody.
 struct Old;
 
 impl Gate for Old {

@@ -1,4 +1,4 @@
-//! What the data plane does with what HTTP says of connections: `Connection`, upgrades, and tunnels.
+//! Tests of how the data plane treats what HTTP says about connections: `Connection`, upgrades, and tunnels.
 
 use stickler_lb_core::{Hops, Upgrades};
 use stickler_lb_proxy::HttpProxyConfig;
@@ -15,7 +15,7 @@ async fn with(mechanism: &str, hops: Hops, server: &Server) -> Bed {
     Bed::with_service(HttpProxyConfig { hops, ..service(mechanism, &[server]) }).await
 }
 
-/// A backend that agrees to an upgrade, and then sends everything back in capital letters.
+/// Returns a backend that agrees to an upgrade, and then sends everything back in capital letters.
 async fn shouting() -> Server {
     Server::raw(|mut socket| async move {
         let mut head = Vec::new();

@@ -1,4 +1,4 @@
-//! A front end that speaks HTTP/2: each stream is a request of its connection, and upstream it is HTTP/1.1.
+//! Tests of a front end that speaks HTTP/2: each stream is a request of its connection, and upstream it is HTTP/1.1.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -29,7 +29,7 @@ use tokio::time::timeout;
 
 use crate::peers::{Bed, PATIENCE, Reply, Seen, Server, challenge, farm, ok, service};
 
-/// A body of one part.
+/// A body that consists of one part.
 pub(crate) struct Whole(Option<Bytes>);
 
 impl Body for Whole {
@@ -45,12 +45,12 @@ impl Body for Whole {
     }
 }
 
-/// A client's connection. Clones send on the same one.
+/// A client's connection. Clones send on the same connection.
 #[derive(Clone)]
 pub(crate) struct Client(SendRequest<Whole>);
 
 impl Client {
-    /// On an open stream; the second of the results ends with the connection.
+    /// Opens a client on a stream. The second part of the result ends with the connection.
     pub(crate) async fn on(
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> (Self, oneshot::Receiver<()>) {
@@ -77,7 +77,7 @@ impl Client {
         self.ask(get(path)).await.unwrap()
     }
 
-    /// A leg of a handshake; the status of its answer.
+    /// Sends a leg of a handshake, and returns the status of its answer.
     pub(crate) async fn leg(&mut self, token: &str) -> StatusCode {
         let mut request = get("/");
         request.headers_mut().insert(AUTHORIZATION, token.parse().unwrap());
@@ -90,18 +90,18 @@ impl Client {
     }
 }
 
-/// So many requests at a time, and their answers.
+/// Sends this number of requests at the same time, and returns their answers.
 pub(crate) async fn at_a_time(client: &Client, count: usize) -> Vec<(StatusCode, String)> {
     let ask = |mut client: Client| async move { client.get("/").await };
     join_all((0..count).map(|_| ask(client.clone()))).await
 }
 
-/// Why a stream was reset.
+/// Returns why a stream was reset.
 pub(crate) fn reason(error: &hyper::Error) -> Option<h2::Reason> {
     std::error::Error::source(error)?.downcast_ref::<h2::Error>()?.reason()
 }
 
-/// Whether nothing was done about a request (RFC 9113 8.7).
+/// Returns whether nothing was done about a request (RFC 9113 8.7).
 pub(crate) fn is_refused(error: &hyper::Error) -> bool {
     reason(error) == Some(h2::Reason::REFUSED_STREAM)
 }
@@ -118,7 +118,7 @@ fn get(path: &str) -> Request<Whole> {
     Request::get(format!("http://site.example{path}")).body(Whole(None)).unwrap()
 }
 
-/// A policy that knows nothing of streams, and has nothing to say to two requests at a time.
+/// A policy that does not know streams, and cannot decide on two requests at a time.
 struct OneAtATime {
     policy: Box<dyn L7Policy>,
     busy: bool,
@@ -166,7 +166,7 @@ async fn bed(mechanism: &str, backends: &[&Server]) -> Bed {
     Bed::with_service(HttpProxyConfig { http2: true, ..service(mechanism, backends) }).await
 }
 
-/// Authenticates connections, as IIS does, and says which one a request came by.
+/// Returns a server that authenticates connections, as IIS does, and reports which connection a request came by.
 pub(crate) async fn protected() -> Server {
     let known: Mutex<BTreeSet<usize>> = Mutex::default();
     Server::start(move |seen: &Seen| {

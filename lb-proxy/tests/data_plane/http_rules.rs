@@ -1,4 +1,4 @@
-//! What HTTP asks of an intermediary, seen from both sides.
+//! Tests of what HTTP requires of an intermediary, observed from both sides.
 
 use std::time::Duration;
 
@@ -168,7 +168,7 @@ async fn an_answer_before_the_end_of_the_request_frees_the_connection_only_at_th
     drop(server);
 }
 
-/// Answers each head at once, whatever body is announced.
+/// Returns a server that answers each head at once, whatever body is announced.
 async fn early_answerer() -> Server {
     Server::raw(|mut socket| async move {
         let mut buffer = vec![0; 4096];

@@ -1,4 +1,4 @@
-//! The data plane on real sockets, between raw peers: nobody here but the balancer knows HTTP.
+//! Tests of the data plane on real sockets between raw peers, so that only the balancer implements HTTP.
 
 mod bad_input;
 mod checks;

@@ -1,4 +1,4 @@
-//! Failures of live traffic take a backend out, and one request tries it again.
+//! Tests of passive checks: failures of live traffic take a backend out, and one request tries it again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ const OUT: Duration = Duration::from_millis(80);
 const RULE: PassiveRule =
     PassiveRule { fails: 2, within: Duration::from_secs(10), out_for: OUT, blame: FailureTarget::Carrier };
 
-/// A backend that closes on each request until it is told to be well.
+/// Returns a backend that closes at each request until it is told to work.
 async fn sick() -> (Server, Arc<AtomicBool>) {
     let well = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&well);

@@ -1,4 +1,4 @@
-//! Raw peers on loopback: backends that answer by script, clients that read what comes, and a balancer between them.
+//! Raw peers on loopback: backends that answer by script, clients that read what arrives, and a balancer between them.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Longer than anything here takes, unless it hangs.
+/// A time longer than anything in these tests takes, unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 type Socket = <TokioNet as Net>::Stream;
@@ -31,7 +31,7 @@ impl Clock for TokioClock {
     }
 }
 
-/// A balancer under test. Ends with the test.
+/// A balancer under test, which ends with the test.
 pub(crate) struct Bed {
     pub(crate) front: SocketAddr,
     journal: Arc<Journal>,
@@ -39,12 +39,12 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// The named mechanism in front of these backends.
+    /// Starts the named mechanism in front of these backends.
     pub(crate) async fn start(mechanism: &str, backends: &[&Server]) -> Self {
         Self::with(mechanism, backends, Limits::default()).await
     }
 
-    /// Likewise, with limits.
+    /// Starts the named mechanism with these limits.
     pub(crate) async fn with(mechanism: &str, backends: &[&Server], limits: Limits) -> Self {
         let farm = farm(backends);
         let mechanism = find(mechanism).unwrap();
@@ -54,12 +54,12 @@ impl Bed {
         Self::with_l4(mechanism.l4(&farm, Entropy::new(0, "test")).unwrap().unwrap(), backends).await
     }
 
-    /// An L4 policy of the test's own.
+    /// Starts an L4 policy of the test's own.
     pub(crate) async fn with_l4(policy: Box<dyn L4Policy>, backends: &[&Server]) -> Self {
         Self::with_flows(SpliceConfig::new(farm(backends), policy)).await
     }
 
-    /// A splice of the test's own.
+    /// Starts a splice of the test's own.
     pub(crate) async fn with_flows(service: SpliceConfig) -> Self {
         let (listener, front, env) = front().await;
         let journal = Arc::clone(&env.journal);
@@ -67,12 +67,12 @@ impl Bed {
         Self { front, journal, task }
     }
 
-    /// A policy of the test's own.
+    /// Starts a policy of the test's own.
     pub(crate) async fn with_policy(policy: Box<dyn L7Policy>, farm: Farm, limits: Limits) -> Self {
         Self::with_service(HttpProxyConfig { limits, ..HttpProxyConfig::new(farm, policy) }).await
     }
 
-    /// A balancer of the test's own.
+    /// Starts a balancer of the test's own.
     pub(crate) async fn with_service(service: HttpProxyConfig) -> Self {
         let (listener, front, env) = front().await;
         let journal = Arc::clone(&env.journal);
@@ -80,12 +80,12 @@ impl Bed {
         Self { front, journal, task }
     }
 
-    /// A new client connection.
+    /// Opens a new client connection.
     pub(crate) async fn client(&self) -> Client {
         Client::new(TokioNet.connect(self.front).await.unwrap())
     }
 
-    /// What the balancer decided since the last call.
+    /// Returns what the balancer has decided since the last call.
     pub(crate) fn decisions(&self) -> Vec<&'static str> {
         let word = |event: stickler_model::Event| match event.what {
             What::Decision { decision, .. } => Some(decision.as_str()),
@@ -109,14 +109,14 @@ async fn front() -> (<TokioNet as Net>::Listener, SocketAddr, Env) {
     (listener, front, Env { name: Name::from("lb"), clock, entropy: Entropy::new(1, "lb"), journal })
 }
 
-/// The named mechanism over these backends, to add to.
+/// Returns the configuration of the named mechanism over these backends, which a test can extend.
 pub(crate) fn service(mechanism: &str, backends: &[&Server]) -> HttpProxyConfig {
     let farm = farm(backends);
     let policy = find(mechanism).unwrap().l7(&farm, Entropy::new(0, "test")).unwrap().unwrap();
     HttpProxyConfig::new(farm, policy)
 }
 
-/// Likewise, of L4.
+/// Returns the configuration of the named L4 mechanism.
 pub(crate) fn flows(mechanism: &str, backends: &[&Server]) -> SpliceConfig {
     let farm = farm(backends);
     let policy = find(mechanism).unwrap().l4(&farm, Entropy::new(0, "test")).unwrap().unwrap();
@@ -140,15 +140,15 @@ pub(crate) struct Seen {
     pub(crate) body: Vec<u8>,
 }
 
-/// What a backend does about it.
+/// The reaction of a backend to a request.
 pub(crate) enum Reply {
     /// Sends these bytes.
     Bytes(Vec<u8>),
     /// Sends these bytes and closes the connection.
     Last(Vec<u8>),
-    /// Sends the first bytes, then after a while the second.
+    /// Sends the first bytes and, after a while, the second.
     Late(Vec<u8>, Duration, Vec<u8>),
-    /// Sends nothing, ever.
+    /// Sends nothing.
     Silence,
 }
 
@@ -170,7 +170,7 @@ impl Server {
         Self { seen, ..Self::accepting(serve).await }
     }
 
-    /// Likewise, over TLS.
+    /// Starts such a backend with TLS.
     pub(crate) async fn secured(tls: ServerTls, reply: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (log, reply) = (Arc::clone(&seen), Arc::new(reply));
@@ -185,7 +185,7 @@ impl Server {
         Self { seen, ..Self::accepting(serve).await }
     }
 
-    /// A backend that is no HTTP server at all.
+    /// Starts a backend that is not an HTTP server.
     pub(crate) async fn raw<F>(serve: impl Fn(Socket) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -214,12 +214,12 @@ impl Server {
         Self { address, seen: Arc::default(), closed }
     }
 
-    /// Says on which connection, and as which of its requests, each came.
+    /// Starts a backend that reports the connection and the number of each request.
     pub(crate) async fn telling() -> Self {
         Self::start(|seen| Reply::Bytes(ok(&format!("{}.{}", seen.connection, seen.number)))).await
     }
 
-    /// An address that refuses connections.
+    /// Returns an address that refuses connections.
     pub(crate) async fn refusing() -> Self {
         let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -274,17 +274,17 @@ where
     }
 }
 
-/// A 200 with this body.
+/// Returns a 200 with this body.
 pub(crate) fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// A 401 with this challenge, which keeps the connection.
+/// Returns a 401 with this challenge, which keeps the connection.
 pub(crate) fn challenge(value: &str) -> Vec<u8> {
     format!("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {value}\r\nContent-Length: 0\r\n\r\n").into_bytes()
 }
 
-/// One end of a connection, reading HTTP messages as raw bytes.
+/// One end of a connection, which reads HTTP messages as raw bytes.
 pub(crate) struct Client<S = Socket> {
     pub(crate) socket: S,
     buffer: Vec<u8>,
@@ -301,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let _ = self.socket.flush().await;
     }
 
-    /// A GET, and its answer's head and body.
+    /// Sends a GET, and returns the head and the body of its answer.
     pub(crate) async fn get(&mut self, path: &str) -> (String, String) {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: site\r\n\r\n")).await
     }
@@ -316,7 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         (head, String::from_utf8(body).unwrap())
     }
 
-    /// The next message; `None` at the end of the connection. Without a body where `bodiless`.
+    /// Returns the next message, or `None` at the end of the connection. With `bodiless`, the message has no body.
     pub(crate) async fn message(&mut self, bodiless: bool) -> Option<(String, Vec<u8>)> {
         let end = loop {
             if let Some(at) = find_in(&self.buffer, b"\r\n\r\n") {
@@ -365,7 +365,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         (read > 0).then_some(())
     }
 
-    /// Waits for the end of the connection; what was still to come is returned.
+    /// Waits for the end of the connection, and returns what arrived before.
     pub(crate) async fn until_closed(&mut self) -> Vec<u8> {
         let reading = async { while self.more().await.is_some() {} };
         timeout(PATIENCE, reading).await.expect("the balancer closes the downstream connection");

@@ -1,4 +1,4 @@
-//! Pipelined requests on a pinned connection: in order on the sound plane, split by the faulty one.
+//! Tests of pipelined requests on a pinned connection: in order on the sound data plane, separated by the faulty one.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::peers::{Bed, PATIENCE, Reply, Seen, Server, service};
 
-/// Pins on its first answer; says on which connection each request came, and takes its time.
+/// Returns a server that pins with its first answer, reports the connection of each request, and answers slowly.
 async fn server() -> Server {
     Server::start(|seen: &Seen| {
         let body = format!("{}.{}", seen.connection, seen.number);
@@ -27,7 +27,7 @@ async fn bed(pipelining: Pipelining, server: &Server) -> Bed {
     Bed::with_service(HttpProxyConfig { pipelining, ..service("pin-on-401", &[server]) }).await
 }
 
-/// Pins, and then sends three requests at once. Returns what each of the three was answered.
+/// Pins, and then sends three requests at once. Returns the answers to the three.
 async fn pipelined(bed: &Bed) -> [String; 3] {
     let mut client = bed.client().await;
     let (head, body) = client.get("/first").await;

@@ -1,4 +1,4 @@
-//! The PROXY protocol, sent and accepted, at both layers.
+//! Tests of the PROXY protocol, sent and accepted, at both layers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +15,8 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// Reads the header of each connection, and answers each request with the client that it names.
+/// Returns a server that reads the header of each connection, and answers each request with the client that the header
+/// names.
 async fn named() -> Server {
     Server::raw(|mut socket| async move {
         let client = read_header(&mut socket).await.unwrap();

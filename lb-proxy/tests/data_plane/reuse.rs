@@ -1,4 +1,4 @@
-//! Which requests share an upstream connection, by mechanism.
+//! Tests of which requests share an upstream connection, by mechanism.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Parameters whose effect is seen on the sockets: the inserted cookie, private slots, the pool's size, dedication.
+//! Tests of parameters whose effect shows on the sockets: the inserted cookie, private slots, the pool's size,
+//! dedicated connections.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The byte data plane.
+//! Tests of the byte data plane.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::peers::{Bed, PATIENCE, Server, flows};
 
-/// Reads to the end, then answers with what came, and closes.
+/// Returns a server that reads to the end, answers with what it has read, and closes.
 async fn after_the_end() -> Server {
     Server::raw(|mut socket| async move {
         let mut all = Vec::new();
@@ -61,7 +61,7 @@ async fn a_backends_half_close_leaves_the_other_direction_open() {
     server.until_closed(1).await;
 }
 
-/// A splice that bears with a half-closed flow for 200 ms of quiet.
+/// Returns a splice that tolerates 200 ms of quiet on a half-closed flow.
 async fn impatient(server: &Server) -> Bed {
     let limits = FlowLimits { half_closed: Duration::from_millis(200), ..FlowLimits::default() };
     Bed::with_flows(SpliceConfig { limits, ..flows("l4-nat", &[server]) }).await
@@ -95,7 +95,7 @@ async fn a_half_closed_flow_lasts_for_as_long_as_bytes_come() {
     assert_eq!(client.until_closed().await, b"xxxxxxxxxx");
 }
 
-/// A splice that gives a flow up after 200 ms without a byte.
+/// Returns a splice that gives a flow up after 200 ms without a byte.
 async fn forgetful(server: &Server, then: FlowIdleEnd) -> Bed {
     let idle = Some(FlowIdle { after: Duration::from_millis(200), then });
     let limits = FlowLimits { idle, ..FlowLimits::default() };
@@ -171,7 +171,7 @@ mod policy {
     use stickler_lb_core::{BackendAware, FiveTuple, L4Decision, L4Policy, L4Work};
     use stickler_model::Time;
 
-    /// Serves the first connection, ignores the second, refuses the others, and then ends the first.
+    /// A policy that serves the first connection, ignores the second, refuses the others, and then ends the first.
     #[derive(Default)]
     pub(super) struct Moody {
         first: Option<FiveTuple>,

@@ -1,4 +1,4 @@
-//! Peers that begin, and do not go on; and peers that do nothing at all.
+//! Tests of peers that begin and do not continue, and of peers that do nothing.
 
 use std::time::Duration;
 

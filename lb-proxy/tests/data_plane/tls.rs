@@ -1,4 +1,4 @@
-//! TLS ends at the balancer, and begins again behind it.
+//! Tests of a balancer that terminates TLS, and speaks TLS to its backends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::peers::{Bed, Client, Reply, Seen, Server, challenge, farm, flows, ok, service};
 use crate::{http2, peers};
 
-/// Everybody's authority, and where all randomness comes from.
+/// The authority that everybody trusts, and the source of all randomness.
 struct Trust {
     authority: Authority,
     random: Random,
@@ -54,7 +54,7 @@ fn telling(seen: &Seen) -> Reply {
     Reply::Bytes(ok(&format!("{}.{}", seen.connection, seen.number)))
 }
 
-/// A backend that speaks no TLS, and says so.
+/// Returns a backend that does not speak TLS, and says so.
 async fn plain() -> Server {
     Server::raw(|mut socket| async move {
         let mut byte = [0];

@@ -1,4 +1,4 @@
-//! HTTP/2 towards the backends: what they are asked, and on which connections.
+//! Tests of HTTP/2 towards the backends: the requests that they receive, and the connections that carry them.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use tokio::time::sleep;
 
 use crate::peers::Bed;
 
-/// A request as the server got it, by the number of its connection.
+/// A request as the server received it, with the number of its connection.
 #[derive(Debug, Clone)]
 struct Seen {
     connection: u32,
@@ -31,7 +31,7 @@ struct Seen {
     body: Vec<u8>,
 }
 
-/// A server that speaks HTTP/2 alone, without TLS. It resets requests for `/required`, and takes its time for `/slow`.
+/// A server that speaks HTTP/2 only, without TLS. It resets requests for `/required`, and answers `/slow` slowly.
 struct Server {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -60,7 +60,7 @@ impl Server {
         self.seen.lock().unwrap().clone()
     }
 
-    /// The named mechanism in front of it, which speaks HTTP/2.
+    /// Starts the named mechanism, which speaks HTTP/2, in front of the server.
     async fn behind(&self, mechanism: &str) -> Bed {
         let farm = Farm { backends: vec![Backend { name: "one".into(), address: self.address }] };
         let policy = find(mechanism).unwrap().l7(&farm, Entropy::new(0, "test")).unwrap().unwrap();

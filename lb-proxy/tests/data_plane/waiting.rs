@@ -1,4 +1,4 @@
-//! What only a policy of one's own asks for: waiting, unsolicited closes, edits, and a policy's mistakes.
+//! Tests of what only a policy of one's own asks for: waiting, unsolicited closes, edits, and mistakes of a policy.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::peers::{Bed, Server, farm};
 
 const DELAY: Duration = Duration::from_millis(30);
 
-/// Does what the path says.
+/// A policy that does what the path says.
 #[derive(Default)]
 struct Obedient {
     work: Option<(Time, Work)>,

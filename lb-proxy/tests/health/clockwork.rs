@@ -1,4 +1,5 @@
-//! When checks are made, and what becomes of their results. Time is paused: it passes as fast as nothing happens.
+//! Tests of the times at which checks are made, and of the effect of their results. Time is paused, so that it advances
+//! whenever nothing else happens.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -24,11 +25,11 @@ impl Clock for TokioClock {
     }
 }
 
-/// Passes or fails by script, after so long; when the script is over, it passes at once.
+/// A prober that passes or fails by script, each after a given time. After the script it passes at once.
 struct Script {
     start: Instant,
     results: Mutex<VecDeque<(bool, u64)>>,
-    /// When each check began, in milliseconds, and of whom.
+    /// The time at which each check began, in milliseconds, and its backend.
     log: Mutex<Vec<(u64, usize)>>,
     running: Mutex<[bool; 4]>,
 }
@@ -61,7 +62,7 @@ fn millis(since: Instant) -> u64 {
 
 type Told = Vec<(u64, usize, Change)>;
 
-/// Runs checks of so many backends for so long. Returns when they were made, and what the control was told when.
+/// Checks this number of backends for this time. Returns when checks were made, and when the control was told what.
 async fn run_for(rule: CheckRule, backends: usize, script: &[(bool, u64)], seconds: u64) -> (Vec<(u64, usize)>, Told) {
     let start = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(TokioClock(start));

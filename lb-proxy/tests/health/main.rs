@@ -1,3 +1,3 @@
-//! The clockwork of health checks apart from sockets, in paused time.
+//! Tests of the timing of health checks without sockets, in paused time.
 
 mod clockwork;

@@ -42,12 +42,12 @@ pub struct Exchange {
 }
 
 enum State {
-    /// Nothing was sent yet, or the exchange is over.
+    /// Nothing was sent yet, or the exchange has ended.
     Idle,
     /// The request was sent without a token.
     Asked,
-    /// A ticket is needed. `answered`: an answer came that is the final one without a ticket. `at`: the time to use
-    /// instead of the client's own clock.
+    /// A ticket is needed. `answered`: an answer has arrived that is the final one if there is no ticket. `at`: the
+    /// time to use instead of the client's own clock.
     Wanting { scheme: Scheme, connection: Target, answered: bool, at: Option<FileTime> },
     /// The Negotiate leg was sent.
     Negotiated { scheme: Scheme, probe: bool },
@@ -106,10 +106,10 @@ impl Exchange {
         }
     }
 
-    /// Returns the first step on a connection that is authenticated as the client's previous user. It begins a
+    /// Returns the first step on a connection that is authenticated as the client's previous user. The step begins a
     /// handshake in the same scheme at once, because an anonymous request would be processed as that user. Without
-    /// credentials the request goes on a new connection (curl: `ConnectionExists` in `lib/url.c` reuses no connection
-    /// that NTLM or Negotiate authenticated as somebody else).
+    /// credentials the request uses a new connection (curl: `ConnectionExists` in `lib/url.c` reuses no connection that
+    /// NTLM or Negotiate authenticated as somebody else).
     pub fn reauthenticate(&mut self, scheme: Scheme) -> Step {
         self.of_previous_user = true;
         match self.initiator {
@@ -153,7 +153,7 @@ impl Exchange {
         }
     }
 
-    /// Takes the loss of the connection. Sends the request again on a new connection, once, if that is safe (RFC 9112
+    /// Handles the loss of the connection: sends the request again on a new connection, once, if that is safe (RFC 9112
     /// 9.3.1): if nothing was sent, or if the connection was in use before and the request is idempotent or was a
     /// probe, which carries none of the body. Otherwise returns `None`.
     pub fn connection_lost(&mut self, loss: Loss) -> Option<Step> {
@@ -184,8 +184,8 @@ impl Exchange {
         self.handshake(scheme, if same { Target::Same } else { Target::New }, true)
     }
 
-    /// Goes on after a 401 where there is no ticket for this scheme: with the next one that the server has offered, if the agent
-    /// does that.
+    /// Continues after a 401 if there is no ticket for this scheme: with the next scheme that the server has offered,
+    /// if the agent does that.
     fn without_ticket(&mut self, scheme: Scheme, connection: Target) -> Step {
         let rest = self.agent.schemes.iter().skip_while(|&&known| known != scheme).skip(1);
         let next = rest.copied().find(|next| self.agent.falls_back && self.offered.contains(next));
@@ -318,7 +318,7 @@ impl Exchange {
     }
 }
 
-/// Returns the token that an answer has for a scheme.
+/// Returns the token of an answer for a scheme.
 fn token_of(response: Response<'_>, scheme: Scheme) -> Option<&[u8]> {
     let found = response.offers.iter().find(|offer| offer.scheme == scheme && !offer.token.is_empty());
     found.map(|offer| offer.token.as_slice())

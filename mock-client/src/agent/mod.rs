@@ -1,4 +1,4 @@
-//! How a request gets through authentication: what to send next, given the last answer.
+//! The authentication of a request: what to send next, given the last answer.
 //!
 //! ```text
 //!            ┌── no token ──▶ Asked ──401, offer──┐         ┌──────── 401, Challenge ──▶ Authenticated ──▶ Done
@@ -20,15 +20,15 @@ mod exchange;
 
 pub use exchange::Exchange;
 
-/// What the client has to do next.
+/// The next step of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Send an HTTP request.
     Send(Send),
-    /// Get a ticket for the site. If there is one, switch to this connection, since the ticket's token is bound to the
-    /// connection on which it is sent. Then call [`Exchange::ticket`].
+    /// Get a ticket for the site. If there is one, switch to this connection, because the ticket's token is bound to
+    /// the connection on which it is sent. Then call [`Exchange::ticket`].
     Ticket(Target),
-    /// Nothing: the last answer is the answer to the request.
+    /// The last answer is the answer to the request, and there is nothing more to do.
     Answer,
 }
 
@@ -37,11 +37,11 @@ pub enum Step {
 pub struct Send {
     /// The leg of the handshake.
     pub leg: Leg,
-    /// The token in its `Authorization`.
+    /// The token in the request's `Authorization` field, if it has one.
     pub token: Option<AuthToken>,
-    /// The part of the body that it carries.
+    /// The part of the body that the request carries.
     pub body: Body,
-    /// The connection on which it is sent.
+    /// The connection on which the request is sent.
     pub connection: Target,
 }
 
@@ -50,7 +50,7 @@ pub struct Send {
 pub enum Body {
     /// The whole body.
     Whole,
-    /// Nothing; a later request carries the body.
+    /// No part of the body, which a later request carries.
     Empty,
 }
 
@@ -72,7 +72,7 @@ pub struct Response<'a> {
     pub offers: &'a [AuthToken],
     /// Whether the connection stays open afterwards.
     pub keeps_alive: bool,
-    /// Whether the client leaves an HTTP/2 connection because of this answer, and goes on over HTTP/1.1.
+    /// Whether the client leaves an HTTP/2 connection because of this answer, and continues over HTTP/1.1.
     pub leaves_http2: bool,
 }
 
@@ -82,7 +82,7 @@ pub struct Loss {
     /// Whether the connection had delivered an answer before, so that the server may have closed it without having seen
     /// this request.
     pub proven: bool,
-    /// Whether nothing of the request was sent.
+    /// Whether no part of the request was sent.
     pub unsent: bool,
 }
 
@@ -105,7 +105,7 @@ pub trait Fresh {
 pub struct MethodKind {
     /// Whether the request may be repeated (RFC 9110 9.2.2).
     pub idempotent: bool,
-    /// Whether it is GET or HEAD, which curl never sends as a probe.
+    /// Whether the method is GET or HEAD, which curl never sends as a probe.
     pub fetches: bool,
 }
 

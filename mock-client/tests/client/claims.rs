@@ -1,4 +1,4 @@
-//! Cookies, and headers that a script adds: what goes out, and what is noted of it.
+//! Tests of cookies and of headers that a script adds: what is sent, and what is recorded.
 
 use stickler_auth::http::Scheme;
 use stickler_model::agent::Agent;
@@ -128,7 +128,7 @@ async fn headers_that_are_not_the_scripts_or_not_https_are_refused() {
     for (header, expected) in [
         (("Content-Length", "7"), "the header `content-length` is the client's own"),
         (("X-Stickler-Request", "r9"), "the header `x-stickler-request` is the client's own"),
-        (("two words", "x"), "`two words` is not a header's name"),
+        (("two words", "x"), "`two words` is not the name of a header field"),
         (("X", "a\nb"), "the header `x` cannot have the value"),
     ] {
         let error = forge(&bench, 1, &[header]).await.error.unwrap();

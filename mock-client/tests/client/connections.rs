@@ -1,4 +1,4 @@
-//! Connections: used again, lost, silent, closed.
+//! Tests of connections that are reused, lost, silent or closed.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn wininet_holds_a_body_back_where_it_expects_a_challenge_and_takes_what_c
     }
 }
 
-/// A 401 that offers NTLM alone.
+/// Returns a 401 that offers only NTLM.
 fn bare_ntlm() -> String {
     answer("401 Unauthorized", &["WWW-Authenticate: NTLM"], "<h1>401</h1>")
 }
@@ -119,7 +119,7 @@ async fn a_connection_that_closes_under_a_request_is_replaced_once_for_a_get_and
     r3 starts: POST, 1 bytes, Valid, preemptive false
     r3 sent on 2: Anonymous, 1 bytes
     connection 2 closes: ByPeer
-    r3 ends: None Some("no answer: connection closed before message completed")
+    r3 ends: None Some("no answer: the connection closed before the message was complete")
     r4 starts: GET, 0 bytes, Valid, preemptive false
     connection 3 opens
     r4 sent on 3: Anonymous, 0 bytes
@@ -132,7 +132,7 @@ async fn a_connection_that_closes_under_a_request_is_replaced_once_for_a_get_and
 async fn a_server_that_closes_new_connections_is_not_asked_twice() {
     let bench = Bench::new(Agent::Browser, false, vec![vec![Close]]).await;
     let answer = bench.get(1).await;
-    assert_eq!(answer.error.as_deref(), Some("no answer: connection closed before message completed"));
+    assert_eq!(answer.error.as_deref(), Some("no answer: the connection closed before the message was complete"));
     assert_eq!(answer.requests, 1);
 }
 
@@ -141,14 +141,14 @@ async fn a_silent_server_runs_out_of_time_and_the_connection_closes() {
     let mut bench = Bench::new(Agent::Browser, false, vec![vec![Silence]]).await;
     bench.client =
         bench.client.with_limits(RequestLimits { time: Duration::from_millis(50), ..RequestLimits::default() });
-    assert_eq!(bench.get(1).await.error.as_deref(), Some("timed out after 0.05 s"));
+    assert_eq!(bench.get(1).await.error.as_deref(), Some("the request timed out after 0.05 s"));
     bench.settle().await;
     insta::assert_snapshot!(bench.events(), @r#"
     r1 starts: GET, 0 bytes, Valid, preemptive false
     connection 1 opens
     r1 sent on 1: Anonymous, 0 bytes
     connection 1 closes: Here
-    r1 ends: None Some("timed out after 0.05 s")
+    r1 ends: None Some("the request timed out after 0.05 s")
     "#);
 }
 
@@ -176,12 +176,12 @@ async fn disconnecting_closes_idle_connections_and_ends_requests_in_flight() {
 #[tokio::test]
 async fn what_is_not_http_and_what_breaks_off_is_an_error() {
     let cases = [
-        ("SSH-2.0-OpenSSH\r\n\r\n".to_owned(), "the answer is not HTTP"),
+        ("SSH-2.0-OpenSSH\r\n\r\n".to_owned(), "the answer is not valid HTTP"),
         (
             answer("200 OK", &[], "hello").replace("Length: 5", "Length: 9"),
             "the answer broke off after 5 bytes of its body",
         ),
-        (format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(100_000)), "the answer is not HTTP"),
+        (format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(100_000)), "the answer is not valid HTTP"),
     ];
     for (text, expected) in cases {
         let bench = Bench::new(Agent::Browser, false, vec![vec![Last(text)]]).await;
@@ -220,7 +220,7 @@ async fn a_client_gives_up_after_as_many_http_requests_as_it_may_send() {
     let mut bench = Bench::new(Agent::Browser, false, vec![script]).await;
     bench.client = bench.client.with_limits(RequestLimits { requests: 2, ..RequestLimits::default() });
     let answer = bench.get(1).await;
-    assert_eq!((answer.error.as_deref(), answer.requests), (Some("gave up after 2 HTTP requests"), 2));
+    assert_eq!((answer.error.as_deref(), answer.requests), (Some("the client gave up after 2 HTTP requests"), 2));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The pure part: what is sent next, given what came back.
+//! Tests of the pure part: what is sent next, given the last answer.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -23,22 +23,22 @@ use stickler_model::{Leg, Profile};
 
 use crate::peer::challenge;
 
-/// What comes back.
+/// The reaction to a request.
 #[derive(Debug, Clone)]
 enum Back {
-    /// A status, with nothing to authenticate with.
+    /// An answer with this status, without anything to authenticate with.
     Status(u16),
     /// A 401 that offers these schemes.
     Offers(Vec<Scheme>),
     /// A 401 with a challenge.
     Challenge(Scheme),
-    /// A 401 with a challenge that is none.
+    /// A 401 with a challenge that is not valid.
     Rubbish(Scheme),
     /// A 401 with this token.
     Token(Scheme, Vec<u8>),
-    /// The same, and the connection closes.
+    /// The same answer, after which the connection closes.
     Closing(Box<Back>),
-    /// No answer: the connection is lost.
+    /// No answer, because the connection is lost.
     Lost(Loss),
 }
 
@@ -79,7 +79,7 @@ fn exchange(agent: UserAgent, method: &Method) -> Exchange {
 
 const NOW: FileTime = FileTime(133_000_000_000_000_000);
 
-/// The same at any time.
+/// A source of fixed random bytes, with the same time at any moment.
 struct Fixed;
 
 impl Fresh for Fixed {
@@ -112,7 +112,8 @@ fn next(exchange: &mut Exchange, back: &Back) -> Option<Send> {
     sent(exchange.take_response(Response { status, offers: &offers, keeps_alive, leaves_http2: false }, &Fixed))
 }
 
-/// Everything that is sent, one to a word: the leg and its scheme, `-` without its body, `*` on a new connection.
+/// Returns everything that is sent, one word each: the leg and its scheme, `-` without its body, `*` on a new
+/// connection.
 fn walk(mut exchange: Exchange, authenticated: bool, backs: &[Back]) -> String {
     let mut text = String::new();
     let mut send = sent(exchange.begin(authenticated));
@@ -366,7 +367,7 @@ proptest! {
     }
 }
 
-/// A ticket that no server takes.
+/// Returns a ticket that no server accepts.
 fn stray_ticket() -> Arc<KerberosOffer> {
     let principal = |name| Principal::new(PrincipalName::parse(name), "CORP.EXAMPLE");
     let credential = Credential {
@@ -383,7 +384,7 @@ fn stray_ticket() -> Arc<KerberosOffer> {
     Arc::new(KerberosOffer { config: ap::InitiatorConfig::default(), credential })
 }
 
-/// The next request, with a ticket where one is wanted.
+/// Returns the next request, with a ticket if one is needed.
 fn presented(exchange: &mut Exchange, step: Step, ticket: bool) -> Option<Send> {
     match step {
         Step::Ticket(_) => {
@@ -423,7 +424,7 @@ fn without_a_ticket_no_request_goes_on_the_connection_of_the_previous_user() {
     }
 }
 
-/// What comes back to a client that may have sent SPNEGO.
+/// Returns the reactions to a client that may have sent SPNEGO.
 fn spnego_back() -> impl Strategy<Value = Back> {
     let mechanism = prop::sample::select(vec![Mechanism::Ntlm, Mechanism::Kerberos, Mechanism::NegoEx]);
     let state = prop::sample::select(vec![

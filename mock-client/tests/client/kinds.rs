@@ -1,4 +1,4 @@
-//! What kinds of clients do beside curl and the browser on Windows.
+//! Tests of the kinds of clients apart from curl and the browser on Windows.
 
 use stickler_auth::http::{Scheme, TokenKind, parse_authorization, token_kind};
 use stickler_mock_iis::WebSite;
@@ -122,7 +122,7 @@ async fn a_ticket_of_requests_kerberos_goes_as_it_is_and_others_in_spnego() {
     }
 }
 
-/// The length of the token with which the server answered the ticket.
+/// Returns the length of the token with which the server answered the ticket.
 async fn answered_token(agent: Agent, delegates: bool) -> usize {
     let client = if delegates { |spec| stickler_model::ClientSpec { delegates: true, ..spec } } else { |spec| spec };
     let bench = Setup { client, ..Setup::of(Profile::of(agent)) }.start().await;

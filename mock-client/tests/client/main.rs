@@ -1,4 +1,4 @@
-//! User agents: which legs they send, over which connections, and what they note.
+//! Tests of user agents: the legs that they send, the connections that they use, and the events that they record.
 
 mod check;
 mod claims;

@@ -1,4 +1,4 @@
-//! A server that follows a script, and a client to ask it.
+//! A server that follows a script, and a client that sends requests to it.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -21,20 +21,20 @@ use stickler_net::{Listener as _, Net as _, TokioNet};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::sleep;
 
-/// What the server does with a request.
+/// The reaction of the server to a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     /// Sends these bytes; `{id}` is the request's id.
     Send(String),
-    /// Sends them, and closes.
+    /// Sends these bytes, and closes.
     Last(String),
-    /// Closes.
+    /// Closes the connection.
     Close,
-    /// Says nothing.
+    /// Sends nothing.
     Silence,
 }
 
-/// A Challenge with a fixed server challenge.
+/// Returns a Challenge with a fixed server challenge.
 pub(crate) fn challenge() -> Vec<u8> {
     let target_info = AvPairsBuf::default().push_text(AvId::NB_DOMAIN_NAME, "CORP").finish();
     let flags = NegotiateFlags::OEM | NegotiateFlags::TARGET_INFO | NegotiateFlags::EXTENDED_SESSION_SECURITY;
@@ -85,13 +85,13 @@ impl Clock for Fixed {
 }
 
 impl Bench {
-    /// A server whose n-th connection follows the n-th script, and a client of this agent.
+    /// Creates a server whose n-th connection follows the n-th script, and a client of this agent.
     pub(crate) async fn new(agent: Agent, close_after_first_401: bool, scripts: Vec<Vec<Reply>>) -> Self {
         let profile = Profile { close_after_first_401, cookies: false, ..Profile::of(agent) };
         Self::with(profile, Promises::default(), |spec| spec, scripts).await
     }
 
-    /// The same with a client of this profile, changed before it is made, that notes these promises.
+    /// Creates the same with a client of this profile, to which `change` is applied, and that records these promises.
     pub(crate) async fn with(
         profile: Profile,
         promises: Promises,
@@ -103,7 +103,7 @@ impl Bench {
         Self::at(address, profile, &promises, change, log)
     }
 
-    /// A client of this profile at a server of the test's own.
+    /// Creates a client of this profile for a server of the test's own.
     pub(crate) fn of(address: SocketAddr, profile: Profile, change: impl FnOnce(ClientSpec) -> ClientSpec) -> Self {
         Self::at(address, profile, &Promises::default(), change, Arc::default())
     }
@@ -133,19 +133,19 @@ impl Bench {
         self.client.request(RequestId(number), &spec, Credentials::Valid).await
     }
 
-    /// Lets the connections' own tasks come to rest.
+    /// Waits until the tasks of the connections have nothing to do.
     pub(crate) async fn settle(&self) {
         sleep(Duration::from_millis(30)).await;
     }
 
-    /// What the server received, byte for byte but for the tokens.
+    /// Returns what the server received, byte for byte except for the tokens.
     pub(crate) fn received(&self) -> String {
         let log = self.log.lock().unwrap().replace('\r', "");
         assert!(!log.contains("UNEXPECTED"), "more came than the script has: {log}");
         log
     }
 
-    /// What the client noted since last asked, one event to a line.
+    /// Returns the events that the client recorded since the last call, one in each line.
     pub(crate) fn events(&self) -> String {
         let mut text = String::new();
         for event in self.journal.take() {
@@ -214,7 +214,7 @@ async fn serve(scripts: Vec<Vec<Reply>>, log: Arc<Mutex<String>>) -> SocketAddr 
     address
 }
 
-/// Reads one request, notes it, and gives its id back. `None` at the end of the stream.
+/// Reads and records one request, and returns its id. Returns `None` at the end of the stream.
 async fn receive(
     stream: &mut (impl tokio::io::AsyncRead + Unpin),
     buffer: &mut Vec<u8>,

@@ -1,4 +1,4 @@
-//! Clients over TLS and HTTP/2, with a real server, and a proxy at which TLS ends.
+//! Tests of clients over TLS and HTTP/2, with a real server, and with a proxy at which TLS ends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use tokio::time::sleep;
 
 use crate::tickets::{Bench, SITE, Setup};
 
-/// Who has TLS with whom.
+/// The parties between which TLS is used.
 pub(crate) struct Ends {
     pub(crate) server: ServerTls,
-    /// A proxy at which TLS ends; it has TLS again with the server.
+    /// A proxy at which TLS ends, and which uses TLS again towards the server.
     pub(crate) proxy: Option<ServerTls>,
     pub(crate) client: ClientTls,
 }
 
-/// What the certificate is that the client meets.
+/// The certificate that the client is shown.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Meets {
-    /// The server's, at the server.
+    /// The server's certificate, by the server.
     Servers,
-    /// The server's, at a proxy.
+    /// The server's certificate, by a proxy.
     Same,
-    /// The proxy's own.
+    /// The proxy's own certificate.
     Proxys,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn ends(meets: Meets, server_http2: bool) -> Ends {
     }
 }
 
-/// A proxy: ends TLS, and has TLS again with `server`.
+/// Runs a proxy that terminates TLS, and uses TLS again towards `server`.
 pub(crate) async fn terminate(proxy: ServerTls, client: ClientTls, server: SocketAddr) -> SocketAddr {
     let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -89,7 +89,7 @@ fn protected(checking: Checking) -> SiteSpec {
     SiteSpec { protection, ..SiteSpec::default() }
 }
 
-/// Whether alice gets in, and the last code in the server's log.
+/// Returns whether alice is admitted, and the last code in the server's log.
 async fn admitted(setup: Setup) -> (bool, u32) {
     let bench = setup.start().await;
     let status = bench.get(1).await.status;
@@ -196,12 +196,12 @@ async fn a_client_that_closes_its_connections_in_the_middle_of_a_handshake_hears
     assert_eq!(closed.count(), 1);
 }
 
-/// A site where nobody has to log on.
+/// Returns a site on which nobody needs to log on.
 fn anonymous(site: WebSite) -> WebSite {
     site.with_auth(|auth| auth.anonymous = true)
 }
 
-/// A server that ties users to addresses, and so does not mind HTTP/2.
+/// Returns a server that ties users to addresses, and therefore accepts HTTP/2.
 fn by_address(site: WebSite) -> WebSite {
     site.with_acceptor(Acceptor::Tracked(Tracked { by: TrackedBy::Peer, check: TrackedCheck::Nothing }))
 }

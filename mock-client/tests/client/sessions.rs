@@ -1,4 +1,4 @@
-//! Another user takes over; one connection at a time.
+//! Tests of clients whose user changes, and of clients with one connection at a time.
 
 use stickler_auth::http::Scheme;
 use stickler_model::agent::Agent;

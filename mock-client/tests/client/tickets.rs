@@ -1,4 +1,4 @@
-//! Clients with Kerberos, a KDC and a real server.
+//! Tests of clients with Kerberos, with a KDC and a real server.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -75,7 +75,7 @@ impl Principals for Realm {
 }
 
 impl Realm {
-    /// Answers at a port of loopback.
+    /// Answers at a port on loopback.
     async fn start() -> (Arc<Self>, SocketAddr) {
         let realm = Arc::new(Self { served: AtomicU8::new(0) });
         let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
@@ -105,21 +105,21 @@ impl Realm {
     }
 }
 
-/// What a test sets up otherwise than usual.
+/// The settings of a test that differ from the default.
 pub(crate) struct Setup {
     pub(crate) profile: Profile,
     pub(crate) providers: Vec<Provider>,
     pub(crate) site: SiteSpec,
     pub(crate) change: fn(WebSite) -> WebSite,
-    /// TLS.
+    /// The TLS of the connection.
     pub(crate) tls: Option<Ends>,
     /// The site's name in `Host`.
     pub(crate) host: &'static str,
-    /// Whose keys the server has.
+    /// The account whose keys the server has.
     pub(crate) account: &'static str,
     pub(crate) password: &'static str,
     pub(crate) client: fn(ClientSpec) -> ClientSpec,
-    /// In place of the KDC's address.
+    /// The address to use instead of the KDC's.
     pub(crate) kdc: Option<SocketAddr>,
 }
 
@@ -180,7 +180,7 @@ impl Setup {
 
 pub(crate) struct Bench {
     pub(crate) client: Client<TokioNet>,
-    /// Where it connects to.
+    /// The address to which the client connects.
     pub(crate) address: SocketAddr,
     pub(crate) journal: Arc<Journal>,
     realm: Arc<Realm>,
@@ -195,13 +195,13 @@ impl Bench {
         self.client.request(RequestId(number), &spec, Credentials::Valid).await
     }
 
-    /// The surroundings of another client.
+    /// Returns the environment of another client.
     pub(crate) fn env(&self) -> Env {
         let (clock, journal) = (Arc::new(Noon), Arc::clone(&self.journal));
         Env { name: "bob".into(), clock, entropy: Entropy::new(1, "bob"), journal }
     }
 
-    /// What client and server noted of requests and tickets, one event to a line.
+    /// Returns what client and server recorded about requests and tickets, one event in each line.
     pub(crate) fn story(&self) -> String {
         let mut text = String::new();
         for event in self.journal.take() {

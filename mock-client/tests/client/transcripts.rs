@@ -1,4 +1,4 @@
-//! Whole requests as the server receives them, and as the client notes them.
+//! Tests of whole requests as the server receives them and as the client records them.
 
 use stickler_auth::http::Scheme;
 use stickler_model::Payload;

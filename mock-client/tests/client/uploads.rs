@@ -1,4 +1,4 @@
-//! Bodies: sent after `100 Continue`, in chunks, at a rate, and what becomes of them after an early answer.
+//! Tests of bodies that are sent after `100 Continue`, in chunks or at a limited rate, and of early answers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Server {
         assert!(self.wire.request(&mut self.head, LIMITS).await.unwrap(), "a request");
     }
 
-    /// Reads the body. Returns whether it is whole.
+    /// Reads the body, and returns whether it is complete.
     async fn body(&mut self) -> bool {
         let mut decoder = BodyDecoder::new(Framing::of_request(&self.head).unwrap());
         self.body = 0;
@@ -66,7 +66,7 @@ fn put(length: u64, sending: BodySending) -> RequestSpec {
 
 const PLAIN: BodySending = BodySending { chunked: false, expect: None, limit_rate: None };
 
-/// A curl without credentials at this server.
+/// Returns a curl without credentials at this server.
 fn nobody(address: SocketAddr) -> Bench {
     Bench::of(address, Profile::CURL, |mut spec| {
         spec.identity = None;

@@ -8,10 +8,10 @@ use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_model::standard;
 use stickler_model::topology::{DomainSpec, UserSpec};
 
-/// 2023-11-14 22:13:20 UTC, a Tuesday.
+/// The present time in these tests: 2023-11-14 22:13:20 UTC, a Tuesday.
 pub(crate) const NOW: FileTime = FileTime::from_unix_nanos(1_700_000_000_000_000_000);
 
-/// `CORP`, with alice and Bob; their passwords are `alice-pw` and `Bob-pw`.
+/// Returns `CORP` with alice and Bob, whose passwords are `alice-pw` and `Bob-pw`.
 pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
     let user = |name: &str| UserSpec::new(name, format!("{name}-pw"));
     DomainSpec { users: vec![user("alice"), user("Bob")], lockout_threshold, ..standard::domain() }
@@ -42,7 +42,7 @@ impl Client {
         }
     }
 
-    /// What the machine asks its DC, and the session key that the client holds.
+    /// Returns the question of the machine to its DC, and the session key that the client has.
     pub(crate) fn logon_request(&self) -> (LogonRequest, [u8; 16]) {
         let names = TargetNames {
             netbios_computer: self.machine.into(),

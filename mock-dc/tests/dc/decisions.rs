@@ -1,4 +1,4 @@
-//! What a DC decides alone, and what it leaves to another: the directory's part, without a network.
+//! Tests of what a DC decides alone, and what it leaves to another DC, without a network.
 
 use stickler_auth::status::NtStatus;
 use stickler_mock_dc::{Asker, Directory, Logon, LogonDecision};
@@ -7,7 +7,7 @@ use stickler_model::topology::{ControllerSpec, DomainSpec, TrustSpec};
 
 use crate::client::{Client, NOW, domain};
 
-/// `CORP`, which trusts `PARTNER`.
+/// Returns `CORP`, which trusts `PARTNER`.
 fn trusting() -> Directory {
     let trust = TrustSpec { netbios: "PARTNER".into(), dns: "partner.example".into(), password: "trust-pw".into() };
     Directory::new(&DomainSpec { trusts: vec![trust], ..domain(Some(2)) })

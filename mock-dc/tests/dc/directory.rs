@@ -1,4 +1,4 @@
-//! The directory's decisions.
+//! Tests of the directory's decisions.
 
 use crate::client::{Client, NOW, domain};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! DCs that ask each other, over real sockets.
+//! Tests of DCs that ask one another, over real sockets.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ async fn bind() -> (TokioListener, SocketAddr) {
     (listener, address)
 }
 
-/// `CORP`, or the other domain.
+/// Returns the directory of `CORP`, or of the other domain.
 fn directory(netbios: &str) -> Directory {
     let (dns, other) =
         (format!("{}.example", netbios.to_lowercase()), if netbios == "CORP" { "PARTNER" } else { "CORP" });
@@ -35,7 +35,7 @@ fn directory(netbios: &str) -> Directory {
     Directory::new(&DomainSpec { netbios: netbios.into(), dns, trusts: vec![trust], ..domain(Some(3)) })
 }
 
-/// Starts a DC; what it notes.
+/// Starts a DC, and returns its journal.
 fn start(name: &str, listener: TokioListener, dc: DomainController) -> Arc<Journal> {
     let clock: Arc<dyn Clock> = Arc::new(Noon);
     let journal = Journal::new(Arc::clone(&clock));
@@ -44,7 +44,7 @@ fn start(name: &str, listener: TokioListener, dc: DomainController) -> Arc<Journ
     journal
 }
 
-/// The channel of the member `iis1`.
+/// Returns the channel of the member `iis1`.
 fn member(dc: SocketAddr) -> SecureChannel {
     let timeouts = ChannelTimeouts {
         connect: Duration::from_secs(5),
@@ -61,7 +61,7 @@ fn member(dc: SocketAddr) -> SecureChannel {
     SecureChannel::new(&TokioNet, &config, &Arc::new(LogonNumbers::default()))
 }
 
-/// A DC of `CORP` that `iis1` is joined to, which knows a partner here.
+/// Starts a DC of `CORP` to which `iis1` is joined, and which knows a partner at this address.
 async fn corp(partner: SocketAddr) -> (SecureChannel, Arc<Journal>) {
     let (listener, address) = bind().await;
     let dc = DomainController::new(directory("CORP")).with_trusted("PARTNER", vec![partner]);
@@ -87,7 +87,7 @@ fn noted(journal: &Journal) -> Vec<(&'static str, u32)> {
     journal.take().into_iter().filter_map(|event| note(event.what)).collect()
 }
 
-/// A DC of the partner that replies so to everybody, after it has checked who asks.
+/// Starts a DC of the partner that gives this reply to everybody, after it has checked who asks.
 async fn that_says(reply: LogonReply) -> SocketAddr {
     let (listener, address) = bind().await;
     TokioNet.spawn(async move {
@@ -106,7 +106,7 @@ async fn that_says(reply: LogonReply) -> SocketAddr {
     address
 }
 
-/// A good logon as the partner's DC has it.
+/// Returns a successful logon as the partner's DC replies it.
 fn vouched() -> LogonReply {
     directory("PARTNER")
         .logon(

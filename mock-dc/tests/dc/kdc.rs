@@ -1,4 +1,4 @@
-//! The KDC over real sockets: frames, bounds, and bytes that are no requests.
+//! Tests of the KDC over real sockets: frames, limits, and bytes that are not requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn reply(socket: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     message
 }
 
-/// Client, service, etype and error of each noted request.
+/// Returns the client, the service, the encryption type and the error of each recorded request.
 fn noted(journal: &Journal) -> Vec<(Option<String>, String, i32, u32)> {
     let seen = journal.take().into_iter().map(|event| match event.what {
         What::DcTicket { client, service, etype, error } => {
@@ -93,7 +93,8 @@ async fn a_length_out_of_bounds_gets_field_too_long_and_a_close() {
     }
 }
 
-/// A request for a ticket with no checksum in its authenticator, as impacket sends it, and the directory that takes it.
+/// Returns a request for a ticket without a checksum in its authenticator, as impacket sends it, and the directory that
+/// accepts it.
 fn without_checksum() -> (Directory, Vec<u8>) {
     let mut kdc = [Kdc::corp(None)];
     let tgt = ticket(&mut kdc, &alice(), "krbtgt/CORP.EXAMPLE").unwrap();

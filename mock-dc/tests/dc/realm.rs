@@ -20,10 +20,10 @@ pub(crate) const REALM: &str = "CORP.EXAMPLE";
 pub(crate) const PARTNER: &str = "PARTNER.EXAMPLE";
 pub(crate) const WEB: &str = "HTTP/www.corp.example";
 
-/// Few, for the tests make many keys.
+/// The number of iterations, which is small because the tests make many keys.
 const ITERATIONS: u32 = 8;
 
-/// One DC, and what it decided.
+/// One DC, and what it has decided.
 pub(crate) struct Kdc {
     pub(crate) directory: Directory,
     entropy: Entropy,
@@ -31,7 +31,7 @@ pub(crate) struct Kdc {
 }
 
 impl Kdc {
-    /// The realm `CORP.EXAMPLE` with [`domain`]'s users, `svc-web` with [`WEB`], and `iis1`.
+    /// Returns the realm `CORP.EXAMPLE` with [`domain`]'s users, `svc-web` with [`WEB`], and `iis1`.
     pub(crate) fn corp(lockout_threshold: Option<u32>) -> Self {
         let mut spec = domain(lockout_threshold);
         spec.users.push(UserSpec::new("svc-web", "svc-pw"));
@@ -42,7 +42,7 @@ impl Kdc {
         kdc
     }
 
-    /// The realm `PARTNER.EXAMPLE`, with bob and the machine `web`.
+    /// Returns the realm `PARTNER.EXAMPLE`, with bob and the machine `web`.
     pub(crate) fn partner() -> Self {
         let mut spec = DomainSpec { netbios: "PARTNER".into(), dns: "partner.example".into(), ..domain(None) };
         spec.trusts.push(trust("CORP", "corp.example"));
@@ -56,7 +56,7 @@ impl Kdc {
         Self { directory: Directory::new(spec).with_iterations(ITERATIONS), entropy, log: Vec::new() }
     }
 
-    /// Errors that were answered, in order; 0: a ticket.
+    /// Returns the errors that were answered, in order; 0 stands for a ticket.
     pub(crate) fn errors(&self) -> Vec<u32> {
         self.log.iter().map(|ticket| ticket.result.err().map_or(0, |code| code.0)).collect()
     }
@@ -78,7 +78,7 @@ fn trust(netbios: &str, dns: &str) -> TrustSpec {
     TrustSpec { netbios: netbios.into(), dns: dns.into(), password: "trust-pw".into() }
 }
 
-/// A client of that name, plain or `user@suffix`.
+/// Returns a client with this name, plain or `user@suffix`.
 pub(crate) fn client(name: &str, password: &str) -> ClientConfig {
     let name = if name.contains('@') { PrincipalName::enterprise(name) } else { PrincipalName::user(name) };
     ClientConfig::new(Principal::new(name, REALM), Secret::Password(password.into()))
@@ -88,12 +88,12 @@ pub(crate) fn alice() -> ClientConfig {
     client("alice", "alice-pw")
 }
 
-/// A ticket for `service`, by way of these KDCs.
+/// Requests a ticket for `service` from these KDCs.
 pub(crate) fn ticket(kdcs: &mut [Kdc], config: &ClientConfig, service: &str) -> Result<Credential, ClientError> {
     ticket_at(kdcs, config, service, NOW)
 }
 
-/// As [`ticket`], at KDCs whose clock says `now`.
+/// Requests a ticket like [`ticket`] from KDCs whose clock says `now`.
 pub(crate) fn ticket_at(
     kdcs: &mut [Kdc],
     config: &ClientConfig,
@@ -118,7 +118,7 @@ pub(crate) fn ticket_at(
     panic!("no end of requests");
 }
 
-/// Why one KDC refuses a client a ticket: Kerberos' error, and the NTSTATUS that Windows adds.
+/// Returns why one KDC refuses a client a ticket: Kerberos' error, and the NTSTATUS that Windows adds.
 pub(crate) fn refusal(kdc: &mut Kdc, config: &ClientConfig, service: &str) -> (KrbErrorCode, Option<NtStatus>) {
     match ticket(std::slice::from_mut(kdc), config, service) {
         Err(ClientError::Refused { code, status }) => (code, status),
@@ -126,7 +126,7 @@ pub(crate) fn refusal(kdc: &mut Kdc, config: &ClientConfig, service: &str) -> (K
     }
 }
 
-/// Whether a service with these keys takes the ticket, and for whom.
+/// Returns whether a service with these keys accepts the ticket, and for whom.
 pub(crate) fn accepts(keys: ServiceKeys, ticket: &Credential) -> Result<Principal, ap::Refusal> {
     let nonces = || ap::Nonces { confounder: [1; 16], cred_confounder: [2; 16], subkey: [3; 32], sequence: 4 };
     let (token, _) = Initiator::start(&InitiatorConfig::default(), ticket, nonces(), NOW);
@@ -134,12 +134,12 @@ pub(crate) fn accepts(keys: ServiceKeys, ticket: &Credential) -> Result<Principa
     accepted.map(|accepted| accepted.client).map_err(|rejected| rejected.refusal)
 }
 
-/// Only RC4.
+/// Restricts the client to RC4.
 pub(crate) fn with_rc4(config: ClientConfig) -> ClientConfig {
     ClientConfig { etypes: vec![Etype::Rc4Hmac], ..config }
 }
 
-/// An AS-REQ without pre-authentication.
+/// Returns an AS-REQ without pre-authentication.
 pub(crate) fn first_request(name: &str) -> Vec<u8> {
     let nonces = Nonces { nonce: 1, confounder: [0; 16], subkey: [0; 32] };
     let config = Arc::new(client(name, ""));

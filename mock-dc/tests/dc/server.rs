@@ -1,4 +1,4 @@
-//! The logon channel over real sockets.
+//! Tests of the logon channel over real sockets.
 
 use std::sync::Arc;
 
@@ -47,12 +47,12 @@ async fn read_reply(socket: &mut impl Socket, channel: &mut LogonClient) -> Logo
     channel.decode_reply(&frame).unwrap()
 }
 
-/// Whether the DC closes the connection without a word after these bytes.
+/// Returns whether the DC closes the connection without an answer after these bytes.
 async fn is_closed_after(bytes: &[u8]) -> bool {
     after(bytes).await == (Vec::new(), 0)
 }
 
-/// What the DC answers to these bytes until it closes the connection, and how many logons it notes.
+/// Returns what the DC answers to these bytes until it closes the connection, and the number of logons that it records.
 async fn after(bytes: &[u8]) -> (Vec<u8>, usize) {
     let (mut socket, journal) = start().await;
     socket.write_all(bytes).await.unwrap();

@@ -1,4 +1,4 @@
-//! The KDC's decisions: names, states, counts, trusts.
+//! Tests of the KDC's decisions: names, states, counts, trusts.
 
 use stickler_auth::FileTime;
 use stickler_auth::kerberos::crypto::Etype;
@@ -15,7 +15,7 @@ use crate::realm::{
     Kdc, PARTNER, REALM, WEB, accepts, alice, client, first_request, refusal, service, ticket, ticket_at, with_rc4,
 };
 
-/// A ticket of one realm's KDC.
+/// Requests a ticket from the KDC of one realm.
 fn ticket_of(kdc: &mut Kdc, service: &str) -> stickler_auth::kerberos::Credential {
     ticket(std::slice::from_mut(kdc), &alice(), service).unwrap()
 }

@@ -21,7 +21,7 @@ pub struct ConnectionAuth {
     replays: Replays,
     binding: Option<ChannelBinding>,
     identity: Option<Identity>,
-    /// Handshakes whose next token is due: at most one, or one per scheme ([`super::AuthRules::one_context`]).
+    /// The handshakes whose next token is due: at most one, or one for each scheme ([`super::AuthRules::one_context`]).
     pending: Vec<Handshake>,
     /// The handshake whose logon is in progress.
     verifying: Option<Handshake>,
@@ -56,7 +56,7 @@ impl ConnectionAuth {
         self
     }
 
-    /// Returns the user authenticated on the connection.
+    /// Returns the user who is authenticated on the connection.
     pub fn identity(&self) -> Option<&Principal> {
         self.identity.as_ref().map(|identity| &identity.user)
     }
@@ -71,7 +71,7 @@ impl ConnectionAuth {
 
     /// Takes a request.
     ///
-    /// A server answers [`Presented::Unacceptable`] before it gets here; it is treated as malformed.
+    /// A server answers [`Presented::Unacceptable`] before it calls this method, which treats it as malformed.
     pub fn request(&mut self, request: &Request<'_>) -> Decision {
         self.verifying = None;
         self.via = request.via;

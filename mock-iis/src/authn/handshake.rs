@@ -1,4 +1,4 @@
-//! One handshake in any scheme, and what its tokens lead to. Pure.
+//! One handshake in any scheme, and the decisions that its tokens lead to. The module is pure.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use stickler_model::Principal;
 use super::{AuthConfig, Completed, Decision, Replays, Request, RequestIdentity, TicketSeen, Unauthorized};
 use crate::codes::LOGON_FAILED;
 
-/// Domain and name of the user of a null session, if the acceptor's configuration allows one (MS-DTYP 2.4.2.4,
+/// The domain and the name of the user of a null session, if the acceptor's configuration allows one (MS-DTYP 2.4.2.4,
 /// S-1-5-7).
 const NULL_SESSION: (&str, &str) = ("NT AUTHORITY", "ANONYMOUS LOGON");
 
@@ -148,8 +148,8 @@ impl Handshake {
         self.refuse(win32, if code.is_some() { token } else { Vec::new() }, ticket)
     }
 
-    /// Answers 401 with a token, to which the client's next token is due. `ticket` is one that was refused because of
-    /// the client's clock; `win32` replaces the code that the log has for a challenge.
+    /// Answers 401 with a token, after which the client's next token is due. `ticket` is one that was refused because
+    /// of the client's clock; `win32` replaces the code that the log has for a challenge.
     fn proceed(&self, token: Vec<u8>, ticket: Option<TicketSeen>, win32: Option<u32>) -> Decision {
         Decision::Unauthorized(Unauthorized {
             substatus: LOGON_FAILED,
@@ -186,7 +186,7 @@ impl Handshake {
     }
 }
 
-/// Returns the service that a token's ticket is for, which the ticket states in plain text.
+/// Returns the service for which a token's ticket was issued, which the ticket states in plain text.
 fn service_of(token: &[u8]) -> Option<String> {
     use stickler_auth::spnego::token::Token;
     let inner = match token_kind(token) {

@@ -1,4 +1,5 @@
-//! The state machine of Windows authentication, which decides who is authenticated on a TCP connection. Pure.
+//! The state machine of Windows authentication, which decides who is authenticated on a TCP connection. The module is
+//! pure.
 //!
 //! ```text
 //! Anonymous ──first token──▶ Pending ──next token──▶ NeedLogon ──good──▶ Authenticated
@@ -50,29 +51,29 @@ pub struct AuthConfig {
     pub kerberos: Option<Arc<ap::AcceptorConfig>>,
     /// Whether `Negotiate` accepts Kerberos only (the provider `Negotiate:Kerberos`).
     pub kerberos_only: bool,
-    /// Pairs of a Kerberos realm, in upper case, and the NetBIOS name of its domain. A user of any other realm is
-    /// named after the realm.
+    /// Pairs of a Kerberos realm, in upper case, and the NetBIOS name of its domain. A user of any other realm gets the
+    /// realm as the domain.
     pub domains: Vec<(String, String)>,
     /// The switches of the state machine.
     pub rules: AuthRules,
 }
 
-/// Switches of the state machine. Unless a switch says that it is documented, its behaviour is plausible but *not
-/// measured* on a real IIS.
+/// The switches of the state machine. Unless a switch is marked as documented, its behaviour is plausible but has *not
+/// been measured* on a real IIS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthRules {
     /// Whether only one handshake may be pending per connection, rather than one per scheme.
     pub one_context: bool,
     /// Whether a request without a token drops a pending handshake.
     pub bare_request_drops_context: bool,
-    /// Whether a refused token clears the identity besides the handshake.
+    /// Whether a refused token clears the identity as well as the handshake.
     pub failure_clears_identity: bool,
     /// Whether a first token on an authenticated connection clears the identity at once, rather than the next
     /// successful logon replacing it.
     pub negotiate_clears_identity: bool,
-    /// `authPersistSingleRequest` (documented; false by default): the identity lasts for one request only.
+    /// Whether the identity lasts for one request only (`authPersistSingleRequest`; documented, false by default).
     pub single_request: bool,
-    /// `authPersistNonNTLM` (documented): a ticket authenticates the connection, rather than its request only.
+    /// Whether a ticket authenticates the connection and not only its request (`authPersistNonNTLM`; documented).
     pub persist_non_ntlm: bool,
     /// Whether a request with `Via` is the last one of its identity (documented for IIS 6).
     pub via_ends_persistence: bool,
@@ -97,7 +98,7 @@ impl Default for AuthRules {
 pub struct Request<'a> {
     /// The credentials that the request presents.
     pub presented: &'a Presented,
-    /// Fresh random bytes, as far as these credentials can require them.
+    /// Fresh random bytes, as many as these credentials can require.
     pub nonces: Nonces,
     /// The server's current time.
     pub now: FileTime,
@@ -108,9 +109,9 @@ pub struct Request<'a> {
 /// The next input of a state machine.
 #[derive(Clone, Copy)]
 pub enum Turn<'a> {
-    /// A request: see [`ConnectionAuth::request`].
+    /// A request; see [`ConnectionAuth::request`].
     Request(Request<'a>),
-    /// The reply to a logon: see [`ConnectionAuth::logon`].
+    /// The reply to a logon; see [`ConnectionAuth::logon`].
     Logon(&'a LogonReply),
 }
 
@@ -161,9 +162,9 @@ pub struct Completed {
 /// A 401 response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unauthorized {
-    /// `sc-substatus`.
+    /// The substatus in the log (`sc-substatus`).
     pub substatus: u16,
-    /// `sc-win32-status`.
+    /// The Windows error in the log (`sc-win32-status`).
     pub win32: u32,
     /// The token that the response carries, in the request's scheme; `None` means that it offers every scheme of the
     /// site without a token.
@@ -180,9 +181,10 @@ pub struct Unauthorized {
 pub struct TicketSeen {
     /// The user whom the ticket authenticates; `None` if it was refused.
     pub client: Option<Principal>,
-    /// The service that the ticket is for; empty if that cannot be read.
+    /// The service for which the ticket was issued; empty if that cannot be read.
     pub service: String,
-    /// 0 if the ticket was accepted; otherwise the code of the KRB-ERROR, or SSPI's code if Kerberos has none.
+    /// The error: 0 if the ticket was accepted, otherwise the code of the KRB-ERROR, or SSPI's code if Kerberos has
+    /// none.
     pub error: u32,
 }
 

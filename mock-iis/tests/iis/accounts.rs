@@ -1,4 +1,4 @@
-//! Where accounts come from: the DC, local accounts, and a DC that is not there.
+//! Tests of where accounts come from: the DC, local accounts, and a DC that does not answer.
 
 use std::sync::Arc;
 

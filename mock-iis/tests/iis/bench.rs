@@ -33,7 +33,7 @@ impl Clock for Noon {
     }
 }
 
-/// `CORP` with alice, bob and the forbidden eve; passwords are `NAME-pw`.
+/// Returns `CORP` with alice, bob and the forbidden eve; passwords are `NAME-pw`.
 pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
     let user = |name: &str| UserSpec { forbidden: name == "eve", ..UserSpec::new(name, format!("{name}-pw")) };
     let users = vec![user("alice"), user("bob"), user("eve")];
@@ -44,7 +44,7 @@ fn server() -> ServerSpec {
     ServerSpec { providers: vec![Provider::Negotiate, Provider::Ntlm], ..standard::server("iis1".into()) }
 }
 
-/// What runs on loopback.
+/// The DC and the server that run on loopback.
 pub(crate) struct Bench {
     pub(crate) journal: Arc<Journal>,
     pub(crate) web: SocketAddr,
@@ -55,12 +55,12 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// A DC, and a joined server.
+    /// Starts a DC and a joined server.
     pub(crate) async fn start() -> Self {
         Self::with(domain(None), |site| site).await
     }
 
-    /// The same with another directory, and a site that is changed before it starts.
+    /// Starts the same with another directory, and with a site that is changed before it starts.
     pub(crate) async fn with(domain: DomainSpec, change: impl FnOnce(WebSite) -> WebSite) -> Self {
         Self::with_accounts(domain, |dc| Accounts::dc(dc, SECRET), change).await
     }
@@ -73,7 +73,7 @@ impl Bench {
         Self::build(domain, accounts, server(), change).await
     }
 
-    /// A joined server of other settings.
+    /// Starts a joined server with other settings.
     pub(crate) async fn with_spec(
         domain: DomainSpec,
         spec: impl FnOnce(ServerSpec) -> ServerSpec,
@@ -109,7 +109,7 @@ impl Bench {
         (self.web, self.web_task) = serve(&self.site, &self.clock, &self.journal).await;
     }
 
-    /// A gate of the balancer's, which is joined to the same domain.
+    /// Returns a balancer's gate, which is joined to the same domain.
     pub(crate) fn front_end(
         &self,
         change: impl FnOnce(WebSite) -> WebSite,
@@ -123,7 +123,7 @@ impl Bench {
         Http::connect(self.web).await
     }
 
-    /// The events of a kind, so far and no longer kept.
+    /// Returns the events of a kind so far, and removes them.
     pub(crate) fn take<T>(&self, pick: impl Fn(What) -> Option<T>) -> Vec<T> {
         self.journal.take().into_iter().filter_map(|event| pick(event.what)).collect()
     }
@@ -155,18 +155,18 @@ pub(crate) struct Http {
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// The header fields, their names in lower case.
+    /// The header fields, with their names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
 impl Response {
-    /// Every value of a header.
+    /// Returns every value of a header.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The header that occurs once; empty where it does not.
+    /// Returns the value of a header that occurs once; empty if it does not occur.
     pub(crate) fn header(&self, name: &str) -> &str {
         let all = self.all(name);
         assert!(all.len() < 2, "{name} occurs twice");
@@ -177,7 +177,7 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The user that the application saw.
+    /// Returns the user that the application saw.
     pub(crate) fn user(&self) -> Option<String> {
         self.app().user.map(|user| user.to_string())
     }
@@ -193,7 +193,7 @@ impl Http {
         let _ = self.socket.write_all(bytes.as_ref()).await;
     }
 
-    /// A GET of `/` with these header lines, each with its CRLF.
+    /// Sends a GET of `/` with these header lines, each with its CRLF.
     pub(crate) async fn get(&mut self, lines: &str) -> Response {
         self.request("GET", "/", lines, b"").await
     }
@@ -205,7 +205,7 @@ impl Http {
         self.response(method == "HEAD").await.expect("the server closed the connection without an answer")
     }
 
-    /// The next response; `None` where the connection ends.
+    /// Returns the next response; `None` if the connection ends.
     pub(crate) async fn response(&mut self, head_only: bool) -> Option<Response> {
         let end = loop {
             if let Some(at) = self.input.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -228,7 +228,7 @@ impl Http {
         Some(Response { status, headers, body })
     }
 
-    /// Everything until the connection ends, or is quiet for a while.
+    /// Returns everything that arrives until the connection ends, or is quiet for a while.
     pub(crate) async fn rest(&mut self) -> (Vec<u8>, bool) {
         loop {
             match tokio::time::timeout(Duration::from_millis(100), self.more()).await {
@@ -239,7 +239,7 @@ impl Http {
         }
     }
 
-    /// Whether the server has closed, with nothing more to say.
+    /// Returns whether the server has closed the connection without sending more.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.response(false).await.is_none() && self.input.is_empty()
     }
@@ -248,7 +248,7 @@ impl Http {
         self.socket.read_buf(&mut self.input).await.unwrap_or(0)
     }
 
-    /// Both legs of a handshake, under `NTLM`.
+    /// Sends both legs of a handshake, under `NTLM`.
     pub(crate) async fn login(&mut self, user: &str, password: &str) -> Response {
         self.login_as("NTLM", "CORP", user, password, NtlmProfile::windows()).await
     }
@@ -269,7 +269,7 @@ impl Http {
     }
 }
 
-/// A Negotiate, and what answers the Challenge.
+/// Returns a Negotiate message, and the initiator that answers the Challenge.
 pub(crate) fn initiator(
     domain: &str,
     user: &str,
@@ -285,18 +285,18 @@ pub(crate) fn authenticate(initiator: Initiator<AwaitingChallenge>, challenge: &
     initiator.authenticate(challenge, nonces, NOW).unwrap().0
 }
 
-/// A header line.
+/// Returns a header line with a token.
 pub(crate) fn authorization(scheme: &str, token: &[u8]) -> String {
     format!("Authorization: {scheme} {}\r\n", BASE64.encode(token))
 }
 
-/// The token of a 401.
+/// Returns the token of a 401.
 pub(crate) fn token(response: &Response, scheme: &str) -> Vec<u8> {
     let value = response.header("www-authenticate");
     BASE64.decode(value.strip_prefix(scheme).unwrap().trim_start()).unwrap()
 }
 
-/// Collects what it is given; clones share it.
+/// A collection of lines, which its clones share.
 #[derive(Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,4 @@
-//! The authenticator of a balancer that ends authentication itself.
+//! Tests of the authenticator of a balancer that terminates authentication.
 
 use std::num::NonZeroUsize;
 

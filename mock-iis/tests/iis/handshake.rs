@@ -1,4 +1,4 @@
-//! Handshakes, and who is on the connection afterwards.
+//! Tests of handshakes, and of who is authenticated on the connection afterwards.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::bench::{Bench, Http, authenticate, authorization, domain, initiator, token};
 
-/// Status, substatus and code of each answer.
+/// Returns status, substatus and code of each answer.
 fn answers(bench: &Bench) -> Vec<(u16, u16, u32)> {
     bench.take(|what| match what {
         What::ServerAnswered { status, substatus, win32, .. } => Some((status, substatus, win32)),

@@ -1,4 +1,4 @@
-//! Peers that send what they should not.
+//! Tests of peers that send invalid input.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use stickler_model::event::Closed;
 
 use crate::bench::{Bench, authorization, domain};
 
-/// Status of the answer to these bytes, and that this side of the connection is ended after it.
+/// Returns the status of the answer to these bytes, after which the server must end its side of the connection.
 async fn refused(bench: &Bench, bytes: &[u8]) -> u16 {
     let mut http = bench.connect().await;
     http.write(bytes).await;

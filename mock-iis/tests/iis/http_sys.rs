@@ -1,4 +1,4 @@
-//! What the kernel driver answers, and what every answer has.
+//! Tests of the answers of the kernel driver, and of what every answer has.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use stickler_model::topology::{IisVersion, ServerSpec};
 
 use crate::bench::{Bench, Lines, Response, authorization, domain, initiator, token};
 
-/// A server of other settings.
+/// Starts a server with other settings.
 async fn with(change: impl FnOnce(&mut ServerSpec)) -> Bench {
     let spec = |mut spec| {
         change(&mut spec);
@@ -20,7 +20,7 @@ async fn with(change: impl FnOnce(&mut ServerSpec)) -> Bench {
     Bench::with_spec(domain(None), spec, |site| site).await
 }
 
-/// The answer to these bytes, after which the connection is closed.
+/// Returns the answer to these bytes, after which the connection must be closed.
 async fn refusal(bench: &Bench, bytes: &[u8]) -> Response {
     let mut http = bench.connect().await;
     http.write(bytes).await;

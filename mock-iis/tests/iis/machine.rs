@@ -1,4 +1,5 @@
-//! The authentication state machine alone: a model says who must be on the connection.
+//! Tests of the authentication state machine alone, against a model that says who must be authenticated on the
+//! connection.
 
 use std::sync::Arc;
 
@@ -18,22 +19,22 @@ use stickler_model::topology::IisVersion;
 
 use crate::bench::{NOW, authenticate, domain, initiator};
 
-/// What a peer may send.
+/// The moves of a peer.
 #[derive(Debug, Clone)]
 enum Move {
     /// A request without a token.
     Bare,
     /// A first leg of one of two users.
     Negotiate(Scheme, bool),
-    /// The last leg for the newest Challenge; with the right password or not.
+    /// The last leg for the newest Challenge, with the right password or a wrong one.
     Authenticate(Scheme, bool),
     /// A last leg that was sent before.
     Replay(Scheme),
-    /// Any bytes.
+    /// Arbitrary bytes.
     Bytes(Scheme, Vec<u8>),
-    /// `NTLM !`.
+    /// The malformed credentials `NTLM !`.
     Malformed,
-    /// The DC answers when nobody asked.
+    /// A reply of the DC to no request.
     StrayReply,
 }
 
@@ -57,7 +58,7 @@ pub(crate) fn config(rules: AuthRules) -> Arc<AuthConfig> {
     })
 }
 
-/// A request at a fixed time, with random bytes made of a number.
+/// Returns a request at a fixed time, with random bytes derived from a number.
 pub(crate) fn request(presented: &Presented, number: u64) -> Request<'_> {
     let low = number.to_le_bytes()[0];
     let kerberos =
@@ -66,16 +67,16 @@ pub(crate) fn request(presented: &Presented, number: u64) -> Request<'_> {
     Request { presented, nonces, now: NOW, via: false }
 }
 
-/// The machine, its DC, its client, and what must hold.
+/// The machine, its DC, its client, and the model.
 struct Play {
     auth: ConnectionAuth,
     directory: Directory,
     rules: AuthRules,
     nonce: u64,
-    /// The handshake whose Challenge came last, for either password.
+    /// The answers to the latest Challenge, for either password.
     answers: Option<[Vec<u8>; 2]>,
     user: &'static str,
-    /// The model: who is on the connection, and for which scheme the newest Challenge is good.
+    /// The model: the user on the connection, and the scheme for which the newest Challenge is valid.
     identity: Option<String>,
     pending: Option<Scheme>,
     sent: Option<Vec<u8>>,
@@ -101,7 +102,7 @@ impl Play {
         self.request(&Presented::Token { token: AuthToken { scheme, token }, kind })
     }
 
-    /// A request, with the DC's answer where it is asked.
+    /// Sends a request, and the DC's answer if the DC is asked.
     fn request(&mut self, presented: &Presented) -> Decision {
         self.nonce += 1;
         let decision = self.auth.request(&request(presented, self.nonce));
@@ -217,7 +218,7 @@ fn step() -> impl Strategy<Value = Move> {
     ]
 }
 
-/// Bytes, some behind the head of an Authenticate or of a SPNEGO token; never a Negotiate.
+/// Generates bytes, some of them after the head of an Authenticate or of a SPNEGO token, but never a Negotiate.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     let heads: [&[u8]; 4] = [b"", b"NTLMSSP\0\x03\0\0\0", b"NTLMSSP\0\x02\0\0\0", b"\x60\x06\x06\x04"];
     let head = proptest::sample::select(heads.to_vec());

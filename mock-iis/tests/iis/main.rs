@@ -1,4 +1,4 @@
-//! The server from outside: whole handshakes on real sockets, with a real DC behind it.
+//! Tests of the server from outside: whole handshakes on real sockets, with a real DC behind it.
 //!
 //! * [`bench`]: a DC and a server on loopback, a raw HTTP client, and the NTLM initiator.
 //! * [`realm`]: a KDC in memory, and its clients' tokens.

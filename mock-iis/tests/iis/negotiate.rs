@@ -1,4 +1,4 @@
-//! `Negotiate` in full: SPNEGO, tickets, and how long they hold.
+//! Tests of the whole of `Negotiate`: SPNEGO, tickets, and how long they authenticate.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use stickler_model::{Leg, Principal, What};
 use crate::bench::{Bench, Http, NOW, Response, authorization, domain, token as challenge};
 use crate::realm::{FARM, MACHINE, Realm, Use, fresh, initiator, token};
 
-/// A server with these settings, and the keys of the account that they ask for.
+/// Starts a server with these settings, and with the keys of the account that they require.
 async fn bench(providers: &[Provider], site: SiteSpec) -> Bench {
     bench_with(providers, site, |site| site).await
 }
@@ -42,12 +42,12 @@ fn farm() -> SiteSpec {
 
 const BOTH: &[Provider] = &[Provider::Negotiate, Provider::Ntlm];
 
-/// A line with a fresh ticket of alice's for the machine.
+/// Returns a header line with a fresh ticket of alice's for the machine.
 fn ticket(round: u8) -> String {
     authorization("Negotiate", &token(Realm::new().ticket("alice", MACHINE), Use::default(), round, NOW))
 }
 
-/// Every `ServerTicket`, and each answer.
+/// Returns every `ServerTicket` event, and each answer.
 fn story(bench: &Bench) -> Vec<String> {
     bench.take(|what| match what {
         What::ServerTicket { client, service, error, .. } => {
@@ -103,7 +103,8 @@ async fn ntlm_goes_through_spnego_with_its_two_legs_and_both_sign_the_list() {
     );
 }
 
-/// All legs of alice's NTLM under SPNEGO, of which this is the list; whether the server has proved itself.
+/// Sends all legs of alice's NTLM under SPNEGO with this list of mechanisms. Returns the last response, and whether the
+/// server has proved its identity.
 async fn ntlm_in_spnego(http: &mut Http, mechanisms: &[Mechanism]) -> (Response, Option<bool>) {
     let ntlm = NtlmConfig {
         profile: NtlmProfile::windows(),
@@ -250,7 +251,7 @@ async fn a_replay_is_seen_at_its_host_on_any_connection_until_that_restarts_and_
     assert_eq!(bench.connect().await.get(&farm_ticket).await.status, 200, "the cache went with the process");
 }
 
-/// What the KRB-ERROR of a 401 says, which has the site's other schemes beside it.
+/// Returns the code of the KRB-ERROR in a 401, which must offer the site's other schemes as well.
 fn refusal(answer: &Response) -> KrbErrorCode {
     let offers = answer.all("www-authenticate");
     assert_eq!(offers[1..], ["NTLM"]);

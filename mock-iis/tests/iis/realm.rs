@@ -1,4 +1,4 @@
-//! A KDC in memory, and what a client of it presents.
+//! A KDC in memory, and the tokens that its clients present.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use stickler_auth::spnego::{Initiator, InitiatorConfig, InitiatorNonces, Kerbero
 use crate::bench::NOW;
 
 pub(crate) const REALM: &str = "CORP.EXAMPLE";
-/// The name of the farm, whose account all servers may run as.
+/// The name of the farm, as whose account all servers may run.
 pub(crate) const FARM: &str = "HTTP/www.corp.example";
-/// A name of the machine's own.
+/// The name of one machine.
 pub(crate) const MACHINE: &str = "HTTP/iis1.corp.example";
 
-/// alice and bob, the services `svc-web` and `IIS1$`, and `krbtgt`. Keys are of few iterations.
+/// A realm with alice and bob, the services `svc-web` and `IIS1$`, and `krbtgt`. Its keys use few iterations.
 pub(crate) struct Realm {
     accounts: BTreeMap<&'static str, Arc<Account>>,
 }
@@ -38,12 +38,12 @@ impl Realm {
         Self { accounts: ["alice", "bob", "svc-web", "IIS1$", "krbtgt"].into_iter().map(account).collect() }
     }
 
-    /// The keys of an account, as its server has them.
+    /// Returns the keys of an account in the form that its server has.
     pub(crate) fn keys(&self, account: &str) -> ServiceKeys {
         ServiceKeys::new(&self.accounts[account].keys)
     }
 
-    /// The user's ticket for a service; with a TGT to go with it.
+    /// Returns the user's ticket for a service, and a TGT to delegate.
     pub(crate) fn ticket(&self, user: &str, service: &str) -> (Credential, Credential) {
         let client = Principal::new(PrincipalName::user(user), REALM);
         let config = Arc::new(ClientConfig::new(client, Secret::Password(format!("{user}-pw"))));
@@ -102,7 +102,7 @@ fn nonces(round: u8) -> Nonces {
     Nonces { nonce: u32::from(round), confounder: [round; 16], subkey: [round ^ 0x77; 32] }
 }
 
-/// Random bytes for one token.
+/// Returns random bytes for one token.
 pub(crate) fn fresh(round: u8) -> InitiatorNonces {
     let kerberos = ap::Nonces {
         confounder: [round; 16],
@@ -114,17 +114,17 @@ pub(crate) fn fresh(round: u8) -> InitiatorNonces {
     InitiatorNonces { kerberos, ntlm }
 }
 
-/// How a client uses a ticket.
+/// The way in which a client uses a ticket.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Use {
-    /// Without SPNEGO.
+    /// Whether the ticket is sent without SPNEGO.
     pub(crate) raw: bool,
     pub(crate) binding: Option<ChannelBinding>,
-    /// With the TGT.
+    /// Whether the TGT is sent along.
     pub(crate) delegates: bool,
 }
 
-/// A handshake with this ticket, as Windows begins it.
+/// Begins a handshake with this ticket in the way of Windows.
 pub(crate) fn initiator((ticket, tgt): (Credential, Credential), with: Use) -> Initiator {
     let config = ap::InitiatorConfig {
         channel_binding: with.binding,
@@ -136,7 +136,7 @@ pub(crate) fn initiator((ticket, tgt): (Credential, Credential), with: Use) -> I
     Initiator::new(InitiatorConfig { raw: with.raw, ..windows })
 }
 
-/// One token of a ticket, by a clock.
+/// Returns one token with a ticket, by this clock.
 pub(crate) fn token(ticket: (Credential, Credential), with: Use, round: u8, now: FileTime) -> Vec<u8> {
     initiator(ticket, with).start(fresh(round), now).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Bodies, methods and what the application answers.
+//! Tests of bodies, methods, and the answers of the application.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::bench::{Bench, Http, authorization, domain};
 
-/// The lengths of the bodies that the server notes with its answers, and whether the application ran.
+/// Returns the lengths of the bodies that the server records with its answers, and whether the application ran.
 fn bodies(bench: &Bench) -> Vec<(u16, u64, bool)> {
     bench.take(|what| match what {
         What::ServerAnswered { status, length, processed, .. } => Some((status, length, processed)),
@@ -153,7 +153,7 @@ async fn a_site_that_allows_it_serves_anonymous_requests_and_still_authenticates
     assert_eq!(http.login("alice", "alice-pw").await.user().as_deref(), Some("CORP\\alice"));
 }
 
-/// A site of which `/public`, and OPTIONS everywhere, need no logon.
+/// Starts a site of which `/public`, and OPTIONS everywhere, need no logon.
 async fn with_public_part(windows_too: bool) -> Bench {
     let anonymous = AnonymousSpec { paths: vec!["/public".into()], methods: vec!["OPTIONS".into()], windows_too };
     Bench::with_spec(

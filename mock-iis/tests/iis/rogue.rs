@@ -1,4 +1,4 @@
-//! Backends that misbehave, each in its way.
+//! Tests of backends that misbehave, each in its own way.
 
 use stickler_model::event::Closed;
 use stickler_model::topology::{Acceptor, Rogue};
@@ -14,7 +14,7 @@ async fn bench(kind: Rogue) -> (Bench, Http) {
     (bench, http)
 }
 
-/// What two requests on one connection are answered, and whether the connection ended.
+/// Returns the answers to two requests on one connection, and whether the connection ended.
 async fn misbehaviour(kind: Rogue) -> (String, bool) {
     let (_bench, mut http) = bench(kind).await;
     http.write([REQUEST, REQUEST].concat()).await;

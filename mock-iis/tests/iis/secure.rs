@@ -1,4 +1,4 @@
-//! The server over TLS: real curl, connections that say nothing, and servers that misbehave.
+//! Tests of the server over TLS: with real curl, with silent connections, and with servers that misbehave.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn random(name: &str) -> Random {
     })
 }
 
-/// A server with TLS, that may offer HTTP/2.
+/// Starts a server with TLS that may offer HTTP/2.
 async fn bench(http2: bool, change: impl FnOnce(WebSite) -> WebSite) -> (Bench, Authority) {
     let authority = Authority::new(random("authority"));
     let tls = ServerTls::new(&authority.issue(&[NAME]).unwrap(), http2, random("server"));
@@ -46,7 +46,8 @@ fn ends(bench: &Bench) -> Vec<Closed> {
     bench.take(|what| if let What::ServerClosed { how, .. } = what { Some(how) } else { None })
 }
 
-/// Status and HTTP version that curl ends with, and what it tells on the way. `None` where curl is missing.
+/// Runs curl, and returns the status and the HTTP version of the last answer, and its verbose output. Returns `None` if
+/// curl is not installed.
 async fn curl(bench: &Bench, authority: &Authority, arguments: &[&str]) -> Option<(String, String)> {
     let directory = tempfile::tempdir().unwrap();
     let roots = directory.path().join("authority.pem");

@@ -1,4 +1,4 @@
-//! The acceptor with a table: what its key confuses, and what its checks cure.
+//! Tests of the acceptor with a table: the clients that its key confuses, and what its checks prevent.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -39,7 +39,7 @@ async fn get(bench: &Bench, lines: &str) -> u16 {
     bench.connect().await.get(lines).await.status
 }
 
-/// A handshake whose legs come over connections of their own, as through a proxy without keep-alive.
+/// Performs a handshake whose legs use separate connections, as through a proxy without keep-alive.
 async fn login_in_pieces(bench: &Bench, user: &str, lines: &str) -> crate::bench::Response {
     let (negotiate, initiator) = initiator("CORP", user, &format!("{user}-pw"), NtlmProfile::windows());
     let challenge = bench.connect().await.get(&(authorization("NTLM", &negotiate) + lines)).await;
@@ -127,7 +127,7 @@ impl Table {
         self.tracker.turn(sender, Turn::Request(request(presented, 9)))
     }
 
-    /// Both legs, up to the logon.
+    /// Sends both legs, up to the logon.
     fn ask(&self, sender: &Sender, user: &str, password: &str) -> LogonRequest {
         let token = |token: Vec<u8>| {
             let kind = token_kind(&token);
@@ -159,7 +159,7 @@ fn served(decision: &Decision) -> Option<String> {
     }
 }
 
-/// The two logons of one key overlap: the DC's answer for alice must not finish the handshake of bob.
+/// Tests two overlapping logons with one key: the DC's answer for alice must not complete the handshake of bob.
 #[test]
 fn a_reply_counts_only_for_the_request_that_asked_last() {
     let mut table = Table::new(TrackedCheck::Nothing);

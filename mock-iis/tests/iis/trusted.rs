@@ -1,4 +1,4 @@
-//! A site that takes the user from a header of the balancer's.
+//! Tests of a site that takes the user from a header of the balancer.
 
 use stickler_model::What;
 use stickler_model::topology::Acceptor;

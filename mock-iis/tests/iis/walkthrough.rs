@@ -1,4 +1,4 @@
-//! The log, as operators know it.
+//! Tests of the log in the form that operators know.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use stickler_model::topology::IisVersion;
 
 use crate::bench::{Bench, Http, Lines, authorization, domain};
 
-/// The log of the requests that `drive` makes, on a server of this version.
+/// Returns the log of the requests that `drive` makes to a server of this version.
 async fn log_of(version: IisVersion, drive: impl AsyncFnOnce(&mut Http)) -> String {
     let lines = Lines::default();
     let sink = lines.clone();
@@ -25,7 +25,7 @@ async fn log_of(version: IisVersion, drive: impl AsyncFnOnce(&mut Http)) -> Stri
     lines.text()
 }
 
-/// `cs-username sc-status sc-substatus sc-win32-status` of each line.
+/// Returns `cs-username sc-status sc-substatus sc-win32-status` of each line.
 fn columns(log: &str) -> String {
     let pick = |line: &str| {
         let columns: Vec<_> = line.split(' ').collect();

@@ -1,4 +1,4 @@
-//! WebSockets, from the handshake to the close.
+//! Tests of WebSockets, from the handshake to the close.
 
 use stickler_model::What;
 use stickler_model::action::AppAnswer;
@@ -11,7 +11,7 @@ use crate::bench::{Bench, Http, domain};
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// Asks for a WebSocket on a connection that is logged on, and returns what the server says on it at first.
+/// Asks for a WebSocket on a connection that is logged on, and returns the first message of the server.
 async fn upgraded(http: &mut Http) -> AppAnswer {
     let answer = http.request("GET", "/socket", UPGRADE, b"").await;
     assert_eq!((answer.status, answer.header("upgrade"), answer.header("connection")), (101, "websocket", "Upgrade"));

@@ -3,21 +3,21 @@
 //! A client's connection is *bound* to a server's connection once the server took an Authenticate leg or a ticket from
 //! it for the client's user there, and this authenticates the connection and not only the request
 //! (`Settings::persists`). It is *pinned* once a later request without a token was taken in the same way over the same
-//! pair. A token that the client sends again, and a request that is taken elsewhere, end both.
+//! pair. Both end when the client sends a token again, or when a request is taken elsewhere.
 //!
 //! **FO-4** concerns pinned connections whose server's side is lost: the server saw it close or break, crashed, or lost
 //! power. It is put to the test when the peer then ends the client's connection, or when the client receives an answer
-//! that does not come from the server there, to a request that it sent on the connection without a token. It is violated
-//! if that answer is 401 (or 407): the client is asked to log on and is never told that its connection is gone. A user's
-//! refusal (401.3) asks for nothing.
+//! that does not come from the server there, to a request that it sent on the connection without a token. It is
+//! violated if that answer is 401 (or 407): the client is asked to log on and is never told that its connection is
+//! gone. A 401.3 refuses the user and does not ask for credentials.
 //!
 //! **FO-5** begins when a backend is drained, and ends when anything else affects it.
 //! * The backend keeps its connections: each bound connection is put to the test by its next request without a token
 //!   that a server receives, which is a violation if it is received on another connection than the one bound to; and by
-//!   its end, which is a violation if the peer ends the connection, the server did not end its side, no fault touched the
-//!   client's way to the balancer, or the balancer, and the connection was in use until then ([`SHORTEST_IDLE_LIMIT`]): a
-//!   balancer may close what is idle, drain or not; and by an answer of the balancer itself without the server (502, 503,
-//!   504), which is a violation.
+//!   its end, which is a violation if the peer ends the connection, the server did not end its side, no fault touched
+//!   the client's way to the balancer, or the balancer, and the connection was in use until then
+//!   ([`SHORTEST_IDLE_LIMIT`]): a balancer may close what is idle, drain or not; and by an answer of the balancer
+//!   itself without the server (502, 503, 504), which is a violation.
 //! * The backend gets no new ones: each connection that a client opens during a drain, while another backend is up, is
 //!   put to the test by the first request received from it, if the client started that during the drain as well. It is
 //!   violated if the draining backend receives the request, unless persistence is declared and the backend served this
@@ -34,8 +34,8 @@ use crate::index::Index;
 use crate::requests::{ClientConnection, Request, ServerConnection, asks_for_credentials, is_no_answer};
 use crate::verdict::Failure;
 
-/// A connection that carried nothing for so long may have been closed for that: the shortest limit of idle connections that
-/// products come with is Apache's (httpd, core: `KeepAliveTimeout 5`).
+/// The idle time after which a balancer may have closed a connection. The shortest default idle limit of a product is
+/// Apache's (httpd, core: `KeepAliveTimeout 5`).
 const SHORTEST_IDLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Judges FO-4.
@@ -48,8 +48,8 @@ pub(crate) fn fo5_draining_backends_keep_old_connections_only(index: &Index<'_>)
     read(index).drains
 }
 
-/// Returns by what a balancer's persistence knows a client: by a cookie it is the client itself, otherwise its address, which
-/// is that of its host; behind another balancer all have the same.
+/// Returns the name by which a balancer's persistence knows a client. With a cookie it is the client itself; otherwise
+/// it is the client's address, which is that of its host. Behind another balancer, all clients have the same address.
 fn known_as<'n, 't: 'n>(index: &Index<'t>, client: &'n Name) -> Option<&'n Name> {
     match (&index.promises().cookie, &index.topology().front) {
         (Some(_), _) => Some(client),
@@ -58,8 +58,9 @@ fn known_as<'n, 't: 'n>(index: &Index<'t>, client: &'n Name) -> Option<&'n Name>
     }
 }
 
-/// Returns whether a client that the balancer's persistence takes for this one has sent raw bytes before this event: nobody
-/// can tell for sure which backend persistence remembers since. With a cookie that is of no account.
+/// Returns whether a client that the balancer's persistence does not distinguish from this one has sent raw bytes
+/// before this event. From then on, it is uncertain which backend persistence remembers. With a cookie this does not
+/// matter.
 fn sent_bytes_before(index: &Index<'_>, client: &Name, event: usize) -> bool {
     let by_address = index.promises().cookie.is_none();
     let same = |other: &Name| known_as(index, other) == known_as(index, client);
@@ -89,20 +90,21 @@ struct Sent<'t> {
 /// The state of FO-4 and FO-5 while a trace is being read.
 #[derive(Default)]
 struct PinState<'t> {
-    /// By client's connection.
+    /// The pins, by the client's connection.
     pins: BTreeMap<ClientConnection<'t>, Pin<'t>>,
-    /// By server's connection: the client's connection that is bound to it.
+    /// The client's connection that is bound to a server's connection, by the latter.
     bound: BTreeMap<ServerConnection<'t>, ClientConnection<'t>>,
     sent: BTreeMap<RequestId, Sent<'t>>,
-    /// By client's connection: the event at which it was opened.
+    /// The event at which a connection was opened, by the client's connection.
     opened: BTreeMap<ClientConnection<'t>, usize>,
-    /// By whom persistence knows, and backend: the event since which the backend has been serving them.
+    /// The event since which the backend has been serving a client, by the name under which persistence knows the
+    /// client, and the backend.
     served: BTreeMap<(Option<&'t Name>, &'t Name), usize>,
-    /// By backend that is drained and otherwise unaffected: the event at which the drain began.
+    /// The event at which the drain began, by backend that is drained and otherwise unaffected.
     draining: BTreeMap<&'t Name, usize>,
-    /// Client's connections from which a server has received a request.
+    /// The clients' connections from which a server has received a request.
     used: BTreeSet<ClientConnection<'t>>,
-    /// By client's connection: the event at which it last carried something.
+    /// The event at which a connection last carried something, by the client's connection.
     carried: BTreeMap<ClientConnection<'t>, usize>,
     losses: Finding,
     drains: Finding,

@@ -79,17 +79,17 @@ pub(crate) fn fo6_returned_backends_serve(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// A backend that has returned and has not served since.
+/// A backend that has returned and has not served since then.
 struct Return {
     /// The event by which it returned.
     since: usize,
-    /// When the declared time to notice the return has passed.
+    /// The time at which the declared time to notice the return ends.
     due: Time,
-    /// The first requests of new clients that other backends received since it was due.
+    /// The events at which other backends received the first requests of new clients after that time.
     went_elsewhere: Vec<usize>,
 }
 
-/// Returns whether a request could have been the returned backend's, with nothing else in the way until this event.
+/// Returns whether the returned backend could have received a request, with no other obstacle until this event.
 fn could_take(index: &Index<'_>, request: &Request<'_>, backend: &Name, event: usize) -> bool {
     index.promises().serves(backend, request.path)
         && !index.settings.is_rogue(backend, event)

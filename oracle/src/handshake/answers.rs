@@ -1,29 +1,30 @@
 //! HS-1, HS-5 and HS-7: how a request ends, and how many HTTP requests it takes.
 //!
-//! What ends as it should not is the balancer's fault unless something else explains it (`excuses`); then it is no test.
+//! A wrong end is the balancer's fault unless something else explains it (`excuses`); in that case the request does not
+//! count as a test.
 //!
 //! **HS-1** is put to the test by each ended request of a client with valid credentials. It is violated if the request
-//! * ends in 401 or 407. This does not apply if a server took it for its own user and refused that user (401.3), which is
-//!   the answer;
+//! * ends in 401 or 407. This does not apply if a server took it for its own user and refused that user (401.3), which
+//!   is the answer;
 //! * or ends without an answer (an error, 502, 503, 504);
-//! * or took more HTTP requests than it needs. Each package that the client tried costs its own legs: 2 for NTLM, even if
-//!   no token was ever sent, 1 for Kerberos. An anonymous request precedes them unless the client is pre-emptive. So NTLM
-//!   has 3, pre-emptive 2, Kerberos 2, pre-emptive 1, and NTLM after a refused ticket 4. A pre-emptive client that takes
-//!   its connection for authenticated sends an anonymous request first: this is allowed if it has only a ticket (ST-2
-//!   judges that it was asked again), if the site authenticates each request (`authPersistSingleRequest`), or if the answer
-//!   was 401.3: the connection is the user's, who may not have this, and the client tries to log on all the same. A ticket
-//!   that is refused because of the client's clock (KRB_AP_ERR_SKEW, RFC 4120 5.9.1) may be sent once more, and so may a
-//!   request that a server reset on an HTTP/2 stream so that the client switches to HTTP/1.1 (HTTP_1_1_REQUIRED, RFC 9113
-//!   7). One more is allowed if the client lost a connection meanwhile or since its last request, because the first
-//!   attempt may have been lost with it (RFC 9112 9.3.1). If a fault explains the loss, each lost connection allows a
-//!   whole new handshake.
+//! * or took more HTTP requests than it needs. Each package that the client tried costs its own legs: 2 for NTLM, even
+//!   if no token was ever sent, 1 for Kerberos. An anonymous request precedes them unless the client is pre-emptive. So
+//!   NTLM has 3, pre-emptive 2, Kerberos 2, pre-emptive 1, and NTLM after a refused ticket 4. A pre-emptive client that
+//!   takes its connection for authenticated sends an anonymous request first: this is allowed if it has only a ticket
+//!   (ST-2 judges that it was asked again), if the site authenticates each request (`authPersistSingleRequest`), or if
+//!   the answer was 401.3: the connection is the user's, who may not have this, and the client tries to log on all the
+//!   same. A ticket that is refused because of the client's clock (KRB_AP_ERR_SKEW, RFC 4120 5.9.1) may be sent once
+//!   more, and so may a request that a server reset on an HTTP/2 stream so that the client switches to HTTP/1.1
+//!   (HTTP_1_1_REQUIRED, RFC 9113 7). One more is allowed if the client lost a connection meanwhile or since its last
+//!   request, because the first attempt may have been lost with it (RFC 9112 9.3.1). If a fault explains the loss, each
+//!   lost connection allows a whole new handshake.
 //!
 //! **HS-5** is put to the test by each ended request of a client with wrong credentials. It is violated if the request
-//! ends in anything but 401 (or 407), unless the server that answered it wants no logon for it; or after more than 3 HTTP
-//! requests, or what its packages cost if that is more, with the same allowance.
+//! ends in anything but 401 (or 407), unless the server that answered it wants no logon for it; or after more than 3
+//! HTTP requests, or what its packages cost if that is more, with the same allowance.
 //!
-//! **HS-7** is put to the test by each ended request of a client without credentials. It is violated if the request ends
-//! without an answer, or if the client received more answers than it sent HTTP requests.
+//! **HS-7** is put to the test by each ended request of a client without credentials. It is violated if the request
+//! ends without an answer, or if the client received more answers than it sent HTTP requests.
 
 use stickler_model::event::Credentials;
 use stickler_model::{Leg, What};
@@ -106,8 +107,8 @@ pub(crate) fn hs7_anonymous_clients_are_answered(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// Adds a request that ended as it should not, in `problem`'s words: against the balancer, or against whoever else is at
-/// fault.
+/// Adds a request that ended wrongly, described by `problem`, as evidence against the balancer or against whoever else
+/// is at fault.
 fn judge_end(index: &Index<'_>, request: &Request<'_>, end: End<'_>, problem: &str, finding: &mut Finding) {
     let fault = excused(index, request, end).unwrap_or(Party::Balancer);
     if fault == Party::Balancer {
@@ -153,8 +154,8 @@ fn needed(index: &Index<'_>, request: &Request<'_>) -> usize {
         + usize::from(switched_to_http1(index, request))
 }
 
-/// Returns whether the client switched to HTTP/1.1 after an HTTP/2 stream that had no answer, or that began a handshake which
-/// it then began again.
+/// Returns whether the client switched to HTTP/1.1 after an HTTP/2 stream that had no answer, or that began a handshake
+/// which the client then began again.
 fn switched_to_http1(index: &Index<'_>, request: &Request<'_>) -> bool {
     let (mut unanswered, mut began) = (false, false);
     request.events.iter().any(|&event| match *index.what(event) {
@@ -172,7 +173,7 @@ fn switched_to_http1(index: &Index<'_>, request: &Request<'_>) -> bool {
     })
 }
 
-/// Returns how many HTTP requests a request may take that needs `needed` if no connection is lost.
+/// Returns the largest number of HTTP requests that a request may take if it needs `needed` when no connection is lost.
 fn allowance(index: &Index<'_>, request: &Request<'_>, needed: usize) -> usize {
     match index.lost(request) {
         0 => needed,
@@ -181,7 +182,7 @@ fn allowance(index: &Index<'_>, request: &Request<'_>, needed: usize) -> usize {
     }
 }
 
-/// Describes an end, such as "ended in 401 after 2 HTTP requests".
+/// Describes an end, for example "ended in 401 after 2 HTTP requests".
 fn ending(end: End<'_>, sent: usize) -> String {
     let plural = if sent == 1 { "" } else { "s" };
     match (end.status, end.error) {

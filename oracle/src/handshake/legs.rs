@@ -1,19 +1,19 @@
-//! HS-2 and HS-3: where the legs of handshakes go, and whether handshakes disturb each other.
+//! HS-2 and HS-3: the connections that the legs of a handshake reach, and whether handshakes disturb one another.
 //!
-//! **HS-2** is put to the test by each Authenticate leg of a known request that a server receives. It is violated if the
-//! leg that began its handshake, which is the request's latest Negotiate leg or ticket before it, was received on another
-//! connection, or by nobody. If a ticket was answered with a token and not refused, a Negotiate leg that the client then
-//! sends on the same connection continues the ticket's handshake (SPNEGO, RFC 4178 4.2.2: the server wants NTLM), and is
-//! judged like an Authenticate leg. A ticket alone is a whole handshake. An Authenticate leg that reaches no server
-//! proves nothing here: the connection it was bound to may be gone, and then a close or a 502 is the right end (FO-4);
-//! HS-1 judges whether the client got its answer.
+//! **HS-2** is put to the test by each Authenticate leg of a known request that a server receives. It is violated if
+//! the leg that began its handshake, which is the request's latest Negotiate leg or ticket before it, was received on
+//! another connection, or by nobody. If a ticket was answered with a token and not refused, a Negotiate leg that the
+//! client then sends on the same connection continues the ticket's handshake (SPNEGO, RFC 4178 4.2.2: the server wants
+//! NTLM), and is judged like an Authenticate leg. A ticket alone is a whole handshake. An Authenticate leg that reaches
+//! no server proves nothing here: the connection it was bound to may be gone, and then a close or a 502 is the right
+//! end (FO-4); HS-1 judges whether the client got its answer.
 //!
 //! **HS-3** concerns handshakes of clients with valid credentials. A handshake lasts from the client's first Negotiate
-//! leg or ticket to the first answer of a server that took the Authenticate leg, or the ticket, for a user, or to the end
-//! of the request. HS-3 is put to the test by each ended request whose handshake overlaps one of another client. It is
-//! violated if such a request ends in 401 (or 407) although no server authenticated it and nobody else is at fault
-//! (`excuses::refused_because`). A trace does not show which of
-//! the handshakes disturbed it, so the evidence names one that overlaps.
+//! leg or ticket to the first answer of a server that took the Authenticate leg, or the ticket, for a user, or to the
+//! end of the request. HS-3 is put to the test by each ended request whose handshake overlaps one of another client. It
+//! is violated if such a request ends in 401 (or 407) although no server authenticated it and nobody else is at fault
+//! (`excuses::refused_because`). A trace does not show which of the handshakes disturbed it, so the evidence names one
+//! that overlaps.
 
 use stickler_model::event::Credentials;
 use stickler_model::{Leg, Name, What};
@@ -57,7 +57,7 @@ pub(crate) fn hs2_legs_share_one_connection(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// A leg that a server received, in particular the one that began a handshake.
+/// A leg that a server received; in particular the leg that began a handshake.
 #[derive(Clone, Copy)]
 struct ReceivedLeg<'t> {
     event: usize,
@@ -185,8 +185,8 @@ fn handshakes<'i, 't>(index: &'i Index<'t>) -> Vec<Handshake<'i, 't>> {
 
 /// Returns for each handshake another client's handshake that overlaps it, if there is one, in linear time.
 ///
-/// Of those that began before, only the longest one can matter, and the longest one of another client than that; of those
-/// that began later, only the next one of another client.
+/// Of the handshakes that began earlier, only the longest can matter, and the longest of a different client. Of those
+/// that began later, only the next one of a different client can matter.
 fn overlaps(handshakes: &[Handshake<'_, '_>]) -> Vec<Option<usize>> {
     let mut found = vec![None; handshakes.len()];
     let (mut longest, mut second): (Option<usize>, Option<usize>) = (None, None);

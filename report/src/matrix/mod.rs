@@ -1,14 +1,13 @@
 //! Which balancer keeps which requirement: the verdicts of many scenarios in one table.
 //!
 //! * `text`: for a terminal, a column for each family of requirements.
-//! * `markdown`, `html`: a column for each requirement, and the evidence below.
+//! * `markdown`: a column for each requirement. [`Matrix::page`] is the same with the evidence, as HTML.
 //! * [`Matrix`] itself is what programs get, as JSON.
 
-mod html;
 mod markdown;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -21,6 +20,7 @@ use crate::{json, transcript};
 
 /// A balancer of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Subject {
     /// Its name, as `--balancer` takes it.
     pub name: String,
@@ -32,19 +32,24 @@ pub struct Subject {
 
 /// Verdicts by balancer and requirement.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Matrix {
+    /// A row for each balancer.
     rows: Vec<Row>,
 }
 
 /// One balancer's verdicts.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Row {
     /// Whose.
     #[serde(flatten)]
     pub subject: Subject,
     /// What became of users, by what their site takes: NTLM; Kerberos alone; Negotiate, where some fall back to NTLM.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Logons>"))]
     pub logons: BTreeMap<Provider, Logons>,
     /// By requirement; one that no scenario put to the test is missing.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Cell>"))]
     pub cells: IndexMap<Requirement, Cell>,
     /// Scenarios that were run.
     pub scenarios: usize,
@@ -52,6 +57,7 @@ pub struct Row {
 
 /// What became of the users of sites of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Logons {
     /// Whether they can log on.
     pub works: Works,
@@ -64,6 +70,7 @@ pub struct Logons {
 
 /// Whether users can log on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Works {
     /// Nothing was tried.
@@ -80,8 +87,10 @@ pub enum Works {
 
 /// What became of one requirement over one balancer.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cell {
     /// The worst grade of all scenarios.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<json::schema::Grade>"))]
     pub grade: Option<Grade>,
     /// The scenarios that put it to the test and saw it kept.
     pub kept: Vec<String>,
@@ -91,6 +100,7 @@ pub struct Cell {
 
 /// Where a requirement was broken.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sighting {
     /// In which scenario.
     pub scenario: String,
@@ -100,6 +110,15 @@ pub struct Sighting {
     pub evidence: Vec<String>,
     /// The command that shows it again.
     pub replay: String,
+    /// The seed of the run.
+    #[serde(skip)]
+    pub(crate) seed: u64,
+    /// What its site takes.
+    #[serde(skip)]
+    pub(crate) takes: Provider,
+    /// Whether nothing was broken in that scenario.
+    #[serde(skip)]
+    pub(crate) calm: bool,
 }
 
 /// The kinds of sites that have a column, and its heading.
@@ -107,10 +126,10 @@ const KINDS: [(Provider, &str); 3] =
     [(Provider::Ntlm, "NTLM"), (Provider::NegotiateKerberos, "Kerberos"), (Provider::Negotiate, "Negotiate")];
 
 /// Requirements whose violation means that users are mixed up.
-const IDENTITY: [Requirement; 3] = [Requirement::Id1, Requirement::Id2, Requirement::Id3];
+pub(crate) const IDENTITY: [Requirement; 3] = [Requirement::Id1, Requirement::Id2, Requirement::Id3];
 
 /// Requirements whose violation means that users cannot log on.
-const LOGON: [Requirement; 3] = [Requirement::Hs1, Requirement::Hs2, Requirement::Hs3];
+pub(crate) const LOGON: [Requirement; 3] = [Requirement::Hs1, Requirement::Hs2, Requirement::Hs3];
 
 impl Matrix {
     /// Adds what a run, whose site takes this, showed of a balancer; `replay` is the command that makes it again. Several
@@ -146,7 +165,7 @@ impl Matrix {
     }
 
     /// The kinds of sites that some scenario had, in order, with their headings.
-    fn kinds(&self) -> impl Iterator<Item = (Provider, &'static str)> {
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = (Provider, &'static str)> {
         KINDS.into_iter().filter(|(kind, _)| self.rows.iter().any(|row| row.logons.contains_key(kind)))
     }
 
@@ -155,19 +174,19 @@ impl Matrix {
         Requirement::all().filter(|id| self.rows.iter().any(|row| row.cells.contains_key(id))).collect()
     }
 
-    /// For a terminal.
+    /// For a terminal, as wide as that is where there is one.
     pub fn text(&self, color: bool) -> String {
-        text::render(self, color)
+        text::render(self, color, None)
+    }
+
+    /// For a terminal of so many columns.
+    pub fn text_within(&self, width: u16) -> String {
+        text::render(self, false, Some(width))
     }
 
     /// As GitHub renders it.
     pub fn markdown(&self) -> String {
         markdown::render(self)
-    }
-
-    /// One page without scripts or outside resources.
-    pub fn html(&self) -> String {
-        html::render(self)
     }
 
     /// One document.
@@ -192,7 +211,7 @@ impl Row {
     }
 
     /// At which sites users were mixed up; nothing where at none.
-    fn mixed(&self) -> String {
+    pub(crate) fn mixed(&self) -> String {
         let mixed = KINDS.iter().filter(|(kind, _)| self.logons(*kind).mixes_up_users).map(|&(_, heading)| heading);
         mixed.collect::<Vec<_>>().join(", ")
     }
@@ -205,7 +224,8 @@ impl Row {
     fn add(&mut self, takes: Provider, (run, trace): (&Run, &Trace), replay: &str) {
         let (scenario, verdicts) = (&run.source.scenario, &run.verdicts);
         self.scenarios += 1;
-        self.logons.entry(takes).or_default().add(trace, verdicts);
+        let calm = !trace.events.iter().any(|event| matches!(event.what, What::Action(Action::Fault(_))));
+        self.logons.entry(takes).or_default().add(calm, verdicts);
         for verdict in verdicts.iter().filter(|verdict| verdict.grade >= Grade::Ok) {
             let cell = self.cells.entry(verdict.requirement).or_default();
             cell.grade = cell.grade.max(Some(verdict.grade));
@@ -216,6 +236,9 @@ impl Row {
                     summary: first.summary.clone(),
                     evidence: transcript::lines(trace, &first.events),
                     replay: replay.to_owned(),
+                    seed: run.seed,
+                    takes,
+                    calm,
                 }),
             }
         }
@@ -237,13 +260,20 @@ impl Row {
     }
 }
 
+impl Cell {
+    /// How many scenarios saw it broken.
+    pub(crate) fn scenarios(&self) -> usize {
+        self.broken.iter().map(|sighting| &*sighting.scenario).collect::<BTreeSet<_>>().len()
+    }
+}
+
 impl Logons {
-    fn add(&mut self, trace: &Trace, verdicts: &[Verdict]) {
+    fn add(&mut self, calm: bool, verdicts: &[Verdict]) {
         let has = |ids: &[Requirement], grade| {
             verdicts.iter().any(|verdict| ids.contains(&verdict.requirement) && verdict.grade == grade)
         };
         self.mixes_up_users |= has(&IDENTITY, Grade::Violated);
-        if !trace.events.iter().any(|event| matches!(event.what, What::Action(Action::Fault(_)))) {
+        if calm {
             self.calm.0 |= has(&[Requirement::Hs1], Grade::Ok);
             self.calm.1 |= has(&LOGON, Grade::Violated);
         }

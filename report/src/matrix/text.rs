@@ -2,41 +2,80 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, Color, ContentArrangement, Table};
+use comfy_table::Color;
 use stickler_model::escape;
 use stickler_oracle::{Grade, Requirement};
 
 use super::{Matrix, Row, Works};
-use crate::pretty::STYLE;
+use crate::page::{Shown, scenarios};
+use crate::table::{self, Text};
 
-pub(super) fn render(matrix: &Matrix, color: bool) -> String {
+/// The width of what stands below the table, where there is no terminal.
+const WIDTH: u16 = 120;
+
+pub(super) fn render(matrix: &Matrix, color: bool, width: Option<u16>) -> String {
     let mut families: Vec<&str> = matrix.columns().into_iter().map(family).collect();
     families.dedup();
-    let mut table = Table::new();
-    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
     let kinds: Vec<_> = matrix.kinds().collect();
     let headings = kinds.iter().map(|&(_, heading)| heading);
     let headings = std::iter::once("balancer").chain(headings).chain(["users mixed up"]);
-    table.set_header(headings.chain(families.iter().copied()));
-    for row in matrix.rows() {
-        let named = std::iter::once(Cell::new(escape::line(&row.subject.name)));
+    let headings: Vec<String> = headings.chain(families.iter().copied()).map(str::to_owned).collect();
+    let row = |row: &Row| {
+        let named = std::iter::once(Text::plain(escape::line(&row.subject.name)));
         let works = kinds.iter().map(|&(kind, _)| row.logons(kind).works);
-        let works = works.map(|works| painted(Cell::new(works.word()), works == Works::Yes, color));
+        let works = works.map(|works| painted(works.word().to_owned(), works == Works::Yes, color));
         let mixed = if row.mixes_up_users() { row.mixed() } else { "no".into() };
-        let told = works.chain([painted(Cell::new(mixed), !row.mixes_up_users(), color)]);
+        let told = works.chain([painted(mixed, !row.mixes_up_users(), color)]);
         let cells = families.iter().map(|&family| {
             let (text, good) = in_family(row, family);
-            painted(Cell::new(text), good, color)
+            painted(text, good, color)
         });
-        table.add_row(named.chain(told).chain(cells));
-    }
-    let mut text = format!("{table}\n\n");
-    text.push_str("A cell names what is violated; * marks a SHOULD, a dot that nothing put the family to the test.\n");
+        named.chain(told).chain(cells).collect()
+    };
+    let rows: Vec<Vec<Text>> = matrix.rows().iter().map(row).collect();
+    let mut text = table::render(&headings, &rows, width);
+    let width = width.or_else(table::columns).unwrap_or(WIDTH).into();
+    text.push('\n');
+    text.push_str(&legend(matrix, &rows, width));
+    text.push_str(&examples(matrix, width));
+    text
+}
+
+/// What the signs mean that the table has, and which requirements are violated.
+fn legend(matrix: &Matrix, rows: &[Vec<Text>], width: usize) -> String {
+    // The first cell is a name.
+    let words = || rows.iter().flat_map(|row| row.iter().skip(1)).flat_map(|cell| cell.text.split(' '));
+    let has = |sign: &str| words().any(|word| word == sign);
+    let mut signs = vec!["A cell names what is violated"];
+    signs.extend(words().any(|word| word.ends_with('*')).then_some("* marks a SHOULD that is not followed"));
+    signs.extend(has(DOT).then_some("· that nothing put the family to the test"));
+    signs.extend(has(Works::Partly.word()).then_some("partly: with one backend alone, say, or one client at a time"));
+    signs.extend(has(Works::Unknown.word()).then_some("?: no scenario without a fault tried to log on"));
+    let mut text = table::wrapped(&(signs.join("; ") + "."), "", width);
     for requirement in matrix.columns().into_iter().filter(|&id| matrix.rows().iter().any(|row| is_broken(row, id))) {
-        let _ = writeln!(text, "{requirement}: {} [{}]", requirement.text(), requirement.source());
+        text +=
+            &table::wrapped(&format!("{requirement}: {} [{}]", requirement.text(), requirement.source()), "", width);
     }
     text
 }
+
+/// For each violated cell, a scenario that shows it, and the command. Balancers that a scenario shows it over share one.
+fn examples(matrix: &Matrix, width: usize) -> String {
+    let mut text = String::new();
+    for Shown { requirement, scenario, balancers, replay } in scenarios(matrix) {
+        let names = escape::line(&balancers.join(", ")).into_owned();
+        let told = format!("{requirement} over {names}: {}", escape::line(scenario));
+        if text.is_empty() {
+            text.push_str("\nWhere each is seen; another balancer of the list can stand in the command:\n");
+        }
+        text += &table::wrapped(&told, "", width);
+        let _ = writeln!(text, "    {}", escape::line(replay));
+    }
+    text
+}
+
+/// What stands in a cell whose family nothing put to the test.
+const DOT: &str = "·";
 
 /// `HS`, `ID` and so on.
 fn family(requirement: Requirement) -> &'static str {
@@ -62,14 +101,11 @@ fn in_family(row: &Row, of: &str) -> (String, bool) {
     match (broken.is_empty(), exercised) {
         (false, _) => (broken.join(" "), false),
         (true, true) => ("ok".into(), true),
-        (true, false) => ("·".into(), true),
+        (true, false) => (DOT.into(), true),
     }
 }
 
-fn painted(cell: Cell, good: bool, color: bool) -> Cell {
-    match (color, good) {
-        (false, _) => cell,
-        (true, true) => cell.fg(Color::Green),
-        (true, false) => cell.fg(Color::Red),
-    }
+fn painted(text: String, good: bool, color: bool) -> Text {
+    let shade = if good { Color::Green } else { Color::Red };
+    Text { text, color: color.then_some(shade) }
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a run file.
+//! The errors in run files.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use stickler_oracle::Requirement;
 
 use super::{FORMAT, MAX_LINE};
 
-/// A run file cannot be read, or makes no sense.
+/// Why a run file cannot be read, or is not valid.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}{}: {problem}", Place(*.line))]
 pub struct FileError {
     /// The path as it was given.
     pub path: String,
-    /// The line, from 1; `None`: the file cannot be opened.
+    /// The line, from 1; `None` if the file cannot be opened.
     pub line: Option<usize>,
-    /// What is wrong there.
+    /// What is wrong with the file or the line.
     pub problem: Problem,
 }
 
-/// The line of an error, after the path.
+/// The number of the line, as it follows the path in the message.
 struct Place(Option<usize>);
 
 impl fmt::Display for Place {
@@ -29,57 +29,57 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is wrong with a line of a run file.
+/// What is wrong with a run file or with one of its lines.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// The file cannot be opened.
-    #[error("cannot be opened: {0}")]
+    #[error("the file cannot be opened: {0}")]
     Unopened(std::io::Error),
-    /// The operating system refuses to read on.
-    #[error("cannot read on: {0}")]
+    /// The operating system cannot read any further.
+    #[error("the file cannot be read any further: {0}")]
     Unreadable(std::io::Error),
     /// The line is longer than [`MAX_LINE`].
-    #[error("this line is longer than {MAX_LINE} bytes: it is none of a run file")]
+    #[error("the line is longer than {MAX_LINE} bytes, the limit of a run file")]
     TooLong,
-    /// The first line is not that of a run file.
-    #[error("this is no run file: its first line is not the head of one ({})", said(.0))]
+    /// The first line is not the head of a run file.
+    #[error("this is not a run file: its first line is not the head of one ({})", said(.0))]
     NotARunFile(serde_json::Error),
     /// Another version wrote the file.
-    #[error("the file has format {found}, and this version of Stickler reads format {FORMAT}")]
+    #[error("the file has format {found}, but this version of Stickler reads format {FORMAT}")]
     Format {
-        /// The format that the file says it has.
+        /// The format that the file states.
         found: u64,
     },
-    /// The file is of an arm that is not there to perform its plan.
-    #[error("the file is of the arm `{found}`, which is not there")]
+    /// The file was recorded by an arm that is not available to perform its plan.
+    #[error("the file was recorded by the arm `{found}`, which is not available")]
     Arm {
         /// The arm that the file names.
         found: String,
     },
     /// The line is not JSON, or has unknown or missing fields.
-    #[error("column {}: {}", .0.column(), said(.0))]
+    #[error("the line is malformed at column {}: {}", .0.column(), said(.0))]
     Malformed(serde_json::Error),
-    /// The line stands in a place where it cannot stand.
+    /// The line is in a place where it cannot be.
     #[error(
-        "`{found}` cannot stand here: a file has its head, then step, promises, event, verdict, expected, failure, printed and end"
+        "a line `{found}` cannot be here: the order is the head, then step, promises, event, verdict, expected, failure, printed and end"
     )]
     Order {
-        /// The line's kind.
+        /// The kind of the line.
         found: &'static str,
     },
-    /// The plan has too many steps.
-    #[error("a plan has {MAX_STEPS} steps at most")]
+    /// The plan has more steps than [`MAX_STEPS`].
+    #[error("a plan can have at most {MAX_STEPS} steps")]
     TooManySteps,
-    /// The plan has no step, and nothing is recorded beside it.
-    #[error("the plan has no steps, and nothing is recorded: there is nothing to perform")]
+    /// The plan has no steps, and the file records no events.
+    #[error("the plan has no steps and the file records no events, so that there is nothing to perform")]
     NoSteps,
     /// No world can be built from the topology.
-    #[error("the topology makes no sense: {0}")]
+    #[error("the topology is not valid: {0}")]
     Topology(TopologyProblem),
-    /// A step makes no sense.
-    #[error("this step makes no sense: {0}")]
+    /// A step of the plan is not valid.
+    #[error("the step is not valid: {0}")]
     Step(StepProblem),
-    /// A verdict has more evidence than a file may have of one.
+    /// A verdict has more evidence than a file may contain.
     #[error(
         "a verdict has {} pieces of evidence at most, each with {} requests, {} events and {} bytes of summary at most",
         super::kept::MAX_EVIDENCE,
@@ -89,29 +89,29 @@ pub enum Problem {
     )]
     TooMuchEvidence,
     /// There are two verdicts on one requirement.
-    #[error("there is a verdict on {0} above already")]
+    #[error("the file has a verdict on {0} already, in a line above")]
     SecondVerdict(Requirement),
     /// The file ends before its last line.
-    #[error("the file ends here, without its last line (`end`): it was cut off")]
+    #[error("the file ends without its last line (`end`): it was cut off")]
     CutOff,
-    /// The last line does not fit the lines above.
+    /// The numbers in the last line do not agree with the lines above it.
     #[error(
-        "the last line counts {counted} {what}, and {found} stand above it: lines are missing, or were added without correcting the last one"
+        "the last line counts {counted} {what}, but the file has {found}: lines are missing, or were added without correcting the last line"
     )]
     Count {
-        /// `steps` or `events`.
+        /// What is counted: `steps` or `events`.
         what: &'static str,
-        /// How many the last line says there are.
+        /// The number that the last line states.
         counted: usize,
         /// The number of such lines that were read.
         found: usize,
     },
-    /// Something stands below the last line.
-    #[error("`end` is the last line of a run file, and something stands below it")]
+    /// The file continues after its last line.
+    #[error("the file continues after `end`, which must be the last line of a run file")]
     AfterEnd,
 }
 
-/// What is wrong with JSON, without the place in its line that `serde_json` adds.
+/// Returns what is wrong with a JSON text, without the position that `serde_json` adds.
 fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());

@@ -1,7 +1,8 @@
-//! What a run file keeps of what was made of a trace, so that every line of it can be read back.
+//! How much of the verdicts and messages a run file contains, so that every line can be read back.
 //!
-//! A verdict may have a piece of evidence for each request of a run, and each piece may cite all of them. A file has the
-//! first of them, and counts the rest. They follow from the trace, which is in the file as a whole.
+//! A verdict may have a piece of evidence for each request of a run, and each piece may cite all of them. A file
+//! contains the first of them, and the number of the rest. All of them can be derived from the trace, which the file
+//! contains completely.
 
 use std::borrow::Cow;
 
@@ -10,19 +11,19 @@ use stickler_oracle::{Evidence, Grade, Requirement, Verdict};
 
 use crate::Diagnostic;
 
-/// The most pieces of evidence that a file has of a verdict.
+/// The largest number of pieces of evidence of one verdict in a file.
 pub const MAX_EVIDENCE: usize = 100;
 
-/// The most requests, and the most events, that a file has of a piece of evidence.
+/// The largest number of requests, and of events, of one piece of evidence in a file.
 pub const MAX_CITED: usize = 100;
 
 /// The longest summary of a piece of evidence, in bytes.
 pub const MAX_SUMMARY: usize = 4 << 10;
 
-/// The longest text that a script printed or that a failed expectation consists of, in bytes.
+/// The longest text that a script printed, or that is part of a failed expectation, in bytes.
 pub const MAX_SAID: usize = 256 << 10;
 
-/// A [`Verdict`] as a run file has it.
+/// A [`Verdict`] in the form that a run file contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedVerdict {
@@ -32,10 +33,10 @@ pub struct RecordedVerdict {
     pub grade: Grade,
     /// How many times the trace put the requirement to the test.
     pub exercised: usize,
-    /// The first [`MAX_EVIDENCE`] pieces of evidence, with [`MAX_CITED`] requests and events each at most, and
-    /// [`MAX_SUMMARY`] bytes of their summary.
+    /// The first [`MAX_EVIDENCE`] pieces of evidence, each with at most [`MAX_CITED`] requests and events, and
+    /// [`MAX_SUMMARY`] bytes of summary.
     pub evidence: Vec<Evidence>,
-    /// How much was left out: pieces of evidence, and of those that are there requests, events and bytes.
+    /// The amount that was left out: pieces of evidence, and the requests, events and bytes of those that remain.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: usize,
 }
@@ -46,7 +47,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl RecordedVerdict {
-    /// Returns what a file has of a verdict.
+    /// Returns the form of a verdict that a file contains.
     pub fn of(verdict: &Verdict) -> Self {
         let mut left_out = verdict.evidence.len().saturating_sub(MAX_EVIDENCE);
         let evidence =
@@ -55,7 +56,7 @@ impl RecordedVerdict {
         Self { requirement, grade, exercised, evidence, left_out }
     }
 
-    /// Whether it has no more than a file may have.
+    /// Returns whether the verdict is within the limits of a file.
     pub(super) fn is_bounded(&self) -> bool {
         let bounded = |evidence: &Evidence| {
             evidence.about.len() <= MAX_CITED
@@ -66,7 +67,7 @@ impl RecordedVerdict {
     }
 }
 
-/// Returns what a file has of a piece of evidence, and counts what it has not.
+/// Returns the form of a piece of evidence that a file contains, and adds to `left_out` what is missing.
 fn cut(evidence: &Evidence, left_out: &mut usize) -> Evidence {
     let Evidence { fault, failure, about, summary, events } = evidence;
     let kept = start(summary, MAX_SUMMARY);
@@ -81,7 +82,7 @@ fn cut(evidence: &Evidence, left_out: &mut usize) -> Evidence {
     }
 }
 
-/// Returns what a file has of a text that a script may make as long as it likes.
+/// Returns the part that a file contains of a text which a script can make arbitrarily long.
 pub(super) fn said(text: &str) -> Cow<'_, str> {
     let kept = start(text, MAX_SAID);
     match text.len() - kept.len() {
@@ -90,7 +91,7 @@ pub(super) fn said(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns what a file has of a message with its place.
+/// Returns the form of a message that a file contains.
 pub(super) fn diagnostic(diagnostic: &Diagnostic) -> Diagnostic {
     Diagnostic {
         file: said(&diagnostic.file).into_owned(),
@@ -101,7 +102,7 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic) -> Diagnostic {
     }
 }
 
-/// The start of a text, of at most so many bytes.
+/// Returns the start of a text, of at most so many bytes.
 fn start(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }

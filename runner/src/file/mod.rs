@@ -1,6 +1,8 @@
-//! Run files: JSON lines that hold a plan, what was seen when it was performed, and what was made of it.
+//! Run files: JSON lines that contain a plan, the events that were recorded when it was performed, and the verdicts on
+//! them.
 //!
-//! A file holds these lines in this order. Each but the first is an object with one key, which says what the line is.
+//! A file contains these lines in this order. Each line except the first is an object with one key, which names the
+//! kind of the line.
 //!
 //! | line | how many | holds |
 //! |---|---|---|
@@ -18,8 +20,8 @@
 //! time that it came to (`advance`), so that its plan is that of this balancer. A plan alone may have either.
 //!
 //! Unknown fields are errors. A line has [`MAX_LINE`] bytes at most, and a plan is within
-//! [`bounds`](stickler_model::bounds); whatever is recorded is. What a script says beyond [`MAX_SAID`] bytes of a text is
-//! counted and left out. A run without a trace (one that was skipped before there was a world) is not recorded.
+//! [`bounds`](stickler_model::bounds); whatever is recorded is. What a script says beyond [`MAX_SAID`] bytes of a text
+//! is counted and left out. A run without a trace (one that was skipped before there was a world) is not recorded.
 //!
 //! * [`write()`] writes a run, [`write_plan`] a plan alone.
 //! * [`Reader`] reads a file line by line, in bounded memory, and points at the line that is wrong.
@@ -47,11 +49,11 @@ pub use write::{write, write_plan};
 /// The format that this version writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
 
-/// The longest line that is written and read, in bytes. A step holds [`MAX_TEXT`](stickler_model::bounds::MAX_TEXT) bytes
-/// of text at most, each of which JSON may have to escape with six.
+/// The longest line that is written and read, in bytes. A step contains at most
+/// [`MAX_TEXT`](stickler_model::bounds::MAX_TEXT) bytes of text, each of which JSON may have to escape with six.
 pub const MAX_LINE: usize = 8 << 20;
 
-/// The first line.
+/// The first line of a run file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
@@ -65,7 +67,7 @@ struct Head {
     topology: Topology,
 }
 
-/// The last line.
+/// The last line of a run file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Last {
@@ -74,13 +76,13 @@ struct Last {
     how: End,
 }
 
-/// The number of the line, from 1, on which a file has the step of this index.
+/// Returns the number, from 1, of the line that contains the step with this index.
 fn line_of_step(step: usize) -> usize {
     step + 2
 }
 
-/// Returns a message about a step of a plan, at the place that it has in a file of this path. `None`: the message is
-/// about the balancer or the topology, which stand in the head.
+/// Returns a message about a step of a plan, at its place in a file with this path. With `None`, the message is about
+/// the balancer or the topology, which are in the head.
 pub(crate) fn at_step(path: &str, plan: &Plan, step: Option<usize>, message: &impl std::fmt::Display) -> Diagnostic {
     let text = match step.and_then(|step| plan.steps.get(step)) {
         Some(action) => write::line_text("step", action),

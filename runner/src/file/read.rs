@@ -1,4 +1,4 @@
-//! Reads run files, line by line.
+//! The reader of run files, which reads line by line.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
@@ -13,36 +13,37 @@ use stickler_model::{Action, Event, Plan};
 use super::{FORMAT, FileError, Head, Last, MAX_LINE, Problem, RecordedVerdict, line_of_step};
 use crate::{Diagnostic, Expected, Source, text_file};
 
-/// Reads a run file from its head to its last line. It holds the plan, the current line and the verdicts, one for each
-/// requirement, and never the whole file.
+/// Reads a run file from its head to its last line. The reader keeps the plan, the current line and the verdicts, one
+/// for each requirement, and never the whole file.
 pub struct Reader<R> {
     path: String,
     input: R,
     /// The number of the current line, from 1.
     line: usize,
-    /// A line that was read, and is still to be handed out.
+    /// A line that was read and has not been returned yet.
     ahead: Option<Line>,
-    /// Where the run comes from.
+    /// The source of the run.
     pub source: Source,
-    /// The arm that recorded it.
+    /// The arm that recorded the run.
     pub arm: String,
-    /// The plan, which makes sense.
+    /// The plan, which is valid.
     pub plan: Plan,
-    /// What the balancer declared; `None`: the file holds a plan alone.
+    /// What the balancer declared; `None` if the file contains a plan alone.
     pub promises: Option<Promises>,
     events: usize,
 }
 
-/// What was made of a recorded trace. What the script said is read, and not kept: it is there for people.
+/// The results of a recorded run. The text that the script printed is checked and not kept, because it is for people
+/// only.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Results {
-    /// The oracle's verdicts.
+    /// The verdicts of the oracle.
     pub verdicts: Vec<RecordedVerdict>,
-    /// What was expected.
+    /// The outcome that was expected.
     pub expected: Expected,
 }
 
-/// A line below the head.
+/// A line after the head.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
@@ -60,7 +61,7 @@ impl Reader<BufReader<File>> {
     /// Opens a file, and reads the plan that it begins with.
     ///
     /// # Errors
-    /// [`FileError`]: it cannot be read, it is no run file of this format, or its plan makes no sense.
+    /// [`FileError`]: the file cannot be read, is not a run file of this format, or has a plan that is not valid.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let shown = path.display().to_string();
         let file = text_file::open(path).map_err(|error| FileError {
@@ -73,10 +74,10 @@ impl Reader<BufReader<File>> {
 }
 
 impl<R: BufRead> Reader<R> {
-    /// Reads the plan that a file begins with. `path` is what errors show.
+    /// Reads the plan that a file begins with. Errors show `path` as the file's name.
     ///
     /// # Errors
-    /// [`FileError`]: it cannot be read, it is no run file of this format, or its plan makes no sense.
+    /// [`FileError`]: the input cannot be read, is not a run file of this format, or has a plan that is not valid.
     pub fn new(mut input: R, path: &str) -> Result<Self, FileError> {
         let at_head = |problem| FileError { path: path.to_owned(), line: Some(1), problem };
         let text = read_line(&mut input).map_err(at_head)?.unwrap_or_default();
@@ -126,10 +127,10 @@ impl<R: BufRead> Reader<R> {
         })
     }
 
-    /// The next event of the recorded trace; `None` after the last one.
+    /// Returns the next event of the recorded trace, or `None` after the last one.
     ///
     /// # Errors
-    /// [`FileError`]: the line is wrong, or cannot stand here.
+    /// [`FileError`]: the line is malformed, or cannot be in this place.
     pub fn next_event(&mut self) -> Result<Option<Event>, FileError> {
         match self.next()? {
             Line::Event(_) if self.promises.is_none() => Err(self.wrong(Problem::Order { found: "event" })),
@@ -147,16 +148,16 @@ impl<R: BufRead> Reader<R> {
     /// Reads the file to its end, and returns its plan alone.
     ///
     /// # Errors
-    /// [`FileError`]: as [`finish`](Self::finish).
+    /// The same as for [`finish`](Self::finish).
     pub fn into_plan(self) -> Result<Plan, FileError> {
         let plan = self.plan.clone();
         self.finish().map(|_| plan)
     }
 
-    /// Reads what was made of the trace, up to the last line.
+    /// Reads the results of the run, up to the last line.
     ///
     /// # Errors
-    /// [`FileError`]: a line is wrong or stands in the wrong place, or the file was cut off.
+    /// [`FileError`]: a line is malformed or in the wrong place, or the file was cut off.
     pub fn finish(mut self) -> Result<Results, FileError> {
         while self.next_event()?.is_some() {}
         let mut results = Results::default();
@@ -222,19 +223,19 @@ impl<R: BufRead> Reader<R> {
         serde_json::from_slice(&text).map_err(|error| self.wrong(Problem::Malformed(error)))
     }
 
-    /// Something is wrong with the current line.
+    /// Returns an error about the current line.
     fn wrong(&self, problem: Problem) -> FileError {
         self.at(self.line, problem)
     }
 
-    /// Something is wrong with this line.
+    /// Returns an error about this line.
     pub(super) fn at(&self, line: usize, problem: Problem) -> FileError {
         FileError { path: self.path.clone(), line: Some(line), problem }
     }
 }
 
 impl Line {
-    /// The line's key, and the place of its kind in the order of a file.
+    /// Returns the key of the line, and the position of its kind in the order of a file.
     fn kind(&self) -> (&'static str, u8) {
         match self {
             Self::Step(_) => ("step", 0),
@@ -249,7 +250,7 @@ impl Line {
     }
 }
 
-/// Reads the head, after the format that it names.
+/// Reads the head, after checking the format that it states.
 fn head(text: &[u8]) -> Result<Head, Problem> {
     #[derive(Deserialize)]
     struct Format {
@@ -262,7 +263,7 @@ fn head(text: &[u8]) -> Result<Head, Problem> {
     serde_json::from_slice(text).map_err(Problem::Malformed)
 }
 
-/// Reads a line with its end, at most [`MAX_LINE`] bytes; `None` at the end of the file.
+/// Reads a line with its end, at most [`MAX_LINE`] bytes. Returns `None` at the end of the file.
 fn read_line(input: &mut impl BufRead) -> Result<Option<Vec<u8>>, Problem> {
     let mut text = Vec::new();
     let count = input.take(MAX_LINE as u64 + 1).read_until(b'\n', &mut text).map_err(Problem::Unreadable)?;

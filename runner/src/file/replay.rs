@@ -1,4 +1,4 @@
-//! Performs the plan of a run file again, and compares.
+//! The replay of a run file: performs its plan again, and compares the result.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,50 +10,50 @@ use stickler_oracle::{Grade, Requirement};
 use super::{FileError, Problem, Reader, RecordedVerdict, read::Results, write};
 use crate::{Arm, Run, Source};
 
-/// What came of a replay.
+/// The result of a replay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replay {
-    /// Where the recorded run came from.
+    /// The source of the recorded run.
     pub recorded: Source,
-    /// The run that the plan gives now.
+    /// The run that the plan results in now.
     pub run: Run,
-    /// How it compares with what is recorded. Where the plan was not performed to its end, that is about what was seen
-    /// until then.
+    /// The comparison with the recorded run. If the plan could not be performed to its end, it covers the part that was
+    /// performed.
     pub comparison: Comparison,
 }
 
-/// How a replay compares with what is recorded.
+/// The result of comparing a replay with the recorded run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Comparison {
-    /// The file holds a plan alone: there is nothing to compare with.
+    /// The file contains a plan alone, so that there is nothing to compare with.
     PlanAlone,
-    /// The trace and the verdicts are equal; of an arm on which no trace is the same twice, the grades.
+    /// The trace and the verdicts are equal. For an arm that is not deterministic, only the grades are compared.
     Equal,
-    /// They are not; this is the first difference.
+    /// The runs differ; this is the first difference.
     Different(Difference),
 }
 
-/// How a replay differs from what is recorded.
+/// A difference between a replay and the recorded run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Difference {
-    /// The balancer declares something else about itself.
+    /// The balancer makes other declarations about itself.
     Promises(Vec<ChangedPromise>),
     /// The first event that differs.
     Event {
-        /// Its index in the trace, from 0.
+        /// The index of the event in the trace, from 0.
         index: usize,
-        /// The event that is recorded; `None`: the recorded trace ends before it.
+        /// The recorded event; `None` if the recorded trace ends before it.
         recorded: Option<Box<Event>>,
-        /// The event that was seen now; `None`: the trace ends before it now.
+        /// The event of the replay; `None` if its trace ends before it.
         replayed: Option<Box<Event>>,
     },
-    /// The events are equal, and the oracle judges them differently. The first requirement on which it does.
+    /// The events are equal, but the oracle's verdicts differ. This is the first requirement for which they do.
     Verdict {
         /// The requirement.
         requirement: Requirement,
-        /// The recorded verdict; `None`: there was none on this requirement.
+        /// The recorded verdict; `None` if there is none on this requirement.
         recorded: Option<Box<RecordedVerdict>>,
-        /// The verdict now; `None`: there is none on this requirement.
+        /// The verdict of the replay; `None` if there is none on this requirement.
         replayed: Option<Box<RecordedVerdict>>,
     },
 }
@@ -61,19 +61,19 @@ pub enum Difference {
 /// A field of [`Promises`] that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedPromise {
-    /// The field's name in a run file, `persistence`.
+    /// The name of the field in a run file, for example `persistence`.
     pub field: String,
-    /// What is recorded, as JSON; `None`: it was not declared.
+    /// The recorded value as JSON; `None` if it was not declared.
     pub recorded: Option<String>,
-    /// What the balancer declares now, as JSON; `None`: it declares nothing.
+    /// The value now as JSON; `None` if it is not declared.
     pub replayed: Option<String>,
 }
 
-/// Performs the plan of a run file, and compares what is seen with what is recorded. No script is needed. `arm` returns the arm to
-/// perform it on for the name of the one that recorded it.
+/// Performs the plan of a run file, and compares the result with the recorded run. No script is needed. `arm` returns
+/// the arm with the name that the file states.
 ///
 /// # Errors
-/// [`FileError`]: the file cannot be read, makes no sense, is of another arm, or has nothing to perform.
+/// [`FileError`]: the file cannot be read, is not valid, was recorded by another arm, or has nothing to perform.
 pub fn replay<'a>(path: &Path, arm: &dyn Fn(&str) -> Option<&'a dyn Arm>) -> Result<Replay, FileError> {
     let mut reader = Reader::open(path)?;
     let Some(arm) = arm(&reader.arm) else {
@@ -154,7 +154,8 @@ fn compare_verdicts(results: &Results, run: &Run) -> Option<Difference> {
     })
 }
 
-/// Compares what was violated: how often a requirement was put to the test, and by what, is chance where no trace is the same twice.
+/// Compares the grades alone. How often a requirement was put to the test, and by which events, depends on chance on an
+/// arm that is not deterministic.
 fn compare_grades(results: &Results, run: &Run) -> Option<Difference> {
     let is_violated = |grade: Grade| grade == Grade::Violated;
     Requirement::all().find_map(|requirement| {

@@ -1,4 +1,4 @@
-//! Run files are read back as they were written, and what is wrong with one is said with its line.
+//! Tests that run files are read back as they were written, and that errors in them name the line.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use stickler_oracle::{Cited, Evidence, Failure, Grade, Party, Requirement, Verdi
 use super::*;
 use crate::{Arm, Deviation, End, Ending, Expected, Run, Source};
 
-/// A run with every kind of line.
+/// Returns a run that has every kind of line.
 fn run() -> Run {
     let identity = Identity { principal: Principal::new("CORP", "alice"), password: "x".into() };
     let actions = [
@@ -78,7 +78,7 @@ fn read(text: &str) -> Result<(Reader<&[u8]>, Vec<Event>), FileError> {
     Ok((reader, events))
 }
 
-/// Reads a whole file that is wrong.
+/// Reads a whole file that is not valid, and returns the error.
 fn wrong(text: &str) -> String {
     match read(text).and_then(|(reader, _)| reader.finish()) {
         Ok(_) => panic!("this file makes sense:\n{text}"),
@@ -124,9 +124,11 @@ fn a_file_that_was_cut_off_anywhere_is_noticed() {
 #[test]
 fn another_format_is_named() {
     let text = written(&run()).replacen("\"format\":1", "\"format\":2", 1);
-    assert_eq!(wrong(&text), "x.jsonl:1: the file has format 2, and this version of Stickler reads format 1");
-    assert!(wrong("site()\n").starts_with("x.jsonl:1: this is no run file: its first line is not the head of one ("));
-    assert!(wrong("").starts_with("x.jsonl:1: this is no run file"));
+    assert_eq!(wrong(&text), "x.jsonl:1: the file has format 2, but this version of Stickler reads format 1");
+    assert!(
+        wrong("site()\n").starts_with("x.jsonl:1: this is not a run file: its first line is not the head of one (")
+    );
+    assert!(wrong("").starts_with("x.jsonl:1: this is not a run file"));
 }
 
 #[test]
@@ -135,10 +137,10 @@ fn a_step_that_makes_no_sense_is_shown_with_its_line() {
     let twice = text.replacen("{\"step\":{\"await\":4}}\n", "{\"step\":{\"await\":4}}\n{\"step\":{\"await\":4}}\n", 1);
     assert_eq!(
         wrong(&twice),
-        "x.jsonl:6: this step makes no sense: an earlier step waits for `r4` already: a request has one answer"
+        "x.jsonl:6: the step is not valid: an earlier step already waits for `r4`: a request has only one answer"
     );
     let unknown = text.replacen("{\"step\":{\"await\":4}}", "{\"step\":{\"await\":5}}", 1);
-    assert_eq!(wrong(&unknown), "x.jsonl:5: this step makes no sense: there is no `r5`: no step brings it into being");
+    assert_eq!(wrong(&unknown), "x.jsonl:5: the step is not valid: `r5` does not exist: no step creates it");
 }
 
 #[test]
@@ -162,7 +164,7 @@ fn lines_that_are_malformed_or_misplaced_are_shown_with_their_number() {
 #[test]
 fn a_line_without_end_is_given_up() {
     let long = format!("{{\"format\":1,\"stickler\":\"{}", "x".repeat(MAX_LINE + 10));
-    assert_eq!(wrong(&long), format!("x.jsonl:1: this line is longer than {MAX_LINE} bytes: it is none of a run file"));
+    assert_eq!(wrong(&long), format!("x.jsonl:1: the line is longer than {MAX_LINE} bytes, the limit of a run file"));
 }
 
 #[test]
@@ -173,7 +175,7 @@ fn a_plan_with_a_million_steps_is_refused_at_the_first_one_too_many() {
     for _ in 0..=stickler_model::plan::MAX_STEPS {
         many.push_str("{\"step\":{\"advance\":{\"secs\":0,\"nanos\":1}}}\n");
     }
-    assert_eq!(wrong(&many), "x.jsonl:100002: a plan has 100000 steps at most");
+    assert_eq!(wrong(&many), "x.jsonl:100002: a plan can have at most 100000 steps");
 }
 
 #[test]
@@ -186,7 +188,7 @@ fn an_expected_outcome_decides_how_a_run_ended() {
     ));
 }
 
-/// A file that holds a plan alone.
+/// Returns a file that contains a plan alone.
 fn plan_file(steps: Vec<Action>) -> String {
     let plan = Plan { steps, ..run().trace.unwrap().plan() };
     let mut text = Vec::new();
@@ -261,13 +263,13 @@ fn what_takes_more_memory_than_a_plan_may_is_refused_at_its_line() {
     let pieces = text.replacen("{\"text\":\"x\"}", &vec!["{\"text\":\"\"}"; 340_000].join(","), 1);
     let said = wrong(&pieces);
     assert!(
-        said.starts_with("x.jsonl:3: this step makes no sense: raw bytes consist of 1000 pieces at most"),
+        said.starts_with("x.jsonl:3: the step is not valid: raw bytes can consist of at most 1000 pieces"),
         "{said}"
     );
     let steps = (1..=70).map(|id| post(id, Payload::Text("x".repeat(1 << 20))));
     let said = wrong(&plan_file(std::iter::once(alice()).chain(steps).collect()));
     assert!(
-        said.starts_with("x.jsonl:66: this step makes no sense: the steps of a plan hold 67108864 bytes"),
+        said.starts_with("x.jsonl:66: the step is not valid: the steps of a plan can hold at most 67108864 bytes"),
         "{said}"
     );
     let text = written(&run());
@@ -279,7 +281,7 @@ fn what_takes_more_memory_than_a_plan_may_is_refused_at_its_line() {
     );
     let verdict = text.lines().nth(12).unwrap();
     let twice = text.replacen(verdict, &format!("{verdict}\n{verdict}"), 1);
-    assert_eq!(wrong(&twice), "x.jsonl:14: there is a verdict on ID-1 above already");
+    assert_eq!(wrong(&twice), "x.jsonl:14: the file has a verdict on ID-1 already, in a line above");
 }
 
 #[test]
@@ -290,20 +292,20 @@ fn what_no_plan_may_ask_for_is_refused_at_its_line() {
     let client = |name: &str| Action::AddClient(ClientSpec::new(name.into(), Profile::BROWSER, None));
     let patience = Action::SendRaw(RawSpec { client: "alice".into(), bytes: Vec::new(), patience: Duration::MAX });
     for (step, why) in [
-        (start(RequestSpec { headers: fields, ..get() }), "a request has 1000 header fields at most"),
-        (start(RequestSpec { method: "G T".into(), ..get() }), "`G T` is not a method"),
+        (start(RequestSpec { headers: fields, ..get() }), "a request can have at most 1000 header fields"),
+        (start(RequestSpec { method: "G T".into(), ..get() }), "`G T` is not a valid method"),
         (start(RequestSpec { path: "x".into(), ..get() }), "`x` is not a path"),
-        (start(RequestSpec { body: Payload::Bytes(u64::MAX), ..get() }), "a body has 1073741824 bytes at most"),
+        (start(RequestSpec { body: Payload::Bytes(u64::MAX), ..get() }), "a body can have at most 1073741824 bytes"),
         (Action::Advance(Duration::MAX), "the time to pass is "),
-        (client("a b"), "`a b` is not a name"),
+        (client("a b"), "`a b` is not a valid name"),
         (patience, "`patience` is "),
     ] {
         let said = wrong(&plan_file(vec![alice(), step, Action::Advance(Duration::ZERO)]));
-        assert!(said.starts_with(&format!("x.jsonl:3: this step makes no sense: {why}")), "{said}");
+        assert!(said.starts_with(&format!("x.jsonl:3: the step is not valid: {why}")), "{said}");
     }
     let many = (1..=10_001).map(|id| post(id, Payload::Empty));
     let said = wrong(&plan_file(std::iter::once(alice()).chain(many).collect()));
-    assert!(said.starts_with("x.jsonl:10003: this step makes no sense: 10000 requests are under way"), "{said}");
+    assert!(said.starts_with("x.jsonl:10003: the step is not valid: 10000 requests are already under way"), "{said}");
 }
 
 #[test]
@@ -314,11 +316,15 @@ fn a_topology_that_makes_no_sense_is_refused_in_the_first_line() {
         write_plan(&plan, &Source::default(), "sim", &mut text).unwrap();
         wrong(std::str::from_utf8(&text).unwrap())
     };
-    assert!(head(Topology::default()).starts_with("x.jsonl:1: the topology makes no sense: a site has from 1 to 64"));
-    assert!(head(standard::site(65)).starts_with("x.jsonl:1: the topology makes no sense: a site has from 1 to 64"));
+    assert!(
+        head(Topology::default()).starts_with("x.jsonl:1: the topology is not valid: a site must have from 1 to 64")
+    );
+    assert!(
+        head(standard::site(65)).starts_with("x.jsonl:1: the topology is not valid: a site must have from 1 to 64")
+    );
     let mut twice = standard::site(2);
     twice.servers[1].name = "iis1".into();
-    assert_eq!(head(twice), "x.jsonl:1: the topology makes no sense: two hosts are called `iis1`");
+    assert_eq!(head(twice), "x.jsonl:1: the topology is not valid: two hosts are called `iis1`: rename one of them");
 }
 
 #[test]
@@ -348,7 +354,7 @@ fn unknown_fields_are_refused_in_every_line() {
     }
 }
 
-/// An arm that builds no world, for what is refused before.
+/// An arm that builds no world, for plans that are refused before.
 struct NoWorlds;
 
 impl Arm for NoWorlds {
@@ -376,7 +382,7 @@ fn a_file_of_another_arm_or_without_steps_is_not_performed() {
     };
     assert_eq!(replayed(plan_file(vec![alice()])), Ok(End::Skipped("there are no worlds".into())));
     let other = replayed(plan_file(vec![alice()]).replacen("\"arm\":\"sim\"", "\"arm\":\"wire\"", 1)).unwrap_err();
-    assert!(other.ends_with("x.jsonl:1: the file is of the arm `wire`, which is not there"), "{other}");
+    assert!(other.ends_with("x.jsonl:1: the file was recorded by the arm `wire`, which is not available"), "{other}");
     let empty = replayed(plan_file(Vec::new())).unwrap_err();
     assert!(empty.contains("x.jsonl:1: the plan has no steps"), "{empty}");
 }

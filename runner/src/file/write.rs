@@ -1,4 +1,4 @@
-//! Writes run files.
+//! The writer of run files.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -10,11 +10,11 @@ use super::kept::{self, RecordedVerdict};
 use super::{FORMAT, Head, Last, MAX_LINE};
 use crate::{End, Run, Source};
 
-/// Writes a run: its plan, its trace, and what was made of it. Nothing is written of a run without a trace, and the
-/// result is whether there was one.
+/// Writes a run: its plan, its trace, and its results. If the run has no trace, nothing is written. Returns whether the
+/// run was written.
 ///
 /// # Errors
-/// The operating system refuses to write, or a line would be longer than [`MAX_LINE`].
+/// The operating system cannot write, or a line would be longer than [`MAX_LINE`].
 pub fn write(run: &Run, out: &mut impl Write) -> io::Result<bool> {
     let Some(trace) = &run.trace else { return Ok(false) };
     let header = &trace.header;
@@ -38,7 +38,7 @@ pub fn write(run: &Run, out: &mut impl Write) -> io::Result<bool> {
 /// Writes a plan that was not performed.
 ///
 /// # Errors
-/// The operating system refuses to write, or a line would be longer than [`MAX_LINE`].
+/// The operating system cannot write, or a line would be longer than [`MAX_LINE`].
 pub fn write_plan(plan: &Plan, source: &Source, arm: &str, out: &mut impl Write) -> io::Result<()> {
     line(out, &head(source, arm, plan.seed, &plan.balancer, &plan.topology))?;
     plan.steps.iter().try_for_each(|step| keyed(out, "step", step))?;
@@ -58,7 +58,7 @@ fn head(source: &Source, arm: &str, seed: u64, balancer: &BalancerSpec, topology
     }
 }
 
-/// A line of this kind, without its end.
+/// Returns a line of this kind, without its end.
 pub(super) fn line_text(key: &str, value: &impl Serialize) -> String {
     format!("{{\"{key}\":{}}}", json(value))
 }
@@ -79,7 +79,7 @@ fn keyed(out: &mut impl Write, key: &str, value: &impl Serialize) -> io::Result<
     whole(out, &line_text(key, value))
 }
 
-/// Writes a line that can be read back.
+/// Writes a line, after checking that it is short enough to be read back.
 fn whole(out: &mut impl Write, text: &str) -> io::Result<()> {
     if text.len() >= MAX_LINE {
         let message = format!("a line would have {} bytes, and {MAX_LINE} are the most: {:.80}...", text.len(), text);

@@ -19,7 +19,7 @@ pub(crate) enum SiteError {
     Unknown(#[from] Unknown),
     #[error("there is no user `{user}` in the directory{}; give password= to try the name all the same, or user = None for nobody", hint(.user, .known))]
     NoSuchUser { user: String, known: Vec<String> },
-    #[error("`{0}` is not a name: use letters, digits, - and _, at most 32")]
+    #[error("`{0}` is not a valid name: use at most 32 letters, digits, - and _")]
     BadName(String),
     #[error("a server shows a certificate only over TLS: give tls= to site(), or leave certificate= out")]
     CertificateWithoutTls,

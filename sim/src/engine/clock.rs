@@ -1,20 +1,20 @@
-//! The engine's clock, readable from anywhere.
+//! The engine's clock, which can be read from any thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A handle on an engine's virtual time. Cheap to clone and to read, from any thread.
+/// A handle on an engine's virtual time. It is cheap to clone and to read, from any thread.
 #[derive(Debug, Clone, Default)]
 pub struct Clock(Arc<AtomicU64>);
 
 impl Clock {
-    /// Simulated time since the engine's start.
+    /// Returns the simulated time since the engine's start.
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.nanos())
     }
 
-    /// The same in nanoseconds.
+    /// Returns the simulated time since the engine's start in nanoseconds.
     pub fn nanos(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

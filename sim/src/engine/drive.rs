@@ -23,10 +23,11 @@ use super::router::PacketRouter;
 use super::settings::{EngineError, Link, Settings, Stopped};
 use super::shared::Shared;
 
-/// tokio's timers fire on whole milliseconds only.
+/// The granularity of tokio's timers in nanoseconds: they fire on whole milliseconds only.
 const TIMER_TICK: u64 = 1_000_000;
 
-/// The longest run: the longest time that an action lets pass, well inside what tokio's timer wheel can hold (2^36 ms).
+/// The longest run, which is the longest time that an action lets pass. It is well within the limit of tokio's timer
+/// wheel (2^36 ms).
 const LONGEST_RUN: Duration = Duration::from_hours(366 * 24);
 
 thread_local! {
@@ -35,39 +36,40 @@ thread_local! {
 
 /// A simulated network and the runtime of all its tasks, in virtual time that starts at zero.
 ///
-/// One per thread, and bound to it. Time passes only inside [`run_until`](Self::run_until),
-/// [`run_until_true`](Self::run_until_true), [`advance`](Self::advance) and
-/// [`settle`](Self::settle). None of these, nor a fault, may be called from within a task: they
-/// block in the runtime that runs it, which panics.
+/// There is one engine per thread, and it is bound to its thread. Time passes only inside
+/// [`run_until`](Self::run_until), [`run_until_true`](Self::run_until_true), [`advance`](Self::advance) and
+/// [`settle`](Self::settle). A task must call neither these methods nor one that injects a fault: they block in the
+/// runtime that runs the task, which panics.
 pub struct Engine {
-    /// `None` only while dropping: tasks own sockets, so they go before the kernels do.
+    /// The runtime; `None` only while dropping. Tasks own sockets, so that they must be dropped before the kernels.
     runtime: Option<Runtime>,
     driver: Driver,
     clock: Clock,
     shared: Arc<Shared>,
-    /// How many turns there may be.
+    /// The largest number of turns.
     most_turns: u64,
-    /// Says that the run has to end.
+    /// Returns whether the run must end.
     exhausted: Box<dyn Fn() -> bool>,
     _one_thread: PhantomData<*const ()>,
 }
 
-/// How much an engine has done: a measure of cost that, unlike wall time, is the same everywhere.
+/// The work that an engine has done: a measure of cost that, unlike wall time, is the same on every machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Times that all tasks were idle and the engine chose what comes next.
+    /// The number of times that all tasks were idle and the engine chose what comes next.
     pub turns: u64,
-    /// Passes over all kernels' sockets to collect packets.
+    /// The number of passes over all kernels' sockets to collect packets.
     pub passes: u64,
-    /// Packets that left a host.
+    /// The number of packets that left a host.
     pub packets: u64,
 }
 
 impl Engine {
-    /// A network without hosts, at time zero.
+    /// Returns a network without hosts, at time zero.
     ///
     /// # Errors
-    /// [`EngineError::AnotherEngine`] where this thread has one already; [`EngineError::Setting`].
+    /// [`EngineError::AnotherEngine`] if this thread already has an engine; [`EngineError::Setting`] if a setting is
+    /// out of range.
     pub fn new(settings: &Settings) -> Result<Self, EngineError> {
         if OCCUPIED.get() {
             return Err(EngineError::AnotherEngine);
@@ -88,43 +90,43 @@ impl Engine {
         })
     }
 
-    /// Bounds the work, in [turns](Stats::turns) since the start: [`Settings::turns`] anew.
+    /// Sets the limit on the work, in [turns](Stats::turns) since the start, in place of [`Settings::turns`].
     pub fn set_most_turns(&mut self, turns: u64) {
         self.most_turns = turns;
     }
 
-    /// How many turns there may be.
+    /// Returns the largest number of turns.
     pub const fn most_turns(&self) -> u64 {
         self.most_turns
     }
 
-    /// Ends whatever drives the world with [`Stopped::Exhausted`] as soon as this says so. It is asked whenever all tasks are
-    /// idle.
+    /// Ends the run with [`Stopped::Exhausted`] as soon as `exhausted` returns `true`. The engine calls it whenever all
+    /// tasks are idle.
     pub fn exhausted_when(&mut self, exhausted: impl Fn() -> bool + 'static) {
         self.exhausted = Box::new(exhausted);
     }
 
-    /// Simulated time since the start.
+    /// Returns the simulated time since the start.
     pub fn now(&self) -> Duration {
         self.clock.now()
     }
 
-    /// A handle on the clock for whoever records.
+    /// Returns a handle on the clock, for recording.
     pub fn clock(&self) -> Clock {
         self.clock.clone()
     }
 
-    /// What the engine has done so far.
+    /// Returns the work that the engine has done so far.
     pub fn stats(&self) -> Stats {
         Stats { turns: self.driver.turns, ..self.driver.network.stats() }
     }
 
     // Hosts.
 
-    /// Adds a host that is up, also while the world runs.
+    /// Adds a host that is up. This is also possible while the world runs.
     ///
     /// # Errors
-    /// [`EngineError::AddressTaken`], [`EngineError::AddressUnusable`].
+    /// [`EngineError::AddressTaken`] or [`EngineError::AddressUnusable`].
     pub fn add_host(&mut self, ip: IpAddr) -> Result<HostId, EngineError> {
         if self.driver.network.is_virtual(ip) {
             return Err(EngineError::AddressTaken(ip));
@@ -132,12 +134,12 @@ impl Engine {
         self.shared.registry().add_host(ip)
     }
 
-    /// The host with this address.
+    /// Returns the host with this address.
     pub fn host(&self, ip: IpAddr) -> Option<HostId> {
         self.shared.registry().find(ip)
     }
 
-    /// The network as this host sees it *now*: after a [`restart`](Self::restart), ask again.
+    /// Returns the network as this host sees it *now*. After a [`restart`](Self::restart), the caller must ask again.
     pub fn net(&self, host: HostId) -> SimNet {
         SimNet::new(&self.shared, host)
     }
@@ -146,31 +148,30 @@ impl Engine {
 
     /// Drives the world until `condition` is ready, at most for `limit`.
     ///
-    /// The future is polled inside the runtime, beside the tasks; a oneshot receiver or a channel
-    /// that a task answers on is the usual one.
+    /// The future is polled inside the runtime, beside the tasks. Usually it is a oneshot receiver, or a channel on
+    /// which a task answers.
     ///
     /// # Errors
-    /// [`Stopped`] says why it did not come to that.
+    /// [`Stopped`] says why the run ended before the condition was ready.
     pub fn run_until<F: Future>(&mut self, condition: F, limit: Duration) -> Result<F::Output, Stopped> {
         let mut condition = pin!(condition);
         let value = self.drive(limit, Goal::Future, |cx, _| condition.as_mut().poll(cx))?;
         Ok(value.expect("without another goal, only the condition ends a run well"))
     }
 
-    /// Drives the world until `condition` holds, at most for `limit`. It is asked whenever all
-    /// tasks are idle.
+    /// Drives the world until `condition` holds, at most for `limit`. The engine checks it whenever all tasks are idle.
     ///
     /// # Errors
-    /// As [`run_until`](Self::run_until).
+    /// The same as for [`run_until`](Self::run_until).
     pub fn run_until_true(&mut self, mut condition: impl FnMut() -> bool, limit: Duration) -> Result<(), Stopped> {
         self.drive(limit, Goal::Predicate, |_, idle| if idle && condition() { Poll::Ready(()) } else { Poll::Pending })
             .map(drop)
     }
 
-    /// Lets `time` pass, whatever happens; what is due exactly at its end has happened then.
+    /// Lets `time` pass, whatever happens. Everything that is due exactly at its end has happened by then.
     ///
     /// # Errors
-    /// [`Stopped::Panicked`], [`Stopped::Exhausted`].
+    /// [`Stopped::Panicked`] or [`Stopped::Exhausted`].
     pub fn advance(&mut self, time: Duration) -> Result<(), Stopped> {
         match self.drive(time, Goal::Time, never) {
             Err(stopped @ (Stopped::Panicked(_) | Stopped::Exhausted { .. })) => Err(stopped),
@@ -178,11 +179,11 @@ impl Engine {
         }
     }
 
-    /// Drives the world until no packet is under way and all tasks wait, at most for `limit`.
-    /// Timers are not waited for, nor packets on hold.
+    /// Drives the world until no packet is under way and all tasks wait, at most for `limit`. Neither timers nor held
+    /// packets count.
     ///
     /// # Errors
-    /// As [`run_until`](Self::run_until).
+    /// The same as for [`run_until`](Self::run_until).
     pub fn settle(&mut self, limit: Duration) -> Result<(), Stopped> {
         self.drive(limit, Goal::Settled, never).map(drop)
     }
@@ -194,19 +195,19 @@ impl Engine {
         self.driver.network.links.set(from, to, link);
     }
 
-    /// Sets the link of all pairs without one of their own.
+    /// Sets the link of all pairs of addresses that have no link of their own.
     pub fn set_default_link(&mut self, link: Link) {
         self.driver.network.links.set_default(link);
     }
 
-    /// Holds packets sent between two addresses from now on, both ways: a partition. Those under
-    /// way still arrive; nothing is lost, applications time out by themselves.
+    /// Holds packets that are sent between two addresses from now on, in both directions, which is a partition. Packets
+    /// under way still arrive. Nothing is lost; applications time out by themselves.
     pub fn hold(&mut self, a: IpAddr, b: IpAddr) {
         self.driver.network.links.hold(a, b);
         self.driver.network.links.hold(b, a);
     }
 
-    /// Ends a [`hold`](Self::hold): the packets held start their way now, in order.
+    /// Ends a [`hold`](Self::hold): the held packets set out now, in order.
     pub fn release(&mut self, a: IpAddr, b: IpAddr) {
         self.driver.network.release(a, b);
         self.driver.network.release(b, a);
@@ -214,8 +215,8 @@ impl Engine {
 
     /// Forges a RST from one endpoint to the other, as each other sees them. It arrives at once.
     ///
-    /// The receiver's application reads `ConnectionReset`; a router obeys it as any RST. The
-    /// endpoint in whose name it came learns of it only when it sends.
+    /// The receiver's application reads `ConnectionReset`; a router obeys the packet like any RST. The endpoint in
+    /// whose name it was sent notices only when it sends something.
     pub fn forge_reset(&mut self, from: SocketAddr, to: SocketAddr) {
         self.driver.network.forge_reset(from, to);
     }
@@ -236,13 +237,13 @@ impl Engine {
         self.driver.network.add_router(addresses, router)
     }
 
-    /// Reports every packet on every link to `log` from now on; `None` ends that.
+    /// Reports every packet on every link to `log` from now on; `None` ends the reports.
     pub fn set_packet_log(&mut self, log: Option<PacketLog>) {
         self.driver.network.log = log;
     }
 
-    /// Ends the host's processes. Its kernel lives on, so peers get FIN, or RST where data was
-    /// unread or still comes; connecting is refused.
+    /// Ends the host's processes. Its kernel continues, so that peers get FIN, or RST if data was unread or still
+    /// arrives. Connecting is refused.
     ///
     /// # Errors
     /// [`Stopped::Panicked`].
@@ -251,7 +252,7 @@ impl Engine {
         self.end_tasks(&tasks)
     }
 
-    /// Cuts the host's power: nothing more leaves or reaches it, peers are not told.
+    /// Cuts the host's power: nothing more leaves or reaches the host, and peers are not told.
     ///
     /// # Errors
     /// [`Stopped::Panicked`].
@@ -260,34 +261,34 @@ impl Engine {
         self.end_tasks(&tasks)
     }
 
-    /// Stops the host's processes in their tracks: no task of it runs, and no timer of it fires. Its
-    /// kernel goes on: it completes handshakes and acknowledges data, up to its buffers. Without
-    /// effect on a host that is down.
+    /// Stops the host's processes: none of its tasks runs, and none of its timers fires. Its kernel continues: it
+    /// completes handshakes and acknowledges data, up to its buffers. There is no effect on a host that is down.
     pub fn freeze(&mut self, host: HostId) {
         if self.is_up(host) {
             self.shared.registry().ice(host).freeze();
         }
     }
 
-    /// Lets a frozen host's processes go on where they were stopped: timers that were due meanwhile
-    /// fire now. A crash, a loss of power or a restart ends a freeze, too.
+    /// Lets a frozen host's processes continue where they were stopped; timers that were due in the meantime fire now.
+    /// A crash, a loss of power or a restart also ends a freeze.
     pub fn thaw(&mut self, host: HostId) {
         let ice = self.shared.registry().ice(host);
         ice.thaw();
     }
 
-    /// Whether the host is frozen.
+    /// Returns whether the host is frozen.
     pub fn is_frozen(&self, host: HostId) -> bool {
         self.is_up(host) && self.shared.registry().ice(host).is_frozen()
     }
 
-    /// A handle that makes the engine ask its routers for unsolicited work.
+    /// Returns a handle that makes the engine ask its routers for unsolicited work.
     pub fn kick(&self) -> Kick {
         Kick(Arc::clone(&self.shared))
     }
 
-    /// Starts the host anew, ending first what still runs as a [`crash`](Self::crash) would, and
-    /// returns its network. It runs no task and listens nowhere; packets of its old flows meet RST.
+    /// Restarts the host, and returns its network. If the host is still running, it first ends as in a
+    /// [`crash`](Self::crash). The restarted host runs no task and listens on no port; packets of its old flows are
+    /// answered with RST.
     ///
     /// # Errors
     /// [`Stopped::Panicked`].
@@ -297,7 +298,7 @@ impl Engine {
         Ok(self.net(host))
     }
 
-    /// Whether the host runs, that is, neither crashed nor lost power since its (re)start.
+    /// Returns whether the host is up: it has neither crashed nor lost power since its latest start.
     pub fn is_up(&self, host: HostId) -> bool {
         self.shared.registry().is_up(host)
     }
@@ -310,7 +311,7 @@ impl Engine {
         self.drive(Duration::ZERO, Goal::Idle, never).map(drop)
     }
 
-    /// Runs tasks and moves time until `condition` is ready (`Some`) or the goal is reached (`None`).
+    /// Runs tasks and moves time until `condition` is ready (`Some`), or the goal is reached (`None`).
     fn drive<T>(
         &mut self,
         limit: Duration,
@@ -354,13 +355,13 @@ impl Engine {
     }
 }
 
-/// For who changes the state of a router's policy from outside: packets and deadlines say by
-/// themselves when there is something to do. Cheap to clone.
+/// A handle for code that changes the state of a router's policy from outside. Packets and deadlines make the engine
+/// ask the routers without it. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Kick(Arc<Shared>);
 
 impl Kick {
-    /// Has the routers polled as soon as all tasks are idle.
+    /// Makes the engine poll the routers as soon as all tasks are idle.
     pub fn kick(&self) {
         self.0.kick();
     }
@@ -382,43 +383,43 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// What a run aims at besides its condition.
+/// The goal of a run besides its condition.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Goal {
-    /// Nothing: the condition is a future, which may wait for a timer of its own.
+    /// No goal: the condition is a future, which may wait for a timer of its own.
     Future,
-    /// Nothing: the condition depends on tasks and packets alone, so it can be given up early.
+    /// No goal: the condition depends on tasks and packets alone, so that the run can be given up early.
     Predicate,
-    /// The limit itself.
+    /// The time limit itself.
     Time,
-    /// No packet under way.
+    /// No packet is under way.
     Settled,
-    /// All tasks idle, at the same instant; what they sent is not collected.
+    /// All tasks are idle at the same instant; packets that they sent are not collected.
     Idle,
 }
 
-/// What the driver decided at an idle moment.
+/// The decision of the driver at an idle moment.
 enum Turn {
-    /// Tasks may have something to do.
+    /// Tasks may have work to do.
     RunTasks,
     /// The goal is reached.
     Reached,
-    /// The run ends otherwise.
+    /// The run ends for this reason.
     Stopped(Stopped),
 }
 
-/// The part of the engine that runs inside `block_on`, whenever all tasks are idle.
+/// The part of the engine that runs inside `block_on` whenever all tasks are idle.
 struct Driver {
     network: Network,
     park: Arc<Park>,
     clock: Clock,
     turns: u64,
-    /// Ends a jump where the next packet, or the run's end, comes before the next timer.
+    /// The sleep that ends a jump if the next packet, or the run's end, comes before the next timer.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Driver {
-    /// Collects packets, then moves on to the next arrival, timer or the run's end.
+    /// Collects packets, and then advances to the next arrival, to the next timer, or to the run's end.
     fn turn(&mut self, cx: &mut Context<'_>, end: u64, goal: Goal) -> Turn {
         self.turns += 1;
         if goal == Goal::Idle {
@@ -453,14 +454,13 @@ impl Driver {
         }
     }
 
-    /// Moves towards `target` (nanoseconds), as far as no timer can fire before; `true` where one
-    /// may fire now.
+    /// Advances towards `target` (nanoseconds) as far as no timer can fire before. Returns `true` if a timer may fire
+    /// now.
     ///
-    /// tokio's timers fire at whole milliseconds since the start, and a paused runtime moves its
-    /// clock by whole milliseconds. Hence three steps: within a millisecond the clock is set
-    /// directly; a broken millisecond is completed first, so that jumps start from a whole one and
-    /// timers fire exactly when due; and from a whole one tokio itself jumps to the next timer,
-    /// bounded by a sleep of ours until the target's millisecond.
+    /// tokio's timers fire at whole milliseconds since the start, and a paused runtime moves its clock by whole
+    /// milliseconds. Hence three steps: within a millisecond the clock is set directly; an incomplete millisecond is
+    /// completed first, so that jumps start from a whole one and timers fire exactly when due; and from a whole one,
+    /// tokio itself jumps to the next timer, bounded by the driver's sleep until the target's millisecond.
     fn pass_time(&mut self, cx: &mut Context<'_>, now: u64, target: u64) -> bool {
         let tick = target - target % TIMER_TICK;
         if tick <= now {
@@ -482,9 +482,9 @@ impl Driver {
         true
     }
 
-    /// Sets the clock within the current millisecond or to the start of the next. In the latter
-    /// case the runtime fires timers before it can be idle again: the yield inside `advance`, which
-    /// wakes nobody, makes it visit its timer driver.
+    /// Sets the clock within the current millisecond, or to the start of the next. In the latter case the runtime fires
+    /// timers before it can be idle again: the yield inside `advance`, which wakes nobody, makes the runtime visit its
+    /// timer driver.
     fn set_clock(&mut self, nanos: u64) {
         let step = Duration::from_nanos(nanos - self.clock.nanos());
         let _ = pin!(tokio::time::advance(step)).poll(&mut Context::from_waker(Waker::noop()));
@@ -492,12 +492,12 @@ impl Driver {
     }
 }
 
-/// Whether no task is left that a timer could wake.
+/// Returns whether there is no task left that a timer could wake.
 fn no_task_lives() -> bool {
     tokio::runtime::Handle::current().metrics().num_alive_tasks() == 0
 }
 
-/// A condition that never comes true.
+/// A condition that never becomes true.
 fn never(_: &mut Context<'_>, _: bool) -> Poll<()> {
     Poll::Pending
 }

@@ -1,4 +1,4 @@
-//! A host whose processes stop in their tracks, as under `SIGSTOP`, while its kernel goes on.
+//! The freezing of a host, whose processes stop as under `SIGSTOP` while its kernel continues.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -6,23 +6,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-/// Whether the tasks of one life of a host may run, and which of them wait to.
+/// Whether the tasks of one life of a host may run, and which of them wait to run.
 #[derive(Debug, Default)]
 pub(super) struct Ice {
     frozen: AtomicBool,
-    /// How often the host was let go on.
+    /// The number of times that the host was thawed.
     thaws: AtomicU64,
     waiting: Mutex<Vec<Waker>>,
 }
 
 impl Ice {
-    /// From now on no task of the host is polled.
+    /// Stops polling tasks of the host.
     pub(super) fn freeze(&self) {
         self.frozen.store(true, Ordering::Relaxed);
     }
 
-    /// Lets the tasks go on. Those that something woke meanwhile run, in the order they were woken;
-    /// timers that were due meanwhile fire now.
+    /// Lets the tasks continue. Tasks that were woken in the meantime run in the order in which they were woken, and
+    /// timers that were due fire now.
     pub(super) fn thaw(&self) {
         self.frozen.store(false, Ordering::Relaxed);
         self.thaws.fetch_add(1, Ordering::Relaxed);
@@ -36,7 +36,7 @@ impl Ice {
         self.frozen.load(Ordering::Relaxed)
     }
 
-    /// Runs a task's future, except while the host is frozen.
+    /// Runs the future of a task, except while the host is frozen.
     pub(super) async fn around<T>(&self, task: impl Future<Output = T>) -> T {
         let mut task = pin!(task);
         let mut waits_for = None;

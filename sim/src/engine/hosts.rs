@@ -1,4 +1,4 @@
-//! Logical hosts over kernels: who owns which kernel address and port, and who is up.
+//! Logical hosts on kernels: the owners of kernel addresses and ports, and which hosts are up.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -18,36 +18,36 @@ use super::settings::{EngineError, Settings};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(u32);
 
-/// One life of a host, from (re)start to crash or power loss.
+/// One life of a host, from its start or restart to a crash or a loss of power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Life {
     pub(super) host: HostId,
     number: u32,
 }
 
-/// Where an arriving segment goes.
+/// The destination of an arriving segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// Into a kernel, at this address of its.
+    /// A kernel, at this address.
     Kernel(SocketAddr),
-    /// Data for a socket whose application is gone: the flow is among the aborts now.
+    /// Data for a socket whose application is gone. The flow is now among the aborts.
     Orphan,
-    /// The host answers with RST: no socket of this life of it has the port.
+    /// The host answers with RST, because no socket of its present life has the port.
     Refused,
-    /// Nowhere: no such host, or it has no power.
+    /// No destination: there is no such host, or it has no power.
     Lost,
 }
 
-/// Kernels connect from ports of this range up (turmoil-net's ephemeral ports).
+/// The first port from which kernels connect (turmoil-net's ephemeral ports).
 pub(super) const FIRST_PORT: u16 = 49152;
 
-/// Listening addresses that fit in one kernel's subnet, after its first address.
+/// The number of listening addresses that fit into one kernel's subnet, after its first address.
 const MOST_SLOTS: usize = 254;
 
-/// turmoil-net drops a SYN beyond the backlog, and a SYN is never sent again here.
+/// The backlog of listeners. turmoil-net drops a SYN beyond the backlog, and here a SYN is never sent again.
 const BACKLOG: usize = 1 << 16;
 
-/// All hosts and the kernels under them.
+/// All hosts, and the kernels on which they run.
 #[derive(Debug)]
 pub(super) struct Registry {
     kernels: Vec<Kernel>,
@@ -55,36 +55,36 @@ pub(super) struct Registry {
     by_ip: BTreeMap<IpAddr, HostId>,
     slots: usize,
     slots_taken: usize,
-    /// Flows (kernel address, peer) whose stream was dropped before the peer finished.
+    /// The flows (kernel address, peer) whose stream was dropped before the peer finished.
     orphans: BTreeSet<(SocketAddr, SocketAddr)>,
-    /// Orphans dropped with data unread, which Linux answers with RST at once.
+    /// The orphans that were dropped with unread data, which Linux answers with RST at once.
     aborts: Vec<(SocketAddr, SocketAddr)>,
-    /// Closed connections whose peers were given up.
+    /// The closed connections whose peers were given up.
     given_up: Vec<(SocketAddr, SocketAddr)>,
-    /// Flows from ports that a host chose.
+    /// The flows from ports that a host chose.
     named: NamedFlows,
     pub(super) handshakes: Handshakes,
 }
 
-/// One TCP stack. Its addresses are 240.0.k.1 for connecting, 240.0.k.2 and up as slots.
+/// One TCP stack. It connects from 240.0.k.1, and its slots are 240.0.k.2 and following.
 #[derive(Debug)]
 struct Kernel {
     id: KernelId,
     slot_owners: Vec<Life>,
-    /// Who connected last from each port, from [`FIRST_PORT`].
+    /// The last user of each port, beginning with [`FIRST_PORT`].
     port_owners: Vec<Option<PortOwner>>,
-    /// Who called connect, in the order of the SYNs that the kernel will emit, and the port of its
+    /// The lives that called connect, in the order of the SYNs that the kernel will emit, each with the port of its
     /// choice. The kernel's port is not known before the SYN shows it.
     connecting: VecDeque<(Life, Option<u16>)>,
 }
 
-/// Who connected from a kernel's port.
+/// The user of a kernel's port.
 #[derive(Debug, Clone, Copy)]
 struct PortOwner {
     life: Life,
-    /// What its peer knows the flow as, where the host chose the port.
+    /// The name by which its peer knows the flow, if the host chose the port.
     name: Option<FlowName>,
-    /// The sequence number of its SYN.
+    /// The sequence number of the SYN.
     isn: u32,
 }
 
@@ -94,15 +94,15 @@ struct Host {
     kernel: usize,
     life: u32,
     up: bool,
-    /// Lives below this number ended by loss of power: nothing leaves their sockets.
+    /// The number below which lives ended by a loss of power, so that nothing leaves their sockets.
     muted_below: u32,
-    /// Kernel and address of the slot, once the host listens.
+    /// The kernel and the address of the slot, once the host listens.
     slot: Option<(usize, IpAddr)>,
     /// The slots of earlier lives.
     retired: Vec<IpAddr>,
     tasks: Vec<AbortHandle>,
     prune_at: usize,
-    /// Of the present life.
+    /// The freezer of the present life.
     ice: Arc<Ice>,
 }
 
@@ -172,13 +172,13 @@ impl Registry {
         self.by_ip.get(&ip).copied()
     }
 
-    /// The present life of a host, its address and its kernel.
+    /// Returns the present life of a host, its address and its kernel.
     pub(super) fn life(&self, id: HostId) -> (Life, IpAddr, KernelId) {
         let host = self.host(id);
         (Life { host: id, number: host.life }, host.ip, self.kernels[host.kernel].id)
     }
 
-    /// What stops the tasks of a host's present life.
+    /// Returns the freezer of the tasks of a host's present life.
     pub(super) fn ice(&self, id: HostId) -> Arc<Ice> {
         Arc::clone(&self.host(id).ice)
     }
@@ -192,7 +192,7 @@ impl Registry {
         host.up && host.life == life.number
     }
 
-    /// Ends a host's life and hands out its tasks to be aborted.
+    /// Ends a host's life, and returns its tasks so that they can be aborted.
     pub(super) fn take_down(&mut self, id: HostId, power_lost: bool) -> Vec<AbortHandle> {
         let host = self.host_mut(id);
         host.up = false;
@@ -210,7 +210,7 @@ impl Registry {
         host.retired.extend(host.slot.take().map(|(_, slot)| slot));
     }
 
-    /// Keeps a task to end it with its host; forgets finished ones as their number doubles.
+    /// Keeps a task in order to end it with its host. Whenever their number has doubled, finished tasks are removed.
     pub(super) fn adopt(&mut self, life: Life, task: AbortHandle) {
         let host = self.host_mut(life.host);
         if host.tasks.len() >= host.prune_at {
@@ -222,7 +222,7 @@ impl Registry {
 
     // Sockets.
 
-    /// The kernel and its address to listen on.
+    /// Returns the kernel and its address on which to listen.
     pub(super) fn listen_address(&mut self, life: Life, port: u16) -> Result<(KernelId, IpAddr), ListenError> {
         let host = self.host(life.host);
         let connected = self.kernels[host.kernel].port_owner(port).is_some_and(|owner| owner.connects_from(port, life));
@@ -244,49 +244,49 @@ impl Registry {
         Ok(self.socket_home(slot))
     }
 
-    /// Reserves a port of the host's choice for a connect to `peer`. `gone` is the socket that
+    /// Reserves a port of the host's choice for a connection to `peer`. `gone` is the socket that
     /// [`NameState::TakenBy`] named, if it no longer exists.
     pub(super) fn reserve(&mut self, life: Life, port: u16, peer: SocketAddr, gone: Option<SocketAddr>) -> NameState {
         self.named.reserve((life.host, port, peer), life, gone)
     }
 
-    /// Notes that `life` is about to call connect, from a port of its choice or any; the kernel's
-    /// next SYN is its.
+    /// Records that `life` is about to call connect, from a port of its choice or any. The kernel's next SYN belongs to
+    /// it.
     pub(super) fn will_connect(&mut self, life: Life, port: Option<u16>) {
         self.home_of(life).connecting.push_back((life, port));
     }
 
-    /// The connect failed before it sent a SYN.
+    /// Records that the connect failed before it sent a SYN.
     pub(super) fn connect_failed(&mut self, life: Life, peer: SocketAddr) {
         if let Some((_, Some(port))) = self.home_of(life).connecting.pop_back() {
             self.named.given_up((life.host, port, peer));
         }
     }
 
-    /// Whether a logical address is a host's, with a port of the host's choice.
+    /// Returns whether a logical address belongs to a host, with a port of the host's choice.
     pub(super) fn is_chosen(&self, address: SocketAddr) -> bool {
         !self.named.is_empty() && self.find(address.ip()).is_some_and(|host| self.named.uses(host, address.port()))
     }
 
-    /// The application is done with a connection from a port of the host's choice.
+    /// Records that the application has closed a connection from a port of the host's choice.
     pub(super) fn closed(&mut self, life: Life, port: u16, peer: SocketAddr, now: Duration) {
         self.named.closed((life.host, port, peer), now);
     }
 
-    /// Ends a closed connection from a port of the host's choice, if its peer has not answered for so long that a kernel
-    /// gives up to tell it, and returns whether there is one.
+    /// Ends a closed connection from a port of the host's choice if its peer has not answered for so long that a kernel
+    /// gives up. Returns whether there is such a connection.
     pub(super) fn gives_up(&mut self, life: Life, port: u16, peer: SocketAddr, now: Duration) -> bool {
         let overdue = self.named.take_overdue((life.host, port, peer), now);
         self.given_up.extend(overdue.map(|socket| (socket, peer)));
         overdue.is_some()
     }
 
-    /// Sockets to end without a word to the peer, with that.
+    /// Takes the sockets that are to be ended without telling the peer.
     pub(super) fn take_given_up(&mut self) -> Vec<(SocketAddr, SocketAddr)> {
         std::mem::take(&mut self.given_up)
     }
 
-    /// A stream was dropped before its peer finished. With `unread` data the flow is reset at once.
+    /// Records that a stream was dropped before its peer finished. With `unread` data the flow is reset at once.
     pub(super) fn orphan(&mut self, life: Life, local: SocketAddr, peer: SocketAddr, unread: bool) {
         if life.number < self.host(life.host).muted_below {
             return;
@@ -298,19 +298,19 @@ impl Registry {
         }
     }
 
-    /// An address of each kernel, to inspect it by.
+    /// Returns one address of each kernel, by which it can be inspected.
     pub(super) fn kernel_addresses(&self) -> Vec<IpAddr> {
         (0..self.kernels.len()).map(|kernel| kernel_address(kernel, 0)).collect()
     }
 
-    /// Flows to reset at both ends: the kernel's socket and, from its logical address, the peer.
+    /// Takes the flows that are to be reset at both ends: the kernel's socket and, from its logical address, the peer.
     pub(super) fn take_aborts(&mut self) -> Vec<(SocketAddr, SocketAddr)> {
         std::mem::take(&mut self.aborts)
     }
 
     // The path of a packet.
 
-    /// The logical source of a segment that a kernel emitted; `None` if its host has no power.
+    /// Returns the logical source of a segment that a kernel emitted; `None` if its host has no power.
     pub(super) fn departure(&mut self, segment: &Segment) -> Option<SocketAddr> {
         if segment.is_syn() {
             let kernel = self.kernels.get_mut(kernel_index(segment.src.ip())?)?;
@@ -330,8 +330,8 @@ impl Registry {
         self.logical(segment.src)
     }
 
-    /// Whether a SYN-ACK acknowledges the SYN of the socket at this kernel's address (RFC 9293 3.10.7.3). One for an
-    /// earlier connection from a chosen port does not.
+    /// Returns whether a SYN-ACK acknowledges the SYN of the socket at this kernel address (RFC 9293 3.10.7.3). One
+    /// that belongs to an earlier connection from a chosen port does not.
     pub(super) fn is_answered(&self, address: SocketAddr, acknowledged: u32) -> bool {
         let owner = || {
             let kernel = self.kernels.get(kernel_index(address.ip())?)?;
@@ -340,8 +340,8 @@ impl Registry {
         owner().is_none_or(|owner| owner.isn.wrapping_add(1) == acknowledged)
     }
 
-    /// The kernel's address of the socket that a SYN comes from, which may be gone by now; `None` where a router sends it
-    /// by another name.
+    /// Returns the kernel address of the socket from which a SYN comes, although the socket may be gone by now. Returns
+    /// `None` if a router has sent the SYN under another name.
     pub(super) fn origin(&self, syn: &Segment) -> Option<SocketAddr> {
         let id = self.find(syn.src.ip())?;
         let home = self.host(id).kernel;
@@ -355,7 +355,7 @@ impl Registry {
         found.next_back().map(|port| SocketAddr::new(kernel_address(home, 0), port))
     }
 
-    /// What peers know a kernel's address as; `None` if its host has no power.
+    /// Returns the address by which peers know a kernel's address; `None` if its host has no power.
     pub(super) fn logical(&self, address: SocketAddr) -> Option<SocketAddr> {
         let kernel = self.kernels.get(kernel_index(address.ip())?)?;
         let (life, port) = match slot_index(address.ip())? {
@@ -369,7 +369,7 @@ impl Registry {
         (life.number >= host.muted_below).then(|| SocketAddr::new(host.ip, port))
     }
 
-    /// Where a segment for a logical address goes. Data for an orphan adds to the aborts.
+    /// Returns the destination of a segment for a logical address. Data for an orphan adds to the aborts.
     pub(super) fn arrival(&mut self, segment: &Segment) -> Arrival {
         let Some(&id) = self.by_ip.get(&segment.dst.ip()) else { return Arrival::Lost };
         let host = self.host(id);
@@ -393,8 +393,8 @@ impl Registry {
         Arrival::Kernel(local)
     }
 
-    /// The kernel address that stands for a host's port: where it connected from, or its slot. An
-    /// earlier life's is found only while its kernel still winds up that flow.
+    /// Returns the kernel address for a host's port: the one from which it connected, or its slot. An address of an
+    /// earlier life is found only while its kernel still closes that flow.
     fn socket_address(&self, id: HostId, segment: &Segment) -> Option<SocketAddr> {
         let host = self.host(id);
         let port = segment.dst.port();
@@ -442,7 +442,7 @@ impl Kernel {
         self.port_owners.get(usize::from(index)).copied().flatten()
     }
 
-    /// Returns the owner before.
+    /// Sets the owner of a port, and returns the previous owner.
     fn set_port_owner(&mut self, port: u16, owner: PortOwner) -> Option<PortOwner> {
         let index = usize::from(port.checked_sub(FIRST_PORT)?);
         if index >= self.port_owners.len() {
@@ -453,7 +453,7 @@ impl Kernel {
 }
 
 impl PortOwner {
-    /// Whether this life connected from the kernel's port, and its peers know it.
+    /// Returns whether this life connected from the kernel's port under the kernel's own port number.
     fn connects_from(&self, port: u16, life: Life) -> bool {
         self.life == life && self.name.is_none_or(|(_, shown, _)| shown == port)
     }
@@ -462,19 +462,19 @@ impl PortOwner {
 /// Why a host cannot listen.
 #[derive(Debug)]
 pub(super) enum ListenError {
-    /// A connection of the host holds the port.
+    /// A connection of the host occupies the port.
     InUse,
-    /// [`EngineError::OutOfSlots`].
+    /// The host has no slot left ([`EngineError::OutOfSlots`]).
     OutOfSlots(EngineError),
 }
 
-/// Whether a logical host can have the address: IPv4 unicast that is not a kernel's.
+/// Returns whether a logical host can have the address: it must be IPv4 unicast and not a kernel's.
 pub(super) fn is_host_address(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(v4) if v4.octets()[0] != 0 && v4.octets()[0] < 224 && !v4.is_loopback())
 }
 
-/// The kernel's first address (0) or one of its slots (from 1). 240.0.0.0/4 is reserved (RFC 1112),
-/// so that no logical host can have it.
+/// Returns the kernel's first address (slot 0) or one of its slots (from 1). 240.0.0.0/4 is reserved (RFC 1112), so
+/// that no logical host can have such an address.
 fn kernel_address(kernel: usize, slot: usize) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(240, 0, kernel as u8, slot as u8 + 1))
 }

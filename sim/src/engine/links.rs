@@ -1,4 +1,4 @@
-//! Links: how long a packet takes, in which order packets arrive, and which are held.
+//! Links: the time that packets take, the order in which they arrive, and the packets that are held.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use rand_core::{Rng, SeedableRng};
 use super::packet::Segment;
 use super::settings::{Link, Settings};
 
-/// What a lost SYN costs (RFC 6298 2.1: an initial timeout of one second).
+/// The delay that a lost SYN causes (RFC 6298 2.1: an initial timeout of one second).
 pub const SYN_RTO: Duration = Duration::from_secs(1);
 
 /// A segment between the two ends of a link.
@@ -19,13 +19,13 @@ pub const SYN_RTO: Duration = Duration::from_secs(1);
 pub(super) struct Transit {
     pub(super) from: IpAddr,
     pub(super) to: IpAddr,
-    /// The router at `to`; `None` where `to` is a host.
+    /// The router at `to`; `None` if `to` is a host.
     pub(super) router: Option<usize>,
     pub(super) segment: Segment,
 }
 
-/// All links. Packets of one flow arrive in the order they were sent, whatever jitter and loss do,
-/// since the kernels drop what is out of order.
+/// All links. Packets of one flow arrive in the order in which they were sent, whatever jitter and loss do, because the
+/// kernels drop packets that are out of order.
 #[derive(Debug)]
 pub(super) struct Links {
     default: Link,
@@ -34,10 +34,10 @@ pub(super) struct Links {
     rng: ChaCha8Rng,
     rto: u64,
     quantum: u64,
-    /// The last arrival on each link of each flow. Kept only since delays first varied: while they
-    /// are constant, order keeps itself.
+    /// The last arrival on each link of each flow. It is kept only since delays first varied: while delays are
+    /// constant, the order is kept anyway.
     last: Option<IndexMap<(IpAddr, SocketAddr, SocketAddr), u64>>,
-    /// The latest arrival of all, up to then: what flows already under way must not overtake.
+    /// The latest of all arrivals until then, which flows that were already under way must not overtake.
     latest: u64,
     prune_at: usize,
 }
@@ -73,24 +73,25 @@ impl Links {
         self.held.entry((from, to)).or_default();
     }
 
-    /// Ends a hold and returns what was held, in order.
+    /// Ends a hold, and returns the held packets in order.
     pub(super) fn release(&mut self, from: IpAddr, to: IpAddr) -> Vec<Transit> {
         self.held.remove(&(from, to)).unwrap_or_default()
     }
 
-    /// Whether packets from one address to another are held.
+    /// Returns whether packets from one address to another are held.
     pub(super) fn holds(&self, from: IpAddr, to: IpAddr) -> bool {
         !self.held.is_empty() && self.held.contains_key(&(from, to))
     }
 
-    /// Adds a packet to a hold; without one it is lost.
+    /// Adds a packet to a hold. Without a hold, the packet is lost.
     pub(super) fn keep(&mut self, transit: Transit) {
         if let Some(held) = self.held.get_mut(&(transit.from, transit.to)) {
             held.push(transit);
         }
     }
 
-    /// When a packet that sets out at `now` arrives, in nanoseconds: always later than `now`.
+    /// Returns the time at which a packet that sets out at `now` arrives, in nanoseconds, which is always later than
+    /// `now`.
     pub(super) fn arrival(&mut self, transit: &Transit, now: u64) -> u64 {
         let link = self.link(transit.from, transit.to);
         let mut at = now.saturating_add(nanos(link.latency)).max(now + 1);
@@ -134,7 +135,7 @@ impl Links {
         self.pairs.get(&(from, to)).copied().unwrap_or(self.default)
     }
 
-    /// A link set before the first packet, and constant, leaves order to keep itself.
+    /// Records a change of a link. If a link is set before the first packet and is constant, the order is kept anyway.
     fn changed(&mut self, link: Link) {
         if varies(link) || self.latest > 0 {
             self.last.get_or_insert_default();
@@ -142,12 +143,12 @@ impl Links {
     }
 }
 
-/// Whether packets of the same flow can take different times.
+/// Returns whether packets of the same flow can take different times.
 fn varies(link: Link) -> bool {
     !link.jitter.is_zero() || link.loss_per_million > 0
 }
 
-/// At most a year, so that no sum with the clock overflows.
+/// Returns a duration in nanoseconds, but at most a year, so that no sum with the clock overflows.
 fn nanos(duration: Duration) -> u64 {
     const YEAR: Duration = Duration::from_hours(365 * 24);
     duration.min(YEAR).as_nanos() as u64
@@ -159,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    /// One step: time passes, then a packet of one of three flows, or a new link.
+    /// One step: either time passes and a packet of one of three flows is sent, or a link changes.
     #[derive(Debug, Clone)]
     enum Step {
         Send { after: u64, flow: u16 },

@@ -1,9 +1,8 @@
 //! An event-driven harness over turmoil-net's TCP kernels, in virtual time.
 //!
-//! turmoil-net gives each host a TCP stack and leaves packets and time to its harness. This one
-//! runs tasks until all are idle, collects what the kernels emit, sends each packet over its link,
-//! and jumps to the next arrival or timer; so idle time costs nothing, and the same seed gives the
-//! same packets in every process.
+//! turmoil-net gives each host a TCP stack, and leaves packets and time to its harness. This harness runs tasks until
+//! all are idle, collects the packets that the kernels emit, sends each over its link, and jumps to the next arrival or
+//! timer. Therefore idle time costs nothing, and the same seed gives the same packets in every process.
 //!
 //! ```text
 //!   tasks ── SimStream ──▶ kernel ── egress ──▶ links, holds, routers ──▶ queue ──▶ kernel ──▶ tasks
@@ -14,20 +13,18 @@
 //! * [`Settings`], [`Link`], errors (`settings.rs`); [`Clock`] (`clock.rs`).
 //! * [`PacketRouter`] (`router.rs`): virtual addresses; [`Nat`] (`nat.rs`): a layer-4 balancer's table.
 //! * [`PacketRecord`] (`packet.rs`): what a packet log gets to see.
-//! * `shared.rs`: the state that sockets and tasks share with the engine;
-//!   `hosts.rs`: logical hosts over kernels, address translation; `ports.rs`: ports of a host's choice;
-//!   `handshakes.rs`: those that are not complete;
-//!   `freeze.rs`: hosts that hang; `links.rs`: delay, loss, order,
-//!   partitions; `network.rs`: joins the two on the path of a packet.
+//! * `shared.rs`: the state that sockets and tasks share with the engine; `hosts.rs`: logical hosts over kernels,
+//!   address translation; `ports.rs`: ports of a host's choice; `handshakes.rs`: those that are not complete;
+//!   `freeze.rs`: hosts that hang; `links.rs`: delay, loss, order, partitions; `network.rs`: joins the two on the path
+//!   of a packet.
 //!
 //! # Logical hosts over kernels
-//! A kernel cannot be added while the world runs, nor rebooted, and connects always from its first
-//! address. So a few kernels are registered up front, each with a first address and some *slots*
-//! (further addresses). A logical host lives on one of the kernels; what it connects from is the
-//! kernel's first address and a port that is its own, what it listens on is a slot. The network
-//! rewrites kernel addresses to logical ones when a packet leaves and back when it arrives, so
-//! peers only ever see logical addresses. A restarted host listens on a fresh slot: packets of its
-//! old flows find no socket there, and meet RST, as after a real reboot.
+//! A kernel cannot be added while the world runs, nor rebooted, and connects always from its first address. So a few
+//! kernels are registered up front, each with a first address and some *slots* (further addresses). A logical host
+//! lives on one of the kernels; what it connects from is the kernel's first address and a port that is its own, what it
+//! listens on is a slot. The network rewrites kernel addresses to logical ones when a packet leaves and back when it
+//! arrives, so peers only ever see logical addresses. A restarted host listens on a fresh slot: packets of its old
+//! flows find no socket there, and meet RST, as after a real reboot.
 
 mod clock;
 mod drive;

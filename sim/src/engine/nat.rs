@@ -1,4 +1,4 @@
-//! A NAT table: a layer-4 balancer on packets, its choice of backend left to a [`NatPolicy`].
+//! A NAT table: a layer-4 balancer for packets that leaves the choice of the backend to a [`NatPolicy`].
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -9,129 +9,129 @@ use rustc_hash::FxBuildHasher;
 
 use super::router::{Departure, PacketHead, PacketRouter, Reset, Verdict};
 
-/// How long the addresses of a closed flow stay known, for its last ACKs (as Linux's conntrack
-/// keeps TIME_WAIT, though there for two minutes).
+/// The time for which the addresses of a closed flow stay known, for its last ACKs. Linux's conntrack also keeps
+/// TIME_WAIT, though for two minutes.
 const LINGER: Duration = Duration::from_mins(1);
 
-/// Closed flows kept at most.
+/// The largest number of closed flows that are kept.
 const MOST_LINGERING: usize = 1024;
 
 /// The first port that source NAT uses.
 const FIRST_NAT_PORT: u16 = 1024;
 
-/// Which addresses a balancer rewrites.
+/// The addresses that a balancer rewrites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NatMode {
-    /// Destination and source: the server sees this address of the balancer, with a port of the
-    /// balancer's choice. Give it to [`Engine::add_router`](super::Engine::add_router) beside the
-    /// service's address, unless it is the same.
+    /// Destination and source are rewritten: the server sees this address of the balancer, with a port of the
+    /// balancer's choice. Unless it is the service's own address, pass it to
+    /// [`Engine::add_router`](super::Engine::add_router) together with that address.
     Source(IpAddr),
-    /// The destination only: the server sees the client, and its packets go back through the balancer.
+    /// The destination only is rewritten: the server sees the client, and its packets return through the balancer.
     Destination,
-    /// Direct server return: the server sees the client and answers it past the balancer, in the
-    /// service's name. The balancer sees one direction only.
+    /// Direct server return: the server sees the client and answers it in the service's name, bypassing the balancer.
+    /// The balancer sees one direction only.
     DirectReturn,
 }
 
-/// What a policy decides on a new connection.
+/// The decision of a policy about a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NatDecision {
-    /// Send the flow there.
+    /// Send the flow to this backend.
     Backend(SocketAddr),
     /// Answer with RST.
     Refuse,
-    /// Do not answer.
+    /// Do not answer the packet.
     Drop,
 }
 
-/// What becomes of an open flow.
+/// A change that a policy makes to an open flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It ends with a RST to both sides.
+    /// The flow ends with a RST to both sides.
     Reset,
-    /// Its packets are dropped from now on, from either side.
+    /// Packets of the flow are dropped from now on, from either side.
     Silence,
-    /// Its packets go to this backend from now on.
+    /// Packets of the flow go to this backend from now on.
     Move(SocketAddr),
 }
 
-/// What becomes of a flow that carries nothing for a time.
+/// What happens to a flow that carries nothing for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdleLimit {
     /// The time without a packet from either side.
     pub after: Duration,
-    /// What becomes of the flow then.
+    /// What happens to the flow after that time.
     pub then: IdleEnd,
 }
 
-/// How a flow that has been idle for too long ends.
+/// How a flow ends that has been idle for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdleEnd {
-    /// With a RST to both sides.
+    /// The flow ends with a RST to both sides.
     Reset,
-    /// The router forgets the flow. It answers a packet of no known flow with a RST.
+    /// The router forgets the flow, and answers packets of unknown flows with a RST.
     Forgotten,
-    /// The router forgets the flow. It drops a packet of no known flow.
+    /// The router forgets the flow, and drops packets of unknown flows.
     Silence,
 }
 
 /// One connection through the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowRecord {
-    /// The client's end.
+    /// The client's address and port.
     pub client: SocketAddr,
-    /// The service, where the client thinks it is connected.
+    /// The address and port of the service, to which the client believes it is connected.
     pub service: SocketAddr,
-    /// The server's end.
+    /// The server's address and port.
     pub backend: SocketAddr,
-    /// Whom the server sees.
+    /// The source that the server sees.
     pub seen_as: SocketAddr,
 }
 
-/// How a flow ended, as far as the balancer can see.
+/// How a flow ended, as far as the balancer can see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closing {
-    /// FIN from both sides; with direct return, from the client.
+    /// FIN came from both sides; with direct return, from the client.
     Fin,
-    /// A RST from either side.
+    /// A RST came from either side.
     Reset,
-    /// The client's port came back with a new connection.
+    /// The client's port was used again for a new connection.
     Replaced,
-    /// The policy ended it, and both sides were sent a RST.
+    /// The policy ended the flow, and both sides were sent a RST.
     Ended,
     /// No packet passed for too long.
     Idle,
 }
 
-/// The decisions of a layer-4 balancer, and what it hears about its flows.
+/// The decisions of a layer-4 balancer, and the events of its flows.
 pub trait NatPolicy {
-    /// Chooses for a new connection of `client` to `service`; `now` counts from the start.
+    /// Chooses the destination of a new connection from `client` to `service`. `now` counts from the start.
     fn connect(&mut self, client: SocketAddr, service: SocketAddr, now: Duration) -> NatDecision;
 
-    /// A flow was entered; its SYN goes to the backend now.
+    /// Reports that a flow was entered. Its SYN goes to the backend now.
     fn opened(&mut self, flow: &FlowRecord, now: Duration) {
         let _ = (flow, now);
     }
 
-    /// A flow ended.
+    /// Reports that a flow ended.
     fn closed(&mut self, flow: &FlowRecord, how: Closing, now: Duration) {
         let _ = (flow, how, now);
     }
 
-    /// The next flow whose fate changes, by its client's end; `None` when there is no more for now. Flows that are not open
-    /// are passed over. [`NatPolicy::closed`] follows a [`Fate::Reset`].
+    /// Returns the next flow whose fate changes, by its client's address and port; `None` when there is no more at this
+    /// time. Flows that are not open are ignored. [`NatPolicy::closed`] follows a [`Fate::Reset`].
     fn poll(&mut self, now: Duration) -> Option<(SocketAddr, Fate)> {
         let _ = now;
         None
     }
 
-    /// When [`NatPolicy::poll`] is to be asked next; `None`: not for the sake of time.
+    /// Returns the time at which [`NatPolicy::poll`] is to be called next; `None`: there is no such time.
     fn next_deadline(&self) -> Option<Duration> {
         None
     }
 }
 
-/// A [`PacketRouter`] that remembers, per flow, where its packets go.
+/// A [`PacketRouter`] that remembers for each flow where its packets go.
 #[derive(Debug)]
 pub struct Nat<P> {
     service: SocketAddr,
@@ -139,13 +139,13 @@ pub struct Nat<P> {
     policy: P,
     most_flows: usize,
     idle: Option<IdleLimit>,
-    /// No open flow has been idle for too long before this time.
+    /// The time before which no open flow can have been idle for too long.
     idle_due: Duration,
     flows: IndexMap<SocketAddr, Flow, FxBuildHasher>,
-    /// (backend, whom it sees) to client.
+    /// The client of a flow, by the backend and the source that the backend sees.
     back: IndexMap<(SocketAddr, SocketAddr), SocketAddr, FxBuildHasher>,
     next_port: u16,
-    /// Closed flows by the time of their end, oldest first.
+    /// The closed flows by the time of their end, the oldest first.
     lingering: VecDeque<(Duration, FlowRecord)>,
 }
 
@@ -156,11 +156,11 @@ struct Flow {
     backend_fin: bool,
     closed: bool,
     silent: bool,
-    /// When the last packet came, from either side.
+    /// The time of the last packet, from either side.
     last: Duration,
 }
 
-/// Which end sent a packet.
+/// The end that sent a packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sender {
     Client,
@@ -168,8 +168,8 @@ enum Sender {
 }
 
 impl<P: NatPolicy> Nat<P> {
-    /// A balancer at `service` for at most `most_flows` connections at a time; further SYNs are
-    /// dropped, as by a full connection table.
+    /// Returns a balancer at `service` for at most `most_flows` connections at a time. Further SYNs are dropped, as
+    /// with a full connection table.
     pub fn new(service: SocketAddr, mode: NatMode, most_flows: usize, policy: P) -> Self {
         Self {
             service,
@@ -185,18 +185,18 @@ impl<P: NatPolicy> Nat<P> {
         }
     }
 
-    /// The same, with a limit for idle flows.
+    /// Returns the same balancer with a limit for idle flows.
     #[must_use]
     pub fn with_idle(self, idle: Option<IdleLimit>) -> Self {
         Self { idle, ..self }
     }
 
-    /// How many flows are open.
+    /// Returns the number of open flows.
     pub fn open_flows(&self) -> usize {
         self.flows.len() - self.lingering.len()
     }
 
-    /// A client's packet to the service.
+    /// Decides on a client's packet to the service.
     fn forward_to_backend(&mut self, packet: &PacketHead, now: Duration) -> Verdict {
         if packet.flags.syn && !packet.flags.ack {
             return self.open(packet.src, now);
@@ -211,7 +211,7 @@ impl<P: NatPolicy> Nat<P> {
         Verdict::Forward { src: record.seen_as, dst: record.backend }
     }
 
-    /// A server's packet on its way back through the balancer.
+    /// Decides on a server's packet on its way back through the balancer.
     fn forward_to_client(&mut self, packet: &PacketHead, now: Duration) -> Verdict {
         let Some(record) = self.record_of(packet) else {
             return self.unknown();
@@ -223,7 +223,7 @@ impl<P: NatPolicy> Nat<P> {
         Verdict::Forward { src: record.service, dst: record.client }
     }
 
-    /// What becomes of a packet of no known flow.
+    /// Decides on a packet of an unknown flow.
     fn unknown(&self) -> Verdict {
         let silent = self.idle.is_some_and(|idle| idle.then == IdleEnd::Silence);
         if silent { Verdict::Drop } else { Verdict::Reset }
@@ -256,7 +256,7 @@ impl<P: NatPolicy> Nat<P> {
         Verdict::Forward { src: seen_as, dst: backend }
     }
 
-    /// Whom the backend shall see; `None` where source NAT has no port left.
+    /// Returns the source that the backend is to see; `None` if source NAT has no port left.
     fn source_for(&mut self, client: SocketAddr, backend: SocketAddr) -> Option<SocketAddr> {
         let NatMode::Source(address) = self.mode else { return Some(client) };
         for _ in FIRST_NAT_PORT..=u16::MAX {
@@ -269,7 +269,7 @@ impl<P: NatPolicy> Nat<P> {
         None
     }
 
-    /// Follows a flow's state past a packet that is being forwarded.
+    /// Updates the state of a flow for a packet that is being forwarded.
     fn follow(&mut self, record: FlowRecord, sender: Sender, packet: &PacketHead, now: Duration) {
         if packet.flags.rst {
             self.forget(record, Closing::Reset, now);
@@ -293,7 +293,7 @@ impl<P: NatPolicy> Nat<P> {
         }
     }
 
-    /// Parts with the flows that have been idle for too long.
+    /// Ends the flows that have been idle for too long.
     fn expire_idle(&mut self, now: Duration, resets: &mut Vec<Reset>) {
         let Some(IdleLimit { after, then }) = self.idle.filter(|_| now >= self.idle_due) else { return };
         let open = || self.flows.values().filter(|flow| !flow.closed);
@@ -316,7 +316,8 @@ impl<P: NatPolicy> Nat<P> {
         resets.push(Reset { at, from: record.seen_as, to: record.backend });
     }
 
-    /// Sends an open flow's packets to another backend, by another port where the balancer's address is their source.
+    /// Sends the packets of an open flow to another backend, with another port if the balancer's address is their
+    /// source.
     fn divert(&mut self, client: SocketAddr, backend: SocketAddr) {
         let Some(old) = self.flows.get(&client).filter(|flow| !flow.closed).map(|flow| flow.record) else { return };
         let Some(seen_as) = self.source_for(client, backend) else { return };
@@ -338,7 +339,7 @@ impl<P: NatPolicy> Nat<P> {
         }
     }
 
-    /// Forgets flows that closed long ago.
+    /// Forgets flows that were closed long ago.
     fn expire(&mut self, now: Duration) {
         while let Some((ended, record)) = self.lingering.front().copied() {
             if now < ended + LINGER && self.lingering.len() <= MOST_LINGERING {
@@ -350,7 +351,7 @@ impl<P: NatPolicy> Nat<P> {
         }
     }
 
-    /// The flow of a backend's packet, if it is one.
+    /// Returns the flow to which a backend's packet belongs, if there is one.
     fn record_of(&self, packet: &PacketHead) -> Option<FlowRecord> {
         let client = self.back.get(&(packet.src, packet.dst))?;
         self.flows.get(client).map(|flow| flow.record)
@@ -410,7 +411,7 @@ mod tests {
 
     const MOST_FLOWS: usize = 8;
 
-    /// Chooses the backend by the client's port; hears what opens and closes.
+    /// A policy that chooses the backend by the client's port, and records which flows open and close.
     #[derive(Default)]
     struct ByPort {
         open: usize,
@@ -452,7 +453,7 @@ mod tests {
         PacketHead { src, dst, flags, seq: 0, ack: 0, payload_len: 0 }
     }
 
-    /// A packet from one of 20 client ports, and whether the server answers in kind.
+    /// Generates packets from 20 client ports, with or without an answer of the server.
     fn traffic() -> impl Strategy<Value = Vec<(u16, TcpFlags, Option<TcpFlags>, u64)>> {
         prop::collection::vec((50_000..50_020_u16, flags(), prop::option::of(flags()), 0..20_u64), 1..200)
     }

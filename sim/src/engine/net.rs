@@ -1,4 +1,4 @@
-//! A host's view of the simulated network: connect, listen, spawn.
+//! A host's view of the simulated network: connecting, listening, spawning.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
@@ -21,21 +21,21 @@ use super::settings::{EngineError, TaskPanic};
 use super::shared::{MOST_POLLS, Shared};
 use super::stream::SimStream;
 
-/// The simulated arm of [`Net`]: one *life* of one host. After a crash or a restart of the host it
-/// is dead: its tasks are gone, and connecting or binding fails with `NetworkDown`.
+/// The simulated arm of [`Net`]: one *life* of one host. After a crash or a restart of the host this life has ended:
+/// its tasks are gone, and connecting or binding fails with `NetworkDown`.
 ///
-/// Its sockets may be used only by tasks and futures that the engine polls; drop them anywhere.
+/// Only tasks and futures that the engine polls may use its sockets. They can be dropped anywhere.
 #[derive(Debug, Clone)]
 pub struct SimNet {
     host: Arc<HostNet>,
-    /// What it connects from, see [`SimNet::from_port`].
+    /// The port from which it connects, see [`SimNet::from_port`].
     port: Option<u16>,
 }
 
-/// How long a connect from a chosen port waits for an earlier connection's end, in milliseconds.
+/// The time that a connect from a chosen port waits for the end of an earlier connection, in milliseconds.
 const PORT_PATIENCE: u32 = 1_000;
 
-/// What a life's sockets share.
+/// The state that the sockets of one life share.
 #[derive(Debug)]
 pub(super) struct HostNet {
     pub(super) shared: Arc<Shared>,
@@ -54,12 +54,12 @@ impl SimNet {
         Self { host: Arc::new(HostNet { shared: Arc::clone(shared), life, ip, kernel, ice }), port: None }
     }
 
-    /// The same network, but all connections start at this port of the host: an application that
-    /// binds before it connects, or a user behind an address translator that has few ports.
+    /// Returns the same network with this port as the source of all connections, as with an application that binds
+    /// before it connects, or with a user behind an address translator that has few ports.
     ///
-    /// One connection at a time can go to a peer. A connect waits up to a second for the end of the
-    /// one before, and then fails with `AddrInUse`. The port is free as soon as that one is closed
-    /// on both sides, without a TIME_WAIT, and 100 seconds after its end on this side where the other is silent.
+    /// Only one connection at a time can go to a peer. A connect waits up to a second for the end of the previous
+    /// connection, and then fails with `AddrInUse`. The port is free as soon as that connection is closed on both
+    /// sides, without a TIME_WAIT, or 100 seconds after its end on this side if the other side is silent.
     ///
     /// # Errors
     /// [`EngineError::PortUnusable`].
@@ -68,17 +68,17 @@ impl SimNet {
         Ok(Self { host: Arc::clone(&self.host), port: Some(port) })
     }
 
-    /// The host.
+    /// Returns the host.
     pub fn host(&self) -> HostId {
         self.host.life.host
     }
 
-    /// The host's address.
+    /// Returns the address of the host.
     pub fn ip(&self) -> IpAddr {
         self.host.ip
     }
 
-    /// Whether [`SimNet::from_port`] takes this port.
+    /// Checks whether [`SimNet::from_port`] accepts this port.
     ///
     /// # Errors
     /// [`EngineError::PortUnusable`].
@@ -200,7 +200,7 @@ pub struct SimListener {
     host: Arc<HostNet>,
     kernel: KernelId,
     kernel_address: SocketAddr,
-    /// `None` only while dropping.
+    /// The listener; `None` only while dropping.
     inner: Option<TcpListener>,
 }
 
@@ -236,7 +236,7 @@ impl Drop for SimListener {
     }
 }
 
-/// A connect in progress. Dropped early it closes its socket, in the right kernel.
+/// A connect in progress. If it is dropped early, it closes its socket in the right kernel.
 struct Connecting<'a, F> {
     host: &'a HostNet,
     port: Option<u16>,
@@ -271,8 +271,8 @@ impl<F> Drop for Connecting<'_, F> {
     }
 }
 
-/// Drops a socket in its own kernel: descriptors are numbered per kernel, so that dropped under
-/// another it would close that one's. Without the kernel there is nothing to close.
+/// Drops a socket in its own kernel. Descriptors are numbered for each kernel, so that dropping it under another kernel
+/// would close that kernel's socket. If the kernel is gone, there is nothing to close.
 pub(super) fn close<T>(shared: &Shared, kernel: KernelId, socket: T) {
     if shared.is_reachable() {
         turmoil_net::set_current(kernel);

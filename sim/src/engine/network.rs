@@ -15,19 +15,20 @@ use super::router::{Departure, PacketRouter, Reset, Verdict};
 use super::settings::{EngineError, Settings};
 use super::shared::Shared;
 
-/// Kernels, links, routers and the packets under way.
+/// The kernels, links and routers, and the packets under way.
 pub(super) struct Network {
     kernels: EnterGuard,
     shared: Arc<Shared>,
     pub(super) links: Links,
     pub(super) log: Option<PacketLog>,
     routers: Vec<Box<dyn PacketRouter>>,
-    /// Whether packets were routed since the routers were polled.
+    /// Whether packets were routed since the routers were last polled.
     routed: bool,
     virtual_ips: BTreeMap<IpAddr, usize>,
-    /// Packets by arrival in nanoseconds; those that arrive together in the order they were sent.
+    /// The packets by their arrival in nanoseconds. Packets that arrive together are in the order in which they were
+    /// sent.
     queue: BTreeMap<u64, Vec<Transit>>,
-    /// Buffers to use again.
+    /// Buffers that are reused.
     egress: Vec<Packet>,
     spare: Vec<Vec<Transit>>,
     stats: Stats,
@@ -71,7 +72,7 @@ impl Network {
         Ok(())
     }
 
-    /// Takes what the kernels have to send, and sends it. Free where no socket was touched.
+    /// Takes the packets that the kernels want to send, and sends them. It costs nothing if no socket was used.
     pub(super) fn collect(&mut self) {
         if !self.shared.take_dirty() {
             return;
@@ -92,7 +93,7 @@ impl Network {
         self.end_given_up();
     }
 
-    /// Lets the routers do what nobody asked for, where it is due.
+    /// Lets the routers perform their unsolicited work if it is due.
     pub(super) fn poll_routers(&mut self) {
         let kicked = self.shared.take_kick() | std::mem::take(&mut self.routed);
         let now = self.shared.clock.now();
@@ -108,17 +109,17 @@ impl Network {
         }
     }
 
-    /// When a router wants to be polled.
+    /// Returns the time at which a router wants to be polled.
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         self.routers.iter().filter_map(|router| router.next_deadline()).min()
     }
 
-    /// When the next packet arrives, in nanoseconds.
+    /// Returns the time at which the next packet arrives, in nanoseconds.
     pub(super) fn next_arrival(&self) -> Option<u64> {
         self.queue.first_key_value().map(|(at, _)| *at)
     }
 
-    /// Delivers all packets that arrive next, together; `true` if any reached a host.
+    /// Delivers all packets that arrive next, together. Returns `true` if any of them reached a host.
     pub(super) fn deliver(&mut self) -> bool {
         let Some((_, mut batch)) = self.queue.pop_first() else { return false };
         let mut reached = false;
@@ -141,8 +142,8 @@ impl Network {
         reached
     }
 
-    /// Sends the packets that a hold kept, but for the SYN of a connect that was given up: what arrives now was sent
-    /// again and again meanwhile, and a socket that is gone sends nothing.
+    /// Sends the packets of a hold, except for the SYN of a connect that was given up: a packet that arrives now
+    /// represents one that was sent repeatedly in the meantime, and a socket that is gone sends nothing.
     pub(super) fn release(&mut self, from: IpAddr, to: IpAddr) {
         for transit in self.links.release(from, to) {
             if !self.was_given_up(&transit.segment) {
@@ -151,7 +152,7 @@ impl Network {
         }
     }
 
-    /// Whether a segment is the SYN of a socket that is gone.
+    /// Returns whether a segment is the SYN of a socket that is gone.
     fn was_given_up(&self, segment: &Segment) -> bool {
         let origin = if segment.is_syn() { self.shared.registry().origin(segment) } else { None };
         origin.is_some_and(|socket| {
@@ -187,7 +188,7 @@ impl Network {
         }
     }
 
-    /// Chooses the link on which a segment leaves `at`, skipping the router it comes from.
+    /// Chooses the link on which a segment leaves `at`, skipping the router from which it comes.
     fn depart(&mut self, at: IpAddr, leaving: Option<usize>, mut segment: Segment) {
         let mut to = segment.dst.ip();
         if !self.routers.is_empty() {
@@ -240,7 +241,7 @@ impl Network {
         }
     }
 
-    /// Hands a segment to its host's kernel; `false` if there is none or it is without power.
+    /// Passes a segment to its host's kernel. Returns `false` if there is no such host, or it has no power.
     fn arrive(&mut self, segment: Segment) -> bool {
         // The lock ends with this statement: delivery wakes tasks.
         let arrival = self.shared.registry().arrival(&segment);
@@ -257,7 +258,7 @@ impl Network {
         true
     }
 
-    /// Hands a segment to a kernel, at this address of its.
+    /// Passes a segment to a kernel, at this address.
     fn enter(&mut self, segment: Segment, address: SocketAddr) {
         let flags = segment.tcp.flags;
         if self.meets_its_past(&segment, address) {
@@ -290,9 +291,8 @@ impl Network {
         self.kernels.deliver(Segment::reset(peer, address).into_packet(address));
     }
 
-    /// Whether a SYN from a chosen port finds the port's last connection open still. A real host
-    /// answers with a challenge ACK, the sender resets the old connection, and its SYN comes again
-    /// after a timeout (RFC 5961 4.2).
+    /// Returns whether a SYN from a chosen port finds the port's last connection still open. A real host answers with a
+    /// challenge ACK, the sender resets the old connection, and the SYN is sent again after a timeout (RFC 5961 4.2).
     fn meets_its_past(&self, segment: &Segment, address: SocketAddr) -> bool {
         segment.is_syn()
             && self.shared.registry().is_chosen(segment.src)
@@ -302,9 +302,9 @@ impl Network {
                 .any(|entry| (entry.local, entry.peer) == (address, Some(segment.src)))
     }
 
-    /// Whether a RST finds a socket that waits for the answer to its SYN, at a chosen port, and does not acknowledge that: it is
-    /// about the port's last connection. A real host drops it (RFC 9293 3.10.7.3), and a kernel of turmoil-net takes it for a
-    /// refusal.
+    /// Returns whether a RST finds a socket that waits for the answer to its SYN at a chosen port, and does not
+    /// acknowledge that SYN: it concerns the port's last connection. A real host drops it (RFC 9293 3.10.7.3), but a
+    /// kernel of turmoil-net would treat it as a refusal.
     fn is_of_the_past(&self, reset: &Segment, address: SocketAddr) -> bool {
         let is_refusal = reset.tcp.flags.ack && self.shared.registry().is_answered(address, reset.tcp.ack);
         let waits = |entry: &NetstatEntry| {
@@ -315,8 +315,7 @@ impl Network {
             && turmoil_net::netstat(address.ip()).entries.iter().any(waits)
     }
 
-    /// Resets flows whose application is gone, at both ends (RFC 9293 3.6.1, and Linux where data
-    /// was left unread).
+    /// Resets flows whose application is gone, at both ends (RFC 9293 3.6.1, and Linux if data was left unread).
     fn abort_orphans(&mut self) {
         let aborts = self.shared.registry().take_aborts();
         for (local, peer) in aborts {

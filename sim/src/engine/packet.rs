@@ -1,4 +1,4 @@
-//! Packets with logical addresses: what a log sees of them, and forged ones.
+//! Packets with logical addresses: the form in which a log sees them, and forged packets.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -8,56 +8,56 @@ use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport};
 
 use super::router::PacketHead;
 
-/// Where each packet is reported, see [`Engine::set_packet_log`](super::Engine::set_packet_log).
+/// The function that is called for each packet, see [`Engine::set_packet_log`](super::Engine::set_packet_log).
 pub type PacketLog = Box<dyn FnMut(&PacketRecord<'_>)>;
 
-/// One packet on one link, as it sets out. Through a router, one packet makes two records.
+/// One packet on one link at the moment when it sets out. Through a router, one packet results in two records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketRecord<'a> {
-    /// When it sets out, since the engine's start.
+    /// The time at which it sets out, since the engine's start.
     pub sent: Duration,
-    /// When it arrives; `None` while it is on hold, and then once more with its time.
+    /// The time at which it arrives; `None` while it is held. A held packet is reported once more, with its time.
     pub arrives: Option<Duration>,
-    /// Where the link starts: a host or a virtual address.
+    /// The start of the link: a host or a virtual address.
     pub from: IpAddr,
-    /// Where the link ends.
+    /// The end of the link.
     pub to: IpAddr,
-    /// Source as the packet shows it.
+    /// The source in the packet.
     pub src: SocketAddr,
-    /// Destination as the packet shows it.
+    /// The destination in the packet.
     pub dst: SocketAddr,
-    /// SYN, ACK, FIN, RST, PSH.
+    /// The flags SYN, ACK, FIN, RST and PSH.
     pub flags: TcpFlags,
-    /// Sequence number.
+    /// The sequence number.
     pub seq: u32,
-    /// Acknowledgement number; counts where `flags.ack` is set.
+    /// The acknowledgement number, which is valid if `flags.ack` is set.
     pub ack: u32,
-    /// Receive window in bytes.
+    /// The receive window in bytes.
     pub window: u16,
-    /// The bytes carried.
+    /// The payload.
     pub payload: &'a Bytes,
 }
 
-/// A TCP segment with its addresses, the kernels' packet without its layers. The addresses are
-/// logical, except on the last step into a kernel and the first out of one.
+/// A TCP segment with its addresses: the kernels' packet without its layers. The addresses are logical, except on the
+/// last step into a kernel and on the first step out of one.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
     pub(super) src: SocketAddr,
     pub(super) dst: SocketAddr,
-    /// Routers it may still pass.
+    /// The number of routers that it may still pass.
     pub(super) ttl: u8,
     pub(super) tcp: TcpSegment,
 }
 
 impl Segment {
-    /// `None` for what is not TCP: the engine's sockets send nothing else.
+    /// Converts a kernel's packet. Returns `None` for packets that are not TCP, which the engine's sockets never send.
     pub(super) fn from_packet(packet: Packet) -> Option<Self> {
         let Transport::Tcp(tcp) = packet.payload else { return None };
         let (src, dst) = (SocketAddr::new(packet.src, tcp.src_port), SocketAddr::new(packet.dst, tcp.dst_port));
         Some(Self { src, dst, ttl: packet.ttl, tcp })
     }
 
-    /// The kernels' form of it, to be delivered at `dst`.
+    /// Returns the segment in the kernels' form, for delivery at `dst`.
     pub(super) fn into_packet(self, dst: SocketAddr) -> Packet {
         let mut tcp = self.tcp;
         tcp.src_port = self.src.port();
@@ -76,24 +76,25 @@ impl Segment {
         }
     }
 
-    /// Whether it opens a connection.
+    /// Returns whether the segment opens a connection.
     pub(super) fn is_syn(&self) -> bool {
         self.tcp.flags.syn && !self.tcp.flags.ack
     }
 
-    /// A RST out of the blue.
+    /// Returns a RST that belongs to no received segment.
     pub(super) fn reset(src: SocketAddr, dst: SocketAddr) -> Self {
         Self::bare_reset(src, dst, 0, None)
     }
 
-    /// The last segment of a handshake.
+    /// Returns the last segment of a handshake.
     pub(super) fn acknowledgement(src: SocketAddr, dst: SocketAddr, ack: u32) -> Self {
         let mut segment = Self::bare_reset(src, dst, 0, Some(ack));
         segment.tcp.flags.rst = false;
         segment
     }
 
-    /// The RST that a host without a matching socket answers with (RFC 9293 3.10.7.1); none to a RST.
+    /// Returns the RST with which a host without a matching socket answers (RFC 9293 3.10.7.1). There is no answer to a
+    /// RST.
     pub(super) fn refusal(&self) -> Option<Self> {
         let flags = self.tcp.flags;
         if flags.rst {

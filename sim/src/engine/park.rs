@@ -1,9 +1,9 @@
-//! Knowing when every task is idle, and letting time pass only then.
+//! Detects when every task is idle, and lets time pass only then.
 //!
-//! tokio calls the park hook when no task can run. Normally the hook wakes the driver (the future
-//! inside `block_on`), which therefore runs exactly when all is idle. For a jump of whole
-//! milliseconds the driver asks the hook to let the runtime park instead: paused, it moves its
-//! clock to the next timer, which nothing outside tokio can find out otherwise.
+//! tokio calls the park hook when no task can run. Normally the hook wakes the driver (the future inside `block_on`),
+//! which therefore runs exactly when all tasks are idle. For a jump of whole milliseconds the driver asks the hook to
+//! let the runtime park instead: a paused runtime moves its clock to the next timer, which code outside tokio has no
+//! other way to find.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::clock::Clock;
 
-/// The state shared with the runtime's hooks. They must be `Sync`, though only one thread uses it.
+/// The state that is shared with the runtime's hooks. The hooks must be `Sync`, although only one thread uses the
+/// state.
 #[derive(Debug, Default)]
 pub(super) struct Park {
     clock: Clock,
@@ -26,7 +27,7 @@ pub(super) struct Park {
 }
 
 impl Park {
-    /// A paused current-thread runtime whose hooks report here.
+    /// Returns a paused current-thread runtime whose hooks report to the returned state.
     pub(super) fn runtime(clock: Clock) -> std::io::Result<(Runtime, Arc<Self>)> {
         let park = Arc::new(Self { clock, ..Self::default() });
         let (before, after) = (Arc::clone(&park), Arc::clone(&park));
@@ -42,27 +43,27 @@ impl Park {
         Ok((runtime, park))
     }
 
-    /// When the engine's time was zero, on tokio's clock.
+    /// Returns the instant on tokio's clock at which the engine's time was zero.
     pub(super) fn start(&self) -> Instant {
         *self.start.get().expect("set by `runtime`, the only constructor")
     }
 
-    /// Whom to wake when all tasks are idle.
+    /// Sets whom to wake when all tasks are idle.
     pub(super) fn set_driver(&self, waker: Option<Waker>) {
         *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = waker;
     }
 
-    /// Whether the driver runs because all is idle; resets the sign.
+    /// Returns whether the driver runs because all tasks are idle, and resets this mark.
     pub(super) fn take_idle(&self) -> bool {
         self.idle.swap(false, Ordering::Relaxed)
     }
 
-    /// Takes back [`allow_jump`](Self::allow_jump): the driver runs again before all was idle.
+    /// Revokes [`allow_jump`](Self::allow_jump), because the driver runs again before all tasks were idle.
     pub(super) fn forbid_jump(&self) {
         self.jump.store(false, Ordering::Relaxed);
     }
 
-    /// Lets the runtime's clock run to the next timer at the next idle moment.
+    /// Lets the runtime's clock advance to the next timer at the next idle moment.
     pub(super) fn allow_jump(&self) {
         self.jump.store(true, Ordering::Relaxed);
     }
@@ -78,7 +79,7 @@ impl Park {
         }
     }
 
-    /// Publishes the time a jump has led to, before any task that it woke can ask for it.
+    /// Publishes the time after a jump, before any task that the jump woke can ask for it.
     fn unparked(&self) {
         if self.jumped.swap(false, Ordering::Relaxed) {
             let elapsed = Instant::now().duration_since(self.start());

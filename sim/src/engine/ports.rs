@@ -1,13 +1,11 @@
 //! Connections from a port of the host's choice.
 //!
-//! The kernels connect from ports of their own choice, and several hosts share one. So a chosen port
-//! is a name that the network shows in place of the kernel's: a flow (host, port, peer) stands for
-//! one socket.
+//! The kernels connect from ports of their own choice, and several hosts share one kernel. Therefore a chosen port is a
+//! name that the network shows in place of the kernel's port: a flow (host, port, peer) represents one socket.
 //!
-//! There is no TIME_WAIT: a flow's name is free as soon as the connection is closed on both sides,
-//! or was reset, as behind an address translator that is short of ports and gives one out again at
-//! once (RFC 5382 REQ-5 asks for minutes; under load not every product waits). Where the peer does not answer any more,
-//! the name is free when the kernel gives up.
+//! There is no TIME_WAIT: a flow's name is free as soon as the connection is closed on both sides, or was reset, as
+//! behind an address translator that is short of ports and reuses one at once (RFC 5382 REQ-5 asks for minutes, but
+//! under load not every product waits). If the peer no longer answers, the name is free when the kernel gives up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -17,32 +15,32 @@ use stickler_model::bounds::LINGERS;
 
 use super::hosts::{HostId, Life};
 
-/// A flow by the name that its peer knows.
+/// A flow, by the name that its peer knows.
 pub(super) type FlowName = (HostId, u16, SocketAddr);
 
-/// Which socket a named flow is.
+/// The sockets of named flows.
 #[derive(Debug, Default)]
 pub(super) struct NamedFlows {
     sockets: BTreeMap<FlowName, (Life, SocketAddr)>,
-    /// Names whose SYN is not out yet.
+    /// The names whose SYN has not been sent yet.
     reserved: BTreeSet<FlowName>,
-    /// When the application was done with a flow.
+    /// The time at which the application closed a flow.
     closed: BTreeMap<FlowName, Duration>,
 }
 
-/// Whether a name can be taken.
+/// Whether a name is available.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NameState {
-    /// It is reserved for the caller now.
+    /// The name is now reserved for the caller.
     Reserved,
-    /// Another connect is under way.
+    /// Another connect with the name is under way.
     Busy,
-    /// Taken if this socket of the kernel still exists.
+    /// The name is in use if this socket of the kernel still exists.
     TakenBy(SocketAddr),
 }
 
 impl NamedFlows {
-    /// Whether any host has ever chosen a port.
+    /// Returns whether no host has ever chosen a port.
     pub(super) fn is_empty(&self) -> bool {
         self.sockets.is_empty()
     }
@@ -59,19 +57,19 @@ impl NamedFlows {
         NameState::Reserved
     }
 
-    /// The SYN is out: the flow is this socket of `life` from now on.
+    /// Records that the SYN was sent: from now on, the flow is this socket of `life`.
     pub(super) fn opened(&mut self, name: FlowName, life: Life, socket: SocketAddr) {
         self.reserved.remove(&name);
         self.closed.remove(&name);
         self.sockets.insert(name, (life, socket));
     }
 
-    /// The application is done with the flow.
+    /// Records that the application has closed the flow.
     pub(super) fn closed(&mut self, name: FlowName, now: Duration) {
         self.closed.insert(name, now);
     }
 
-    /// The socket of a flow that was closed so long ago that a kernel gives up.
+    /// Returns the socket of a flow that was closed so long ago that a kernel gives up.
     pub(super) fn take_overdue(&mut self, name: FlowName, now: Duration) -> Option<SocketAddr> {
         let closed = *self.closed.get(&name)?;
         if now < closed + LINGERS {
@@ -81,24 +79,24 @@ impl NamedFlows {
         self.sockets.get(&name).map(|&(_, socket)| socket)
     }
 
-    /// There will be no SYN.
+    /// Records that there will be no SYN.
     pub(super) fn given_up(&mut self, name: FlowName) {
         self.reserved.remove(&name);
     }
 
-    /// The kernel uses the socket's port for another connection.
+    /// Records that the kernel uses the socket's port for another connection.
     pub(super) fn recycled(&mut self, name: FlowName, socket: SocketAddr) {
         if self.sockets.get(&name).is_some_and(|(_, owner)| *owner == socket) {
             self.sockets.remove(&name);
         }
     }
 
-    /// The socket of a flow.
+    /// Returns the socket of a flow.
     pub(super) fn socket(&self, name: FlowName) -> Option<(Life, SocketAddr)> {
         self.sockets.get(&name).copied()
     }
 
-    /// Whether the host has connected from this port by choice, to whomever.
+    /// Returns whether the host has ever chosen this port for a connection, to any peer.
     pub(super) fn uses(&self, host: HostId, port: u16) -> bool {
         let first = SocketAddr::from(([0, 0, 0, 0], 0));
         let next = self.sockets.range((host, port, first)..).next();

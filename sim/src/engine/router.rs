@@ -1,86 +1,87 @@
-//! The hook for packet-level balancers: virtual addresses that no host owns.
+//! The interface for packet-level balancers: virtual addresses that no host owns.
 //!
-//! A router stands *between* links: a packet to it travels the link from its sender to the virtual
-//! address, is decided on when it arrives there, and then travels the link to where it goes next.
-//! So latency, hold and loss apply to either side of a balancer separately.
+//! A router stands *between* links: a packet to it travels the link from its sender to the virtual address, is decided
+//! on when it arrives there, and then travels the link to its next destination. Therefore latency, holds and loss apply
+//! to each side of a balancer separately.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use turmoil_net::TcpFlags;
 
-/// What a router sees of a TCP segment. Addresses are logical.
+/// The part of a TCP segment that a router sees. Addresses are logical.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketHead {
-    /// Sender.
+    /// The sender.
     pub src: SocketAddr,
-    /// Destination.
+    /// The destination.
     pub dst: SocketAddr,
-    /// SYN, ACK, FIN, RST, PSH.
+    /// The flags SYN, ACK, FIN, RST and PSH.
     pub flags: TcpFlags,
-    /// Sequence number.
+    /// The sequence number.
     pub seq: u32,
-    /// Acknowledgement number; counts where `flags.ack` is set.
+    /// The acknowledgement number, which is valid if `flags.ack` is set.
     pub ack: u32,
-    /// Bytes of payload.
+    /// The length of the payload in bytes.
     pub payload_len: usize,
 }
 
-/// How a packet leaves its host, asked of each router in turn when it is sent.
+/// The way in which a packet leaves its host. The engine asks each router in turn when the packet is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// Not this router's concern.
+    /// The packet does not concern this router.
     Direct,
-    /// Straight to its destination, but with this source: a direct server return, where the server
+    /// The packet goes straight to its destination, but with this source: a direct server return, in which the server
     /// itself answers from the virtual address.
     DirectFrom(SocketAddr),
-    /// By way of this virtual address, where [`PacketRouter::route`] decides.
+    /// The packet goes by way of this virtual address, where [`PacketRouter::route`] decides.
     Via(IpAddr),
 }
 
-/// What a router does with a packet that reached it.
+/// The decision of a router about a packet that reached it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Send it on with these addresses.
+    /// Forward the packet with these addresses.
     Forward {
-        /// The source it shows from here.
+        /// The source of the packet from here on.
         src: SocketAddr,
-        /// The destination it has from here.
+        /// The destination of the packet from here on.
         dst: SocketAddr,
     },
-    /// Swallow it.
+    /// Drop the packet.
     Drop,
-    /// Answer with RST in the name of its destination.
+    /// Answer with RST in the name of the packet's destination.
     Reset,
 }
 
-/// A RST that a router sends by itself.
+/// A RST that a router sends on its own initiative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reset {
-    /// The router's virtual address, where it sets out.
+    /// The router's virtual address, from which the RST is sent.
     pub at: IpAddr,
-    /// In whose name.
+    /// The endpoint in whose name it is sent.
     pub from: SocketAddr,
-    /// To whom.
+    /// The receiver.
     pub to: SocketAddr,
 }
 
-/// A packet-level balancer: pure decisions, time comes in as an argument.
+/// A packet-level balancer. Its decisions are pure, and time comes in as an argument.
 pub trait PacketRouter {
-    /// Whether and how the packet passes this router. Called for each packet, so it must be quick.
+    /// Decides whether and how the packet passes this router. The engine calls this for each packet, so that it must be
+    /// fast.
     fn departs(&mut self, packet: &PacketHead) -> Departure;
 
-    /// Decides on a packet that arrived at the virtual address; `now` counts from the start.
+    /// Decides on a packet that arrived at the virtual address. `now` counts from the start.
     fn route(&mut self, packet: &PacketHead, now: Duration) -> Verdict;
 
-    /// Adds what the router sends without a packet that asks for it. Called after packets were
-    /// routed, when [`PacketRouter::next_deadline`] is there, and after a [`Kick`](super::Kick).
+    /// Adds the packets that the router sends on its own initiative. The engine calls this after packets were routed,
+    /// at [`PacketRouter::next_deadline`], and after a [`Kick`](super::Kick).
     fn poll(&mut self, now: Duration, resets: &mut Vec<Reset>) {
         let _ = (now, resets);
     }
 
-    /// When [`PacketRouter::poll`] is to be called next; `None`: not for the sake of time. It is
-    /// asked whenever all tasks are idle.
+    /// Returns the time at which [`PacketRouter::poll`] is to be called next; `None`: there is no such time. The engine
+    /// asks whenever all tasks are idle.
     fn next_deadline(&self) -> Option<Duration> {
         None
     }

@@ -12,25 +12,25 @@ use super::clock::Clock;
 use super::hosts::Registry;
 use super::settings::{EngineError, Settings, TaskPanic};
 
-/// The most polls of tasks between two instants at which all of them are idle. 10,000 clients that begin at one instant
-/// take some hundred thousand.
+/// The largest number of polls of tasks between two instants at which all of them are idle. 10,000 clients that begin
+/// at one instant need several hundred thousand.
 pub(super) const MOST_POLLS: u32 = 2_000_000;
 
-/// The state that sockets and tasks share with the engine. A stream may outlive its engine, and may be dropped on another
-/// thread, where there is no kernel to close it in.
+/// The state that sockets and tasks share with the engine. A stream may outlive its engine, and may be dropped on
+/// another thread, which has no kernel to close it in.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) runtime: Handle,
     pub(super) clock: Clock,
-    /// Set where a kernel may have something to emit.
+    /// Whether a kernel may have a packet to emit.
     dirty: AtomicBool,
     open: AtomicBool,
-    /// Set where a router may have something to do that no packet asked for.
+    /// Whether a router may have work to do that no packet asked for.
     kicked: AtomicBool,
     thread: ThreadId,
     panicked: AtomicBool,
     panics: Mutex<VecDeque<TaskPanic>>,
-    /// How often tasks were polled since all of them were idle.
+    /// The number of polls of tasks since all of them were idle.
     polls: AtomicU32,
     registry: Mutex<Registry>,
 }
@@ -57,37 +57,37 @@ impl Shared {
         Ok((Arc::new(shared), guard))
     }
 
-    /// Hosts and addresses. Never held while a kernel, a task or a callback runs.
+    /// Locks the hosts and addresses. The lock is never held while a kernel, a task or a callback runs.
     pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a kernel may have something to emit.
+    /// Records that a kernel may have a packet to emit.
     pub(super) fn mark_dirty(&self) {
         self.dirty.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a kernel may have something to emit; resets the note.
+    /// Returns whether a kernel may have a packet to emit, and resets this mark.
     pub(super) fn take_dirty(&self) -> bool {
         self.dirty.swap(false, Ordering::Relaxed)
     }
 
-    /// Notes that a router may have something to do.
+    /// Records that a router may have work to do.
     pub(super) fn kick(&self) {
         self.kicked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a router may have something to do; resets the note.
+    /// Returns whether a router may have work to do, and resets this mark.
     pub(super) fn take_kick(&self) -> bool {
         self.kicked.swap(false, Ordering::Relaxed)
     }
 
-    /// The engine is gone, or going: sockets must not touch kernels any more.
+    /// Records that the engine is being dropped: sockets must not use kernels any more.
     pub(super) fn close(&self) {
         self.open.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the kernels are there, on this thread.
+    /// Returns whether the kernels exist, on this thread.
     pub(super) fn is_reachable(&self) -> bool {
         self.open.load(Ordering::Relaxed) && std::thread::current().id() == self.thread
     }
@@ -97,14 +97,15 @@ impl Shared {
         self.panicked.store(true, Ordering::Relaxed);
     }
 
-    /// Counts the poll of a task; whether it may take place. A task that never waits would be polled for ever.
+    /// Counts the poll of a task, and returns whether it may take place. Without this limit, a task that never waits
+    /// would be polled for ever.
     pub(super) fn may_poll(&self) -> bool {
         let polls = self.polls.load(Ordering::Relaxed);
         self.polls.store(polls.saturating_add(1), Ordering::Relaxed);
         polls < MOST_POLLS
     }
 
-    /// Notes that all tasks are idle.
+    /// Records that all tasks are idle.
     pub(super) fn note_idle(&self) {
         self.polls.store(0, Ordering::Relaxed);
     }

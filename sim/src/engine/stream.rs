@@ -14,32 +14,33 @@ use turmoil_net::shim::tokio::net::TcpStream;
 
 use super::net::{HostNet, close};
 
-/// Size in bytes of a kernel's receive buffer, which is the most that one read can yield.
+/// The size of a kernel's receive buffer in bytes, which is the most that one read can return.
 const RECEIVE_BUFFER: usize = 64 * 1024;
 
 thread_local! {
-    /// Where reads land first, so that idle streams own no buffer.
+    /// The buffer into which reads go first, so that idle streams own no buffer.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A connected stream. Addresses are those that peers see.
+/// A connected stream. Its addresses are those that peers see.
 ///
-/// Each poll, and the drop, makes its kernel the current one first. Each read takes all that the
-/// kernel has: it announces a reopened window only after one read of at least half its buffer, so
-/// that small reads from a full one would stall the flow for ever.
+/// Each poll, and the drop, first makes the stream's kernel the current one. Each read takes everything that the kernel
+/// has: the kernel announces a reopened window only after a single read of at least half its buffer, so that small
+/// reads from a full buffer would stall the flow for ever.
 #[derive(Debug)]
 pub struct SimStream {
     host: Arc<HostNet>,
     kernel: KernelId,
     kernel_address: SocketAddr,
-    /// What the peer knows this end's port as.
+    /// The port by which the peer knows this end.
     port: u16,
     peer: SocketAddr,
-    /// `None` only while dropping.
+    /// The stream; `None` only while dropping.
     inner: Option<TcpStream>,
-    /// Read from the kernel, but not by the application yet; without allocation while empty.
+    /// The bytes that were read from the kernel, but not by the application yet. It has no allocation while it is
+    /// empty.
     unread: Vec<u8>,
-    /// How much of `unread` the application has read.
+    /// The number of bytes of `unread` that the application has read.
     consumed: usize,
 }
 
@@ -55,7 +56,7 @@ impl SimStream {
         Self { host, kernel, kernel_address, port, peer, inner: Some(inner), unread: Vec::new(), consumed: 0 }
     }
 
-    /// The socket, with its kernel made current.
+    /// Returns the socket, with its kernel made current.
     fn socket(&mut self) -> Pin<&mut TcpStream> {
         turmoil_net::set_current(self.kernel);
         Pin::new(self.inner.as_mut().expect("only `drop` takes the socket"))

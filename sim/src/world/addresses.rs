@@ -1,14 +1,14 @@
-//! Who has which address. Traces show them, so they are fixed.
+//! The addresses of hosts and clients. They are fixed, because traces show them.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use stickler_model::WorldError;
 use stickler_site::{Role, Service};
 
-/// The site's name in `Host`.
+/// The name of the site in `Host`.
 pub(super) const HOST_HEADER: &str = "www.corp.example";
 
-/// The address of a host of the site.
+/// Returns the address of a host of the site.
 pub(super) fn of(role: Role) -> Result<IpAddr, WorldError> {
     match role {
         Role::Controller(index) => number(Ipv4Addr::new(10, 0, 0, 0), index, 60, "DCs"),
@@ -20,7 +20,7 @@ pub(super) fn of(role: Role) -> Result<IpAddr, WorldError> {
     }
 }
 
-/// The port of a service, on whatever host.
+/// Returns the port of a service, which is the same on every host.
 pub(super) const fn port(service: Service) -> u16 {
     match service {
         Service::Logons => 445,
@@ -29,7 +29,7 @@ pub(super) const fn port(service: Service) -> u16 {
     }
 }
 
-/// The client of that index: 10.1.0.0 and on.
+/// Returns the address of the client with this index: 10.1.0.0 and following.
 pub(super) fn client(index: usize) -> Result<IpAddr, WorldError> {
     number(Ipv4Addr::new(10, 1, 0, 0), index, 1 << 18, "clients")
 }

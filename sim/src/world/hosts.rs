@@ -14,10 +14,10 @@ use super::{Envs, addresses, invalid};
 use crate::capture::Recorder;
 use crate::engine::{Engine, HostId, IdleEnd, IdleLimit, Nat, NatMode, SimNet};
 
-/// Connections that the packet-level balancer translates at a time.
+/// The number of connections that the packet-level balancer translates at a time.
 const MOST_FLOWS: usize = 60_000;
 
-/// Iterations of string-to-key in the simulated domains.
+/// The number of iterations of string-to-key in the simulated domains.
 const ITERATIONS: u32 = 16;
 
 /// Adds hosts to an engine, each at the address of its role.
@@ -26,7 +26,7 @@ pub(super) struct SimHosts<'a> {
     pub(super) envs: &'a Envs,
 }
 
-/// How a simulated site is assembled: whatever is random comes from the seed. A capture gets the secrets of TLS.
+/// Returns the settings with which a simulated site is assembled: all randomness comes from the seed.
 pub(super) fn settings(seed: u64, capture: Option<&Recorder>) -> Settings {
     Settings {
         seed,

@@ -1,8 +1,8 @@
 //! The simulated world: clients, a balancer, a farm of IIS servers and a DC on an [`Engine`].
 //!
 //! * [`SimWorld`]: the [`World`] trait, action by action.
-//! * `hosts.rs`: the hosts that `stickler-site` assembles DCs, servers and a balancer on.
-//! * `addresses.rs`: who has which address.
+//! * `hosts.rs`: the hosts on which `stickler-site` assembles DCs, servers and a balancer.
+//! * `addresses.rs`: the addresses of hosts and clients.
 //! * `nat.rs`: a packet-level balancer that asks an L4 policy.
 
 mod addresses;
@@ -29,32 +29,32 @@ use crate::capture::Recorder;
 use crate::engine::{Clock, Engine, HostId, Link, Settings, SimNet, Stopped};
 use hosts::SimHosts;
 
-/// No request takes longer: the client's own time limit is far below.
+/// The longest time that a request is awaited. The client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_hours(1);
 
-/// The most work of a run, in [turns](crate::engine::Stats) of the engine. A connection to which a request is sent and
-/// answered takes some twenty.
+/// The largest amount of work in a run, in [turns](crate::engine::Stats) of the engine. A connection to which a request
+/// is sent and answered takes about twenty.
 const MOST_TURNS: u64 = 10_000_000;
 
-/// The simulated time by which the work of a longer time is estimated.
+/// The simulated time from which the work of a longer time is estimated.
 const SAMPLE: Duration = Duration::from_mins(10);
 
-/// How long the network may take to carry the last closes when a world ends.
+/// The time that the network may take to carry the last closes when a world ends.
 const LAST_PACKETS: Duration = Duration::from_secs(5);
 
-/// The mechanism that is the path of a control: bytes are passed between two connections.
+/// The mechanism that serves as the path of a control: it passes bytes between two connections.
 const CONTROL: &str = "l4-splice";
 
 /// The calendar time at which every simulated world begins: 2026-01-01 00:00:00 UTC.
 const EPOCH: u64 = 1_767_225_600;
 
-/// A world in simulated time. One per thread, and bound to it.
+/// A world in simulated time. There is one for each thread, to which it is bound.
 pub struct SimWorld {
     // Declared before the engine: what holds sockets is dropped before the network is.
     clients: Clients<SimNet>,
-    /// Hosts of clients so far: several clients can sit at one.
+    /// The number of hosts of clients so far; several clients can share one.
     seats: usize,
-    /// How long a request that is under way can take, with the pauses before it.
+    /// The longest time that a request under way can take, including the pauses before it.
     longest: Duration,
     machines: Site<HostId>,
     engine: Engine,
@@ -62,9 +62,9 @@ pub struct SimWorld {
     header: Header,
     clock: Arc<WorldClock>,
     world: Name,
-    /// What the balancer of a [control](Self::control) knows of the backends; `None`: it finds out by itself.
+    /// The backends as the balancer of a [control](Self::control) knows them; `None`: the balancer finds out by itself.
     backends: Option<Backends>,
-    /// What records the packets, if anything does.
+    /// The recorder of packets, if they are captured.
     capture: Option<Recorder>,
 }
 
@@ -72,7 +72,7 @@ impl SimWorld {
     /// Builds the world, and starts its DC, servers and balancer.
     ///
     /// # Errors
-    /// [`WorldError`]: the balancer does not exist or is none that the simulator has, the topology makes no sense
+    /// [`WorldError`]: the balancer does not exist or is not available in the simulator, the topology is not valid
     /// ([`Topology::check`]), or it uses a name twice.
     pub fn new(topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Self, WorldError> {
         Self::with_balancer(topology, Balancer::of(balancer)?, seed)
@@ -81,7 +81,7 @@ impl SimWorld {
     /// Builds the world with a balancer of your own.
     ///
     /// # Errors
-    /// [`WorldError`]: the topology makes no sense ([`Topology::check`]), or it uses a name twice.
+    /// [`WorldError`]: the topology is not valid ([`Topology::check`]), or it uses a name twice.
     pub fn with_balancer(topology: Topology, balancer: Balancer, seed: u64) -> Result<Self, WorldError> {
         Self::build(topology, balancer, seed, None)
     }
@@ -139,8 +139,8 @@ impl SimWorld {
         Ok(world)
     }
 
-    /// Builds the control: the world in which an ideal L4 path is in place of the balancer. A new connection goes, in turn,
-    /// to one of the backends that work best at that moment, and stays there. The path knows of every fault at once.
+    /// Builds the control: a world with an ideal L4 path in place of the balancer. A new connection goes, in turn, to
+    /// one of the backends that work best at that moment, and stays there. The path knows of every fault at once.
     ///
     /// # Errors
     /// [`WorldError`]: the topology has no server, or it uses a name twice.
@@ -159,19 +159,19 @@ impl SimWorld {
         }
     }
 
-    /// The engine underneath, for measurements and captures.
+    /// Returns the underlying engine, for measurements and captures.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine
     }
 
-    /// A client's user agent and its host's network, for load that no script plays: spawn there what
-    /// calls [`Client::request`], and drive the [`engine`](Self::engine). It is noted like any other.
+    /// Returns a client's user agent and its host's network, for load that no script plays: spawn tasks there that call
+    /// [`Client::request`], and drive the [`engine`](Self::engine). Such requests are recorded like any other.
     pub fn client(&self, name: &Name) -> Option<(Client<SimNet>, SimNet)> {
         self.clients.client(name).ok().cloned().zip(self.clients.net(name).ok().cloned())
     }
 
-    /// Takes the events noted so far, which the trace at the end then lacks: long runs of load would
-    /// fill the memory with them.
+    /// Takes the events that were recorded so far, which the trace at the end then lacks. Otherwise long runs of load
+    /// would fill the memory with them.
     pub fn take_events(&mut self) -> Vec<Event> {
         self.journal.take()
     }
@@ -247,8 +247,8 @@ impl SimWorld {
         self.run(|engine| engine.advance(rest)).map(|()| Outcome::Done)
     }
 
-    /// Refuses a time in which more is done than a run may do, at once and not after minutes. `turns` is what a
-    /// [`SAMPLE`] of it takes.
+    /// Refuses a time in which more work would be done than a run may do, at once instead of after minutes. `turns` is
+    /// the work of one [`SAMPLE`] of it.
     fn check_work(&self, turns: u64, time: Duration) -> Result<(), WorldError> {
         let samples = time.as_secs() / SAMPLE.as_secs();
         let (most, all) = (self.engine.most_turns(), turns.saturating_mul(samples));
@@ -287,7 +287,7 @@ impl SimWorld {
         Ok(Outcome::Bytes(bytes))
     }
 
-    /// Sets a server up anew, and starts it again if it is up.
+    /// Gives a server new settings, and restarts it if it is up.
     fn configure(&mut self, spec: &ServerSpec) -> Result<Outcome, WorldError> {
         self.machines.configure(spec)?;
         let host = self.machines.process(&spec.name)?;
@@ -300,7 +300,7 @@ impl SimWorld {
         Ok(Outcome::Done)
     }
 
-    /// Starts the process of a host that is down. Its port is open when this returns.
+    /// Starts the process of a host that is down. Its port is open when the method returns.
     fn start_process(&mut self, name: &Name, host: HostId) -> Result<(), WorldError> {
         self.run(|engine| engine.restart(host))?;
         let envs = self.envs();
@@ -351,7 +351,7 @@ impl SimWorld {
         Ok(Outcome::Done)
     }
 
-    /// Hands the capture what it lacks: the names of all hosts, and the keys of all accounts.
+    /// Gives the capture the names of all hosts, and the keys of all accounts.
     fn end_capture(&self) {
         let Some(capture) = &self.capture else { return };
         let mut names: BTreeMap<IpAddr, Vec<Name>> = BTreeMap::new();
@@ -363,7 +363,7 @@ impl SimWorld {
         capture.lock().end(names, self.machines.domains().keytab());
     }
 
-    /// The address of a host or client.
+    /// Returns the address of a host or client.
     fn address(&self, name: &Name) -> Result<IpAddr, WorldError> {
         if let Some(ip) = self.machines.address(name) {
             return Ok(ip);
@@ -434,7 +434,7 @@ impl World for SimWorld {
     }
 }
 
-/// What every host's and client's [`Env`] is made of.
+/// The common parts of the [`Env`] of every host and client.
 struct Envs {
     clock: Arc<WorldClock>,
     journal: Arc<Journal>,
@@ -452,7 +452,7 @@ impl Envs {
     }
 }
 
-/// The engine's time as the model's.
+/// The engine's time as the clock of the model.
 struct WorldClock(Clock);
 
 impl stickler_model::Clock for WorldClock {

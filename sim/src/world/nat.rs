@@ -10,20 +10,21 @@ use stickler_model::{Env, Time, What};
 
 use crate::engine::{Closing, Fate, FlowRecord, Kick, NatDecision, NatPolicy};
 
-/// Lets a NAT table obey an [`L4Policy`], and notes the flows that it opens.
+/// Makes a NAT table obey an [`L4Policy`], and records the flows that it opens.
 pub(super) struct NatAdapter {
     policy: SharedPolicy,
     farm: Farm,
     env: Env,
-    /// What health checks and operators say reaches the policy as long as the router stands.
+    /// The subscription by which reports of health checks and operators reach the policy as long as the router exists.
     _attached: Attached,
 }
 
-/// The policy has two callers: packets, and the handle on the backends' states.
+/// The policy, which has two callers: packets, and the handle on the backends' states.
 type SharedPolicy = Arc<Mutex<Box<dyn L4Policy>>>;
 
 impl NatAdapter {
-    /// Obeys the policy of `service`; what this says of the byte data plane has no meaning for packets.
+    /// Returns an adapter that obeys the policy of `service`. Settings of the byte data plane have no effect on
+    /// packets.
     pub(super) fn new(service: SpliceConfig, env: Env, kick: Kick) -> Self {
         let SpliceConfig { policy, farm, control, .. } = service;
         let policy = Arc::new(Mutex::new(policy));
@@ -41,7 +42,7 @@ impl NatAdapter {
     }
 }
 
-/// A panic in a policy ends the world's thread; nothing reads the policy afterwards.
+/// Locks the policy. A panic in a policy ends the world's thread, so that nobody reads the policy afterwards.
 fn lock(policy: &SharedPolicy) -> MutexGuard<'_, Box<dyn L4Policy>> {
     policy.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Crash, power loss, restart, forged resets, partitions, panics.
+//! Tests of crashes, losses of power, restarts, forged resets, partitions and panics.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{SECOND, at, connect, engine_with_hosts, get, ip, serve};
 
-/// A world with a server that keeps its connections and a client connected to it.
+/// Returns a world with a server that keeps its connections, and with a client that is connected to it.
 fn connected() -> (Engine, Vec<SimNet>, SimStream) {
     let (mut engine, nets) = engine_with_hosts(2);
     serve(&nets[0], "iis1");
@@ -189,7 +189,7 @@ fn a_panic_in_a_hosts_task_ends_the_run_with_its_message() {
         panic!("type 3 without context");
     });
     let Err(Stopped::Panicked(panic)) = engine.advance(SECOND) else { panic!("not reported") };
-    let text = "a task of host 10.0.0.1 panicked at 5ms of simulated time: type 3 without context (sim/tests/engine/faults.rs:";
+    let text = "a task of the host 10.0.0.1 panicked at 5ms of simulated time: type 3 without context (sim/tests/engine/faults.rs:";
     assert!(panic.to_string().starts_with(text), "{panic}");
     engine.advance(SECOND).unwrap();
 }

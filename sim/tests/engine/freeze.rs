@@ -1,4 +1,4 @@
-//! Hosts that hang: no task runs, and the kernel goes on.
+//! Tests of hosts that hang: no task runs, and the kernel continues.
 
 use std::time::Duration;
 

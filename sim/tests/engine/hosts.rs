@@ -1,4 +1,4 @@
-//! Hosts over kernels: late ones, many, too many; engines and threads.
+//! Tests of hosts on kernels: hosts that are added late, many hosts, too many hosts; engines and threads.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ fn out_of_slots_is_an_error_that_names_the_setting() {
         SECOND,
     );
     let message = error.unwrap().to_string();
-    assert_eq!(message, "no slot is left for 10.0.0.2 to listen on: all 1 are taken; raise `Settings::slots`");
+    assert_eq!(message, "10.0.0.2 has no slot left to listen on: all 1 are in use; raise `Settings::slots`");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Packet-level balancing: source NAT, destination NAT, direct server return.
+//! Tests of packet-level balancing: source NAT, destination NAT, direct server return.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -18,10 +18,10 @@ use crate::support::{SECOND, at, connect, engine_with_hosts, get, ip, serve};
 const SERVICE: u8 = 100;
 const NAT_ADDRESS: u8 = 101;
 
-/// What the policy heard, as short lines.
+/// The events that the policy was told, as short lines.
 type Heard = Rc<RefCell<Vec<String>>>;
 
-/// Round robin over servers 1 and 2, or always the same answer.
+/// A policy with round robin over servers 1 and 2, or with always the same decision.
 struct Policy {
     turn: u8,
     always: Option<NatDecision>,
@@ -29,7 +29,7 @@ struct Policy {
     ends: Ends,
 }
 
-/// Clients whose flows the policy ends, once the time has come.
+/// The clients whose flows the policy ends at a given time.
 type Ends = Rc<RefCell<(Duration, Vec<SocketAddr>)>>;
 
 impl NatPolicy for Policy {
@@ -58,7 +58,7 @@ impl NatPolicy for Policy {
     }
 }
 
-/// Servers 1 and 2, clients 3 and 4, and a balancer.
+/// Returns servers 1 and 2, clients 3 and 4, and a balancer.
 fn balanced(mode: NatMode, always: Option<NatDecision>) -> (Engine, Vec<SimNet>, Heard) {
     let (engine, nets, heard, _) = balanced_with(mode, always);
     (engine, nets, heard)
@@ -77,7 +77,7 @@ fn balanced_with(mode: NatMode, always: Option<NatDecision>) -> (Engine, Vec<Sim
     (engine, nets, heard, ends)
 }
 
-/// What one request from each client says, on connections of their own that are closed after.
+/// Returns the answer to one request from each client, on connections of their own that are closed afterwards.
 fn ask_from_both(engine: &mut Engine, nets: &[SimNet]) -> [String; 2] {
     let (three, four) = (nets[2].clone(), nets[3].clone());
     let answers = engine.run_until(

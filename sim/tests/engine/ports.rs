@@ -1,4 +1,4 @@
-//! Connections from a port of the host's choice, and what becomes of the port after.
+//! Tests of connections from a port of the host's choice, and of the port afterwards.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -115,7 +115,7 @@ fn a_port_of_the_kernels_own_choice_cannot_be_chosen_and_a_chosen_one_not_listen
     assert_eq!(in_use.unwrap_err().kind(), ErrorKind::AddrInUse);
 }
 
-/// Who came to a server on port 80, in turn. Connections stay open until they end.
+/// Returns the peers of a server on port 80, in order. Connections stay open until the peers end them.
 fn arrivals(net: &SimNet) -> Arc<Mutex<Vec<SocketAddr>>> {
     let (net, seen) = (net.clone(), Arc::<Mutex<Vec<SocketAddr>>>::default());
     let told = Arc::clone(&seen);
@@ -184,7 +184,8 @@ fn a_handshake_that_its_client_gives_up_ends_at_the_server_too_which_never_hears
     }
 }
 
-/// RFC 9293 3.10.7.3: a RST that does not acknowledge the SYN is dropped. It answers what the port's last connection sent.
+/// Tests RFC 9293 3.10.7.3: a RST that does not acknowledge the SYN is dropped. Here it answers what the port's last
+/// connection sent.
 #[test]
 fn a_reset_of_the_last_connection_from_a_port_does_not_refuse_the_next() {
     let (mut engine, [_, _, client]) = served(&Settings::default());
@@ -210,7 +211,7 @@ fn a_reset_of_the_last_connection_from_a_port_does_not_refuse_the_next() {
     assert_eq!(*seen.lock().unwrap(), None);
 }
 
-/// Nobody listens: the RST acknowledges the SYN.
+/// Tests a port on which nobody listens: the RST acknowledges the SYN.
 #[test]
 fn a_connect_from_a_chosen_port_is_refused_where_nobody_listens() {
     let (mut engine, [_, _, client]) = served(&Settings::default());

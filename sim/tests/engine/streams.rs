@@ -1,4 +1,4 @@
-//! Connections: HTTP both ends, addresses, large bodies, refusal.
+//! Tests of connections: HTTP at both ends, addresses, large bodies, refusals.
 
 use std::io::ErrorKind;
 

@@ -1,4 +1,4 @@
-//! HTTP on both ends over the engine, and addresses.
+//! Helpers of the tests: HTTP at both ends over the engine, and addresses.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -31,7 +31,7 @@ pub(crate) fn engine() -> Engine {
     Engine::new(&Settings::default()).unwrap()
 }
 
-/// An engine with hosts 10.0.0.1, .2 and so on.
+/// Returns an engine with the hosts 10.0.0.1, .2 and so on.
 pub(crate) fn engine_with_hosts(count: u8) -> (Engine, Vec<SimNet>) {
     let mut engine = engine();
     let nets = (1..=count).map(|n| host(&mut engine, ip(n))).collect();
@@ -43,7 +43,7 @@ pub(crate) fn host(engine: &mut Engine, ip: IpAddr) -> SimNet {
     engine.net(id)
 }
 
-/// Serves HTTP on port 80: GET answers `name peer-address`, POST echoes the body.
+/// Serves HTTP on port 80: a GET is answered with `name peer-address`, and a POST with its body.
 pub(crate) fn serve(net: &SimNet, name: &'static str) {
     let host = net.clone();
     net.spawn(async move {
@@ -70,7 +70,7 @@ async fn serve_connection(stream: SimStream, peer: SocketAddr, name: &'static st
 
 pub(crate) type Client = SendRequest<Full<Bytes>>;
 
-/// One HTTP connection from a host.
+/// Opens an HTTP connection from a host.
 pub(crate) async fn connect(net: &SimNet, server: SocketAddr) -> std::io::Result<Client> {
     let stream = net.connect(server).await?;
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Virtual time: exact latencies, timers, idle hours, the same seed.
+//! Tests of virtual time: exact latencies, timers, idle hours, the same seed.
 
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -138,7 +138,7 @@ fn an_hour_of_fifty_mostly_idle_clients_costs_only_its_requests() {
     assert!(stats.turns < 400 && stats.passes < 100, "{stats:?}");
 }
 
-/// A digest of all packets of a small world with jitter and loss.
+/// Returns a digest of all packets of a small world with jitter and loss.
 fn packet_log_digest(seed: u64, loss_per_million: u32) -> u64 {
     let jitter = Link::new(MICROS(250)).with_jitter(MICROS(400)).with_loss_per_million(loss_per_million);
     let mut engine = Engine::new(&Settings { seed, link: jitter, ..Settings::default() }).unwrap();

@@ -1,4 +1,4 @@
-//! Caddy.
+//! The product Caddy.
 
 use std::path::{Path, PathBuf};
 
@@ -28,14 +28,14 @@ impl Product for Caddy {
         ["run", "--adapter", "caddyfile", "--config", &configuration].map(str::to_owned).into()
     }
 
-    /// It saves its configuration in the one folder, and certificates in the other
+    /// Caddy saves its configuration in one folder, and certificates in the other
     /// (<https://caddyserver.com/docs/conventions#file-locations>).
     fn environment(&self, folder: &Path) -> Vec<(&'static str, PathBuf)> {
         ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "HOME"].map(|name| (name, folder.to_owned())).into()
     }
 
-    /// An upstream that is left out of a new configuration is left with its connections: each configuration has transports of its
-    /// own (<https://caddyserver.com/docs/api#post-load>).
+    /// Caddy cannot drain: an upstream that is missing from a new configuration loses its connections, because each
+    /// configuration has transports of its own (<https://caddyserver.com/docs/api#post-load>).
     fn drain(&self, _: &Running, _: &str, _: bool) -> Result<(), ProductError> {
         self.cannot_drain("it takes another configuration instead, and closes all idle connections with the old one")
     }

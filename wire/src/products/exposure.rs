@@ -1,11 +1,12 @@
-//! Where the processes of a product listen.
+//! The addresses on which the processes of a product listen.
 
 use std::net::SocketAddr;
 
 use rustix::process::Pid;
 
-/// Returns the addresses beyond loopback on which processes of a group accept connections, or take datagrams at a port that is not one
-/// of those that the system gives away. Processes that are gone have none. Where the system does not tell, nothing is returned.
+/// Returns the addresses outside loopback on which processes of a group accept connections, or receive datagrams on a
+/// port that is not one of those that the system assigns. Processes that have ended have none. If the system does not
+/// provide the information, the result is empty.
 #[cfg(target_os = "linux")]
 pub(super) fn of_group(leader: Pid) -> Vec<SocketAddr> {
     let sockets = sockets_of_group(leader);
@@ -19,13 +20,13 @@ pub(super) fn of_group(leader: Pid) -> Vec<SocketAddr> {
     exposed
 }
 
-/// Returns nothing: this system does not say where others listen.
+/// Returns an empty list, because this system does not tell where other processes listen.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn of_group(_: Pid) -> Vec<SocketAddr> {
     Vec::new()
 }
 
-/// The sockets that processes of a group have open, by their inodes.
+/// Returns the inodes of the sockets that processes of a group have open.
 #[cfg(target_os = "linux")]
 fn sockets_of_group(leader: Pid) -> std::collections::BTreeSet<u64> {
     use procfs::process::{FDTarget, all_processes};
@@ -37,7 +38,7 @@ fn sockets_of_group(leader: Pid) -> std::collections::BTreeSet<u64> {
     files.filter_map(|file| if let FDTarget::Socket(inode) = file.target { Some(inode) } else { None }).collect()
 }
 
-/// The addresses that anybody in this network namespace listens on, with the sockets' inodes.
+/// Returns the addresses on which any process in this network namespace listens, with the sockets' inodes.
 #[cfg(target_os = "linux")]
 fn listeners() -> Vec<(SocketAddr, u64)> {
     use procfs::net::{TcpState, tcp, tcp6, udp, udp6};
@@ -52,7 +53,7 @@ fn listeners() -> Vec<(SocketAddr, u64)> {
     all
 }
 
-/// The ports that the system gives to whoever asks for none.
+/// Returns the ports that the system assigns to sockets without a port of their own.
 #[cfg(target_os = "linux")]
 fn ephemeral_ports() -> std::ops::RangeInclusive<u16> {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();

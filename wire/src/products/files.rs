@@ -1,19 +1,19 @@
-//! The files that a product is configured by.
+//! The configuration files of a product.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// How a line begins and ends that names a further file.
+/// The beginning and the end of a line that names a further file.
 const BEGIN: &str = "==> ";
 const END: &str = " <==";
 
-/// Writes a configuration: what comes before the first line `==> NAME <==` into `first`, and what follows each into the file
-/// of that name in the same folder.
+/// Writes a configuration: the text before the first line `==> NAME <==` goes into `first`, and the text after each
+/// such line into the file with that name in the same folder.
 ///
 /// # Errors
-/// A name is one of another folder, or a file cannot be written.
+/// A name refers to another folder, or a file cannot be written.
 pub(super) fn write(first: &Path, text: &str) -> io::Result<()> {
     let (mut file, mut part) = (first.to_owned(), String::new());
     for line in text.split_inclusive('\n') {
@@ -30,7 +30,7 @@ pub(super) fn write(first: &Path, text: &str) -> io::Result<()> {
     write_one(&file, &part)
 }
 
-/// Writes a file that only this user can read: a product reads it before it becomes anybody else.
+/// Writes a file that only this user can read, since a product reads its configuration before it changes its user.
 pub(super) fn write_one(file: &Path, text: &str) -> io::Result<()> {
     fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(file)?.write_all(text.as_bytes())
 }

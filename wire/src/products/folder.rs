@@ -1,4 +1,4 @@
-//! A folder that is there as long as a run needs it, and no longer, however the run ends.
+//! A folder that exists as long as a run needs it, however the run ends.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
@@ -7,17 +7,18 @@ use std::process::Child;
 
 use crate::{Supervisor, shared_memory};
 
-/// A folder of a run. A process of its own makes it, and removes it when this one has dropped it, or has gone.
+/// The folder of a run. A separate process creates it, and removes it when this value is dropped, or when this process
+/// has ended.
 pub(crate) struct Folder {
     path: PathBuf,
     keeper: Child,
 }
 
 impl Folder {
-    /// Makes a folder among the system's temporary ones.
+    /// Creates a folder among the system's temporary ones.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The folder cannot be created.
     pub(crate) fn new(supervisor: &Supervisor) -> io::Result<Self> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -34,7 +35,7 @@ impl Folder {
         }
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

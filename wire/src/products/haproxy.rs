@@ -1,6 +1,6 @@
-//! HAProxy.
+//! The product HAProxy.
 //!
-//! Its configuration has an admin socket `{{ folder }}/admin.sock`.
+//! Its configuration must have an admin socket `{{ folder }}/admin.sock`.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -11,13 +11,13 @@ use super::{Package, Place, Product, ProductError, Running};
 
 pub(super) struct HaProxy;
 
-/// Asks for all servers, of all proxies.
+/// The command that asks for all servers of all proxies.
 const STATES: &str = "show servers state\n";
 
 /// The longest answer of the admin socket that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// How long the admin socket may take.
+/// The time that the admin socket may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Product for HaProxy {
@@ -34,7 +34,7 @@ impl Product for HaProxy {
         ["-db", "-f"].map(str::to_owned).into_iter().chain([place.configuration.display().to_string()]).collect()
     }
 
-    /// The runtime API: <https://docs.haproxy.org/2.6/management.html#9.3-set%20server>.
+    /// Drains with the runtime API: <https://docs.haproxy.org/2.6/management.html#9.3-set%20server>.
     fn drain(&self, running: &Running, server: &str, on: bool) -> Result<(), ProductError> {
         let state = if on { "drain" } else { "ready" };
         let socket = running.folder().join("admin.sock");
@@ -52,7 +52,7 @@ impl Product for HaProxy {
     }
 }
 
-/// The servers that have this port, of whatever proxy, as `PROXY/SERVER`. The columns of a line are those of
+/// Returns the servers with this port in any proxy, as `PROXY/SERVER`. The columns of a line are documented in
 /// <https://docs.haproxy.org/2.6/management.html#9.3-show%20servers%20state>.
 fn with_port(states: &str, port: u16) -> Vec<String> {
     let port = port.to_string();
@@ -60,7 +60,7 @@ fn with_port(states: &str, port: u16) -> Vec<String> {
     lines.filter(|words| words.get(18) == Some(&&*port)).map(|words| format!("{}/{}", words[1], words[3])).collect()
 }
 
-/// Sends one command to the admin socket, and returns the answer, which is empty where all is well.
+/// Sends one command to the admin socket, and returns the answer, which is empty on success.
 fn ask(socket: &Path, command: &str) -> std::io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;

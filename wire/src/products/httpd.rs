@@ -1,7 +1,7 @@
-//! Apache httpd, with the MPM that the profile's configuration loads.
+//! The product Apache httpd, with the MPM that the profile's configuration loads.
 //!
-//! `mod_slotmem_shm` makes POSIX shared memory for a balancer's state, whose name APR derives from a path in the run's folder:
-//! [`crate::shared_memory`] removes it.
+//! `mod_slotmem_shm` makes POSIX shared memory for a balancer's state, whose name APR derives from a path in the run's
+//! folder: [`crate::shared_memory`] removes it.
 
 use super::{Package, Place, Product, ProductError, Running};
 
@@ -24,8 +24,8 @@ impl Product for Httpd {
         ["-f", &place.configuration.display().to_string(), "-DFOREGROUND"].map(str::to_owned).into()
     }
 
-    /// A member's status `N` (drain) is set by the balancer manager alone, whose forms want a nonce of the page before
-    /// (<https://httpd.apache.org/docs/2.4/mod/mod_proxy_balancer.html#balancer_manager>).
+    /// httpd cannot drain: only the balancer manager sets a member's status `N` (drain), and its forms require a nonce
+    /// from the preceding page (<https://httpd.apache.org/docs/2.4/mod/mod_proxy_balancer.html#balancer_manager>).
     fn drain(&self, _: &Running, _: &str, _: bool) -> Result<(), ProductError> {
         self.cannot_drain("only the pages of the balancer manager set the status `drain`, and they are not served here")
     }

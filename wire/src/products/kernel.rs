@@ -1,7 +1,9 @@
-//! The Linux kernel's NAT (nftables), as balancers at L4 use it: what a client sends to the site's address goes to one of the servers.
+//! The Linux kernel's NAT (nftables), as balancers at L4 use it: packets that a client sends to the site's address go
+//! to one of the servers.
 //!
-//! There is no process: a shell stands for one, which loads the rules and waits. The rules are a table `stickler_PORT` of the network
-//! namespace, which has to be one of Stickler's own: nobody else's packets pass them.
+//! There is no process of the product; a shell that loads the rules and waits takes its place. The rules are a table
+//! `stickler_PORT` of the network namespace, which must be one of Stickler's own, so that only its packets pass the
+//! rules.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,10 +14,10 @@ use super::{Package, Place, Product, ProductError, Running, in_path};
 
 pub(super) struct Kernel;
 
-/// The program that loads rules.
+/// The program that loads the rules.
 const NFT: &str = "nft";
 
-/// Loads the rules of a file, and waits for the end.
+/// The script that loads the rules of a file, and waits for the end.
 const LOAD: &str = "nft -f \"$1\" && exec sleep infinity";
 
 impl Product for Kernel {
@@ -48,7 +50,8 @@ impl Product for Kernel {
         false
     }
 
-    /// A connection would go on to a server, and be one that no client made.
+    /// Returns whether the rules are loaded, without a connection, because that would reach a server although no client
+    /// made it.
     fn is_ready(&self, address: SocketAddr) -> Option<bool> {
         Some(nft(&["list", "table", "ip", &table(address)]))
     }
@@ -66,7 +69,7 @@ fn table(address: SocketAddr) -> String {
     format!("stickler_{}", address.port())
 }
 
-/// Whether `nft` succeeds.
+/// Returns whether `nft` succeeds with these arguments.
 fn nft(arguments: &[&str]) -> bool {
     let Some(program) = in_path(NFT) else { return false };
     let mut command = Command::new(program);

@@ -1,4 +1,4 @@
-//! lighttpd.
+//! The product lighttpd.
 
 use super::{Package, Place, Product, ProductError, Running};
 
@@ -17,7 +17,8 @@ impl Product for Lighttpd {
         ["-D", "-f", &place.configuration.display().to_string()].map(str::to_owned).into()
     }
 
-    /// Nothing in <https://redmine.lighttpd.net/projects/lighttpd/wiki/Docs_ModProxy> takes a host out.
+    /// lighttpd cannot drain: nothing in <https://redmine.lighttpd.net/projects/lighttpd/wiki/Docs_ModProxy> takes a
+    /// host out.
     fn drain(&self, _: &Running, _: &str, _: bool) -> Result<(), ProductError> {
         self.cannot_drain("mod_proxy has no means for it")
     }

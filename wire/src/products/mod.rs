@@ -1,18 +1,19 @@
-//! Real products: how each is found, configured, started, drained and ended.
+//! The real products: how each is found, configured, started, drained and ended.
 //!
-//! * [`Product`]: what has to be known of a product, one file for each.
+//! * [`Product`]: the properties of a product, in one file for each.
 //! * [`Installed`]: a product that was found on this machine.
-//! * `running.rs`: its process. `folder.rs`: the folder that it has for itself. `files.rs`: the files that it is configured by.
+//! * `running.rs`: its process. `folder.rs`: the folder that it has for itself. `files.rs`: the files that it is
+//!   configured by.
 //!
-//! The configuration is the profile's own ([`Program`]): a template, which gets `address` (where clients connect), `host` and
-//! `port` (the same in two parts), `servers` (each with `name`, `address`, `host` and `port`), `folder` (the run's folder, for
-//! sockets and temporary files; in it is `site.pem`, the site's certificate and key, where clients use TLS) and `nobody` (the number
-//! of the user and the group that a program of root's may become; 0 where it may not). A line `==> NAME <==` begins a further file of
-//! the run's folder.
+//! The configuration is the profile's own ([`Program`]): a template, which gets `address` (where clients connect),
+//! `host` and `port` (the same in two parts), `servers` (each with `name`, `address`, `host` and `port`), `folder` (the
+//! run's folder, for sockets and temporary files; in it is `site.pem`, the site's certificate and key, where clients
+//! use TLS) and `nobody` (the number of the user and the group that a program of root's may become; 0 where it may
+//! not). A line `==> NAME <==` begins a further file of the run's folder.
 //!
-//! A product binds, and contacts, loopback addresses alone (`exposure.rs` looks where it listens); every file of its own lies in the
-//! run's folder; it stays in the foreground and in its process group; and it runs whether or not this process is root's. Its
-//! configuration and its arguments see to that.
+//! A product binds, and contacts, loopback addresses alone (`exposure.rs` looks where it listens); every file of its
+//! own lies in the run's folder; it stays in the foreground and in its process group; and it runs whether or not this
+//! process is root's. Its configuration and its arguments see to that.
 
 mod caddy;
 mod envoy;
@@ -47,91 +48,92 @@ use stickler_lb_core::Backend;
 
 pub(crate) use running::Running;
 
-/// What has to be known of a product. The program stays in the foreground when it is started so.
+/// The properties of a product. When it is started in the way described here, its program stays in the foreground.
 pub(crate) trait Product: Sync {
-    /// What profiles call it.
+    /// Returns the name of the product in profiles.
     fn name(&self) -> &'static str;
 
-    /// What brings it.
+    /// Returns the package that contains the product.
     fn package(&self) -> Package;
 
-    /// The file of the program, without its folder.
+    /// Returns the file name of the program, without its folder.
     fn program(&self) -> &'static str {
         self.name()
     }
 
-    /// Where the program is on this machine.
+    /// Returns the path of the program on this machine, if it is installed.
     fn find(&self) -> Option<PathBuf> {
         in_path(self.program())
     }
 
-    /// The argument that makes it print its version.
+    /// Returns the argument that makes the program print its version.
     fn version_argument(&self) -> &'static str {
         "-v"
     }
 
-    /// The name of the file that the profile's configuration begins with.
+    /// Returns the name of the file with which the profile's configuration begins.
     fn configuration(&self) -> &'static str {
         "configuration"
     }
 
-    /// The arguments with which it runs in the foreground.
+    /// Returns the arguments with which the program runs in the foreground.
     fn arguments(&self, place: &Place<'_>) -> Vec<String>;
 
-    /// The variables of the environment by which it keeps its files in this folder.
+    /// Returns the environment variables by which the program keeps its files in this folder.
     fn environment(&self, _folder: &Path) -> Vec<(&'static str, PathBuf)> {
         Vec::new()
     }
 
-    /// What it says of its version; `None` where that cannot be read.
+    /// Returns the version that the program states; `None` if it cannot be read.
     fn version(&self, program: &Path) -> Option<String> {
         version(program, self.version_argument())
     }
 
-    /// Whether it changes the network namespace that it is in, which then has to be one of Stickler's own.
+    /// Returns whether the product changes the network namespace in which it runs, which must then be one of Stickler's
+    /// own.
     fn needs_own_network(&self) -> bool {
         false
     }
 
-    /// Whether there is a process that can crash and hang.
+    /// Returns whether the product has a process that can crash and hang.
     fn has_process(&self) -> bool {
         true
     }
 
-    /// Whether it takes connections at its address; `None`: a connection finds out.
+    /// Returns whether the product accepts connections at its address; `None`: only a connection can tell.
     fn is_ready(&self, _address: SocketAddr) -> Option<bool> {
         None
     }
 
-    /// Removes what is left where its processes have been ended.
+    /// Removes everything that is left after its processes have been ended.
     fn ended(&self, _address: SocketAddr) {}
 
     /// Takes a server out of service for new sessions, or puts it back, by the product's own means.
     ///
     /// # Errors
-    /// Why it cannot, as a sentence.
+    /// The error says in one sentence why the product cannot do that.
     fn drain(&self, running: &Running, server: &str, on: bool) -> Result<(), ProductError>;
 
-    /// It cannot drain a server, and why.
+    /// Reports that the product cannot drain a server, and why.
     ///
     /// # Errors
-    /// Always [`ProductError::Refused`].
+    /// The result is always [`ProductError::Refused`].
     fn cannot_drain(&self, why: &str) -> Result<(), ProductError> {
         Err(ProductError::Refused { name: self.name(), what: "drain a server".into(), why: why.into() })
     }
 }
 
-/// Where a product runs.
+/// The place where a product runs.
 pub(crate) struct Place<'a> {
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
-    /// The run's folder.
+    /// The folder of the run.
     pub(crate) folder: &'a Path,
-    /// Its configuration.
+    /// The path of its configuration.
     pub(crate) configuration: &'a Path,
 }
 
-/// What brings a product onto a machine.
+/// The package that contains a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Package {
     /// A package of Debian.
@@ -164,73 +166,74 @@ const PRODUCTS: [&dyn Product; 11] = [
     &kernel::Kernel,
 ];
 
-/// Where programs are that `PATH` need not name: servers' programs are not for every user.
+/// The folders in which programs may be found although `PATH` does not name them, because servers' programs are not for
+/// every user.
 const FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
-/// Why a product is not to be had, or does not do what it should.
+/// Why a product is not available, or does not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum ProductError {
-    /// There is no such product here.
-    #[error("there is no product called `{0}` that can be started; there are: {known}", known = known())]
+    /// Stickler cannot start a product with this name.
+    #[error("there is no product called `{0}` that can be started; choose one of: {known}", known = known())]
     Unknown(String),
-    /// It is not installed.
+    /// The product is not installed.
     #[error("{name} is not installed: {package}")]
     Missing {
         /// The product.
         name: &'static str,
-        /// What brings it.
+        /// The package that contains it.
         package: Package,
     },
-    /// The template of its configuration is wrong.
-    #[error("the configuration of {name} is no template that can be filled in: {error}")]
+    /// The template of the product's configuration is not valid.
+    #[error("the configuration of {name} is not a valid template: {error}")]
     Template {
         /// The product.
         name: &'static str,
-        /// Why.
+        /// The error of the template.
         error: minijinja::Error,
     },
-    /// It ended, or does not listen in time.
+    /// The product ended, or does not listen in time.
     #[error("{name} {what}; it said: {said}")]
     Ended {
         /// The product.
         name: &'static str,
-        /// What it did.
+        /// What the product did.
         what: String,
-        /// The end of its output.
+        /// The end of the product's output.
         said: String,
     },
-    /// It would change a network that is not Stickler's own.
-    #[error("{0} needs a network namespace of its own, with nothing but loopback: `unshare --net` makes one")]
+    /// The product would change a network that is not Stickler's own.
+    #[error("{0} needs a network namespace of its own that has only loopback: create one with `unshare --net`")]
     SharedNetwork(&'static str),
-    /// It listens beyond loopback, and was ended at once.
-    #[error("{name} listens on {addresses}, which is beyond loopback, and was ended")]
+    /// The product listens outside loopback, and was stopped at once.
+    #[error("{name} listens on {addresses}, outside loopback, and was therefore stopped")]
     Exposed {
         /// The product.
         name: &'static str,
-        /// The addresses.
+        /// The addresses outside loopback.
         addresses: String,
     },
-    /// It cannot be told what to do.
+    /// The product cannot do what it was told to do.
     #[error("{name} cannot {what}: {why}")]
     Refused {
         /// The product.
         name: &'static str,
-        /// What it was told.
+        /// What the product was told to do.
         what: String,
-        /// Why not.
+        /// Why it cannot do that.
         why: String,
     },
-    /// The operating system refuses something.
+    /// The operating system reports an error.
     #[error("{what}: {error}")]
     Io {
         /// What was tried.
         what: String,
-        /// What the system says.
+        /// The error of the operating system.
         error: std::io::Error,
     },
 }
 
-/// The product that profiles call so.
+/// Returns the product with this name in profiles.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Product> {
     PRODUCTS.into_iter().find(|product| product.name() == name)
 }
@@ -244,7 +247,7 @@ fn known() -> String {
 pub(crate) struct Installed {
     pub(crate) product: &'static dyn Product,
     pub(crate) program: PathBuf,
-    /// What the program says of its version; `None` where it says nothing that can be read.
+    /// The version that the program states; `None` if it states none that can be read.
     pub(crate) version: Option<String>,
     template: String,
 }
@@ -253,7 +256,7 @@ impl Installed {
     /// Finds the product of a profile.
     ///
     /// # Errors
-    /// [`ProductError::Unknown`], [`ProductError::Missing`].
+    /// [`ProductError::Unknown`] or [`ProductError::Missing`].
     pub(crate) fn find(program: &Program) -> Result<Self, ProductError> {
         let product = find(&program.name).ok_or_else(|| ProductError::Unknown(program.name.clone()))?;
         let missing = ProductError::Missing { name: product.name(), package: product.package() };
@@ -264,12 +267,12 @@ impl Installed {
         Ok(Self { product, program: path, version, template: program.configuration.clone() })
     }
 
-    /// Whether its configuration has the site's certificate.
+    /// Returns whether the configuration uses the site's certificate.
     pub(crate) fn has_certificate(&self) -> bool {
         self.template.contains(running::CERTIFICATE)
     }
 
-    /// The configuration for these addresses.
+    /// Returns the configuration for these addresses.
     ///
     /// # Errors
     /// [`ProductError::Template`].
@@ -304,7 +307,7 @@ impl Installed {
     }
 }
 
-/// What a template is filled in with.
+/// The values that are filled into a template.
 #[derive(Serialize)]
 struct Values<'a> {
     address: String,
@@ -315,9 +318,9 @@ struct Values<'a> {
     nobody: u32,
 }
 
-/// The user and the group without rights, by the number that Linux has for them
-/// (<https://docs.kernel.org/admin-guide/sysctl/fs.html#overflowgid-overflowuid>); 0 where this process is not root's, or is root in a
-/// user namespace that has no such user.
+/// Returns the number of the user and group without rights on Linux
+/// (<https://docs.kernel.org/admin-guide/sysctl/fs.html#overflowgid-overflowuid>). Returns 0 if this process is not
+/// root's, or is root in a user namespace that has no such user.
 pub(crate) fn nobody() -> u32 {
     const NOBODY: u32 = 65_534;
     let is_mapped = |file: &str| fs::read_to_string(file).is_ok_and(|map| map.lines().any(|line| covers(line, NOBODY)));
@@ -325,14 +328,15 @@ pub(crate) fn nobody() -> u32 {
     if is_root && is_mapped("/proc/self/uid_map") && is_mapped("/proc/self/gid_map") { NOBODY } else { 0 }
 }
 
-/// Whether a line of `/proc/self/uid_map` has a number: the first inside, the first outside, how many (user_namespaces(7)).
+/// Returns whether a line of `/proc/self/uid_map` covers a number. The line has the first number inside, the first
+/// number outside, and the count (user_namespaces(7)).
 fn covers(line: &str, number: u32) -> bool {
     let mut numbers = line.split_whitespace().map(|word| word.parse::<u32>().unwrap_or_default());
     let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
     first.zip(count).is_some_and(|(first, count)| number.checked_sub(first).is_some_and(|index| index < count))
 }
 
-/// A server, as a template sees it.
+/// A server in the form in which a template sees it.
 #[derive(Serialize)]
 struct Server<'a> {
     name: &'a str,
@@ -348,10 +352,11 @@ impl<'a> Server<'a> {
     }
 }
 
-/// A program, and what it says of its version.
+/// A program, and the version that it states.
 type Found = (PathBuf, Option<String>);
 
-/// Finds a product's program and its version, once for each product: programs do not come and go, and some take long to say it.
+/// Finds a product's program and its version, once for each product: programs rarely change, and some take long to
+/// print their version.
 fn on_this_machine(product: &dyn Product) -> Option<Found> {
     static FOUND: Mutex<BTreeMap<&str, Option<Found>>> = Mutex::new(BTreeMap::new());
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
@@ -363,21 +368,21 @@ fn on_this_machine(product: &dyn Product) -> Option<Found> {
     found.entry(product.name()).or_insert_with(look).clone()
 }
 
-/// Whether there is no interface but loopback, so that the network is nobody else's.
+/// Returns whether loopback is the only interface, so that the network is nobody else's.
 pub fn is_own_network() -> bool {
     let devices = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
     let mut names = devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
     names.next() == Some("lo") && names.next().is_none()
 }
 
-/// The program of this name in `PATH`, or where servers' programs are.
+/// Returns the program with this name in `PATH`, or in the folders of servers' programs.
 fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from));
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// The first number with a dot in what the program says of its version.
+/// Returns the first number with a dot in the program's description of its version.
 fn version(program: &Path, argument: &str) -> Option<String> {
     let output = Command::new(program).arg(argument).output().ok()?;
     // nginx says it on the error stream.
@@ -445,7 +450,7 @@ mod tests {
         let error = Installed::find(&program).err().unwrap().to_string();
         assert_eq!(
             error,
-            "there is no product called `bigip` that can be started; there are: haproxy, nginx, httpd, caddy, \
+            "there is no product called `bigip` that can be started; choose one of: haproxy, nginx, httpd, caddy, \
                              lighttpd, varnish, squid, pen, trafficserver, envoy, kernel"
         );
     }

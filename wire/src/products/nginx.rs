@@ -1,7 +1,7 @@
-//! nginx, with `http {}` or with `stream {}`.
+//! The product nginx, with `http {}` or with `stream {}`.
 //!
-//! Where a profile loads a module (`load_module modules/...`), the path is that of nginx's prefix, which is the run's folder here: a
-//! template names Debian's `/usr/lib/nginx/modules`.
+//! Where a profile loads a module (`load_module modules/...`), the path is that of nginx's prefix, which is the run's
+//! folder here: a template names Debian's `/usr/lib/nginx/modules`.
 
 use super::{Package, Place, Product, ProductError, Running};
 
@@ -24,8 +24,9 @@ impl Product for Nginx {
         ["-p", &folder, "-e", &log, "-c", &configuration, "-g", "daemon off;"].map(str::to_owned).into()
     }
 
-    /// A server that is `down` gets no request, of a session that it has neither
-    /// (<https://nginx.org/en/docs/http/ngx_http_upstream_module.html#server>); `drain` is of the commercial version.
+    /// nginx cannot drain: a server that is `down` gets no requests, not even those of a session that it has
+    /// (<https://nginx.org/en/docs/http/ngx_http_upstream_module.html#server>), and `drain` exists in the commercial
+    /// version only.
     fn drain(&self, _: &Running, _: &str, _: bool) -> Result<(), ProductError> {
         self.cannot_drain("only the commercial version has the parameter `drain`")
     }

@@ -1,6 +1,7 @@
-//! pen, which tells clients apart by their addresses.
+//! The product pen, which distinguishes clients by their addresses.
 //!
-//! Its configuration has a line `server N ...` for each server, in their order, and its process id is in `{{ folder }}/pen.pid`.
+//! Its configuration has a line `server N ...` for each server, in their order, and its process id is in
+//! `{{ folder }}/pen.pid`.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -11,10 +12,10 @@ use super::{Package, Place, Product, ProductError, Running};
 
 pub(super) struct Pen;
 
-/// Where it writes its process id.
+/// The file in which it writes its process id.
 const PID: &str = "pen.pid";
 
-/// How long a server is out of service, in seconds: longer than any run.
+/// The time for which a server is out of service, in seconds, which is longer than any run.
 const LONG: u32 = 86_400;
 
 impl Product for Pen {
@@ -26,7 +27,7 @@ impl Product for Pen {
         Package::Debian("pen")
     }
 
-    /// It says its version above its usage, with any option that it does not know.
+    /// Returns an unknown option, because pen prints its version above its usage then.
     fn version_argument(&self) -> &'static str {
         "-V"
     }
@@ -37,8 +38,9 @@ impl Product for Pen {
         ["-f", "-p", &pid, "-F", &configuration, &place.address.to_string()].map(str::to_owned).into()
     }
 
-    /// A server on its blacklist gets nothing new, and what it has goes on; SIGHUP has the configuration read again
-    /// (pen(1), penctl(1): `server N blacklist T`). Its control port would need another user than root.
+    /// Drains by the blacklist: a server on it gets no new sessions, and keeps those that it has. SIGHUP makes pen read
+    /// its configuration again (pen(1), penctl(1): `server N blacklist T`). Its control port would require a user other
+    /// than root.
     fn drain(&self, running: &Running, server: &str, on: bool) -> Result<(), ProductError> {
         let what = format!("blacklist {server}");
         let refused = |why: String| ProductError::Refused { name: self.name(), what: what.clone(), why };

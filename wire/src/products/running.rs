@@ -1,4 +1,4 @@
-//! A product's process, and the folder that it has for itself.
+//! The process of a product, and the folder that it has for itself.
 
 use std::fs;
 use std::io::Read as _;
@@ -17,20 +17,20 @@ use super::folder::Folder;
 use super::{Installed, Place, ProductError, exposure, files};
 use crate::{Supervisor, shared_memory};
 
-/// How long a product may take until it listens.
+/// The time that a product may take until it listens.
 const START: Duration = Duration::from_secs(10);
 
-/// How often that is tried.
+/// The pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The file of the site's certificate and key (PEM) in the run's folder.
 pub(super) const CERTIFICATE: &str = "site.pem";
 
-/// The most of a product's output that is shown, from its end, in bytes.
+/// The largest part of a product's output that is shown, from its end, in bytes.
 const SHOWN: usize = 2_000;
 
-/// A product that runs, in a process group of its own with its supervisor. Dropped, it ends with everything that it started, and
-/// its folder is removed.
+/// A running product, in a process group of its own with its supervisor. When this value is dropped, the product ends
+/// with everything that it started, and its folder is removed.
 pub(crate) struct Running {
     installed: Installed,
     address: SocketAddr,
@@ -48,8 +48,8 @@ struct Group {
 }
 
 impl Running {
-    /// Writes the configuration, and the site's certificate with its key if there is one, starts the product on `address`, and waits
-    /// until it listens there. It may listen on loopback alone.
+    /// Writes the configuration, and the site's certificate with its key if there is one, starts the product on
+    /// `address`, and waits until it listens there. It may listen on loopback only.
     ///
     /// # Errors
     /// [`ProductError`].
@@ -74,31 +74,31 @@ impl Running {
         Ok(running)
     }
 
-    /// The run's folder.
+    /// Returns the folder of the run.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The place of a server among the servers, from 0.
+    /// Returns the index of a server among the servers, from 0.
     pub(crate) fn index(&self, server: &str) -> Option<usize> {
         self.servers.iter().position(|backend| backend.name.as_str() == server)
     }
 
-    /// The port of a server.
+    /// Returns the port of a server.
     pub(crate) fn port(&self, server: &str) -> Option<u16> {
         self.index(server).map(|index| self.servers[index].address.port())
     }
 
-    /// The text of its configuration.
+    /// Returns the text of its configuration.
     ///
     /// # Errors
-    /// It cannot be read any more.
+    /// The file can no longer be read.
     pub(crate) fn configuration_text(&self) -> Result<String, ProductError> {
         let file = self.configuration();
         fs::read_to_string(&file).map_err(|error| io(&format!("cannot read {}", file.display()), error))
     }
 
-    /// Starts the process again, which was ended, and waits until it listens.
+    /// Starts the process again after it was ended, and waits until it listens.
     ///
     /// # Errors
     /// [`ProductError`].
@@ -151,7 +151,7 @@ impl Running {
         }
     }
 
-    /// Ends the process with all that it started, as a crash does.
+    /// Ends the process with everything that it started, as a crash does.
     pub(crate) async fn crash(&mut self) {
         if let Some(mut group) = self.group.take() {
             group.kill();
@@ -161,12 +161,12 @@ impl Running {
         }
     }
 
-    /// Whether it has a process that can crash and hang.
+    /// Returns whether the product has a process that can crash and hang.
     pub(crate) fn has_process(&self) -> bool {
         self.installed.product.has_process()
     }
 
-    /// Stops the process, which answers nothing any more (SIGSTOP), or lets it go on.
+    /// Stops the process, so that it answers nothing (SIGSTOP), or lets it continue.
     pub(crate) fn hang(&self, on: bool) {
         let Some(group) = &self.group else { return };
         group.signal(if on { Signal::STOP } else { Signal::CONT });
@@ -174,7 +174,7 @@ impl Running {
         let _ = kill_process(group.leader, Signal::CONT);
     }
 
-    /// Whether it has a process.
+    /// Returns whether the process is running.
     pub(crate) fn is_up(&self) -> bool {
         self.group.is_some()
     }
@@ -187,7 +187,7 @@ impl Running {
         self.installed.product.drain(self, server, on)
     }
 
-    /// The file of its configuration.
+    /// Returns the path of the configuration file.
     pub(crate) fn configuration(&self) -> PathBuf {
         self.folder.path().join(self.installed.product.configuration())
     }
@@ -232,7 +232,7 @@ impl Drop for Group {
     }
 }
 
-/// The end of a file that a product has written.
+/// Returns the end of a file that a product has written.
 fn end_of(file: &Path) -> String {
     let mut bytes = Vec::new();
     let Ok(file) = fs::File::open(file) else { return String::new() };

@@ -1,6 +1,6 @@
-//! Squid, without a master process.
+//! The product Squid, without a master process.
 //!
-//! Its shared memory is called after its service, which is the run's folder here, so that it is nobody else's:
+//! Its shared memory is named after its service, which is the run's folder here, so that no other process uses it.
 //! [`crate::shared_memory`] removes it.
 
 use super::{Package, Place, Product, ProductError, Running};
@@ -23,8 +23,9 @@ impl Product for Squid {
         ["-N", "-n", &service, "-f", &configuration].map(str::to_owned).into()
     }
 
-    /// A peer that is left out of a new configuration (`squid -k reconfigure`) is gone with all listening sockets and idle
-    /// connections; the cache manager has no action for one peer (`squidclient mgr:menu` of 5.7).
+    /// Squid cannot drain: a peer that is missing from a new configuration (`squid -k reconfigure`) disappears together
+    /// with all listening sockets and idle connections, and the cache manager has no action for one peer
+    /// (`squidclient mgr:menu` of 5.7).
     fn drain(&self, _: &Running, _: &str, _: bool) -> Result<(), ProductError> {
         self.cannot_drain("it has no means for one peer")
     }

@@ -1,6 +1,7 @@
-//! Varnish.
+//! The product Varnish.
 //!
-//! Its manager compiles the VCL with the machine's C compiler, and starts a child that serves. Both are of one process group.
+//! Its manager compiles the VCL with the machine's C compiler, and starts a child that serves. Both are in one process
+//! group.
 
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use super::{Package, Place, Product, ProductError, Running, in_path};
 
 pub(super) struct Varnish;
 
-/// The folder in the run's one that it works in.
+/// The folder within the run's folder in which it works.
 const WORK: &str = "work";
 
 impl Product for Varnish {
@@ -28,7 +29,7 @@ impl Product for Varnish {
         "-V"
     }
 
-    /// Its command line listens on loopback, and for whoever reads the secret in its folder
+    /// Its command line interface listens on loopback, for processes that can read the secret in its folder
     /// (<https://varnish-cache.org/docs/7.1/reference/varnishd.html>).
     fn arguments(&self, place: &Place<'_>) -> Vec<String> {
         let (address, work) = (place.address.to_string(), place.folder.join(WORK).display().to_string());
@@ -38,7 +39,8 @@ impl Product for Varnish {
         arguments.into_iter().chain(["-f", &vcl]).map(str::to_owned).collect()
     }
 
-    /// A backend that an administrator calls sick gets nothing new; what is in a pipe goes on
+    /// Drains by setting the backend's health: a backend that an administrator declares sick gets nothing new, and a
+    /// pipe in progress continues
     /// (<https://varnish-cache.org/docs/7.1/reference/varnish-cli.html#backend-set-health-backend-pattern-auto-healthy-sick>).
     fn drain(&self, running: &Running, server: &str, on: bool) -> Result<(), ProductError> {
         let health = if on { "sick" } else { "auto" };

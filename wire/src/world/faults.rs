@@ -1,9 +1,9 @@
-//! What can be broken on real sockets, and how.
+//! The faults that can be injected on real sockets.
 //!
 //! * A crash ends the tasks of a machine, and its sockets with them; a product is killed.
-//! * A process that hangs takes nothing from its connections, and accepts none; a product is stopped (SIGSTOP).
-//! * Packets on a link are not lost: what is sent waits at one end, and the operating system acknowledges it all the same.
-//! * A reset is one of connections whose end is in this process.
+//! * A process that hangs reads nothing from its connections, and accepts none; a product is stopped (SIGSTOP).
+//! * Packets on a link are not lost: data waits at one end, although the operating system acknowledges it.
+//! * A reset concerns connections of which one end is in this process.
 //!
 //! A loss of power would need a network whose links can be cut.
 
@@ -74,7 +74,7 @@ impl WireWorld {
         Ok(())
     }
 
-    /// Starts the process of a host again. Its ports are open when this returns.
+    /// Starts the process of a host again. Its ports are open when the method returns.
     pub(super) fn restart_process(&mut self, name: &Name, host: usize) {
         self.hosts.restart(host);
         let entered = self.runtime.enter();
@@ -97,12 +97,12 @@ impl WireWorld {
         Ok(())
     }
 
-    /// The product, if this is its name.
+    /// Returns the product, if this is its name.
     fn product_called(&self, name: &Name) -> Option<&Running> {
         self.product.as_ref().filter(|_| name.as_str() == BALANCER)
     }
 
-    /// What the connections between two hosts have to pass, at the end that is in this process.
+    /// Returns the gate that the connections between two hosts must pass, at the end that is in this process.
     fn link(&self, a: &Name, b: &Name) -> Result<Arc<Gate>, WorldError> {
         let gate = match (self.end(a)?, self.end(b)?) {
             (End::Client, End::Balancer) => Some(self.clients.net(a)?.gates().link(Some(self.site.front_end()))),
@@ -141,6 +141,6 @@ enum End {
     Balancer,
     /// A server, on this host.
     Server(usize),
-    /// A DC, which takes logons at this address. Its tickets are elsewhere.
+    /// A DC, which accepts logons at this address. Its tickets have another address.
     Controller(SocketAddr),
 }

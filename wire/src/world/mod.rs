@@ -1,11 +1,12 @@
-//! The world on real sockets: what a plan asks for is done by clients, servers and a DC of this process, over a balancer that
-//! is real, or one of ours.
+//! The world on real sockets: clients, servers and a DC in this process perform the actions of a plan, over a real
+//! balancer or one of Stickler's own.
 //!
 //! * [`WireWorld`]: the [`World`] trait, action by action.
-//! * `faults.rs`: what can be broken here, and how.
+//! * `faults.rs`: the faults that can be injected.
 //!
-//! Time is real, and passes between actions too. What this world cannot do is said as [`WorldError::Unsupported`], and the run is
-//! skipped: connections cannot be lost without a word, and hours are not waited for.
+//! Time is real, and passes between actions too. If this world cannot perform an action, it returns
+//! [`WorldError::Unsupported`], and the run is skipped: it cannot lose connections silently, for example, and does not
+//! wait for hours.
 
 mod faults;
 
@@ -32,36 +33,38 @@ use crate::hosts::{Addresses, Fixed, WireHosts};
 use crate::products::{Installed, ProductError, Running};
 use crate::{Supervisor, Target, WallClock, addresses, settings};
 
-/// No request takes longer: the client's own time limit is far below.
+/// The longest time that a request is awaited. The client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_mins(2);
 
 /// The longest time that one action lets pass, or that a page takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// How long the last closes may take when a world ends.
+/// The time that the last closes may take when a world ends.
 const LAST_CLOSES: Duration = Duration::from_millis(50);
 
-/// How often a product is started, where somebody else has taken its port in the meantime.
+/// The number of times that a product is started if another process takes its port in the meantime.
 const TRIES: usize = 3;
 
-/// What a message takes between two hosts of this machine: a wake-up of a thread on a busy machine at the most.
+/// The time that a message takes between two hosts on this machine, which is at most the wake-up of a thread on a busy
+/// machine.
 const LINK: LinkSpec = LinkSpec { latency: Duration::from_millis(1), jitter: Duration::from_millis(4) };
 
-/// Iterations of string-to-key in the domains: nobody is to be kept from guessing a mock's passwords.
+/// The number of iterations of string-to-key in the domains. It is small, because the passwords of a mock need no
+/// protection against guessing.
 const ITERATIONS: u32 = 16;
 
-/// The mechanism that is the path of a control: bytes are passed between two connections.
+/// The mechanism that serves as the path of a control: it passes bytes between two connections.
 const CONTROL: &str = "l4-splice";
 
-/// Why nothing waits for the health checks of a balancer of which nothing is known.
+/// Why this world cannot wait for the health checks of a balancer of which nothing is known.
 const UNKNOWN_CHECKS: &str =
     "nobody knows when the target's health checks notice something: say what it behaves as, by --balancer or --profile";
 
-/// What stands between the clients and the servers.
+/// The balancer between the clients and the servers.
 pub(crate) enum Middle {
-    /// One of our balancers, in this process.
+    /// One of Stickler's balancers, in this process.
     Ours(Balancer),
-    /// A product, which declares what its profile does.
+    /// A product, which declares what its profile declares.
     Product(Installed, Balancer),
     /// A balancer that somebody else runs.
     Target(Arc<Target>, Balancer),
@@ -73,7 +76,7 @@ impl Middle {
         balancer
     }
 
-    /// Where something is to listen, and what is to stay open.
+    /// Returns the addresses and ports that are given, and the ports that stay open.
     fn fixed(&self) -> Fixed {
         let Self::Target(target, _) = self else { return Fixed::default() };
         Fixed {
@@ -98,21 +101,22 @@ pub struct WireWorld {
     header: Header,
     clock: Arc<dyn Clock>,
     world: Name,
-    /// What clients call the site.
+    /// The name by which clients refer to the site.
     host: String,
-    /// Hosts of clients so far.
+    /// The number of hosts of clients so far.
     seats: usize,
-    /// What the balancer of a control knows of the backends; `None`: it finds out by itself.
+    /// The backends as the balancer of a control knows them; `None`: the balancer finds out by itself.
     backends: Option<Backends>,
     runtime: Runtime,
 }
 
 impl WireWorld {
-    /// Builds the world, and starts its DC, servers and balancer; a product is supervised. Clients call the site by `host`.
+    /// Builds the world, and starts its DC, servers and balancer; a product is supervised. Clients refer to the site as
+    /// `host`.
     ///
     /// # Errors
-    /// [`WorldError`]: the topology makes no sense or has what this world has not, a product cannot be started, or a port cannot
-    /// be had.
+    /// [`WorldError`]: the topology is not valid or has something that this world lacks, a product cannot be started,
+    /// or a port is not available.
     pub(crate) fn new(
         mut topology: Topology,
         middle: &Middle,
@@ -182,10 +186,11 @@ impl WireWorld {
         })
     }
 
-    /// Builds the control: the world in which an ideal L4 path is in place of the balancer. It knows of every fault at once.
+    /// Builds the control: a world with an ideal L4 path in place of the balancer. The path knows of every fault at
+    /// once.
     ///
     /// # Errors
-    /// Those of [`WireWorld::new`].
+    /// The same as for [`WireWorld::new`].
     pub(crate) fn control(topology: Topology, seed: u64, supervisor: &Supervisor) -> Result<Self, WorldError> {
         let backends = Backends::new(&topology);
         let path = Balancer::of(&BalancerSpec::named(CONTROL))?;
@@ -263,7 +268,7 @@ impl WireWorld {
         Ok(Outcome::Done)
     }
 
-    /// The action as this world performs it: a wait for health checks is no longer than it has to be.
+    /// Returns the action as this world performs it: a wait for health checks is no longer than necessary.
     fn hurried(&self, action: Action) -> Action {
         match action {
             Action::AwaitChecks(wait) if !self.header.promises.unknown => {
@@ -310,7 +315,7 @@ impl WireWorld {
         Ok(Outcome::Done)
     }
 
-    /// Sets a server up anew, and starts it again if it is up.
+    /// Gives a server new settings, and restarts it if it is up.
     fn configure(&mut self, spec: &ServerSpec) -> Result<Outcome, WorldError> {
         self.site.configure(spec)?;
         let host = self.site.process(&spec.name)?;
@@ -321,13 +326,13 @@ impl WireWorld {
         Ok(Outcome::Done)
     }
 
-    /// Lets what has begun happen: closes reach the other end.
+    /// Waits until the effects of the last action have arrived, such as closes at the other end.
     fn settle(&self) {
         self.runtime.block_on(async { sleep(LAST_CLOSES).await });
     }
 }
 
-/// Refuses what takes longer than anybody waits.
+/// Refuses a time that is longer than this world waits.
 fn refuse_long(time: Duration) -> Result<(), WorldError> {
     if time <= LONGEST_WAIT {
         return Ok(());
@@ -337,12 +342,12 @@ fn refuse_long(time: Duration) -> Result<(), WorldError> {
     Err(WorldError::Unsupported(message))
 }
 
-/// Waits for what a client brings, as long as a request may take. A timer is made inside of the runtime alone.
+/// Waits for a result of a client, for as long as a request may take. The timer must be created inside the runtime.
 async fn within_limit<T>(receiver: oneshot::Receiver<T>) -> Result<Result<T, oneshot::error::RecvError>, Elapsed> {
     timeout(AWAIT_LIMIT, receiver).await
 }
 
-/// Starts a product at the front end of a site, whose port somebody else may take before the product does.
+/// Starts a product at the front end of a site. Another process may take the port before the product does.
 fn start(
     runtime: &Runtime,
     site: &Site<usize>,
@@ -366,12 +371,12 @@ fn start(
     }
 }
 
-/// Why something is not done to a balancer that somebody else runs.
+/// Returns the error for an action on a balancer that somebody else runs.
 fn not_ours(what: &str) -> WorldError {
     WorldError::Unsupported(format!("the target cannot {what}: it is not Stickler that runs it"))
 }
 
-/// Refuses what a product or a target would have to be configured for, and is not.
+/// Refuses a topology for which a product or a target would need a configuration that it does not have.
 fn refuse_unsupported(topology: &Topology, middle: &Middle) -> Result<(), WorldError> {
     let name = match middle {
         Middle::Ours(_) => return Ok(()),
@@ -389,7 +394,8 @@ fn refuse_unsupported(topology: &Topology, middle: &Middle) -> Result<(), WorldE
     Err(WorldError::Unsupported(format!("on real sockets, {name} has not {lacking}")))
 }
 
-/// Gives whatever service has the site's usual name the one by which clients call it as well, so that they get tickets for it.
+/// Gives the service with the site's usual name the name by which clients refer to the site as well, so that they get
+/// tickets for it.
 fn name_services(topology: &mut Topology, host: &str) {
     let usual = format!("HTTP/{}", addresses::HOST_HEADER);
     for service in topology.domain.services.iter_mut().filter(|service| service.spns.contains(&usual)) {
@@ -400,7 +406,7 @@ fn name_services(topology: &mut Topology, host: &str) {
     }
 }
 
-/// How the site is assembled. Keys of TLS are the operating system's.
+/// Returns the settings with which the site is assembled. The keys of TLS come from the operating system.
 fn own_settings(seed: u64, host: &str) -> Settings {
     let names = vec![host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
     Settings {

@@ -1,4 +1,4 @@
-//! `kinit` and `kvno` against our KDC, which runs on the runtime's worker while a test waits for them.
+//! Tests of `kinit` and `kvno` with Stickler's KDC, which runs on the runtime's worker while a test waits for them.
 
 use stickler_mock_dc::AccountState;
 use stickler_model::{Topology, What};

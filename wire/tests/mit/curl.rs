@@ -1,4 +1,5 @@
-//! The real `curl --negotiate` with tickets of our KDC, and the mock of it: what a server sees of both is the same.
+//! Tests of the real `curl --negotiate` with tickets of Stickler's KDC, compared with the mock of it: a server sees the
+//! same of both.
 
 use std::sync::{Arc, mpsc};
 
@@ -15,12 +16,12 @@ use crate::tools::Desk;
 
 const PROGRAMS: [&str; 2] = ["kinit", "curl"];
 
-/// What a user does: each request on the connection of the one before, where that is still open.
+/// The requests of a user: each uses the connection of the previous one, if that is still open.
 #[derive(Clone, Copy)]
 struct Errand {
     balancer: &'static str,
     persists: bool,
-    /// Whether the servers have the key of the account that the site's name belongs to.
+    /// Whether the servers have the key of the account to which the site's name belongs.
     right_key: bool,
     logged_on: bool,
     /// The length of each request's body.
@@ -30,7 +31,7 @@ struct Errand {
 const PLAIN: Errand =
     Errand { balancer: "l4-nat", persists: true, right_key: true, logged_on: true, bodies: &[0, 0, 0] };
 
-/// A site, and what its servers note.
+/// A site, and the events of its servers.
 struct Served {
     site: Site,
     seen: mpsc::Receiver<Event>,
@@ -60,7 +61,7 @@ impl Served {
         Self { site, seen }
     }
 
-    /// What the servers got and gave, in order.
+    /// Returns what the servers received and answered, in order.
     fn story(&self) -> Vec<String> {
         let told = |event: Event| match event.what {
             What::ServerAnswered { connection, number, leg, status, win32, user, length, .. } => {
@@ -74,7 +75,7 @@ impl Served {
     }
 }
 
-/// The real programs. `None` where they are not installed.
+/// Runs the real programs. Returns `None` if they are not installed.
 fn real(errand: Errand) -> Option<Vec<String>> {
     let served = Served::start(errand);
     let desk = Desk::new(&PROGRAMS, &served.site.kdc.krb5_conf())?;
@@ -119,7 +120,7 @@ async fn mock(errand: Errand) -> Vec<String> {
     served.story()
 }
 
-/// Both, which must be one story.
+/// Runs both, whose events must be equal.
 async fn both(errand: Errand) -> Option<Vec<String>> {
     let real = real(errand)?;
     assert_eq!(mock(errand).await, real);

@@ -9,15 +9,15 @@ use stickler_model::{BalancerSpec, Clock, Entropy, Env, Journal, Name, Time, Wha
 use stickler_site::Balancer;
 use stickler_wire::{Kdc, WallClock};
 
-/// The service's SPN, as curl asks for it.
+/// The SPN of the service, as curl requests it.
 pub(crate) const WEB: &str = "HTTP/localhost";
 
-/// A balancer of the catalogue.
+/// Returns a balancer of the catalogue.
 pub(crate) fn named(balancer: &str) -> Balancer {
     Balancer::of(&BalancerSpec::named(balancer)).expect("the catalogue has it")
 }
 
-/// A DC and what it noted.
+/// A DC, and the events that it recorded.
 pub(crate) struct Dc {
     pub(crate) kdc: Kdc,
     pub(crate) controller: Arc<DomainController>,
@@ -25,7 +25,7 @@ pub(crate) struct Dc {
 }
 
 impl Dc {
-    /// Starts the DC of `spec`; its clock is `ahead` seconds ahead.
+    /// Starts the DC of `spec`, whose clock is ahead by this number of seconds.
     pub(crate) fn start(spec: &DomainSpec, ahead: u64) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(Ahead(WallClock::default(), ahead));
         let journal = Journal::new(Arc::clone(&clock));
@@ -36,7 +36,7 @@ impl Dc {
         Self { kdc, controller, journal }
     }
 
-    /// Service and error of each request so far.
+    /// Returns service and error of each request so far.
     pub(crate) fn noted(&self) -> Vec<(String, u32)> {
         let events = self.journal.take().into_iter();
         let requests = events.filter_map(|event| match event.what {
@@ -47,7 +47,7 @@ impl Dc {
     }
 }
 
-/// `CORP`: alice, and `svc-web` with [`WEB`]; three failed logons lock an account.
+/// Returns `CORP` with alice, and with `svc-web` as [`WEB`]. Three failed logons lock an account.
 pub(crate) fn corp() -> DomainSpec {
     let user = |name: &str| UserSpec::new(name, format!("{name}-pw"));
     DomainSpec {
@@ -63,7 +63,7 @@ pub(crate) fn corp() -> DomainSpec {
     }
 }
 
-/// `PARTNER`, which trusts [`corp`].
+/// Returns `PARTNER`, which trusts [`corp`].
 pub(crate) fn partner() -> DomainSpec {
     DomainSpec {
         netbios: "PARTNER".into(),
@@ -77,7 +77,7 @@ fn trust(netbios: &str, dns: &str) -> TrustSpec {
     TrustSpec { netbios: netbios.into(), dns: dns.into(), password: "trust-pw".into() }
 }
 
-/// A clock that is that many seconds ahead.
+/// A clock that is ahead by a number of seconds.
 struct Ahead(WallClock, u64);
 
 impl Clock for Ahead {

@@ -1,4 +1,4 @@
-//! Our client and our acceptor with MIT's KDC: tickets of a real `krb5kdc`, opened by its key table.
+//! Tests of Stickler's client and acceptor with MIT's KDC: tickets of a real `krb5kdc`, decrypted with its key table.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -20,7 +20,7 @@ use crate::tools::{Desk, Running, Said, pause};
 
 const REALM: &str = "MIT.EXAMPLE";
 
-/// MIT's name of each type that both know.
+/// MIT's name for each encryption type that both support.
 const ETYPES: [(&str, Etype); 4] = [
     ("aes256-cts", Etype::Aes256Sha1),
     ("aes128-cts", Etype::Aes128Sha1),
@@ -66,7 +66,7 @@ impl MitKdc {
         Some(kdc)
     }
 
-    /// Until it listens.
+    /// Waits until it listens.
     fn wait(&self) {
         for _ in 0..2000 {
             if connect(self.address).is_some() {
@@ -83,7 +83,7 @@ impl MitKdc {
         ServiceKeys::from_keytab(&table, None)
     }
 
-    /// Alice's ticket for [`WEB`], with these encryption types and a password.
+    /// Requests alice's ticket for [`WEB`] with these encryption types and a password.
     fn ticket(&self, etypes: &[Etype], password: &str) -> Result<Credential, ClientError> {
         let alice = Principal::new(PrincipalName::user("alice"), REALM);
         let config =

@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long one program may take.
+/// The time that one program may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Where daemons are installed, which `PATH` need not have.
+/// The directories of daemons, which `PATH` may not contain.
 const DIRECTORIES: [&str; 4] = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
 
-/// What a program said.
+/// The output of a program.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) ok: bool,
-    /// Standard output, then standard error.
+    /// The text of standard output, followed by standard error.
     pub(crate) text: String,
 }
 
@@ -29,7 +29,8 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// A desk with this `krb5.conf`, where these programs are installed; else a note, and `None`.
+    /// Returns a desk with this `krb5.conf` if these programs are installed. Otherwise prints a note, and returns
+    /// `None`.
     pub(crate) fn new(programs: &[&str], krb5_conf: &str) -> Option<Self> {
         if let Some(missing) = programs.iter().find(|program| find(program).is_none()) {
             assert!(
@@ -53,7 +54,7 @@ impl Desk {
         self.path(name)
     }
 
-    /// Runs a program to its end; `input` goes to its standard input.
+    /// Runs a program to its end, with `input` as its standard input.
     pub(crate) fn run(&self, program: &str, arguments: &[&str], input: &str) -> Said {
         let mut child = Running(self.command(program, arguments).stdin(Stdio::piped()).spawn().unwrap());
         // A program that asks nothing may have ended already.
@@ -71,7 +72,7 @@ impl Desk {
         Running(self.command(program, arguments).stdin(Stdio::null()).spawn().unwrap())
     }
 
-    /// `kinit` with a password typed.
+    /// Runs `kinit` with a password.
     pub(crate) fn kinit(&self, arguments: &[&str], password: &str) -> Said {
         self.run("kinit", arguments, &format!("{password}\n"))
     }
@@ -87,16 +88,16 @@ impl Desk {
     }
 }
 
-/// A moment, while another program works.
+/// Pauses briefly while another program works.
 pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(5));
 }
 
-/// A child process, killed on drop.
+/// A child process, which is killed when this value is dropped.
 pub(crate) struct Running(Child);
 
 impl Running {
-    /// Ends it. What it has said so far.
+    /// Ends the program, and returns its output so far.
     pub(crate) fn said(mut self) -> Said {
         let _ = self.0.kill();
         let status = self.0.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Rules that have parameters for some of their alternatives: the word for the alternative, and the keys beside it.
+//! The rules with parameters for some of their alternatives: a word for the alternative, with further keys.
 
 use stickler_lb_core::policy::composed::Connect;
 use stickler_lb_core::policy::persist::Mask;
@@ -94,7 +94,7 @@ words! {
     }
 }
 
-/// The word of an algorithm, how many are drawn, and what is hashed.
+/// Returns the word for an algorithm, the number of draws, and what is hashed.
 pub(super) fn split_algorithm(algorithm: Algorithm) -> (AlgorithmWord, Option<u8>, Option<HashKey>) {
     match algorithm {
         Algorithm::RoundRobin => (AlgorithmWord::RoundRobin, None, None),
@@ -106,7 +106,7 @@ pub(super) fn split_algorithm(algorithm: Algorithm) -> (AlgorithmWord, Option<u8
     }
 }
 
-/// The word of what is hashed, the mask of an address, and the name of a field.
+/// Returns the word for what is hashed, the mask of an address, and the name of a field.
 pub(super) fn hashed(key: Option<HashKey>) -> (Option<KeyWord>, Option<Mask>, Option<Text>) {
     let (word, mask, header) = match key {
         None => return (None, None, None),
@@ -120,7 +120,7 @@ pub(super) fn hashed(key: Option<HashKey>) -> (Option<KeyWord>, Option<Mask>, Op
     (Some(word), mask.filter(|&mask| mask != Mask::HOST), header)
 }
 
-/// The algorithm of these keys.
+/// Returns the algorithm that these keys express.
 pub(super) fn selected(
     word: AlgorithmWord,
     draws: Option<u8>,

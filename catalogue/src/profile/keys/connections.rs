@@ -1,4 +1,4 @@
-//! The keys of what becomes of connections: of clients, of servers that go down, between workers, and at the hops.
+//! The keys about connections: those of clients, of servers that go down, of workers, and of hops.
 
 use http::StatusCode;
 use stickler_lb_core::policy::composed::{Credentials, NoneLeft, OnDown};
@@ -116,7 +116,7 @@ pub(super) fn hops<P: Port>(p: &mut P, hops: Hops) -> Read<Hops> {
         falls_back: p.or("falls_back", "Whether a request that a backend resets with HTTP_1_1_REQUIRED goes again by HTTP/1.1; if not, it ends in 502.", falls_back, false)?,
     };
     if hops.falls_back && hops.upstream == UpstreamHttp::Http1 {
-        return Err(p.wrong("`falls_back` means nothing without HTTP/2 towards the backends (`upstream_http`)"));
+        return Err(p.wrong("`falls_back` has no effect without HTTP/2 towards the backends: set `upstream_http`, or remove `falls_back`"));
     }
     if hops.tunnels && hops.upstream != UpstreamHttp::Http1 {
         return Err(p.wrong("a tunnel passes what comes as it is: leave `upstream_http` out"));

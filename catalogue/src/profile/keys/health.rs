@@ -20,7 +20,7 @@ words! {
     FailureTarget { "carrier" => FailureTarget::Carrier, "picked-last" => FailureTarget::PickedLast, }
 }
 
-/// What the keys of passive checks start from.
+/// The rule from which the keys of passive checks start.
 pub(super) const BLANK: PassiveRule = PassiveRule {
     fails: 1,
     within: Duration::from_secs(10),
@@ -28,7 +28,7 @@ pub(super) const BLANK: PassiveRule = PassiveRule {
     blame: FailureTarget::Carrier,
 };
 
-/// The parts of a probe, each where its kind has it.
+/// The parts of a probe, each present if its kind has it.
 #[derive(Default)]
 struct Parts {
     uri: Option<Text>,

@@ -43,9 +43,9 @@ impl Value for Trigger {
     }
 }
 
-/// What the keys of a pin start from.
+/// The rule from which the keys of a pin start.
 pub(super) const BLANK: PinRule = PinRule::ON_401;
-/// What the keys of schemes start from.
+/// The schemes from which the keys of schemes start.
 pub(super) const SCHEMES: Schemes = Schemes::HAPROXY;
 
 pub(super) fn pin<P: Port>(p: &mut P, rule: PinRule) -> Read<PinRule> {

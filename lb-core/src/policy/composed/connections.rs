@@ -1,10 +1,11 @@
-//! The state of all connections: which upstream connection is where, who owns it, and what is due to be closed.
+//! The state of all connections: the place and the owner of each upstream connection, and the connections that are due
+//! to be closed.
 //!
 //! [`ConnectionTable`] is the only code that changes this state. Its fields are private to this module and its
 //! children, and it hands out shared references only. Each method that [`super::Composed`] can call is a query or a
 //! whole transition: both sides of a bond, the pool, the load of the backends and the idle limits agree before it and
-//! after it, which [`ConnectionTable::check_invariants`] verifies in debug builds. What the rules of a mechanism have to
-//! decide comes in as an argument ([`AfterExchange`], [`AfterClose`]) or is fixed at the start ([`TableRules`]).
+//! after it, which [`ConnectionTable::check_invariants`] verifies in debug builds. What the rules of a mechanism have
+//! to decide comes in as an argument ([`AfterExchange`], [`AfterClose`]) or is fixed at the start ([`TableRules`]).
 //!
 //! `exchanges`, `closes` and `pins` hold the transitions, `idle_owned` the idle connections of single clients and their
 //! limits, `invariants` the checks.
@@ -77,15 +78,16 @@ enum Place {
 /// How an upstream connection belongs to the downstream connection that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ownership {
-    /// For one exchange.
+    /// The downstream connection holds it for one exchange.
     Exchange,
-    /// Until either connection closes, neither of which closes the other.
+    /// The downstream connection holds it until either of the two closes; neither closes the other.
     Private,
-    /// By the pin rule.
+    /// The downstream connection holds it by the pin rule.
     Pinned,
 }
 
-/// A downstream connection that has a request under way, owns an upstream connection, or has a past that counts.
+/// A downstream connection that has a request under way, owns an upstream connection, or has a history that matters to
+/// later decisions.
 #[derive(Debug, Default)]
 pub(super) struct Downstream {
     /// The pinned connection that all requests take.
@@ -95,11 +97,12 @@ pub(super) struct Downstream {
     /// The upstream connections that carry further requests at the same time, of other streams; empty while `busy` is
     /// `None`.
     others: Vec<UpstreamId>,
-    /// The other upstream connections that belong to this one, the one used last at the end: private ones, and those
-    /// pinned with the host re-picked, for another service, or while the first was busy. Streams apart, at most one for
-    /// each backend and location.
+    /// The other upstream connections that belong to this downstream connection, with the one used last at the end:
+    /// private ones, and those that were pinned with the host re-picked, for another service, or while the first was
+    /// busy. Except for streams ([`super::super::pin::Streams::Apart`]), there is at most one for each backend and
+    /// location.
     pub(super) owned: Vec<UpstreamId>,
-    /// Whether all further requests go over upstream connections that nobody else has used.
+    /// Whether all further requests must use upstream connections that nobody else has used.
     pub(super) dedicated: bool,
     /// Whether requests stay with the last backend since an answer matched the pin's trigger.
     pub(super) prefers_last: bool,
@@ -158,23 +161,23 @@ impl Upstream {
     }
 }
 
-/// The parameters of a mechanism that bind the table throughout.
+/// The parameters of a mechanism that the table obeys throughout.
 #[derive(Debug, Clone)]
 pub(super) struct TableRules {
     /// The pin rule: its slots, its coupling, and whether it pins the backend as well.
     pin: Option<PinRule>,
     /// How long an owned connection may be idle ([`super::Rules::own_idle`]).
     own_idle: Option<Duration>,
-    /// How many services the farm is dealt out among.
+    /// The number of services among which the farm is divided.
     services: usize,
-    /// Whether a downstream connection that holds nothing is kept, because its past counts.
+    /// Whether the table keeps a downstream connection that holds nothing, because its history matters.
     remembers: bool,
     /// Whether pins are found by the stream's place as well ([`super::Defects::streams_share_pin`]).
     pins_by_stream: bool,
 }
 
 impl TableRules {
-    /// Takes from the rules what binds the table.
+    /// Extracts from the rules what the table obeys.
     pub(super) fn new(rules: &Rules, services: usize) -> Self {
         let first_differs =
             rules.pool.as_ref().is_some_and(|pool| matches!(pool.share, Share::Safe | Share::Aggressive));
@@ -200,19 +203,19 @@ impl TableRules {
 pub(super) struct ConnectionTable {
     rules: TableRules,
     backends: Backends,
-    /// One for each worker; empty where nothing is pooled.
+    /// The pools, one for each worker; empty if the mechanism has no pool.
     pools: Vec<Pools>,
     /// All open upstream connections.
     upstreams: IndexMap<UpstreamId, Upstream>,
     downstreams: IndexMap<DownstreamId, Downstream>,
     /// Pinned connections whose owner has closed, by the owner's address.
     parked: IndexMap<SocketAddr, UpstreamId>,
-    /// Connections pinned last by a stream in this place; empty unless [`TableRules::pins_by_stream`].
+    /// The connections that were pinned last by a stream in each place; empty unless [`TableRules::pins_by_stream`].
     by_stream: IndexMap<u32, UpstreamId>,
-    /// How many upstream connections are pinned.
+    /// The number of upstream connections that are pinned.
     pins: u32,
     idle_owned: IdleOwned,
-    /// Unsolicited work, each item with the time since when it is due.
+    /// The unsolicited work, each item with the time from which it is due.
     due: VecDeque<(Time, Work)>,
 }
 
@@ -244,7 +247,7 @@ impl ConnectionTable {
         self.upstreams.get(&id)
     }
 
-    /// Returns the state of a downstream connection; `None` where there is nothing to know about it.
+    /// Returns the state of a downstream connection, or `None` if the table knows nothing about it.
     pub(super) fn downstream(&self, id: DownstreamId) -> Option<&Downstream> {
         self.downstreams.get(&id)
     }
@@ -260,7 +263,8 @@ impl ConnectionTable {
         self.upstreams.get(&id).is_some_and(|upstream| upstream.place == Place::HeldBy(downstream)).then_some(id)
     }
 
-    /// Returns an idle connection of this ownership that the downstream connection has to the key's backend and location.
+    /// Returns an idle connection with this ownership that the downstream connection holds to the key's backend and
+    /// location.
     pub(super) fn idle_owned_by(
         &self,
         downstream: DownstreamId,
@@ -275,26 +279,26 @@ impl ConnectionTable {
         idle.find(|id| self.upstreams.get(id).is_some_and(fits))
     }
 
-    /// Returns the group of clients that a client with this address shares pooled connections with.
+    /// Returns the group of clients with which a client at this address shares pooled connections.
     pub(super) fn pool_group(&self, client: IpAddr) -> Option<IpAddr> {
         self.pools.first().and_then(|pool| pool.group(client))
     }
 
-    /// Returns since when unsolicited work is due.
+    /// Returns the time from which unsolicited work is due.
     pub(super) fn due_since(&self) -> Option<Time> {
         self.due.front().map(|&(since, _)| since)
     }
 
-    /// Returns when the next idle connection expires.
+    /// Returns the time at which the next idle connection expires.
     pub(super) fn next_expiry(&self) -> Option<Time> {
         let pooled = self.pools.iter().filter_map(Pools::next_deadline);
         pooled.chain(self.next_owned_expiry()).min()
     }
 }
 
-/// Steps that transitions are made of.
+/// The steps of which transitions consist.
 impl ConnectionTable {
-    /// Drops a downstream connection's entry when it holds nothing and nothing about it is to be remembered.
+    /// Drops a downstream connection's entry if it holds nothing and nothing about it needs to be remembered.
     pub(super) fn drop_if_unused(&mut self, downstream: DownstreamId) {
         let unused = |entry: &Downstream| {
             let holds = entry.pinned.is_some() || entry.busy.is_some() || !entry.owned.is_empty();
@@ -352,7 +356,7 @@ impl ConnectionTable {
         self.by_stream.retain(|_, other| *other != id);
     }
 
-    /// Moves a connection, and counts those in use.
+    /// Moves a connection to another place, and counts the connections in use.
     fn set_place(&mut self, id: UpstreamId, place: Place) {
         let Some(upstream) = self.upstreams.get_mut(&id) else { return };
         let used = |place| matches!(place, Place::HeldBy(_));

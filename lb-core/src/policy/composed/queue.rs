@@ -1,4 +1,4 @@
-//! Requests that wait while every backend of their service is full.
+//! The queues of requests that wait while every backend of their service is full.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,30 +8,31 @@ use stickler_model::Time;
 use super::rules::QueueRule;
 use crate::DownstreamId;
 
-/// How long a resumed request has to claim its place. The data plane asks again at once; only a request that was given
-/// up meanwhile never claims it, and must not keep the place for ever.
+/// The time within which a resumed request must claim its place. The data plane asks again at once, so that only a
+/// request that was given up in the meantime never claims its place, and such a request must not keep the place for
+/// ever.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A waiting request, named by its downstream connection and, where that has streams, by its stream.
+/// A waiting request, identified by its downstream connection and, for HTTP/2, by its stream.
 pub(super) type Waiter = (DownstreamId, Option<u32>);
 
-/// One queue for each service, which resumes requests in the order of arrival.
+/// The queues, one for each service. Each resumes requests in the order of arrival.
 #[derive(Debug)]
 pub(super) struct Queue {
     rule: QueueRule,
     waiting: Vec<VecDeque<Waiter>>,
-    /// Resumed requests: until when each may claim its place, and of which service that is.
+    /// The resumed requests: the time by which each must claim its place, the request, and its service.
     resumed: VecDeque<(Time, Waiter, usize)>,
 }
 
 impl Queue {
-    /// Returns empty queues for so many services.
+    /// Returns empty queues for the given number of services.
     pub(super) fn new(rule: QueueRule, services: usize) -> Self {
         Self { rule, waiting: vec![VecDeque::new(); services], resumed: VecDeque::new() }
     }
 
-    /// Returns whether the request may take one of so many free places: it was resumed, or no request is queued ahead
-    /// of it. Whatever the queues knew of the request is removed.
+    /// Returns whether the request may take one of the `free` places: either it was resumed, or no request is queued
+    /// ahead of it. Removes everything that the queues know of the request.
     pub(super) fn admit(&mut self, waiter: Waiter, service: usize, free: usize) -> bool {
         let was_resumed = self.resumed.iter().any(|&(_, resumed, of)| resumed == waiter && of == service);
         self.remove_if(|other| other == waiter);
@@ -47,8 +48,8 @@ impl Queue {
         room
     }
 
-    /// Removes all of the downstream connection's requests. Costs the queues' length, which is bounded, and nothing
-    /// while no request waits.
+    /// Removes all requests of the downstream connection. The cost is proportional to the queues' length, which is
+    /// bounded, and is zero while no request waits.
     pub(super) fn remove(&mut self, downstream: DownstreamId) {
         self.remove_if(|(waiting, _)| waiting == downstream);
     }
@@ -58,8 +59,8 @@ impl Queue {
         self.waiting.iter_mut().for_each(|queue| queue.retain(|&waiting| !gone(waiting)));
     }
 
-    /// Resumes the first request of a service that has a free place, `free` saying how many each service has, and
-    /// returns the request's downstream connection.
+    /// Resumes the first request of a service that has a free place, and returns the request's downstream connection.
+    /// `free` returns the number of free places of a service.
     pub(super) fn resume_next(&mut self, now: Time, free: impl Fn(usize) -> usize) -> Option<DownstreamId> {
         while self.resumed.pop_front_if(|&mut (until, ..)| until <= now).is_some() {}
         for service in 0..self.waiting.len() {
@@ -72,7 +73,7 @@ impl Queue {
         None
     }
 
-    /// Returns when the next unclaimed place is free for another request.
+    /// Returns the time at which the next unclaimed place becomes free for another request.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         self.resumed.front().map(|&(until, ..)| until)
     }
@@ -81,10 +82,10 @@ impl Queue {
         self.resumed.iter().filter(|&&(.., of)| of == service).count()
     }
 
-    /// Verifies that the queues are bounded and that no request waits while its service has a free place.
+    /// Verifies that the queues are bounded, and that no request waits while its service has a free place.
     ///
     /// # Panics
-    /// Either does not hold.
+    /// One of the two does not hold.
     #[cfg(debug_assertions)]
     pub(super) fn check_invariants(&self, free: impl Fn(usize) -> usize) {
         for (service, queue) in self.waiting.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What is changed in a request's header section before a backend sees it.
+//! The changes to a request's header section before a backend sees it.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
@@ -10,17 +10,17 @@ use crate::{Decision, Edit, RequestHead, Route, Text};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The edits that the rules ask for, with the names of header fields checked.
+/// The edits that the rules ask for, with the names of header fields already checked.
 #[derive(Debug)]
 pub(super) struct RequestEdits {
-    /// The field that names the client's connection, and whether it replaces what the client sent.
+    /// The header field that names the client's connection, and whether it replaces the value that the client sent.
     client_id: Option<(HeaderName, bool)>,
     forwarded_for: bool,
-    /// The field that is taken out.
+    /// The header field that is removed.
     scrub: Option<HeaderName>,
-    /// Whether the persistence cookie is taken out.
+    /// Whether the persistence cookie is removed.
     hides_cookie: bool,
-    /// Whether credentials are taken out.
+    /// Whether credentials are removed.
     hides_credentials: bool,
 }
 
@@ -43,7 +43,7 @@ impl RequestEdits {
         client_id.is_none() && !*forwarded_for && scrub.is_none() && !*hides_cookie && !*hides_credentials
     }
 
-    /// Appends the edits for this request; made again for a retry, they change nothing more.
+    /// Appends the edits for this request. Applying them again for a retry changes nothing more.
     fn append_to(&self, edits: &mut Vec<Edit>, head: &RequestHead<'_>) {
         edits.extend(self.scrub.clone().filter(|name| head.headers.contains_key(name)).map(Edit::Remove));
         if self.hides_credentials && head.headers.contains_key(AUTHORIZATION) {
@@ -61,8 +61,8 @@ impl RequestEdits {
     }
 }
 
-/// Returns all entries so far, on one line, followed by the client's address; `None` where that is the last entry
-/// already.
+/// Returns the value of `X-Forwarded-For`: all existing entries on one line, followed by the client's address. `None`
+/// if that address is the last entry already.
 fn forwarded_for(head: &RequestHead<'_>) -> Option<HeaderValue> {
     let client = head.client.ip().to_canonical().to_string();
     let before: Vec<&[u8]> = head.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
@@ -79,7 +79,7 @@ fn forwarded_for(head: &RequestHead<'_>) -> Option<HeaderValue> {
 }
 
 impl Composed {
-    /// Adds the edits of a request that goes to a backend to the decision about it.
+    /// If a request goes to a backend, adds the request's edits to the decision.
     pub(super) fn edit_request(&self, decision: &mut Decision<Route>, head: &RequestHead<'_>) {
         let sends = matches!(decision.verdict, Route::Open(_) | Route::Reuse(_) | Route::Pinned(_));
         if self.request_edits.is_empty() || !sends {

@@ -1,4 +1,4 @@
-//! How a request finds a backend and a connection, and where it goes when that failed.
+//! How a request finds a backend and a connection, and where it goes after a failure.
 
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONNECTION};
@@ -55,7 +55,8 @@ impl Composed {
         self.connect(now, downstream, fresh, backend, head)
     }
 
-    /// Returns the pinned connection that a request has to take, and its backend. A busy one cannot be taken.
+    /// Returns the pinned connection that a request has to take, and its backend. A pinned connection that is busy
+    /// cannot be taken.
     fn pinned_for(&self, downstream: DownstreamId, service: usize, stream: Option<u32>) -> Option<(UpstreamId, usize)> {
         let holder = self.table.downstream(downstream)?;
         let idle = |id: UpstreamId| self.table.upstream(id).filter(|_| !holder.carries(id)).map(|found| (id, found));
@@ -133,7 +134,7 @@ impl Composed {
         decision
     }
 
-    /// Decides whether a failed request is sent again, and then whether to another backend.
+    /// Decides whether a failed request is sent again, and if so, whether to another backend.
     fn tries_again(&self, failed: &Upstream, failure: &Failure<'_>, again: &RequestHead<'_>) -> Option<bool> {
         let rule = self.rules.retry;
         let keeps_old = self.table.backends().keeps_old(failed.backend);
@@ -195,7 +196,7 @@ impl Composed {
         decision
     }
 
-    /// What a request is told that has no backend to go to.
+    /// Returns the route of a request for which no backend is available.
     const fn none_left(&self) -> Route {
         match self.rules.none_left {
             NoneLeft::Status(status) => Route::Reject(status),
@@ -203,7 +204,7 @@ impl Composed {
         }
     }
 
-    /// Returns whether a request is one of those that a pin is for.
+    /// Returns whether the pin rule covers a request.
     fn covers(&self, head: &RequestHead<'_>) -> bool {
         self.rules.pin.as_ref().is_none_or(|pin| pin.covers(head))
     }
@@ -239,7 +240,7 @@ impl Composed {
         if self.table.is_pinned(id) { Route::Pinned(id) } else { Route::Reuse(id) }
     }
 
-    /// Pins the connection that carries a request, where the request asks for that.
+    /// Pins the connection that carries a request, if the request triggers the pin rule.
     fn pin_if_requested(&mut self, now: Time, downstream: DownstreamId, id: UpstreamId, head: &RequestHead<'_>) {
         let dedicated = self.table.downstream(downstream).is_some_and(|holder| holder.dedicated) && self.covers(head);
         if dedicated || self.pin_rule(head.protocol.stream()).is_some_and(|pin| pin.matches_request(head)) {
@@ -247,7 +248,7 @@ impl Composed {
         }
     }
 
-    /// Returns whether a request goes over a connection that nobody but its client has used.
+    /// Returns whether a request needs a connection that nobody but its client has used.
     fn wants_dedicated(&self, downstream: DownstreamId, head: &RequestHead<'_>) -> bool {
         if self.rules.defects.pool_steals_pinned {
             // The pool that takes each connection is asked first, too: nginx, `keepalive` after `ntlm`.
@@ -258,7 +259,7 @@ impl Composed {
         dedicated || rule.is_some_and(|pin| pin.applied == Applied::Dedicated && pin.matches_request(head))
     }
 
-    /// Returns which pooled connections a request may share; `None`: none.
+    /// Returns the key of the pooled connections that a request may share, or `None` if it may share none.
     fn pool_key(&self, key: PoolKey, first: bool) -> Option<PoolKey> {
         let proven = match self.rules.pool.as_ref()?.share {
             Share::Never { .. } => return None,
@@ -269,7 +270,7 @@ impl Composed {
         Some(PoolKey { proven, ..key })
     }
 
-    /// Returns the backend that persistence sends a request to.
+    /// Returns the backend to which persistence sends a request.
     fn known(
         &self,
         now: Time,
@@ -285,7 +286,8 @@ impl Composed {
     }
 
     /// Chooses a backend when persistence did not: the connection's last backend if the rules prefer it, otherwise the
-    /// selection algorithm's pick. A private connection is a session that its backend has, so draining does not end it.
+    /// pick of the selection algorithm. A private connection is a session that its backend already has, so draining
+    /// does not end it.
     fn choose(
         &mut self,
         downstream: DownstreamId,
@@ -310,7 +312,7 @@ impl Composed {
         last.filter(usable).or_else(|| self.pick(self.worker(downstream), service, head, failed))
     }
 
-    /// Returns the selection algorithm's pick among the backends of a service, in a worker's turn.
+    /// Returns the pick of the selection algorithm among the backends of a service. The turn is the worker's.
     fn pick(&mut self, worker: usize, service: usize, head: &RequestHead<'_>, failed: Option<usize>) -> Option<usize> {
         let subject = Subject { client: head.client, front: None, head: Some(head) };
         let turns = worker * self.services % self.selections.len().max(1);
@@ -322,7 +324,8 @@ impl Composed {
         self.table.downstream(downstream).map_or(0, |holder| holder.worker)
     }
 
-    /// Returns the number of the service that a request is for: 0 for the rest, then in the rule's order.
+    /// Returns the number of the service that a request is for: 0 if no prefix matches, otherwise the place of the
+    /// prefix in the rule, from 1.
     fn service(&self, head: &RequestHead<'_>) -> usize {
         if self.services == 1 { 0 } else { longest_prefix(&self.rules.services, head.uri.path()) }
     }
@@ -332,8 +335,8 @@ impl Composed {
         backend % self.services == service
     }
 
-    /// Makes a request wait where every backend is full, or turns it away; `None`: the request goes on. A session on a
-    /// backend that drains does not wait for the others.
+    /// Makes a request wait if every backend is full, or turns it away. Returns `None` if the request can go on. A
+    /// session on a draining backend does not wait for the other backends.
     fn queue_up(&mut self, waiter: Waiter, service: usize, known: Option<usize>) -> Option<Route> {
         let backends = self.table.backends();
         if known.is_some_and(|backend| backends.state(backend) == BackendState::Drain) {
@@ -355,7 +358,7 @@ impl Composed {
         self.table.backends().free(|backend| self.serves(service, backend)).unwrap_or(usize::MAX)
     }
 
-    /// Remembers which backend a request goes to, for its client and for its connection.
+    /// Remembers to which backend a request goes, for its client and for its connection.
     fn remember_backend(
         &mut self,
         now: Time,
@@ -370,7 +373,7 @@ impl Composed {
         self.table.remember_backend(downstream, backend, needs_cookie.unwrap_or(false));
     }
 
-    /// Returns which connections to a backend fit a request.
+    /// Returns the key of the connections to a backend that suit a request.
     fn key(&self, downstream: DownstreamId, backend: usize, head: &RequestHead<'_>) -> PoolKey {
         let location = self.rules.pool.as_ref().map_or(0, |rule| rule.location(head.uri.path()));
         let (group, worker) = (self.table.pool_group(head.client.ip()), self.worker(downstream));

@@ -1,4 +1,4 @@
-//! What makes one L7 mechanism differ from another.
+//! The rules in which one L7 mechanism differs from another.
 
 use std::time::Duration;
 
@@ -18,66 +18,71 @@ use crate::{FailureKind, List, Text};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
-    /// Which backend a request goes to, where nothing below says otherwise.
+    /// The choice of a backend for requests that no other rule assigns to one.
     pub select: SelectRule,
-    /// Path prefixes, each a service of its own, the longest that fits counts; what fits none is one more service. The
-    /// farm is dealt out among the services in turn: with `n` of them, backend `i` serves service `i % n`, where 0 is
-    /// the rest. A farm with fewer backends than services serves everything with all of them.
+    /// Path prefixes, each of which is a service of its own. The longest prefix that matches counts; requests that
+    /// match none form one more service, number 0. The farm is divided among the services in turn: with `n` services,
+    /// backend `i` serves service `i % n`. If there are fewer backends than services, all backends serve all services.
     pub services: List<Text>,
-    /// Requests wait while every backend is full ([`SelectRule::max_connections`]). `None`: they are told [`NoneLeft`].
+    /// The queue in which requests wait while every backend is full ([`SelectRule::max_connections`]). `None`: such a
+    /// request gets [`NoneLeft`].
     pub queue: Option<QueueRule>,
-    /// What brings a client back to its backend, on any connection. `None`: nothing does.
+    /// The rule that brings a client back to its backend on any connection. `None`: there is no such rule.
     pub persist: Option<PersistRule>,
-    /// When a downstream connection's requests stay with one backend. A hash is never overridden.
+    /// The rule by which the requests of a downstream connection stay with one backend. It never overrides a hash.
     pub prefer_last: PreferLast,
-    /// Idle upstream connections are kept; `None`: an upstream connection that is not pinned carries one request.
+    /// The pool of idle upstream connections. `None`: an upstream connection that is not pinned carries one request.
     pub pool: Option<PoolRule>,
-    /// Some messages pin an upstream connection to the downstream connection. `None`: nothing pins.
+    /// The messages that pin an upstream connection to the downstream connection. `None`: no message pins.
     pub pin: Option<PinRule>,
-    /// An upstream connection that is a client's own, private or pinned, is closed after this time without a request;
-    /// what closes with a pinned one is [`super::super::pin::Coupling`]'s to say. `None`: it lives as long as its client.
+    /// The time without a request after which a client's own upstream connection, private or pinned, is closed.
+    /// [`super::super::pin::Coupling`] decides what closes along with a pinned one. `None`: the connection lives as
+    /// long as its client.
     pub own_idle: Option<Duration>,
-    /// Challenges of these schemes are taken out of answers. They still pin.
+    /// The schemes whose challenges are removed from answers. Such a challenge still pins.
     pub strip: Option<Schemes>,
-    /// Tells the backend which client connection a request came by. `None`: nothing does.
+    /// The header field that tells the backend by which client connection a request came. `None`: no field does.
     pub client_id: Option<HeaderRule>,
-    /// The client's address is added to `X-Forwarded-For`, as its last entry.
+    /// Whether the client's address is added to `X-Forwarded-For` as its last entry.
     pub forwarded_for: bool,
-    /// This header field is taken out of requests, because backends trust whoever stands before them to set it. Not for
-    /// a balancer that authenticates clients itself: it sets the field before it asks where the request goes.
+    /// The header field that is removed from requests, because backends trust the balancer in front of them to set it.
+    /// A balancer that authenticates clients itself does not use this rule: it sets the field before it decides where
+    /// the request goes.
     pub scrub: Option<Text>,
-    /// What is tried again.
+    /// The failures after which a request is sent again.
     pub retry: RetryRule,
     /// What a request with credentials does to the connection that carries it, apart from pinning.
     pub credentials: Credentials,
-    /// Most requests on a client's connection: the answer to the last one closes it (nginx `keepalive_requests`, 1000). With 1,
-    /// each answer does (HAProxy `option httpclose`). `None`: any number.
+    /// The largest number of requests on a client's connection; the answer to the last one closes it (nginx
+    /// `keepalive_requests`, 1000). With 1, each answer does (HAProxy `option httpclose`). `None`: there is no limit.
     pub client_requests: Option<u32>,
-    /// What becomes of the clients of a backend that goes down: of those with connections pinned to it.
+    /// What happens to the clients with connections pinned to a backend when that backend goes down.
     pub on_down: OnDown,
-    /// The clients that are pinned to a backend go to another one with their next requests when it is drained, where nobody has
-    /// authenticated: HAProxy, whose `prefer-last-server` passes over a server that is drained.
+    /// Whether draining a backend sends the next requests of the clients that are pinned to it to another backend,
+    /// where they have not authenticated. HAProxy does so, because its `prefer-last-server` passes over a server that
+    /// is drained.
     pub drain_moves: bool,
-    /// While every backend is down, each is taken for up (AWS ALB); if not, requests are answered as `none_left` says.
+    /// Whether every backend counts as up while all are down (AWS ALB). If not, requests are answered as `none_left`
+    /// says.
     pub fails_open: bool,
     /// The answer to a request while no backend is left.
     pub none_left: NoneLeft,
-    /// The balancer's processes or threads; `None`: one.
+    /// The balancer's processes or threads. `None`: the balancer has one.
     pub workers: Option<WorkerRule>,
-    /// Defects that no rule expresses.
+    /// The defects that no other rule expresses.
     pub defects: Defects,
 }
 
-/// When a downstream connection's requests stay with the backend of the one before.
+/// When the requests of a downstream connection stay with the backend of the previous request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PreferLast {
-    /// Never.
+    /// Requests never stay because of the previous one.
     Never,
-    /// From an answer on that matches the pin's trigger: HAProxy, so that a client whose pinned connection is lost
-    /// comes back to the same backend.
+    /// Requests stay from the first answer on that matches the pin's trigger. HAProxy does so, so that a client whose
+    /// pinned connection is lost comes back to the same backend.
     AfterChallenge,
-    /// Always: HAProxy `option prefer-last-server`.
+    /// Requests always stay (HAProxy `option prefer-last-server`).
     Always,
 }
 
@@ -87,45 +92,45 @@ pub enum PreferLast {
 pub enum Credentials {
     /// The request is treated as one without credentials.
     Ordinary,
-    /// The request opens a connection, which closes after the answer: Apache Traffic Server, `auth_server_session_private` 1, the
-    /// default ("closed and not reused").
+    /// The request opens a connection, which closes after the answer. This is the default of Apache Traffic Server,
+    /// `auth_server_session_private` 1 ("closed and not reused").
     OwnConnection,
-    /// A connection that has carried such a request, or an answer with `WWW-Authenticate`, closes after that exchange, whether it
-    /// was new or came from the pool.
+    /// A connection that has carried such a request, or an answer with `WWW-Authenticate`, closes after that exchange,
+    /// whether the connection was new or came from the pool.
     NeverPooled,
-    /// The request goes on without its credentials: Squid, `cache_peer ... originserver` without `login=PASS` (`src/http.cc`,
-    /// `copyOneHeaderFromClientsideRequestToUpstreamRequest`).
+    /// The request is forwarded without its credentials: Squid, `cache_peer ... originserver` without `login=PASS`
+    /// (`src/http.cc`, `copyOneHeaderFromClientsideRequestToUpstreamRequest`).
     NotPassedOn,
 }
 
-/// What becomes of the clients of a backend that goes down.
+/// What happens to the clients of a backend that goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum OnDown {
-    /// Nothing happens to the clients until their requests fail: HAProxy without `on-marked-down`.
+    /// Nothing happens until the clients' requests fail (HAProxy without `on-marked-down`).
     Nothing,
-    /// The clients' connections are closed: HAProxy `on-marked-down shutdown-sessions`.
+    /// The clients' connections are closed (HAProxy `on-marked-down shutdown-sessions`).
     Closed,
-    /// The next requests of the clients go to another backend, where nobody has authenticated.
+    /// The next requests of the clients go to another backend, where they have not authenticated.
     Moved,
 }
 
-/// What a request is told that has no backend to go to.
+/// The answer to a request for which no backend is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum NoneLeft {
-    /// This status.
+    /// The balancer answers with this status.
     Status(#[serde(with = "crate::status")] StatusCode),
-    /// Nothing: the client's connection is closed.
+    /// The balancer closes the client's connection without an answer.
     Closed,
 }
 
-/// How requests wait for a full farm. First come, first served.
+/// The queue of requests that wait for a full farm. The first to arrive is the first to be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueRule {
-    /// Most requests that wait at once, of each service; one more is answered 503. How long one may wait is the data
-    /// plane's limit.
+    /// The largest number of requests that wait at once for each service; one more is answered 503. The data plane
+    /// limits how long a request may wait.
     pub length: u32,
 }
 
@@ -133,72 +138,75 @@ pub struct QueueRule {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderRule {
-    /// Its name: `Jespa-Connection-Id`.
+    /// The name of the field, for example `Jespa-Connection-Id`.
     pub name: Text,
-    /// Whether it replaces what the client sent. If not, a client can claim another's connection.
+    /// Whether the field replaces the value that the client sent. If not, a client can claim another client's
+    /// connection.
     pub overwrite: bool,
 }
 
-/// Which failures are hidden from the client by another attempt. A connection whose close is coupled is never replaced.
+/// The failures that another attempt hides from the client. A connection whose close is coupled to its client's is
+/// never replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetryRule {
-    /// A connection that could not be opened, or on which TLS did not come about. Nothing has been sent, so trying again is
-    /// safe for every request.
+    /// What happens if a connection could not be opened, or if TLS could not be established on it. Nothing has been
+    /// sent then, so that trying again is safe for every request.
     pub connect: Connect,
-    /// A connection that ended before any byte of an answer came. The request may have been processed.
+    /// What happens if a connection ended before the first byte of an answer. The request may have been processed.
     pub lost: Lost,
-    /// A lost one goes to another backend; if not, to the same.
+    /// Whether a request that was lost in this way goes to another backend. If not, it goes to the same one.
     pub lost_elsewhere: bool,
-    /// A lost one is tried again even if it has NTLM or Negotiate credentials, which belong to the connection that is
-    /// gone. Only a balancer that does not look at `Authorization` does so; that is most of them.
+    /// Whether such a request is tried again even if it has NTLM or Negotiate credentials, which belong to the
+    /// connection that is gone. A balancer that does not look at `Authorization` does so, and most do not look at it.
     pub carries_authenticate: bool,
-    /// An attempt at another backend takes an idle connection of the pool, where a first attempt could; if not, it opens one. It counts
-    /// as a client connection's first request.
+    /// Whether an attempt at another backend takes an idle connection from the pool where a first attempt could. If
+    /// not, it opens a connection. The attempt counts as the first request of a client connection.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pooled: bool,
-    /// What the client is told of a backend that cannot be reached. `None`: 502, or 504 where it took too long. HAProxy, Envoy,
-    /// Varnish, httpd and Squid say 503.
+    /// The status that tells the client that a backend cannot be reached. `None`: 502, or 504 after a timeout. HAProxy,
+    /// Envoy, Varnish, httpd and Squid use 503.
     #[serde(with = "crate::status::option", default, skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<StatusCode>,
-    /// What the client is told of a connection that ended without an answer, or with something that is none. `None`: 502. Envoy
-    /// and Varnish say 503.
+    /// The status that tells the client that a connection ended without an answer or with an invalid one. `None`: 502.
+    /// Envoy and Varnish use 503.
     #[serde(with = "crate::status::option", default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<StatusCode>,
 }
 
-/// What is done where a connection could not be opened.
+/// What happens if a connection could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Connect {
-    /// The client is told.
+    /// The client gets an error.
     Fail,
-    /// The same backend is tried again, so many times at most. HAProxy `retries`: 3.
+    /// The same backend is tried again, up to `retries` times. HAProxy's `retries` is 3 by default.
     Same {
-        /// How often.
+        /// The largest number of further attempts.
         retries: u32,
     },
-    /// Another backend is tried, each of the farm at most once. HAProxy `option redispatch`.
+    /// Another backend is tried, each backend of the farm at most once (HAProxy `option redispatch`).
     Other,
 }
 
-/// Which requests are sent again when their connection ended without an answer.
+/// The requests that are sent again after their connection ended without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Lost {
-    /// None.
+    /// No request is sent again.
     Never,
-    /// Idempotent ones (RFC 9110 9.2.2) on a connection that was used before, once: they lost the race with an idle
-    /// close, most likely.
+    /// Idempotent requests (RFC 9110 9.2.2) on a connection that was used before are sent again once: most likely they
+    /// lost the race with an idle close.
     IdleRace,
-    /// Idempotent ones on any connection.
+    /// Idempotent requests are sent again on any connection.
     Idempotent,
-    /// All that are still at hand. A request that is not idempotent may be processed twice.
+    /// All requests of which the balancer still has the whole are sent again. A request that is not idempotent may then
+    /// be processed twice.
     Any,
 }
 
 impl RetryRule {
-    /// Nothing is tried again.
+    /// The rule by which nothing is tried again.
     pub const NONE: Self = Self {
         connect: Connect::Fail,
         lost: Lost::Never,
@@ -208,10 +216,11 @@ impl RetryRule {
         unreachable: None,
         broken: None,
     };
-    /// What cannot do harm: another backend where none could be reached, and an idle race without credentials.
+    /// The rule whose retries cannot do harm: another backend if one cannot be reached, and a second attempt after an
+    /// idle-close race without credentials.
     pub const SOUND: Self = Self { connect: Connect::Other, lost: Lost::IdleRace, ..Self::NONE };
 
-    /// What the client is told of a failure that is not hidden from it.
+    /// Returns the status that tells the client about a failure of this kind.
     pub(crate) fn status(&self, kind: FailureKind) -> StatusCode {
         let own = match kind {
             FailureKind::Refused | FailureKind::ConnectTimeout => self.unreachable,
@@ -223,10 +232,10 @@ impl RetryRule {
 }
 
 impl Rules {
-    /// Whether they are whole, for any farm.
+    /// Checks that the rules are complete and consistent, whatever the farm.
     ///
     /// # Errors
-    /// A limit is zero, a name is none, or one part means nothing without another.
+    /// A limit is zero, a name is not valid, or one rule has no effect without another.
     pub fn check(&self) -> Result<(), RuleError> {
         let without = |what, without| Err(RuleError::Without { what, without });
         self.pool.as_ref().map_or(Ok(()), PoolRule::check)?;
@@ -261,7 +270,8 @@ impl Rules {
         }
     }
 
-    /// Round robin for each request, each on a connection of its own; nothing is kept and nothing tried again.
+    /// The plainest balancer: round robin for each request, each on a connection of its own. It keeps no connection and
+    /// retries nothing.
     pub const PLAIN: Self = Self {
         select: SelectRule {
             algorithm: Algorithm::RoundRobin,

@@ -14,7 +14,7 @@ use crate::{DownstreamId, Finish, UpstreamId, Work};
 pub(in super::super) struct AfterClose {
     /// What happens to idle connections that were pinned to it.
     pub(in super::super) pins: AbandonedPins,
-    /// Whether an idle pin of another client is dropped as well ([`super::super::Defects::cleanup_drops_another`]).
+    /// Whether an idle pin of another client is dropped too ([`super::super::Defects::cleanup_drops_another`]).
     pub(in super::super) drops_another: bool,
 }
 
@@ -23,9 +23,9 @@ pub(in super::super) struct AfterClose {
 pub(in super::super) enum AbandonedPins {
     /// The connections close with their owner.
     Close,
-    /// The connections wait for a downstream connection from this address.
+    /// The connections wait for the next downstream connection from this address.
     ParkFor(SocketAddr),
-    /// The connections go to the pool; those that the pool refuses close.
+    /// The connections go to the pool; those that the pool refuses are closed.
     Pool,
 }
 
@@ -74,8 +74,8 @@ impl ConnectionTable {
         self.remove(id)
     }
 
-    /// Sets the state of a backend. When it is down now, its idle connections close, and `on_down` says what becomes of the
-    /// clients that own its pinned ones.
+    /// Sets the state of a backend. If the backend is down now, its idle connections close, and `on_down` decides what
+    /// becomes of the clients that own its pinned connections.
     pub(in super::super) fn set_backend_state(
         &mut self,
         now: Time,
@@ -105,7 +105,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Ends all pins to a backend whose connections stay their clients' own. One that carries a request closes after it.
+    /// Ends all pins to a backend; the connections stay with their clients. A pinned connection that carries a request
+    /// closes after that request.
     pub(in super::super) fn loosen_pins_to(&mut self, now: Time, backend: usize) {
         let held = self.upstreams.iter().filter_map(|(&id, upstream)| match upstream.place {
             Place::HeldBy(owner) if upstream.backend == backend && upstream.ownership == Ownership::Pinned => {
@@ -135,8 +136,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Ends a pin whose backend is gone, so that its client's next request goes elsewhere. One that carries a request
-    /// closes after it.
+    /// Ends a pin to a backend that is gone, so that the client's next request goes elsewhere. A pinned connection that
+    /// carries a request closes after that request.
     fn give_up_pin(&mut self, now: Time, owner: DownstreamId, id: UpstreamId) {
         let carries = self.downstreams.get(&owner).is_some_and(|holder| holder.carries(id));
         if !carries {
@@ -156,7 +157,7 @@ impl ConnectionTable {
         self.due.push_back((now, Work::Resume(downstream)));
     }
 
-    /// Returns the next unsolicited work that is due; expires at most one idle connection.
+    /// Returns the next unsolicited work that is due. At most one idle connection expires in each call.
     pub(in super::super) fn poll(&mut self, now: Time) -> Option<Work> {
         if let Some((_, work)) = self.due.pop_front() {
             return Some(work);

@@ -18,7 +18,7 @@ pub(in super::super) enum AfterExchange {
         /// How many idle private connections the downstream connection may have.
         slots: usize,
     },
-    /// The connection waits for anybody's next request, if the pool takes it.
+    /// The connection waits for the next request of any client, if the pool takes it.
     Pool,
     /// The connection closes.
     Close,
@@ -28,8 +28,8 @@ impl ConnectionTable {
     /// Notes that a request came by this downstream connection; its first request reclaims what is parked for the
     /// client's address.
     ///
-    /// A connection that is new to the table is that of this worker. Returns `false` and changes nothing if the downstream
-    /// connection cannot have another request under way.
+    /// A downstream connection that is new to the table is assigned to `worker`. Returns `false` and changes nothing if
+    /// the downstream connection cannot have another request under way.
     pub(in super::super) fn accept_request(
         &mut self,
         now: Time,
@@ -73,8 +73,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Notes that an answer matched the pin's trigger, and which of the two effects that has on further requests; an
-    /// effect of an earlier answer stays.
+    /// Notes that an answer matched the pin's trigger, and which of two effects that has on further requests. The
+    /// effects of earlier answers remain.
     pub(in super::super) fn note_trigger(&mut self, downstream: DownstreamId, prefers_last: bool, dedicated: bool) {
         if let Some(holder) = self.downstreams.get_mut(&downstream) {
             holder.prefers_last |= prefers_last;
@@ -147,7 +147,7 @@ impl ConnectionTable {
         }
     }
 
-    /// Ends an exchange and puts its upstream connection where it belongs from now on.
+    /// Ends an exchange and moves its upstream connection to the place that `next` gives.
     pub(in super::super) fn end_exchange(&mut self, now: Time, at: Exchange, next: AfterExchange) -> Finish {
         let (Some(holder), Some(upstream)) =
             (self.downstreams.get_mut(&at.downstream), self.upstreams.get_mut(&at.upstream))

@@ -8,7 +8,7 @@ use stickler_model::Time;
 use super::{ConnectionTable, Ownership, Place};
 use crate::UpstreamId;
 
-/// Idle private and pinned connections, each kind ordered by the time since when they are idle.
+/// The idle private and pinned connections, each kind ordered by the time since which they have been idle.
 #[derive(Debug, Default)]
 pub(super) struct IdleOwned {
     private: BTreeSet<(Time, UpstreamId)>,
@@ -20,7 +20,7 @@ impl IdleOwned {
         if ownership == Ownership::Pinned { &mut self.pinned } else { &mut self.private }
     }
 
-    /// Returns the connection that has been idle for longest, and since when.
+    /// Returns the connection that has been idle for longest, and the time since which it has been idle.
     fn oldest(&self) -> Option<(Time, UpstreamId)> {
         self.private.first().into_iter().chain(self.pinned.first()).min().copied()
     }
@@ -30,7 +30,7 @@ impl IdleOwned {
         self.pinned.first().map(|&(_, id)| id)
     }
 
-    /// Returns all entries: whether the connection is pinned, since when it is idle, and its number.
+    /// Returns all entries: whether the connection is pinned, the time since which it has been idle, and its number.
     #[cfg(debug_assertions)]
     pub(super) fn iter(&self) -> impl Iterator<Item = (bool, Time, UpstreamId)> {
         let private = self.private.iter().map(|&(since, id)| (false, since, id));
@@ -62,7 +62,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Closes the owned connection that has been idle for longest if that is too long, and returns whether it did.
+    /// Closes the owned connection that has been idle for longest if it has exceeded the limit, and returns whether it
+    /// did.
     pub(super) fn expire_owned(&mut self, now: Time) -> bool {
         let Some(limit) = self.rules.own_idle else { return false };
         let Some((_, id)) = self.idle_owned.oldest().filter(|&(since, _)| since + limit <= now) else { return false };
@@ -70,13 +71,13 @@ impl ConnectionTable {
         true
     }
 
-    /// Returns when the next owned connection will have been idle for too long.
+    /// Returns the time at which the next owned connection exceeds the idle limit.
     pub(super) fn next_owned_expiry(&self) -> Option<Time> {
         let limit: Duration = self.rules.own_idle?;
         self.idle_owned.oldest().map(|(since, _)| since + limit)
     }
 
-    /// Closes an owned connection, and by the pin rule's coupling the client that it is pinned to.
+    /// Closes an owned connection, and the client to which it is pinned if the pin rule's coupling says so.
     pub(super) fn close_owned(&mut self, now: Time, id: UpstreamId) {
         let owner = self.upstreams.get(&id).and_then(|upstream| match (upstream.place, upstream.ownership) {
             (Place::HeldBy(owner), Ownership::Pinned) => Some(owner),

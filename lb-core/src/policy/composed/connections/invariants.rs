@@ -1,4 +1,4 @@
-//! The checks of the table in debug builds.
+//! The consistency checks of the table, for debug builds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,8 @@ use super::{ConnectionTable, Downstream, Ownership, Place, Upstream};
 use crate::{DownstreamId, UpstreamId, Work};
 
 impl ConnectionTable {
-    /// Verifies that each upstream connection is in one place, that all parts of the table agree on which, and that all
-    /// limits hold.
+    /// Verifies that each upstream connection is in one place, that all parts of the table agree on that place, and
+    /// that all limits hold.
     ///
     /// # Panics
     /// An invariant does not hold.
@@ -24,7 +24,7 @@ impl ConnectionTable {
         self.check_due();
     }
 
-    /// Each upstream connection is where its place says, and nowhere else.
+    /// Verifies that each upstream connection is in the place that it names, and nowhere else.
     fn check_places(&self) {
         let mut pooled = BTreeSet::new();
         for id in self.pools.iter().flat_map(super::Pools::iter) {
@@ -52,7 +52,7 @@ impl ConnectionTable {
         assert!(parked <= MAX_PARKED, "{parked} connections are parked");
     }
 
-    /// The holder of a connection lists it where its ownership says.
+    /// Verifies that the holder of a connection lists it in accordance with its ownership.
     fn check_held(&self, id: UpstreamId, ownership: Ownership, downstream: DownstreamId) {
         let holder = self.downstreams.get(&downstream).expect("a held connection has a holder");
         let (first, owned) = (holder.pinned == Some(id), holder.owned.contains(&id));
@@ -64,13 +64,14 @@ impl ConnectionTable {
         assert!(fits, "{downstream} lists {id} by its ownership, {ownership:?}: {holder:?}");
     }
 
-    /// A connection that waits for a client leads to a backend that is not down; what fails open is another matter.
+    /// Verifies that a connection that waits for a client leads to a backend that is not down. A farm that fails open
+    /// is exempt.
     fn check_backend_serves(&self, id: UpstreamId, upstream: &Upstream) {
         let down = self.backends.state(upstream.backend) == BackendState::Down;
         assert!(!down || self.backends.fails_open(), "{id} waits, and its backend is down");
     }
 
-    /// What a downstream connection lists is open and held by it, each once for each purpose.
+    /// Verifies that a downstream connection lists only open connections that it holds, each once for each purpose.
     fn check_holders(&self) {
         for (&downstream, holder) in &self.downstreams {
             let Downstream { pinned, busy, others, owned, .. } = holder;
@@ -85,7 +86,7 @@ impl ConnectionTable {
         }
     }
 
-    /// Each pinned connection has a slot, and the index by stream knows open connections only.
+    /// Verifies that each pinned connection has a slot, and that the index by stream contains open connections only.
     fn check_pins(&self) {
         let pinned = self.upstreams.values().filter(|upstream| upstream.ownership == Ownership::Pinned).count();
         assert_eq!(self.pins as usize, pinned, "pinned connections are counted");
@@ -98,7 +99,7 @@ impl ConnectionTable {
         }
     }
 
-    /// Idle owned connections are tracked, all of them and nothing else, where a rule limits them.
+    /// Verifies that exactly the idle owned connections are tracked if a rule limits them.
     fn check_idle_owned(&self) {
         let tracked: BTreeMap<UpstreamId, (bool, Time)> =
             self.idle_owned.iter().map(|(pinned, since, id)| (id, (pinned, since))).collect();
@@ -122,7 +123,7 @@ impl ConnectionTable {
         }
     }
 
-    /// The load of each backend is the number of its connections that downstream connections hold.
+    /// Verifies that the load of each backend is the number of its connections that downstream connections hold.
     fn check_load(&self) {
         let mut loads = vec![0; self.backends.len()];
         for upstream in self.upstreams.values().filter(|upstream| matches!(upstream.place, Place::HeldBy(_))) {
@@ -133,7 +134,7 @@ impl ConnectionTable {
         }
     }
 
-    /// What is due to be closed is not in the table any more.
+    /// Verifies that connections that are due to be closed are no longer in the table.
     fn check_due(&self) {
         for (since, work) in &self.due {
             if let Work::CloseUpstream(id) = work {

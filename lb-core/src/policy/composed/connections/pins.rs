@@ -71,7 +71,7 @@ impl ConnectionTable {
         service(one) == service(other)
     }
 
-    /// Ends the ownership of a connection, which its holder does not list any more.
+    /// Ends the ownership of a connection that its holder no longer lists.
     pub(super) fn unpin(&mut self, id: UpstreamId) {
         self.mark_busy(id);
         if let Some(upstream) = self.upstreams.get_mut(&id)
@@ -81,7 +81,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Parks a pinned connection for the next downstream connection from this address, which has one at most.
+    /// Parks a pinned connection for the next downstream connection from this address. Each address has at most one
+    /// parked connection.
     pub(super) fn park_for_client(&mut self, now: Time, client: SocketAddr, id: UpstreamId) {
         let replaced = self.parked.get(&client).copied();
         let first = || self.parked.first().map(|(_, &first)| first).filter(|_| self.parked.len() >= MAX_PARKED);
@@ -93,7 +94,7 @@ impl ConnectionTable {
         self.parked.insert(client, id);
     }
 
-    /// Pins to a new downstream connection what is parked for its client's address.
+    /// Pins the connection that is parked for a client's address to a new downstream connection.
     pub(super) fn reclaim(&mut self, now: Time, downstream: DownstreamId, client: SocketAddr) {
         if let Some(id) = self.parked.swap_remove(&client) {
             self.set_place(id, Place::HeldBy(downstream));
@@ -103,7 +104,7 @@ impl ConnectionTable {
     }
 
     /// Moves the pin of a stream's place to the downstream connection whose stream is in that place now, if the pinned
-    /// connection is idle: B13 ([`super::super::Defects::streams_share_pin`]).
+    /// connection is idle. This is defect B13 ([`super::super::Defects::streams_share_pin`]).
     pub(super) fn rebind_stream(&mut self, downstream: DownstreamId, stream: Option<u32>) {
         let Some(&id) = stream.and_then(|stream| self.by_stream.get(&stream)) else { return };
         let Some(Place::HeldBy(owner)) = self.upstreams.get(&id).map(|upstream| upstream.place) else { return };
@@ -117,7 +118,8 @@ impl ConnectionTable {
         self.pin(downstream, id);
     }
 
-    /// Closes the first idle pinned connection of any client: B4 ([`super::super::Defects::cleanup_drops_another`]).
+    /// Closes the first idle pinned connection of any client. This is defect B4
+    /// ([`super::super::Defects::cleanup_drops_another`]).
     pub(super) fn drop_first_idle_pin(&mut self, now: Time) {
         let idle = |holder: &Downstream| holder.pinned.filter(|_| holder.busy.is_none());
         let victim = self.downstreams.values().find_map(|holder| idle(holder).filter(|id| self.is_pinned(*id)));

@@ -1,0 +1,49 @@
+//! The arguments of `compare`.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::civil::Date;
+
+use super::ReportFormat::{Github, Html, Json, Junit, Tap};
+use super::{Format, Report, Selection, report};
+
+/// Which profiles are compared with their products, and how often.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 equal, or explained; 1 the verdicts differ; 2 a file or the arguments are wrong, or too many verdicts are exceptions; 3 nothing was compared; 4 a product is missing; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler compare haproxy-safe --scenario identity\n  stickler compare nginx --trials 20 --report junit=compare.xml"
+)]
+pub(crate) struct Compare {
+    /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profiles: Vec<String>,
+    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead: all of them, or those that
+    /// are named. May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Vec<PathBuf>,
+    /// Scenarios, their groups, or patterns of these ('lone-*'); may be given more than once. All shipped ones by default.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// The day on which exceptions are looked at, in place of today.
+    #[arg(long, value_name = "DATE", value_parser = crate::today::parse)]
+    pub(crate) today: Option<Date>,
+    /// Trials of each scenario over each product. Few show great differences alone; 200 show those of a tenth.
+    #[arg(long, default_value = "3", value_name = "N")]
+    pub(crate) trials: NonZeroU32,
+    /// Seeds of each scenario over each profile in the simulation.
+    #[arg(long, default_value = "10", value_name = "N")]
+    pub(crate) seeds: NonZeroU32,
+    /// Worlds on real sockets at a time, at most 256; twice as many as there are cores by default.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// How to show the comparison.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE or html=FILE (one page for people). An older file is replaced; `-` is standard
+    /// output, in place of what --format shows. May be given more than once.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Html]))]
+    pub(crate) report: Vec<Report>,
+}

@@ -1,0 +1,68 @@
+//! The arguments of `matrix`.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{Arm, Report, ReportFormat, Selection, report};
+
+/// Which balancers have a row, and how they are measured.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 measured, whatever was found; 2 a file or the arguments are wrong; 3 nothing matched; 4 a product is missing; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler matrix haproxy nginx\n  stickler matrix --format html > matrix.html\n  stickler matrix --mechanisms --requirement ID-1"
+)]
+pub(crate) struct Matrix {
+    /// Profiles, or the words that they start with (haproxy, gcp); all by default.
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profiles: Vec<String>,
+    /// Mechanisms in place of products.
+    #[arg(long, conflicts_with = "profiles")]
+    pub(crate) mechanisms: bool,
+    /// A file of product profiles of your own; they stand after the others, alone if none is named. May be given more
+    /// than once.
+    #[arg(long, value_name = "FILE", conflicts_with = "mechanisms")]
+    pub(crate) profile: Vec<PathBuf>,
+    /// Scenarios, their groups, or patterns of these ('lone-*'), in place of all that have a place in the table; may be given more than
+    /// once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: TableFormat,
+    /// Write a report: json=FILE or html=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. A matrix
+    /// measures and expects nothing, so that no format of test runners is among them. May be given more than once.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json, ReportFormat::Html]))]
+    pub(crate) report: Vec<Report>,
+    /// The JSON document of an earlier matrix: the HTML page then says what has changed since.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Option<PathBuf>,
+    /// Where to run: simulated, or on real sockets of this machine.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) arm: Arm,
+    /// The seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Run each pair with this many seeds, from --seed on; the worst counts.
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) repeat: NonZeroU32,
+    /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+/// How to show a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// For a terminal: a column for each family of requirements.
+    #[default]
+    Pretty,
+    /// A column for each requirement.
+    Markdown,
+    /// For programs: one JSON document, with the evidence.
+    Json,
+    /// One page, with the evidence.
+    Html,
+}

@@ -1,0 +1,134 @@
+//! The arguments of `run`.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::civil::Date;
+
+use super::ReportFormat::{Github, Html, Json, Jsonl, Junit, Tap};
+use super::{Arm, Format, Report, Selection, Shard, hunt, report};
+
+/// Which scripts are run over which balancers, and how.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 as expected; 1 not as expected; 2 a script, a file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target is clean in too few requests to say so; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler run user-after-user --balancer pin-on-401 --evidence\n  stickler run my-scripts --report junit=stickler.xml\n  stickler run 'lone-*' --requirement HS-1 --repeat 20 --fail-fast\n  stickler run --rerun\n  stickler run identity --arm wire --target http://127.0.0.1:8081 --servers 127.0.0.1:9001,127.0.0.1:9002"
+)]
+pub(crate) struct Run {
+    /// Scripts, folders of scripts (*.star), or names of shipped scenarios or of their groups, or patterns of these ('lone-*'); `-`
+    /// is a script from standard input. All shipped ones by default.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// A mechanism or a product profile to run over, with defects on top if you like (pin-on-401+B6); may be given more
+    /// than once. All mechanisms by default.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) balancer: Vec<String>,
+    /// A file of product profiles of your own (see docs/profile-schema.md); each is run over. May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Vec<PathBuf>,
+    /// Where to run: simulated, or on real sockets of this machine, over the real product where the profile says how it is
+    /// started (HAProxy, nginx, httpd, Envoy ...), and else over our own balancer.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) arm: Arm,
+    /// The seed: the same seed gives the same trace, byte for byte; on real sockets, the same requests.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Run each pair with this many seeds, from --seed on.
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) repeat: NonZeroU32,
+    /// How to show the outcome.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Show the evidence of every run, also of those that ended as expected; by default where there are few.
+    #[arg(long)]
+    pub(crate) evidence: bool,
+    /// Show everything that was seen, with the evidence marked.
+    #[arg(long)]
+    pub(crate) transcript: bool,
+    /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) record: Option<PathBuf>,
+    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE, jsonl=FILE (a run a line, when it is made) or html=FILE
+    /// (one page for people).
+    /// An older file is replaced; `-` is standard output, in place of what --format shows. May be given more than once.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Jsonl, Html]))]
+    pub(crate) report: Vec<Report>,
+    /// The JSON document of an earlier run: the page of --report html=FILE then says what has changed since.
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub(crate) since: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) diagram: crate::diagram::DiagramOptions,
+    #[command(flatten)]
+    pub(crate) pcap: crate::pcap::PcapOptions,
+    /// Make this part of the runs alone: the I-th of N, from 1. All parts together make each run once.
+    #[arg(long, value_name = "I/N", value_parser = hunt::shard, default_value = "1/1")]
+    pub(crate) shard: Shard,
+    /// End with the first run that is not as expected, in the order in which runs are shown.
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    /// Make the runs again that failed when `stickler run` was last used in this folder, and no others. (They are kept in
+    /// $XDG_STATE_HOME/stickler, by default ~/.local/state/stickler.)
+    #[arg(long, conflicts_with_all = ["paths", "balancer", "profile", "arm", "seed", "repeat", "shard", "target", "requirement", "group", "tag"])]
+    pub(crate) rerun: bool,
+    /// Accept the violations that this file lists, each until its day (see docs/selection.md). One that does not happen is not as
+    /// expected.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expectations: Option<PathBuf>,
+    /// The day on which expectations are looked at, in place of today.
+    #[arg(long, value_name = "DATE", requires = "expectations", value_parser = crate::today::parse)]
+    pub(crate) today: Option<Date>,
+    /// Write what was not as expected into the expected.toml beside each script, so that it is expected from now on. Rows that are there
+    /// stay as they are.
+    #[arg(long, requires = "reason", conflicts_with = "expectations")]
+    pub(crate) bless: bool,
+    /// Why it is expected.
+    #[arg(long, value_name = "TEXT", requires = "bless")]
+    pub(crate) reason: Option<String>,
+    /// Bless even that users are mixed up (the requirements ID-...).
+    #[arg(long, requires = "bless")]
+    pub(crate) allow_identity: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+/// A balancer that runs already.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// Run over a balancer, container or appliance that runs already, and that Stickler neither starts nor configures, with
+    /// --arm wire: clients connect here (http://127.0.0.1:8081), and Stickler is the servers behind it (--servers). Requests
+    /// carry `Host: www.corp.example`. It is judged by what every balancer has to do; what only some promise (persistence,
+    /// health checks) is held against it where --balancer or --profile says what it behaves as. Scenarios that need TLS, or a
+    /// balancer that is stopped or drained, are skipped. One scenario runs at a time.
+    #[arg(id = "target", long = "target", value_name = "URL", requires = "servers", conflicts_with = "jobs", value_parser = crate::target::url)]
+    pub(crate) url: Option<TargetUrl>,
+    /// The addresses that the target sends to, separated by commas: Stickler's servers listen there, and nowhere else. A
+    /// scenario with fewer servers gets more of the same; one with more is skipped.
+    #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',', requires = "target")]
+    pub(crate) servers: Vec<SocketAddr>,
+    /// How long the target may take, before each scenario, until it sends to all servers again; at most an hour.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) settle: Duration,
+}
+
+/// The address of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TargetUrl {
+    /// As it was given.
+    pub(crate) text: String,
+    /// As it was looked up.
+    pub(crate) address: SocketAddr,
+}
+
+/// A number of seconds, `10`, `0.5` or `10s`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).parse().ok();
+    let time = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| *time <= Duration::from_hours(1)).ok_or_else(|| "a number of seconds, at most 3600".to_owned())
+}

@@ -1,0 +1,19 @@
+//! The arguments of `supervise`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// What a supervisor is to run.
+#[derive(Debug, Args)]
+pub(crate) struct Supervise {
+    /// A folder to make, and to remove when standard input ends.
+    #[arg(long, value_name = "DIR", conflicts_with = "program", required_unless_present = "program")]
+    pub(crate) folder: Option<PathBuf>,
+    /// The program.
+    pub(crate) program: Option<OsString>,
+    /// Its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
+}

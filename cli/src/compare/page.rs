@@ -1,0 +1,93 @@
+//! A comparison as a page.
+
+use stickler_catalogue::profiles;
+use stickler_model::escape;
+use stickler_report::matrix::Subject;
+use stickler_report::page::{Fact, Mark, Page, Sort, Told};
+
+use super::{Compared, Comparison, Scenario, Verdict, show};
+use crate::args;
+use crate::jobs;
+
+/// The page of a comparison: a row for each profile that was compared with its product.
+pub(super) fn page(comparison: &Comparison, arguments: &args::Compare) -> Page {
+    let Comparison { compared, missing } = comparison;
+    let files: String = arguments
+        .profile
+        .iter()
+        .map(|file| format!(" --profile {}", jobs::quoted(&file.display().to_string())))
+        .collect();
+    let told = compared.iter().enumerate().flat_map(|(row, one)| {
+        let command = format!("stickler compare {}{files}", one.profile);
+        one.scenarios.iter().flat_map(move |scenario| told(row, scenario, &command))
+    });
+    let told: Vec<Told> = told.collect();
+    let count = |mark| told.iter().filter(|told| told.mark == mark).count();
+    let fact = |count, of, text: &str, is_bad| Fact { count, of, text: text.to_owned(), is_bad };
+    let facts = vec![
+        fact(count(Mark::Violated), told.len(), "verdicts differ", true),
+        fact(count(Mark::Partly), told.len(), "verdicts differ and are explained", false),
+        fact(compared.len(), compared.len() + missing.len(), "profiles were compared with their products", false),
+    ];
+    let subjects: Vec<Subject> = compared.iter().map(subject).collect();
+    let again = |subject: &Subject| format!("stickler compare {}{files}", subject.name);
+    let page = Page {
+        sort: Sort::Comparison,
+        title: "Profiles beside their products".to_owned(),
+        lead: vec![
+            "The same scenarios over each profile in the simulation, and over the product itself on real sockets. A verdict differs where \
+             the real rate of violations is, with 99% confidence, further than a tenth from the simulated one."
+                .to_owned(),
+        ],
+        facts,
+        notes: notes(comparison),
+        caption: "Profiles, and whether their products show the same by requirement".to_owned(),
+        ..Page::default()
+    };
+    page.with_told(&subjects, told, &again)
+}
+
+fn subject(compared: &Compared) -> Subject {
+    let product = escape::line(&compared.product.to_string()).into_owned();
+    match profiles().iter().find(|profile| profile.name == compared.profile) {
+        Some(profile) => Subject {
+            name: profile.name.clone(),
+            product: profile.product.clone(),
+            config: format!("{} ({product})", profile.config),
+        },
+        None => Subject { name: compared.profile.clone(), product: String::new(), config: product },
+    }
+}
+
+fn told(row: usize, scenario: &Scenario, command: &str) -> Vec<Told> {
+    let told = scenario.cells.iter().map(|judged| {
+        let (mark, reason) = match judged.verdict {
+            Verdict::Equal => (Mark::Kept, None),
+            Verdict::Explained(exception) => (Mark::Partly, Some(exception.reason.clone())),
+            Verdict::Differs | Verdict::Expired(_) | Verdict::Needless(_) => (Mark::Violated, None),
+        };
+        Told {
+            row,
+            requirement: judged.cell.requirement,
+            mark,
+            summary: show::sentence(judged),
+            place: scenario.name.clone(),
+            lines: Vec::new(),
+            diagram: None,
+            reason,
+            replay: format!("{command} --scenario {}", scenario.name),
+        }
+    });
+    told.collect()
+}
+
+/// What could not be compared, and why.
+fn notes(comparison: &Comparison) -> Vec<String> {
+    let missing = comparison.missing.iter().map(|(profile, why)| format!("{profile}: not compared: {why}"));
+    let skipped = comparison.compared.iter().filter_map(|compared| {
+        let left_out = compared.scenarios.iter().filter_map(|scenario| scenario.not_compared.as_deref());
+        let first = left_out.clone().next()?;
+        Some(format!("{}: {} scenarios are not compared: {first}", compared.profile, left_out.count()))
+    });
+    missing.chain(skipped).collect()
+}

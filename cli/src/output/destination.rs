@@ -1,0 +1,162 @@
+//! Where a report goes.
+
+#[cfg(unix)]
+use std::fs::Permissions;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Stdout, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::args::Destination;
+
+/// An open report.
+///
+/// A file is written beside the one that it is to replace, and takes its place when it is whole: whoever reads it meets the old
+/// report or the new one, and what is interrupted leaves the old one. What is no regular file (`/dev/stderr`, a named pipe) is
+/// written to as it is, and so is a file that is to be read while it grows.
+#[derive(Debug)]
+pub(super) enum Output {
+    /// Standard output.
+    Stdout(BufWriter<Stdout>),
+    /// A file that is written to as it is.
+    Direct(BufWriter<File>),
+    /// A file that takes the place of another in the end.
+    Replacing(BufWriter<NamedTempFile>, PathBuf),
+}
+
+impl Output {
+    /// Opens a report. `grows`: it is to be read while it is written.
+    pub(super) fn open(to: &Destination, grows: bool) -> io::Result<Self> {
+        let path = match to {
+            Destination::Stdout => return Ok(Self::Stdout(BufWriter::new(io::stdout()))),
+            Destination::File(path) => path,
+        };
+        // A link stays, and what it leads to is replaced.
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        match fs::metadata(&target) {
+            Ok(known) if known.is_file() && !grows => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !grows => {}
+            _ => return Ok(Self::Direct(BufWriter::new(File::create(&target)?))),
+        }
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".stickler-");
+        #[cfg(unix)]
+        builder.permissions(permissions(&target));
+        Ok(Self::Replacing(BufWriter::new(builder.tempfile_in(folder)?), target))
+    }
+
+    /// Writes what is left, and puts the file in its place.
+    pub(super) fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Stdout(mut out) => out.flush(),
+            Self::Direct(mut file) => file.flush(),
+            Self::Replacing(file, target) => {
+                let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+                file.persist(target).map(drop).map_err(|error| error.error)
+            }
+        }
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Stdout(out) => out,
+            Self::Direct(file) => file,
+            Self::Replacing(file, _) => file,
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer().flush()
+    }
+}
+
+/// The permissions of a new report: those of the old one, or what the user's mask leaves of those of any file.
+#[cfg(unix)]
+fn permissions(target: &Path) -> Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fs::metadata(target).map_or(Permissions::from_mode(0o666), |known| known.permissions())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(to: &Path, grows: bool) -> Output {
+        let mut output = Output::open(&Destination::File(to.to_owned()), grows).unwrap();
+        output.write_all(b"new").unwrap();
+        output
+    }
+
+    fn read(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn a_report_takes_the_place_of_the_old_one_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report.xml");
+        fs::write(&file, "old").unwrap();
+        drop(write(&file, false));
+        assert_eq!(read(&file), "old", "what is not finished");
+        let output = write(&file, false);
+        assert_eq!(read(&file), "old");
+        output.finish().unwrap();
+        assert_eq!(read(&file), "new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_report_that_grows_is_read_while_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report.jsonl");
+        let mut output = write(&file, true);
+        output.flush().unwrap();
+        assert_eq!(read(&file), "new");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error_before_anything_is_run() {
+        let folder = tempfile::tempdir().unwrap();
+        for grows in [false, true] {
+            assert!(Output::open(&Destination::File(folder.path().join("no/such.xml")), grows).is_err());
+            assert!(Output::open(&Destination::File(folder.path().to_owned()), grows).is_err());
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_anybody_may_read_what_anybody_may_read() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("report.xml"), folder.path().join("link"));
+        let other = folder.path().join("other");
+        write(&file, false).finish().unwrap();
+        fs::write(&other, "").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&file), mode(&other), "as any new file");
+        symlink(&file, &link).unwrap();
+        fs::write(&file, "old").unwrap();
+        write(&link, false).finish().unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(read(&file), "new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_written_to_and_not_replaced() {
+        use std::os::unix::fs::FileTypeExt as _;
+
+        write(Path::new("/dev/null"), false).finish().unwrap();
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    }
+}

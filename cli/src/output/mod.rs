@@ -1,0 +1,258 @@
+//! The reports of a command (`--report FORMAT=FILE`, `--format json`), written while it runs.
+//!
+//! * `destination.rs`: where a report goes, and when it takes the place of an older one.
+//!
+//! A command opens its reports before its work, so that a wrong path costs nothing, hands each run to them when it is made, and
+//! finishes them with what there is, however it ends. What the formats look like is for `stickler-report`.
+
+mod destination;
+#[cfg(test)]
+mod schemas;
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use serde::Serialize;
+use stickler_report::json::{self, ErrorRecord, Form, Head, RunRecord, Tail, Writer};
+use stickler_report::page::Page;
+use stickler_report::sarif::{self, Notice};
+use stickler_report::test_case::{Place, TestCase};
+use stickler_report::{github, junit, tap};
+use stickler_runner::Run;
+
+use self::destination::Output;
+use crate::Failure;
+use crate::args::{Destination, Report, ReportFormat};
+
+/// The reports of a command.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    head: Head,
+    /// Those that are written from all cases in the end.
+    of_cases: Vec<(ReportFormat, Output)>,
+    /// Those that each run is written to when it is made.
+    of_runs: Vec<Writer<Output>>,
+    /// Those of one document of the command's own.
+    of_document: Vec<Output>,
+    /// Those of findings in files.
+    of_files: Vec<Output>,
+    /// Those that are a page.
+    of_pages: Vec<Output>,
+    cases: Vec<TestCase>,
+    errors: Vec<ErrorRecord>,
+    takes_stdout: bool,
+}
+
+/// What reports need of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wants {
+    cases: bool,
+    json: bool,
+    /// Whether JSON has the whole transcript.
+    everything: bool,
+    /// Whether a case is told from others by its seed.
+    with_seed: bool,
+}
+
+/// What reports keep of a run.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    case: Option<TestCase>,
+    line: Option<String>,
+}
+
+impl Wants {
+    /// Returns what reports keep of a run. `replay` is the command that makes it again.
+    pub(crate) fn piece(self, run: &Run, replay: impl Fn(&Run) -> String, took: Duration) -> Piece {
+        Piece {
+            case: self.cases.then(|| TestCase::of(run, &replay(run), Some(took), self.with_seed)),
+            line: self.json.then(|| RunRecord::of(run, replay(run), self.everything).to_line()),
+        }
+    }
+}
+
+/// A document of a command: what all of them have in common, around what it says itself.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Document<'a, T> {
+    #[serde(flatten)]
+    head: &'a Head,
+    #[serde(flatten)]
+    says: T,
+    /// Whether everything was done that was asked for.
+    complete: bool,
+    /// What was wrong before anything could be done, and what was found out too late.
+    errors: &'a [ErrorRecord],
+}
+
+impl Reports {
+    /// Opens the reports of a command that writes a document of its own; `json`: it goes to standard output as well.
+    ///
+    /// # Errors
+    /// A file cannot be written, or two reports would go to standard output.
+    pub(crate) fn open(command: &str, wanted: &[Report], json: bool) -> Result<Self, Failure> {
+        let mut reports = Self {
+            head: Head::new(command, env!("CARGO_PKG_VERSION")),
+            of_cases: Vec::new(),
+            of_runs: Vec::new(),
+            of_document: Vec::new(),
+            of_files: Vec::new(),
+            of_pages: Vec::new(),
+            cases: Vec::new(),
+            errors: Vec::new(),
+            takes_stdout: false,
+        };
+        let stdout = json.then_some(Report { format: ReportFormat::Json, to: Destination::Stdout });
+        for Report { format, to } in wanted.iter().chain(&stdout) {
+            let name = match to {
+                Destination::Stdout if reports.takes_stdout => {
+                    let message = "only one report fits on standard output: name a file for each other (--report)";
+                    return Err(Failure::Wrong(message.to_owned()));
+                }
+                Destination::Stdout => "standard output".to_owned(),
+                Destination::File(path) => path.display().to_string(),
+            };
+            reports.takes_stdout |= *to == Destination::Stdout;
+            let opened = Output::open(to, *format == ReportFormat::Jsonl);
+            let output = opened.map_err(|error| Failure::Wrong(format!("cannot write {name}: {error}")))?;
+            match format {
+                ReportFormat::Json => reports.of_document.push(output),
+                ReportFormat::Sarif => reports.of_files.push(output),
+                ReportFormat::Html => reports.of_pages.push(output),
+                ReportFormat::Jsonl => reports.of_runs.push(Writer::new(output, Form::Lines, &reports.head)?),
+                ReportFormat::Junit | ReportFormat::Tap | ReportFormat::Github => {
+                    reports.of_cases.push((*format, output));
+                }
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Opens the reports of a command whose document is its runs, each written when it is made.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn of_runs(command: &str, wanted: &[Report], json: bool) -> Result<Self, Failure> {
+        let mut reports = Self::open(command, wanted, json)?;
+        for output in std::mem::take(&mut reports.of_document) {
+            reports.of_runs.push(Writer::new(output, Form::Document, &reports.head)?);
+        }
+        Ok(reports)
+    }
+
+    /// Whether a report is on standard output, in place of what is shown there otherwise.
+    pub(crate) const fn takes_stdout(&self) -> bool {
+        self.takes_stdout
+    }
+
+    /// Returns what they need of each run.
+    pub(crate) fn wants(&self, everything: bool, with_seed: bool) -> Wants {
+        Wants { cases: !self.of_cases.is_empty(), json: !self.of_runs.is_empty(), everything, with_seed }
+    }
+
+    /// Adds a run.
+    pub(crate) fn add(&mut self, piece: Piece) -> io::Result<()> {
+        self.cases.extend(piece.case);
+        match piece.line {
+            Some(line) => self.of_runs.iter_mut().try_for_each(|writer| writer.run(&line)),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a case that is no run.
+    pub(crate) fn add_case(&mut self, case: TestCase) {
+        self.cases.push(case);
+    }
+
+    /// Writes the reports that are pages, if there are any. Where nothing was run, nobody calls this, and an older page stays.
+    pub(crate) fn write_pages(&mut self, page: impl FnOnce() -> Page) -> Result<(), Failure> {
+        if self.of_pages.is_empty() {
+            return Ok(());
+        }
+        let text = page().render();
+        let written = self.of_pages.drain(..).try_for_each(|mut output| {
+            output.write_all(text.as_bytes())?;
+            output.finish()
+        });
+        written.map_err(of_report)
+    }
+
+    /// Adds what was wrong before anything could be run.
+    pub(crate) fn add_failure(&mut self, failure: &Failure) {
+        let (message, place) = match failure {
+            Failure::Wrong(message) | Failure::Nothing(message) | Failure::Inconclusive(Some(message)) => {
+                (message, None)
+            }
+            Failure::WrongFile(place, message) => (message, Some(place.clone())),
+            #[cfg(unix)]
+            Failure::Missing(message) => (message, None),
+            Failure::NotAsExpected | Failure::Interrupted | Failure::Inconclusive(None) | Failure::OutputClosed => {
+                return;
+            }
+        };
+        self.add_error(message, place);
+    }
+
+    fn add_error(&mut self, message: &str, place: Option<Place>) {
+        self.cases.push(TestCase::of_error("stickler", message, place.clone()));
+        self.errors.push(ErrorRecord { message: message.to_owned(), place });
+    }
+
+    /// Writes what is left of the reports of runs. `missing` says why there are not all the runs that were asked for; `tail` is what
+    /// documents end with.
+    pub(crate) fn finish_runs(mut self, missing: Option<&str>, tail: Tail) -> Result<(), Failure> {
+        let tail = Tail { complete: self.is_complete(missing), errors: self.errors.clone(), ..tail };
+        let written = self.of_runs.drain(..).try_for_each(|writer| writer.end(&tail)?.finish());
+        written.and_then(|()| self.write_cases(missing)).map_err(of_report)
+    }
+
+    /// Writes the reports of a command that says this. `missing` says why it does not say all that was asked for.
+    pub(crate) fn finish(mut self, missing: Option<&str>, says: &impl Serialize) -> Result<(), Failure> {
+        let complete = self.is_complete(missing);
+        let document = json::to_text(&Document { head: &self.head, says, complete, errors: &self.errors });
+        let written = self.of_document.drain(..).try_for_each(|mut output| {
+            writeln!(output, "{document}")?;
+            output.finish()
+        });
+        written.and_then(|()| self.write_cases(missing)).map_err(of_report)
+    }
+
+    /// Writes what was found in files, with what was wrong before. Call it before [`Self::finish`].
+    pub(crate) fn write_findings(&mut self, mut log: sarif::Log) -> Result<(), Failure> {
+        let notice =
+            |ErrorRecord { message, place }: &ErrorRecord| Notice { message: message.clone(), place: place.clone() };
+        log.errors.extend(self.errors.iter().map(notice));
+        let text = log.document(&self.head.stickler);
+        let written = self.of_files.drain(..).try_for_each(|mut output| {
+            output.write_all(text.as_bytes())?;
+            output.finish()
+        });
+        written.map_err(of_report)
+    }
+
+    fn is_complete(&self, missing: Option<&str>) -> bool {
+        missing.is_none() && self.errors.is_empty()
+    }
+
+    fn write_cases(&mut self, missing: Option<&str>) -> io::Result<()> {
+        for (format, mut output) in self.of_cases.drain(..) {
+            let text = match format {
+                ReportFormat::Junit => junit::document(&self.cases),
+                ReportFormat::Tap => tap::document(&self.cases, missing),
+                ReportFormat::Github => github::document(&self.cases),
+                ReportFormat::Json | ReportFormat::Jsonl | ReportFormat::Sarif | ReportFormat::Html => continue,
+            };
+            output.write_all(text.as_bytes())?;
+            output.finish()?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a report cannot be written.
+fn of_report(error: io::Error) -> Failure {
+    match Failure::from(error) {
+        Failure::Wrong(message) => Failure::Wrong(format!("{message} (a report)")),
+        closed => closed,
+    }
+}

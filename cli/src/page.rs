@@ -1,0 +1,84 @@
+//! What the pages of reports show of balancers and runs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use stickler_catalogue::{Profile, mechanisms, profiles};
+use stickler_model::BalancerSpec;
+use stickler_oracle::Requirement;
+use stickler_report::diagram::{Diagram, Focus};
+use stickler_report::matrix::{Matrix, Subject};
+use stickler_report::page::{Grades, Page};
+use stickler_runner::{Arm, Run, text_file};
+use stickler_scenarios::Case;
+use stickler_sim::SimArm;
+
+use crate::{Failure, args};
+
+/// The longest earlier document, in bytes.
+const MAX_EARLIER: u64 = 256 << 20;
+
+/// The verdicts of an earlier JSON document.
+pub(crate) fn earlier(file: &Path) -> Result<Grades, Failure> {
+    let wrong = |why: String| Failure::Wrong(format!("{}: {why}", file.display()));
+    let text = text_file::read(file, MAX_EARLIER).map_err(|error| wrong(error.to_string()))?;
+    Grades::parse(&text).map_err(|why| wrong(format!("no JSON document of `stickler matrix` or `stickler run`: {why}")))
+}
+
+/// The heading of a page about the balancers of a table.
+pub(crate) fn title(matrix: &Matrix) -> String {
+    match matrix.rows() {
+        [one] => format!("{} and Windows authentication", one.subject.name),
+        rows => format!("{} load balancers and Windows authentication", rows.len()),
+    }
+}
+
+/// Where an arm plays its scenarios.
+pub(crate) const fn place(arm: args::Arm) -> &'static str {
+    match arm {
+        args::Arm::Sim => "in a simulated network",
+        args::Arm::Wire => "on real sockets, over the product itself where it can be started,",
+    }
+}
+
+/// A balancer with what the catalogue, or the user's own profile, says of it.
+pub(crate) fn subject(balancer: &BalancerSpec) -> Subject {
+    let name = balancer.to_string();
+    let base = name.split('+').next().unwrap_or_default();
+    let of_profile = |profile: &Profile| (profile.product.clone(), profile.config.clone());
+    let own = match balancer {
+        BalancerSpec::Profile { name, toml, .. } => {
+            let own = Profile::parse(toml, name).unwrap_or_default();
+            own.iter().find(|profile| profile.name == *name).map(of_profile)
+        }
+        _ => None,
+    };
+    let shipped = || profiles().iter().find(|profile| profile.name == base).map(of_profile);
+    let mechanism = || {
+        let known = mechanisms().iter().find(|mechanism| mechanism.name == base)?;
+        Some((known.id.as_deref().unwrap_or_default().to_owned(), known.summary.to_string()))
+    };
+    let (product, config) = own.or_else(shipped).or_else(mechanism).unwrap_or_default();
+    Subject { name, product, config }
+}
+
+/// A diagram of the first violation of a requirement in a run.
+pub(crate) fn diagram(run: &Run, requirement: Requirement) -> Option<String> {
+    let title = format!("{} over {}", run.source.scenario, run.balancer);
+    let focus = Focus::Evidence(requirement, 0);
+    Some(Diagram::of(&title, run.trace.as_ref()?, &run.verdicts, focus).svg_without_style())
+}
+
+/// Draws diagrams of a page's examples. Traces are not kept, so the runs are made again: in the simulation, the same seed gives the
+/// same.
+pub(crate) fn illustrate(page: &mut Page, cases: &[Case], balancers: &[BalancerSpec]) {
+    let arm: Arc<dyn Arm> = Arc::new(SimArm);
+    let names: Vec<String> = page.rows.iter().map(|row| row.subject.name.clone()).collect();
+    page.illustrate(|finding| {
+        let (scenario, seed) = finding.run.as_ref()?;
+        let name = names.get(finding.seen.first()?.0)?;
+        let case = cases.iter().find(|case| case.scenario.name() == scenario)?;
+        let balancer = balancers.iter().find(|balancer| balancer.to_string() == *name)?;
+        diagram(&case.run(balancer, *seed, &arm), finding.requirement)
+    });
+}

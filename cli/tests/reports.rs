@@ -1,0 +1,279 @@
+//! Reports of the command as other programs read them: `--report FORMAT=FILE`, `--format json`.
+//!
+//! Where Perl's `TAP::Parser` and Python's `jsonschema` and `xmlschema` are there, they read what is written. With
+//! `STICKLER_REQUIRE_VALIDATORS=1`, they have to be (`.ci/run formats`). `reports/junit-10.xsd` is the schema of Jenkins's xUnit
+//! plugin, under the licence that it names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use stickler_report::json::{Line, Runs};
+use tempfile::TempDir;
+
+/// A script of which two lines pass, and whose first expectation fails with what breaks formats.
+const HOSTILE: &str = r##""""Text that breaks formats."""
+site(backends = 1)
+alice = curl("alice")
+print("]]> <!-- \x1b[31m ::error::owned %0A # SKIP")
+expect(alice.get("/").status == 404, "]]></failure>\r\n::error::owned%0A\nnot ok 9 # SKIP \x1b[2J\u202e")
+"##;
+
+/// A folder with scripts: one that is hostile in name and text, one that is wrong, and one that passes.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("a, b: 100%#1.star", HOSTILE);
+    write("broken.star", "\"\"\"Wrong.\"\"\"\nsite(backends = 1)\ncurl(\"alice\")\nalcie.get(\"/\")\n");
+    write("fine.star", "\"\"\"Fine.\"\"\"\nsite(backends = 1)\ncurl(\"alice\").get(\"/\").expect(status = 200)\n");
+    folder
+}
+
+fn stickler(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_stickler"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("the command starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("the output is UTF-8")
+}
+
+fn beside(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports").join(name)
+}
+
+fn schema(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schemas").join(name)
+}
+
+/// What another program says of a report; `None` where it is missing.
+fn other(program: &str, arguments: &[&Path]) -> Option<String> {
+    let required = std::env::var_os("STICKLER_REQUIRE_VALIDATORS").is_some_and(|value| value == "1");
+    let output = Command::new(program).args(arguments).output().ok();
+    match output {
+        Some(output) if output.status.success() => Some(stdout(&output)),
+        Some(output) if output.status.code() == Some(77) && !required => None,
+        None if !required => None,
+        Some(output) => panic!("{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)),
+        None => panic!("{program} is missing, and STICKLER_REQUIRE_VALIDATORS=1"),
+    }
+}
+
+fn validate(kind: &str, file: &Path, schema: &Path) {
+    if other("python3", &[&beside("validate.py"), Path::new(kind), file, schema]).is_none() {
+        eprintln!("skipped: nothing here validates {kind}");
+    }
+}
+
+#[test]
+fn every_format_has_every_run_whatever_its_text_and_a_wrong_script_is_an_error() {
+    let folder = folder();
+    let file = |name: &str| folder.path().join(name);
+    let formats = ["junit=r.xml", "tap=r.tap", "github=r.github", "json=r.json", "jsonl=r.jsonl"];
+    let reports = formats.iter().flat_map(|format| ["--report", format]);
+    let arguments: Vec<&str> =
+        ["run", ".", "--balancer", "l4-nat", "-b", "shared-pool"].into_iter().chain(reports).collect();
+    let output = stickler(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(2), "a script is wrong: {}", stdout(&output));
+    assert!(
+        stdout(&output).contains("6 runs, 2 as expected, 2 not as expected, 2 not performed to the end"),
+        "{}",
+        stdout(&output)
+    );
+
+    let runs: Runs = serde_json::from_str(&fs::read_to_string(file("r.json")).unwrap()).unwrap();
+    assert_eq!((runs.format, runs.runs.len(), runs.complete), (1, 6, true));
+    let broken = runs.runs.iter().find(|run| run.scenario == "broken").unwrap();
+    let error = broken.error.as_ref().unwrap();
+    assert_eq!((&*error.file, error.line, error.column), ("./broken.star", 4, 1));
+    let failed = runs.runs.iter().find(|run| run.scenario.starts_with("a, b")).unwrap();
+    assert!(
+        failed.failures[0].message.contains("]]></failure>\r\n::error::owned%0A\nnot ok 9 # SKIP \u{1b}[2J\u{202e}")
+    );
+    validate("json", &file("r.json"), &schema("run.json"));
+
+    let lines = fs::read_to_string(file("r.jsonl")).unwrap();
+    let lines: Vec<Line> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(matches!((lines.first(), lines.last()), (Some(Line::Head(_)), Some(Line::End(tail))) if tail.complete));
+    assert_eq!(lines[1..7], runs.runs.iter().map(|run| Line::Run(Box::new(run.clone()))).collect::<Vec<_>>()[..]);
+    validate("jsonl", &file("r.jsonl"), &schema("run-line.json"));
+
+    let junit = fs::read_to_string(file("r.xml")).unwrap();
+    assert!(junit.contains("<testsuites name=\"stickler\" tests=\"6\" failures=\"2\" errors=\"2\">"), "{junit}");
+    assert!(
+        junit.contains("<testsuite name=\"shared-pool\" tests=\"3\" skipped=\"0\" errors=\"1\" failures=\"1\" time="),
+        "{junit}"
+    );
+    validate("junit", &file("r.xml"), &beside("junit-10.xsd"));
+
+    let github = fs::read_to_string(file("r.github")).unwrap();
+    assert_eq!(github.lines().count(), 4, "{github}");
+    let first = "::error file=./a%2C b%3A 100%25#1.star,line=5,col=1,title=a%2C b%3A 100%25#1 over l4-nat::";
+    assert!(github.starts_with(first), "{github}");
+    assert!(github.contains("::error file=./broken.star,line=4,col=1,title=broken over l4-nat::"), "{github}");
+
+    let tap = fs::read_to_string(file("r.tap")).unwrap();
+    assert!(tap.contains("\nnot ok 1 - l4-nat: a, b: 100%\\#1\n"), "{tap}");
+    if let Some(points) = other("perl", &[&beside("points.pl"), &file("r.tap")]) {
+        let points: Vec<&str> = points.lines().collect();
+        assert_eq!(points.len(), 12, "{points:?}");
+        assert_eq!(points[..2], ["1|not ok|- l4-nat: a, b: 100%\\#1|", "  fail"]);
+        assert_eq!(points[5], "  error", "{points:?}");
+        assert!(points[8].starts_with("5|ok|- l4-nat: fine"), "{points:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_before_the_first_run_is_in_each_report_with_its_place() {
+    let folder = folder();
+    fs::write(folder.path().join("expected.toml"), "[fine.all]\nID-1 = \"violated\"\n[missing.all]\nID-1 = \"ok\"\n")
+        .unwrap();
+    let arguments =
+        ["run", "fine.star", "--report", "json=r.json", "--report", "junit=r.xml", "--report", "github=r.github"];
+    let output = stickler(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(2));
+    let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let runs: Runs = serde_json::from_str(&text("r.json")).unwrap();
+    assert!(!runs.complete && runs.runs.is_empty());
+    let place = runs.errors[0].place.as_ref().unwrap();
+    assert_eq!((&*place.file, place.column), ("expected.toml", Some(7)), "{:?}", runs.errors);
+    validate("json", &folder.path().join("r.json"), &schema("run.json"));
+    assert!(text("r.xml").contains("errors=\"1\""), "{}", text("r.xml"));
+    assert!(text("r.github").starts_with("::error file=expected.toml,line="), "{}", text("r.github"));
+}
+
+#[test]
+fn a_report_on_standard_output_stands_there_alone() {
+    let folder = folder();
+    let output = stickler(folder.path(), &["run", "fine.star", "-b", "l4-nat", "--report", "tap=-"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).starts_with("TAP version 13\n1..1\nok 1 - l4-nat: fine\n"), "{}", stdout(&output));
+    let two = ["run", "fine.star", "--report", "tap=-", "--format", "json"];
+    let output = stickler(folder.path(), &two);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("only one report fits on standard output"));
+    let output = stickler(folder.path(), &["run", "fine.star", "--report", "xml=-"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("this command writes junit, tap, github, json, jsonl"));
+}
+
+#[test]
+fn a_report_that_cannot_be_written_costs_no_run() {
+    let folder = folder();
+    let output = stickler(folder.path(), &["run", "fine.star", "--record", "runs", "--report", "json=no/such/r.json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write no/such/r.json"));
+    assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
+fn seeds_are_cases_of_their_own_and_what_is_skipped_says_why() {
+    let folder = folder();
+    let script = "\"\"\"Skips.\"\"\"\nsite(backends = 1)\ncurl(\"alice\").get(\"/\")\ncrash(\"lb\")\n";
+    fs::write(folder.path().join("skips.star"), script).unwrap();
+    let arguments = ["run", "skips.star", "-b", "l4-dsr", "--repeat", "2", "--seed", "7", "--report", "junit=-"];
+    let output = stickler(folder.path(), &arguments);
+    let junit = stdout(&output);
+    assert!(junit.contains("name=\"skips (seed 7)\"") && junit.contains("name=\"skips (seed 8)\""), "{junit}");
+    assert_eq!(junit.matches("<skipped message=\"`lb` translates addresses").count(), 2, "{junit}");
+    assert_eq!(output.status.code(), Some(3), "nothing was judged");
+}
+
+/// Runs a command that writes JSON, and validates it.
+fn document(arguments: &[&str], name: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let output = stickler(folder.path(), arguments);
+    let file = folder.path().join("document.json");
+    fs::write(&file, &output.stdout).unwrap();
+    let value: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(value["format"], 1);
+    assert_eq!(value["command"], arguments[0]);
+    validate("json", &file, &schema(name));
+    value
+}
+
+#[test]
+fn every_document_follows_its_schema() {
+    assert_eq!(document(&["list", "--format", "json"], "list.json")["complete"], true);
+    let matrix = document(&["matrix", "nginx-1.22", "--format", "json"], "matrix.json");
+    assert_eq!(matrix["rows"][0]["name"], "nginx-1.22");
+    let hunt = document(&["hunt", "-b", "shared-pool", "--runs", "20", "--no-shrink", "--format", "json"], "hunt.json");
+    assert!(hunt["findings"].as_array().is_some_and(|findings| !findings.is_empty()), "{hunt}");
+    let replay = document(&["replay", "no-such.jsonl", "--format", "json"], "replay.json");
+    assert_eq!(replay["replays"][0]["outcome"], "wrong", "{replay}");
+    assert_eq!(document(&["matrix", "no-such", "--format", "json"], "matrix.json")["complete"], false);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_check_and_a_comparison_follow_their_schemas() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("haproxy.cfg");
+    let text = "defaults\n  mode http\n  timeout client 10s\n  timeout connect 1s\n  timeout server 10s\n\
+                frontend www\n  bind :80\n  default_backend iis\nbackend iis\n  server iis1 10.0.0.1:80\n  server iis2 10.0.0.2:80\n";
+    fs::write(&file, text).unwrap();
+    let check = document(&["check", file.to_str().unwrap(), "--static", "--format", "json"], "check.json");
+    assert_eq!(check["sites"].as_array().map(Vec::len), Some(1), "{check}");
+    let wrong = document(&["check", "no-such.cfg", "--static", "--format", "json"], "check.json");
+    assert_eq!((&wrong["complete"], wrong["errors"].as_array().map(Vec::len)), (&false.into(), Some(1)));
+    let compare = document(&["compare", "no-such-product", "--format", "json"], "compare.json");
+    assert_eq!(compare["errors"].as_array().map(Vec::len), Some(1), "{compare}");
+}
+
+#[test]
+fn a_finding_of_a_hunt_is_a_case_that_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let hunt = ["hunt", "-b", "shared-pool", "-b", "l4-nat", "--runs", "40", "--no-shrink", "--report", "tap=-"];
+    let output = stickler(folder.path(), &hunt);
+    let tap = stdout(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(tap.contains("not ok 1 - shared-pool: "), "{tap}");
+    assert!(tap.contains(" - l4-nat: nothing found\n"), "{tap}");
+}
+
+/// The schema of SARIF 2.1.0, which the crate that writes it was made from.
+fn sarif_schema() -> PathBuf {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo starts");
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("cargo writes JSON");
+    let package = metadata["packages"].as_array().unwrap().iter().find(|package| package["name"] == "serde-sarif");
+    let manifest = package.expect("serde-sarif is a dependency")["manifest_path"].as_str().unwrap();
+    Path::new(manifest).with_file_name("src/schema.json")
+}
+
+#[cfg(unix)]
+#[test]
+fn a_check_writes_its_findings_as_sarif_with_the_lines_that_make_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "defaults\n  mode http\n  http-reuse always\n  timeout client 10s\n  timeout connect 1s\n  timeout server 10s\n\
+                frontend www\n  bind :80\n  default_backend iis\nbackend iis\n  server iis1 10.0.0.1:80\n  server iis2 10.0.0.2:80\n";
+    fs::write(folder.path().join("my haproxy.cfg"), text).unwrap();
+    let output = stickler(folder.path(), &["check", "my haproxy.cfg", "--static", "--report", "sarif=r.sarif"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    let file = folder.path().join("r.sarif");
+    let log: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    validate("json", &file, &sarif_schema());
+    let run = &log["runs"][0];
+    assert_eq!(run["invocations"][0]["executionSuccessful"], true);
+    let results = run["results"].as_array().unwrap();
+    let leak = results.iter().find(|result| result["ruleId"] == "ID-1").expect("users are mixed up");
+    let place = &leak["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "my%20haproxy.cfg");
+    assert_eq!(place["region"]["startLine"], 3, "{leak}");
+    let rule = &run["tool"]["driver"]["rules"][usize::try_from(leak["ruleIndex"].as_u64().unwrap()).unwrap()];
+    assert_eq!(rule["id"], "ID-1");
+    assert!(rule["help"]["text"].as_str().is_some_and(|help| help.contains("What cures it:\n- ")), "{rule}");
+
+    let output = stickler(folder.path(), &["check", "no-such.cfg", "--static", "--report", "sarif=r.sarif"]);
+    assert_eq!(output.status.code(), Some(2));
+    validate("json", &file, &sarif_schema());
+    let log: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(log["runs"][0]["invocations"][0]["executionSuccessful"], false, "{log}");
+}

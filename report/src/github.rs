@@ -1,0 +1,56 @@
+//! Workflow commands of GitHub Actions, which become annotations of a commit: `::error file=,line=,col=,title=::MESSAGE`
+//! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
+//!
+//! What failed is an `error`, and what was skipped a `notice` for each reason. Cases that passed have no line. The characters are
+//! escaped as in `packages/core/src/command.ts` of <https://github.com/actions/toolkit>.
+
+use std::fmt::Write as _;
+
+use indexmap::IndexMap;
+use stickler_model::escape;
+
+use crate::test_case::{Place, TestCase, TestResult};
+
+/// Returns the commands for these cases, one a line.
+pub fn document(cases: &[TestCase]) -> String {
+    let mut text = String::new();
+    let mut skipped: IndexMap<&str, usize> = IndexMap::new();
+    for case in cases {
+        if let Some(problem) = case.problem() {
+            let title = format!("{} over {}", case.name, case.suite);
+            let message = format!("{}\n{}", escape::line(&problem.summary), escape::lines(&problem.details));
+            command(&mut text, "error", case.place.as_ref(), &title, &message);
+        } else if let TestResult::Skipped(reason) = &case.result {
+            *skipped.entry(reason).or_default() += 1;
+        }
+    }
+    for (reason, times) in skipped {
+        let cases = if times == 1 { "case was" } else { "cases were" };
+        command(&mut text, "notice", None, &format!("{times} {cases} skipped"), &escape::line(reason));
+    }
+    text
+}
+
+/// Adds one command.
+fn command(text: &mut String, name: &str, place: Option<&Place>, title: &str, message: &str) {
+    let _ = write!(text, "::{name} ");
+    if let Some(Place { file, line, column }) = place {
+        let _ = write!(text, "file={},", property(file));
+        for (key, number) in [("line", line), ("col", column)] {
+            if let Some(number) = number {
+                let _ = write!(text, "{key}={number},");
+            }
+        }
+    }
+    let _ = writeln!(text, "title={}::{}", property(title), data(message.trim_end()));
+}
+
+/// Returns a message as data of a command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Returns a text as the value of a property.
+fn property(text: &str) -> String {
+    data(&escape::line(text)).replace(':', "%3A").replace(',', "%2C")
+}

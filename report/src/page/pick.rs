@@ -1,0 +1,137 @@
+//! Which examples a page shows: few that prove everything between them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use stickler_model::topology::Provider;
+use stickler_oracle::Requirement;
+
+use crate::matrix::{IDENTITY, LOGON, Matrix, Sighting};
+
+/// A cell that needs an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Column {
+    /// That users cannot log on at sites that take this.
+    Logon(Provider),
+    /// That users are mixed up at sites that take this.
+    MixedUp(Provider),
+    /// That a requirement is violated.
+    Requirement(Requirement),
+}
+
+/// An example: the same sighting over each of some rows.
+pub(super) struct Example<'a> {
+    pub(super) requirement: Requirement,
+    /// The rows and their sightings, in the order of the rows; at least one.
+    pub(super) seen: Vec<(usize, &'a Sighting)>,
+}
+
+/// The examples in the order of the requirements, and which one of them proves a cell.
+pub(super) struct Picked<'a> {
+    pub(super) examples: Vec<Example<'a>>,
+    pub(super) proofs: BTreeMap<(usize, Column), usize>,
+}
+
+/// What makes sightings one example.
+type Alike<'a> = (Requirement, &'a str, &'a str, &'a [String]);
+
+/// What makes two sightings of a violation one example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The same events prove both.
+    Evidence,
+    /// They were made in the same scenario. What users can do is of no interest then.
+    Scenario,
+}
+
+/// Picks examples until each cell has one: that which proves the most cells that have none yet, of those the shortest, of those the
+/// first.
+pub(super) fn pick(matrix: &Matrix, by: By) -> Picked<'_> {
+    let mut alike: IndexMap<Alike<'_>, Vec<(usize, &Sighting)>> = IndexMap::new();
+    for (row, requirement, sighting) in sightings(matrix) {
+        let key = match by {
+            By::Evidence => (requirement, &*sighting.scenario, &*sighting.summary, &*sighting.evidence),
+            By::Scenario => (requirement, &*sighting.scenario, "", &[][..]),
+        };
+        let seen = alike.entry(key).or_default();
+        // Another seed may show the same.
+        if seen.last().is_none_or(|&(last, _)| last != row) {
+            seen.push((row, sighting));
+        }
+    }
+    let cells = |(key, seen): (&Alike<'_>, &Vec<(usize, &Sighting)>)| {
+        let requirement = key.0;
+        seen.iter()
+            .flat_map(|&(row, sighting)| columns(requirement, sighting, by).map(move |column| (row, column)))
+            .collect::<Vec<_>>()
+    };
+    let proved: Vec<Vec<(usize, Column)>> = alike.iter().map(cells).collect();
+    let mut open: BTreeSet<(usize, Column)> = proved.iter().flatten().copied().collect();
+    let mut picked: Vec<usize> = Vec::new();
+    while !open.is_empty() {
+        let gain = |index: &usize| proved[*index].iter().filter(|cell| open.contains(cell)).count();
+        let length = |index: &usize| alike.get_index(*index).map_or(0, |(key, _)| key.3.len());
+        let Some(best) = (0..proved.len()).min_by_key(|index| (Reverse(gain(index)), length(index))) else { break };
+        for cell in &proved[best] {
+            open.remove(cell);
+        }
+        picked.push(best);
+    }
+    picked.sort_by_key(|&index| (alike.get_index(index).map(|(key, _)| key.0), index));
+    let mut proofs = BTreeMap::new();
+    for (example, &index) in picked.iter().enumerate() {
+        for &cell in &proved[index] {
+            proofs.entry(cell).or_insert(example);
+        }
+    }
+    let example =
+        |&index: &usize| alike.get_index(index).map(|(key, seen)| Example { requirement: key.0, seen: seen.clone() });
+    Picked { examples: picked.iter().filter_map(example).collect(), proofs }
+}
+
+/// A scenario that shows that a requirement is violated over some balancers.
+pub(crate) struct Shown<'a> {
+    pub(crate) requirement: Requirement,
+    pub(crate) scenario: &'a str,
+    /// The balancers' names; at least one.
+    pub(crate) balancers: Vec<&'a str>,
+    /// The command that shows it over the first of them.
+    pub(crate) replay: &'a str,
+}
+
+/// Returns few scenarios that show all that is violated, in the order of the requirements. Each cell is named once.
+pub(crate) fn scenarios(matrix: &Matrix) -> Vec<Shown<'_>> {
+    let picked = pick(matrix, By::Scenario);
+    let shown = picked.examples.iter().enumerate().filter_map(|(index, Example { requirement, seen })| {
+        let is_proof = |row: usize| picked.proofs.get(&(row, Column::Requirement(*requirement))) == Some(&index);
+        let named: Vec<_> = seen.iter().filter(|&&(row, _)| is_proof(row)).collect();
+        let balancers = named.iter().map(|&&(row, _)| &*matrix.rows()[row].subject.name).collect();
+        let &&(_, Sighting { scenario, replay, .. }) = named.first()?;
+        Some(Shown { requirement: *requirement, scenario, balancers, replay })
+    });
+    shown.collect()
+}
+
+/// Everything that was seen to be violated, by row.
+fn sightings(matrix: &Matrix) -> impl Iterator<Item = (usize, Requirement, &Sighting)> {
+    matrix.rows().iter().enumerate().flat_map(|(row, it)| {
+        it.cells
+            .iter()
+            .flat_map(move |(&requirement, cell)| cell.broken.iter().map(move |sighting| (row, requirement, sighting)))
+    })
+}
+
+/// The cells of a row that a sighting proves.
+fn columns(requirement: Requirement, sighting: &Sighting, by: By) -> impl Iterator<Item = Column> {
+    let users = by == By::Evidence;
+    let logon = users && LOGON.contains(&requirement) && sighting.calm;
+    let mixed_up = users && IDENTITY.contains(&requirement);
+    [
+        logon.then_some(Column::Logon(sighting.takes)),
+        mixed_up.then_some(Column::MixedUp(sighting.takes)),
+        Some(Column::Requirement(requirement)),
+    ]
+    .into_iter()
+    .flatten()
+}

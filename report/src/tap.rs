@@ -1,0 +1,80 @@
+//! The Test Anything Protocol (<https://testanything.org/tap-version-14-specification.html>).
+//!
+//! Each case is a test point, `ok 1 - BALANCER: SCENARIO`. One that is not ok has a block of YAML with the message, the place, the
+//! time and the evidence. `severity` tells what a balancer does wrong (`fail`) from what a script does wrong (`error`). A document
+//! says that it is of version 13, which it is as well, since Perl's `prove` 3.44 refuses version 14.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use stickler_model::escape;
+
+use crate::test_case::{Problem, TestCase, TestResult};
+
+/// Returns the document of these cases. `missing` says what came between the command and its end, if anything did; a harness then
+/// takes the whole for failed.
+pub fn document(cases: &[TestCase], missing: Option<&str>) -> String {
+    let mut text = format!("TAP version 13\n1..{}\n", cases.len());
+    if cases.is_empty() {
+        text = "TAP version 13\n1..0 # SKIP nothing was run\n".to_owned();
+    }
+    for (index, case) in cases.iter().enumerate() {
+        point(&mut text, index + 1, case);
+    }
+    if let Some(missing) = missing {
+        let _ = writeln!(text, "Bail out! {}", escape::line(missing));
+    }
+    text
+}
+
+fn point(text: &mut String, number: usize, case: &TestCase) {
+    let verdict = if case.problem().is_some() { "not ok" } else { "ok" };
+    let _ = write!(text, "{verdict} {number} - {}: {}", description(&case.suite), description(&case.name));
+    if let TestResult::Skipped(reason) = &case.result {
+        let _ = write!(text, " # SKIP {}", escape::line(reason));
+    }
+    text.push('\n');
+    let severity = match &case.result {
+        TestResult::Failed(_) => Some("fail"),
+        TestResult::Error(_) => Some("error"),
+        TestResult::Passed | TestResult::Skipped(_) => None,
+    };
+    block(text, case, severity);
+}
+
+/// Adds the block below a test point, if there is anything to say.
+fn block(text: &mut String, case: &TestCase, severity: Option<&str>) {
+    if severity.is_none() && case.took.is_none() {
+        return;
+    }
+    text.push_str("  ---\n");
+    if let (Some(severity), Some(Problem { summary, details })) = (severity, case.problem()) {
+        let _ = writeln!(text, "  message: {}", scalar(&escape::line(summary)));
+        let _ = writeln!(text, "  severity: {severity}");
+        if let Some(place) = &case.place {
+            let _ = writeln!(text, "  at:\n    file: {}", scalar(&escape::line(&place.file)));
+            for (key, number) in [("line", place.line), ("column", place.column)] {
+                if let Some(number) = number {
+                    let _ = writeln!(text, "    {key}: {number}");
+                }
+            }
+        }
+        let _ = writeln!(text, "  details: {}", scalar(&escape::lines(details)));
+    }
+    if let Some(took) = case.took.as_ref().map(Duration::as_secs_f64) {
+        let _ = writeln!(text, "  duration_ms: {:.3}", took * 1000.0);
+    }
+    text.push_str("  ...\n");
+}
+
+/// Returns a text as part of a description, where `#` begins a directive.
+fn description(text: &str) -> String {
+    escape::line(text).replace('\\', "\\\\").replace('#', "\\#")
+}
+
+/// Returns a text without control characters as a scalar of YAML. That of JSON is one: only the line feed, the quote and the
+/// backslash need an escape, which both write alike.
+fn scalar(text: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(text).expect("a text is JSON")
+}
