@@ -5,7 +5,7 @@
 //! * `selection`: the scenarios that are meant. `expectations`: violations that somebody accepts, until a day (`today`). `bless`: what came of
 //!   scripts becomes what is expected. `state`: what failed last.
 //! * `target`: a balancer that runs already. `summary`: what runs say of the identity of users, with its number.
-//! * `diagram`: sequence diagrams of runs. `output`: reports for other programs, and for people. `page`: what those for people show.
+//! * `diagram`: sequence diagrams of runs. `pcap`: their packets, for Wireshark. `output`: reports for other programs, and for people. `page`: what those for people show.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
 //! * `hunt`: looks for what nobody has scripted; puts the shards of a hunt together. `interrupt`: the end that somebody asks for.
@@ -38,6 +38,7 @@ mod namespace;
 mod output;
 mod own_file;
 mod page;
+mod pcap;
 mod record;
 mod replay;
 mod run;

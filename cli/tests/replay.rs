@@ -95,7 +95,10 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
     for (wrong, message) in [
         (content[..content.len() - 3].to_owned(), "it was cut off"),
         (content.replacen("\"format\":1", "\"format\":9", 1), ":1: the file has format 9"),
-        (content.replacen("{\"step\"", "{\"stop\"", 1), ":2: the line is malformed at column 7: unknown variant `stop`"),
+        (
+            content.replacen("{\"step\"", "{\"stop\"", 1),
+            ":2: the line is malformed at column 7: unknown variant `stop`",
+        ),
         (content.replacen("\"l4-nat\"", "\"l4-nut\"", 1), "there is no balancer called `l4-nut`"),
         (
             content.replacen("\"arm\":\"sim\"", "\"arm\":\"lab\"", 1),
