@@ -307,7 +307,11 @@ mod tests {
         let text = |length| Piece::Text("x".repeat(length));
         let two = |more: usize| raw(vec![text(MAX_TEXT - 5), Piece::Bytes(vec![0xff; 5 + more])], second);
         bound(&two(0), &two(1), "at most 1048576 raw bytes, but this one has 1048577");
-        bound(&raw(vec![text(0); MAX_PIECES], second), &raw(vec![text(0); MAX_PIECES + 1], second), "but these have 1001");
+        bound(
+            &raw(vec![text(0); MAX_PIECES], second),
+            &raw(vec![text(0); MAX_PIECES + 1], second),
+            "but these have 1001",
+        );
         let said = |length| post(Payload::Text("x".repeat(length)));
         bound(&said(MAX_TEXT), &said(MAX_TEXT + 1), "with bytes_of()");
         bound(&post(Payload::Bytes(MAX_BODY)), &post(Payload::Bytes(MAX_BODY + 1)), "at most 1073741824 bytes");

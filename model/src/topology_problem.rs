@@ -208,8 +208,6 @@ mod tests {
         let large = wrong(|topology| topology.domain.users[0].password = "x".repeat(MAX_TOPOLOGY));
         assert!(large.starts_with("a topology can have at most 1048576 bytes as JSON, but this one has 10"), "{large}");
         // What is escaped where it is shown counts as long as it is then.
-        assert!(
-            wrong(|topology| topology.broken = Some("\u{7f}".repeat(MAX_TOPOLOGY / 5))).contains("bytes as JSON")
-        );
+        assert!(wrong(|topology| topology.broken = Some("\u{7f}".repeat(MAX_TOPOLOGY / 5))).contains("bytes as JSON"));
     }
 }

@@ -350,7 +350,10 @@ fn unknown_fields_are_refused_in_every_line() {
         lines[line - 1] = before.replacen(at, &format!("{at}{more}"), 1);
         assert_ne!(lines[line - 1], before, "`{at}` is in line {line}: {before}");
         let said = wrong(&format!("{}\n", lines.join("\n")));
-        assert!(said.starts_with(&format!("x.jsonl:{line}: the line is malformed at column ")) && said.contains("surplus"), "{said}");
+        assert!(
+            said.starts_with(&format!("x.jsonl:{line}: the line is malformed at column ")) && said.contains("surplus"),
+            "{said}"
+        );
     }
 }
 
