@@ -38,7 +38,7 @@ use std::path::Path;
 
 use stickler_runner::Diagnostic;
 
-pub use diff::unified;
+pub use diff::{Replaced, replaced, unified};
 pub use document::{Change, Document, Fact, Remedy, Rewritten, Sandbox, Site, Unread};
 pub use files::{Disk, Files, Instead, Texts};
 pub use place::Place;

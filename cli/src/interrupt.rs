@@ -1,9 +1,11 @@
 //! The end that somebody asks for: Ctrl-C, and the signal that service managers, schedulers and shells send.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+
+use crate::Failure;
 
 /// Listens for both. The result ends when one of them comes.
 #[cfg(unix)]
@@ -26,6 +28,11 @@ pub(crate) fn asked_for() -> io::Result<impl Future<Output = io::Result<()>>> {
     Ok(tokio::signal::ctrl_c())
 }
 
+/// As [`flag`], with the command's own error.
+pub(crate) fn listen() -> Result<Arc<AtomicBool>, Failure> {
+    flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))
+}
+
 /// Returns a flag that is set when the end is asked for. Whoever asks a second time ends the process at once.
 pub(crate) fn flag() -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
@@ -39,6 +46,8 @@ pub(crate) fn flag() -> io::Result<Arc<AtomicBool>> {
                 if asked.swap(true, Ordering::Relaxed) {
                     std::process::exit(130);
                 }
+                let _ =
+                    writeln!(io::stderr(), "stickler: ends after what is under way; once more, and it ends at once");
             }
         });
     });

@@ -2,22 +2,22 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use stickler_model::BalancerSpec;
 use stickler_runner::{Arm, Run};
 use stickler_scenarios::{Case, FileError, SuiteError};
 use stickler_sim::SimArm;
 
+use crate::terminal::Progress;
 use crate::{Failure, args, supervisor};
 
 /// One run to be made.
@@ -68,27 +68,29 @@ pub(crate) fn all<'a>(
     Ok(jobs)
 }
 
-/// Performs all jobs on `threads` threads, as many as `--jobs` says by default, with a progress bar; hands what came
-/// of each to `keep` on its thread, and returns what that made of them in the order of the jobs.
+/// Performs jobs on `threads` threads, as many as `--jobs` says by default, until all are done or `over` is set; hands what
+/// came of each to `keep` on its thread, and returns what that made of them in the order of the jobs.
 pub(crate) fn perform<T: Send>(
     jobs: &[Job<'_>],
     arm: args::Arm,
     threads: Option<NonZeroUsize>,
+    over: &AtomicBool,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Result<Vec<T>, Failure> {
-    Ok(perform_on(jobs, &build(arm)?, threads, keep))
+    Ok(perform_on(jobs, &build(arm)?, threads, over, keep))
 }
 
-/// Performs all jobs on an arm, as [`perform`] does.
+/// Performs jobs on an arm, as [`perform`] does.
 pub(crate) fn perform_on<T: Send>(
     jobs: &[Job<'_>],
     arm: &Arc<dyn Arm>,
     threads: Option<NonZeroUsize>,
+    over: &AtomicBool,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Vec<T> {
     let mut done = Vec::new();
     let keep = |job: &Job<'_>, run, _| keep(job, run);
-    perform_until(jobs, arm, threads, &AtomicBool::new(false), keep, |one| {
+    perform_until(jobs, arm, threads, over, keep, |one| {
         done.push(one);
         ControlFlow::Continue(())
     });
@@ -107,7 +109,7 @@ pub(crate) fn perform_until<T: Send>(
     mut take: impl FnMut(T) -> ControlFlow<()>,
 ) {
     let threads = self::threads(threads, &**arm).get().min(jobs.len());
-    let progress = progress(jobs.len());
+    let mut progress = Progress::new(jobs.len(), "runs");
     let (next, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
@@ -127,8 +129,16 @@ pub(crate) fn perform_until<T: Send>(
         drop(sender);
         let mut early = BTreeMap::new();
         let mut taken = 0;
-        for (index, outcome) in receiver {
-            progress.inc(1);
+        loop {
+            let (index, outcome) = match receiver.recv_timeout(Duration::from_secs(1)) {
+                Ok(one) => one,
+                Err(RecvTimeoutError::Timeout) => {
+                    progress.tell();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            progress.inc();
             early.insert(index, outcome);
             while let Some(outcome) = early.remove(&taken).filter(|_| !enough.load(Ordering::Relaxed)) {
                 taken += 1;
@@ -136,7 +146,7 @@ pub(crate) fn perform_until<T: Send>(
             }
         }
     });
-    progress.finish_and_clear();
+    progress.finish();
 }
 
 #[expect(clippy::disallowed_methods, reason = "reports say how long a run took; no trace sees it")]
@@ -230,20 +240,6 @@ fn over(balancer: &BalancerSpec, profiles: &[PathBuf]) -> String {
         }
     }
     format!("{text} --balancer {balancer}")
-}
-
-/// A bar on the terminal's error stream for so many runs.
-fn progress(length: usize) -> ProgressBar {
-    progress_of(length, "runs")
-}
-
-/// A bar on the terminal's error stream; hidden where that is no terminal.
-pub(crate) fn progress_of(length: usize, what: &str) -> ProgressBar {
-    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style =
-        ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {what}, {{elapsed}} elapsed, {{eta}} to go"))
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(length as u64), target).with_style(style)
 }
 
 /// A word as a POSIX shell takes it. One with a NUL, which no argument of a program has, is shown as it is.

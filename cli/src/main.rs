@@ -2,12 +2,15 @@
 //!
 //! * `args`: the command line.
 //! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
+//! * `selection`: the scenarios that are meant. `expectations`: violations that somebody accepts, until a day (`today`). `bless`: what came of
+//!   scripts becomes what is expected. `state`: what failed last.
 //! * `target`: a balancer that runs already. `summary`: what runs say of the identity of users, with its number.
-//! * `diagram`: sequence diagrams of runs. `output`: reports for other programs, and for people. `page`: what those for people show.
+//! * `diagram`: sequence diagrams of runs. `pcap`: their packets, for Wireshark. `output`: reports for other programs, and for people. `page`: what those for people show.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
 //! * `hunt`: looks for what nobody has scripted; puts the shards of a hunt together. `interrupt`: the end that somebody asks for.
-//! * `namespace`: a network of this program's own.
+//! * `defaults`: options from `stickler.toml`. `completions`: what shells complete, and man pages.
+//! * `namespace`: a network of this program's own. `terminal`: colours, and how far a command is.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections; what a requirement, a defect or a scenario is.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
 //! * `script`: what authors of scenarios need.
@@ -15,11 +18,15 @@
 
 mod args;
 mod balancers;
+mod bless;
 #[cfg(unix)]
 mod check;
 #[cfg(unix)]
 mod compare;
+mod completions;
+mod defaults;
 mod diagram;
+mod expectations;
 mod explain;
 mod hunt;
 mod interrupt;
@@ -31,21 +38,24 @@ mod namespace;
 mod output;
 mod own_file;
 mod page;
+mod pcap;
 mod record;
 mod replay;
 mod run;
 mod script;
+mod selection;
 mod serve;
+mod state;
 mod summary;
 mod supervisor;
 mod target;
+mod terminal;
+mod today;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use args::{Arguments, Command};
+use args::Command;
 use mimalloc::MiMalloc;
 use stickler_model::escape;
 use stickler_report::test_case::Place;
@@ -71,6 +81,8 @@ enum Failure {
     /// A product is not installed. Exit 4.
     #[cfg(unix)]
     Missing(String),
+    /// Somebody ended it before its time, and what was known has been shown. Exit 130.
+    Interrupted,
     /// Nobody reads the output any more (`stickler ... | head`).
     OutputClosed,
 }
@@ -92,9 +104,13 @@ impl From<io::Error> for Failure {
 }
 
 fn main() -> ExitCode {
-    // clap ends the process itself for a wrong command line: exit 2.
-    let result = match Arguments::parse().command {
-        Command::Run(arguments) => run::run(&arguments),
+    let arguments = match defaults::parse(std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(failure) => return end(Err(failure)),
+    };
+    arguments.appearance.apply();
+    let result = match arguments.command {
+        Command::Run(arguments) => run::run(*arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Matrix(arguments) => matrix::matrix(&arguments),
         #[cfg(unix)]
@@ -107,12 +123,20 @@ fn main() -> ExitCode {
         Command::List(arguments) => list::list(&arguments),
         Command::Script(arguments) => script::script(&arguments.command),
         Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
         #[cfg(unix)]
         Command::Supervise(arguments) => return supervisor::supervise(&arguments),
     };
+    end(result)
+}
+
+/// Says why the command ends otherwise than well, and returns the exit code.
+fn end(result: Result<(), Failure>) -> ExitCode {
     let (code, message) = match result {
         Ok(()) | Err(Failure::OutputClosed) => (0, None),
         Err(Failure::NotAsExpected) => (1, None),
+        Err(Failure::Interrupted) => (130, None),
         Err(Failure::Wrong(message) | Failure::WrongFile(_, message)) => (2, Some(message)),
         Err(Failure::Nothing(message)) => (3, Some(message)),
         Err(Failure::Inconclusive(message)) => (4, message),

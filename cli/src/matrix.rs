@@ -1,6 +1,7 @@
 //! Product by requirement, measured.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
+use std::sync::atomic::Ordering;
 
 use stickler_catalogue::{Mechanism, Profile, mechanisms};
 use stickler_model::BalancerSpec;
@@ -11,7 +12,7 @@ use stickler_scenarios::Case;
 
 use crate::args::{self, TableFormat};
 use crate::output::Reports;
-use crate::{Failure, balancers, jobs, page};
+use crate::{Failure, balancers, interrupt, jobs, page, selection, terminal};
 
 pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
     let mut reports = Reports::open("matrix", &arguments.report, arguments.format == TableFormat::Json)?;
@@ -19,7 +20,9 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
         Ok(measured) => {
             let shown = if reports.takes_stdout() { Ok(()) } else { show(&measured, arguments) };
             reports.write_pages(|| measured.page(arguments))?;
-            reports.finish(None, &measured.matrix).and(shown)
+            let missing = measured.interrupted.then_some("the command was interrupted");
+            reports.finish(missing, &measured.matrix).and(shown)?;
+            if measured.interrupted { Err(Failure::Interrupted) } else { Ok(()) }
         }
         Err(failure) => {
             reports.add_failure(&failure);
@@ -38,6 +41,8 @@ struct Measured {
     cases: Vec<Case>,
     /// The verdicts of an earlier document.
     earlier: Option<Grades>,
+    /// Whether somebody ended it before its time.
+    interrupted: bool,
 }
 
 /// Makes the runs, and returns the table of them.
@@ -48,12 +53,17 @@ fn measure(arguments: &args::Matrix) -> Result<Measured, Failure> {
     if arguments.arm == args::Arm::Wire {
         crate::namespace::enter_for(&balancers);
     }
-    let mut cases = jobs::cases(&[])?;
+    let mut cases = selection::cases(&arguments.scenario, &arguments.selection)?;
     cases.retain(|case| case.group.accepts.is_some());
+    if cases.is_empty() {
+        let message = "these scenarios have no place in the table: it is about balancers in front of IIS";
+        return Err(Failure::Nothing(message.into()));
+    }
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;
     let replay = |run: &Run| jobs::replay(run, arguments.arm, &arguments.profile);
+    let over = interrupt::listen()?;
     // Only what the table needs is kept, not a trace for each run.
-    let done = jobs::perform(&jobs, arguments.arm, arguments.jobs, |job, run| {
+    let done = jobs::perform(&jobs, arguments.arm, arguments.jobs, &over, |job, run| {
         let index = balancers.iter().position(|balancer| balancer == job.balancer).unwrap_or_default();
         let mut one = Matrix::default();
         if let Some(takes) = job.case.group.accepts {
@@ -68,13 +78,14 @@ fn measure(arguments: &args::Matrix) -> Result<Measured, Failure> {
         failed.extend(run);
     }
     jobs::failed(&failed, &replay)?;
-    Ok(Measured { matrix, subjects, balancers, cases, earlier })
+    let interrupted = over.load(Ordering::Relaxed);
+    Ok(Measured { matrix, subjects, balancers, cases, earlier, interrupted })
 }
 
 impl Measured {
     /// The table as a page.
     fn page(&self, arguments: &args::Matrix) -> Page {
-        let Self { matrix, subjects, balancers, cases, earlier } = self;
+        let Self { matrix, subjects, balancers, cases, earlier, .. } = self;
         let again = |subject: &Subject| {
             let index = subjects.iter().position(|other| other == subject).unwrap_or_default();
             jobs::everything_over(&balancers[index], arguments.arm, &arguments.profile)
@@ -113,7 +124,7 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Fa
 
 fn show(measured: &Measured, arguments: &args::Matrix) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let color = terminal::has_color();
     let text = match arguments.format {
         TableFormat::Pretty => measured.matrix.text(color),
         TableFormat::Markdown => measured.matrix.markdown(),

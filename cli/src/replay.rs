@@ -6,18 +6,67 @@ use serde::Serialize;
 use stickler_model::{Event, escape};
 use stickler_oracle::{Grade, Party};
 use stickler_report::{pretty, transcript};
-use stickler_runner::file::{self, Comparison, Difference, RecordedVerdict};
+use stickler_runner::file::{self, Comparison, Difference, RecordedVerdict, Replay};
 use stickler_runner::{End, Run};
 
-use crate::args::{self, Arm};
+use crate::args::{self, Arm, Format};
+use crate::output::Reports;
+use crate::pcap::Capture;
 use crate::{Failure, hunt, jobs};
 
 /// Most characters that are shown of each side of a difference.
 const MOST_SHOWN: usize = 4_000;
 
+/// What `stickler replay` says as JSON.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Replays {
+    /// The files, in the order in which they were named.
+    replays: Vec<Replayed>,
+}
+
+/// What came of one file.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Replayed {
+    /// The run file.
+    file: String,
+    /// What came of it.
+    outcome: Outcome,
+    /// Why it was skipped, or what is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Where it differs from what is recorded, in lines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    difference: Vec<String>,
+    /// The number of events that were seen.
+    events: usize,
+    /// The requirements that were violated.
+    violated: Vec<String>,
+}
+
+/// What may come of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    /// It is as it was recorded.
+    Equal,
+    /// It is not.
+    Different,
+    /// Nothing is recorded to compare with.
+    Performed,
+    /// The arm cannot do it.
+    Skipped,
+    /// The file or its plan is wrong.
+    Wrong,
+}
+
 pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    let (sim, wire) = (jobs::build(Arm::Sim)?, jobs::build(Arm::Wire).ok());
+    let mut reports = Reports::open("replay", &arguments.report, arguments.format == Format::Json)?;
+    let capture = arguments.pcap.prepare(arguments.files.len(), arguments.arm != Some(Arm::Wire))?;
+    let sim = capture.as_ref().map_or_else(|| jobs::build(Arm::Sim), |capture| Ok(capture.arm()))?;
+    let wire = jobs::build(Arm::Wire).ok();
     let arm = |recorded: &str| match (arguments.arm, recorded) {
         (Some(Arm::Sim), _) | (None, "sim") => Some(&*sim),
         (Some(Arm::Wire), _) | (None, "wire") => wire.as_deref(),
@@ -26,110 +75,140 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
     if arguments.shrink {
         return hunt::shrink_files(&arguments.files, &arm, &arguments.out);
     }
-    arguments.diagram.check(arguments.files.len(), false)?;
-    let (mut wrong, mut unexpected, mut performed) = (Vec::new(), false, false);
+    arguments.diagram.check(arguments.files.len(), reports.takes_stdout())?;
+    let mut says = Replays::default();
+    let mut unexpected = false;
     for path in &arguments.files {
-        let shown = path.display().to_string();
-        let shown = escape::line(&shown);
-        let replay = match file::replay(path, &arm) {
-            Ok(replay) => replay,
-            Err(error) => {
-                wrong.push(error.to_string());
-                continue;
+        let mut out: Box<dyn Write> =
+            if reports.takes_stdout() { Box::new(io::sink()) } else { Box::new(io::stdout().lock()) };
+        let file = path.display().to_string();
+        match file::replay(path, &arm) {
+            Ok(replay) => {
+                let one = Replayed::of(file, &replay);
+                let is_news = one.outcome == Outcome::Performed && !one.violated.is_empty();
+                unexpected |= is_news || one.outcome == Outcome::Different;
+                one.show(&mut out, &replay.run, arguments, is_news)?;
+                says.replays.push(one);
             }
-        };
-        let run = &replay.run;
-        let on = arguments.arm.map_or("", |arm| if arm == Arm::Wire { " --arm wire" } else { " --arm sim" });
-        let command = format!("stickler replay {shown}{on}");
-        if let Some(alone) = arguments.diagram.alone() {
-            alone.write(&mut out, run)?;
+            Err(error) => says.replays.push(Replayed::wrong(file, error.to_string())),
         }
-        let mut out: &mut dyn Write = if arguments.diagram.alone().is_some() { &mut io::sink() } else { &mut out };
-        // What a plan alone violates is news; what a recorded run violates is in its file.
-        let mut details = arguments.transcript;
-        match (&run.end, &replay.comparison) {
-            (End::Failed(diagnostic), _) => wrong.push(diagnostic.to_string()),
-            (End::Skipped(reason), _) => writeln!(out, "{shown}: skipped: {}", escape::line(reason))?,
-            (End::Complete, Comparison::PlanAlone) => {
-                performed = true;
-                writeln!(out, "{shown}: performed, {}, nothing is recorded to compare with", outcome(run))?;
-                if run.graded(Grade::Violated).next().is_some() {
-                    (unexpected, details) = (true, true);
-                }
-            }
-            (End::Complete, Comparison::Equal) => {
-                performed = true;
-                writeln!(out, "{shown}: equal, {}", outcome(run))?;
-            }
-            (End::Complete, Comparison::Different(difference)) => {
-                unexpected = true;
-                writeln!(out, "{shown}: different from what is recorded")?;
-                write_difference(&mut out, difference)?;
-            }
-        }
-        if details {
-            writeln!(out, "{}", pretty::details(run, &command, arguments.transcript))?;
-        }
-        arguments.diagram.write_below(&mut out, run)?;
     }
-    if !wrong.is_empty() {
-        return Err(Failure::Wrong(wrong.join("\n")));
-    }
-    match (unexpected, performed) {
+    let wrong: Vec<&str> = says.wrong().collect();
+    let ended = match (unexpected, says.any(&[Outcome::Equal, Outcome::Performed])) {
+        _ if !wrong.is_empty() => Err(Failure::Wrong(wrong.join("\n"))),
         (true, _) => Err(Failure::NotAsExpected),
         (false, true) => Ok(()),
         (false, false) => Err(Failure::Nothing("every plan was skipped, so nothing was compared".into())),
+    };
+    if let Err(failure @ Failure::Wrong(_)) = &ended {
+        reports.add_failure(failure);
+    }
+    let captured = capture.as_ref().filter(|_| wrong.is_empty()).map_or(Ok(()), Capture::write);
+    reports.finish(None, &says).and(captured).and(ended)
+}
+
+impl Replays {
+    /// What is wrong with the files that are.
+    fn wrong(&self) -> impl Iterator<Item = &str> {
+        let wrong = self.replays.iter().filter(|one| one.outcome == Outcome::Wrong);
+        wrong.filter_map(|one| one.reason.as_deref())
+    }
+
+    fn any(&self, outcomes: &[Outcome]) -> bool {
+        self.replays.iter().any(|one| outcomes.contains(&one.outcome))
     }
 }
 
-/// What was seen and violated, in a few words.
-fn outcome(run: &Run) -> String {
-    let events = run.trace.as_ref().map_or(0, |trace| trace.events.len());
-    let violated: Vec<String> = run.graded(Grade::Violated).map(|verdict| verdict.requirement.to_string()).collect();
-    if violated.is_empty() {
-        format!("{events} events, nothing violated")
-    } else {
-        format!("{events} events, violated: {}", violated.join(" "))
+impl Replayed {
+    fn of(file: String, Replay { run, comparison, .. }: &Replay) -> Self {
+        let (outcome, reason, difference) = match (&run.end, comparison) {
+            (End::Failed(diagnostic), _) => (Outcome::Wrong, Some(diagnostic.to_string()), Vec::new()),
+            (End::Skipped(reason), _) => (Outcome::Skipped, Some(reason.clone()), Vec::new()),
+            (End::Complete, Comparison::PlanAlone) => (Outcome::Performed, None, Vec::new()),
+            (End::Complete, Comparison::Equal) => (Outcome::Equal, None, Vec::new()),
+            (End::Complete, Comparison::Different(difference)) => (Outcome::Different, None, lines(difference)),
+        };
+        let violated = run.graded(Grade::Violated).map(|verdict| verdict.requirement.to_string()).collect();
+        let events = run.trace.as_ref().map_or(0, |trace| trace.events.len());
+        Self { file, outcome, reason, difference, events, violated }
+    }
+
+    fn wrong(file: String, why: String) -> Self {
+        let (outcome, reason) = (Outcome::Wrong, Some(why));
+        Self { file, outcome, reason, difference: Vec::new(), events: 0, violated: Vec::new() }
+    }
+
+    /// Shows it. What a plan alone violates is news; what a recorded run violates is in its file.
+    fn show(&self, out: &mut dyn Write, run: &Run, arguments: &args::Replay, is_news: bool) -> Result<(), Failure> {
+        let mut out = out;
+        if let Some(alone) = arguments.diagram.alone() {
+            return alone.write(&mut out, run);
+        }
+        let shown = escape::line(&self.file);
+        let seen = if self.violated.is_empty() {
+            format!("{} events, nothing violated", self.events)
+        } else {
+            format!("{} events, violated: {}", self.events, self.violated.join(" "))
+        };
+        match self.outcome {
+            Outcome::Wrong => {}
+            Outcome::Skipped => {
+                writeln!(out, "{shown}: skipped: {}", escape::line(self.reason.as_deref().unwrap_or_default()))?;
+            }
+            Outcome::Performed => writeln!(out, "{shown}: performed, {seen}, nothing is recorded to compare with")?,
+            Outcome::Equal => writeln!(out, "{shown}: equal, {seen}")?,
+            Outcome::Different => writeln!(out, "{shown}: different from what is recorded")?,
+        }
+        self.difference.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+        if arguments.transcript || is_news {
+            let on = arguments.arm.map_or("", |arm| if arm == Arm::Wire { " --arm wire" } else { " --arm sim" });
+            let command = format!("stickler replay {shown}{on}");
+            writeln!(out, "{}", pretty::details(run, &command, arguments.transcript))?;
+        }
+        arguments.diagram.write_below(&mut out, run)
     }
 }
 
-fn write_difference(out: &mut impl Write, difference: &Difference) -> io::Result<()> {
+/// How a run differs from what is recorded, in lines.
+fn lines(difference: &Difference) -> Vec<String> {
     match difference {
         Difference::Promises(changed) => {
-            writeln!(out, "  the balancer declares something else about itself")?;
-            changed.iter().try_for_each(|promise| {
-                let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "(nothing)".to_owned());
-                writeln!(out, "  `{}`", escape::line(&promise.field))?;
-                write_both(out, &shown(&promise.recorded), &shown(&promise.replayed))
-            })
+            let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "(nothing)".to_owned());
+            let of = changed.iter().flat_map(|promise| {
+                let field = format!("`{}`", escape::line(&promise.field));
+                std::iter::once(field).chain(both(&shown(&promise.recorded), &shown(&promise.replayed)))
+            });
+            std::iter::once("the balancer declares something else about itself".to_owned()).chain(of).collect()
         }
         Difference::Event { index, recorded, replayed } => {
             let shown = |event: &Option<Box<Event>>, show: fn(&Event) -> String| {
                 event.as_deref().map_or_else(|| "(the trace has ended)".to_owned(), show)
             };
-            writeln!(out, "  event {} is the first that differs", index + 1)?;
             let (was, is) = (shown(recorded, transcript::line), shown(replayed, transcript::line));
-            write_both(out, &was, &is)?;
+            let mut lines = vec![format!("event {} is the first that differs", index + 1)];
+            lines.extend(both(&was, &is));
             // Two events may differ in what a transcript leaves out.
-            if was == is { write_both(out, &shown(recorded, json), &shown(replayed, json)) } else { Ok(()) }
+            if was == is {
+                lines.extend(both(&shown(recorded, json), &shown(replayed, json)));
+            }
+            lines
         }
         Difference::Verdict { requirement, recorded, replayed } => {
-            writeln!(out, "  the events are equal, and {requirement} is judged differently")?;
             let (was, is) = (verdict_line(recorded.as_deref()), verdict_line(replayed.as_deref()));
-            write_both(out, &was, &is)?;
-            match (recorded, replayed) {
-                // They may differ in what these lines leave out.
-                (Some(recorded), Some(replayed)) if was == is => write_both(out, &json(recorded), &json(replayed)),
-                _ => Ok(()),
+            let mut lines = vec![format!("the events are equal, and {requirement} is judged differently")];
+            lines.extend(both(&was, &is));
+            // They may differ in what these lines leave out.
+            if let (Some(recorded), Some(replayed), true) = (recorded, replayed, was == is) {
+                lines.extend(both(&json(recorded), &json(replayed)));
             }
+            lines
         }
     }
 }
 
-fn write_both(out: &mut impl Write, recorded: &str, now: &str) -> io::Result<()> {
-    let shown = |text: &str| text.chars().take(MOST_SHOWN).collect::<String>();
-    writeln!(out, "  recorded: {}", escape::line(&shown(recorded)))?;
-    writeln!(out, "  now:      {}", escape::line(&shown(now)))
+fn both(recorded: &str, now: &str) -> [String; 2] {
+    let shown = |text: &str| escape::line(&text.chars().take(MOST_SHOWN).collect::<String>()).into_owned();
+    [format!("recorded: {}", shown(recorded)), format!("now:      {}", shown(now))]
 }
 
 fn verdict_line(verdict: Option<&RecordedVerdict>) -> String {

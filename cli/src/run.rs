@@ -1,12 +1,13 @@
 //! Scripts over balancers, judged; what the exit code means.
 
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use indexmap::IndexSet;
 use stickler_model::topology::Provider;
 use stickler_model::{BalancerSpec, Trace, escape};
 use stickler_oracle::Grade;
@@ -17,12 +18,15 @@ use stickler_report::pretty;
 use stickler_runner::{Diagnostic, End, Ending, Run};
 use stickler_scenarios::Case;
 
-use crate::args::{self, Format};
+use crate::args::{self, Format, Shard};
+use crate::expectations::Expectations;
 use crate::jobs::{self, Job};
 use crate::output::{Piece, Reports};
+use crate::pcap::Capture;
 use crate::record::{Folder, Recorded};
+use crate::state::{Failed, FailedRun};
 use crate::summary::{Summaries, Summary};
-use crate::{Failure, balancers, page, target};
+use crate::{Failure, balancers, bless, interrupt, page, selection, target, terminal, today};
 
 /// Up to so many runs, each shows its evidence unasked.
 const FEW_RUNS: usize = 64;
@@ -33,6 +37,8 @@ const FEW_BALANCERS: usize = 6;
 /// What came of all runs.
 #[derive(Default)]
 struct Done {
+    /// The scenarios that were meant.
+    cases: Vec<Case>,
     runs: Vec<Run>,
     matrix: Matrix,
     summaries: Summaries,
@@ -44,12 +50,31 @@ struct Done {
     evidence: bool,
     /// Why a report could not be written.
     unreported: Option<io::Error>,
+    /// Why not all runs were made, and whether somebody ended the command.
+    missing: Option<(String, bool)>,
+    /// Expectations that have expired, in a sentence each.
+    expired: Vec<String>,
+    /// The packets of the run, if they are to be written.
+    capture: Option<Capture>,
 }
 
-pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
+/// What is kept of a run.
+struct Kept {
+    run: Run,
+    one: Matrix,
+    recorded: Option<Recorded>,
+    summary: Summary,
+    piece: Piece,
+    /// Expectations about it that have expired.
+    expired: Vec<usize>,
+}
+
+pub(crate) fn run(mut arguments: args::Run) -> Result<(), Failure> {
     let earlier = arguments.since.as_deref().map(page::earlier).transpose()?;
     let mut reports = Reports::of_runs("run", &arguments.report, arguments.format == Format::Json)?;
-    let mut done = match perform(arguments, &mut reports) {
+    let performed = again(&mut arguments).and_then(|only| perform(&arguments, only.as_deref(), &mut reports));
+    let arguments = &arguments;
+    let mut done = match performed {
         Ok(done) => done,
         Err(failure) => {
             reports.add_failure(&failure);
@@ -57,34 +82,53 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
             return Err(failure);
         }
     };
+    done.keep_failed(arguments);
     let shown = if reports.takes_stdout() { Ok(()) } else { show(&done, arguments) };
     let identity = done.summaries.iter().map(|(name, summary)| Identity::new(name, summary.confidence)).collect();
     let tail = Tail { identity, requirements: json::requirements(), ..Tail::default() };
     let reported = done.unreported.take().map_or(Ok(()), |error| Err(Failure::from(error)));
     let reported = reported.and_then(|()| reports.write_pages(|| page_of(&done, earlier.as_ref(), arguments)));
-    reported.and_then(|()| reports.finish_runs(None, tail)).and(shown).and_then(|()| done.end(arguments))
+    let missing = done.missing.as_ref().map(|(message, _)| &**message);
+    reported.and_then(|()| reports.finish_runs(missing, tail)).and(shown).and_then(|()| done.end(arguments))
 }
 
-/// Makes the runs, and hands each to the reports.
-fn perform(arguments: &args::Run, reports: &mut Reports) -> Result<Done, Failure> {
+/// Has the arguments mean what failed last, if that is asked for, and returns these runs.
+fn again(arguments: &mut args::Run) -> Result<Option<Vec<FailedRun>>, Failure> {
+    if !arguments.rerun {
+        return Ok(None);
+    }
+    let last = Failed::last()?;
+    let names = |of: fn(&FailedRun) -> &String| -> Vec<String> {
+        let all: IndexSet<&String> = last.runs.iter().map(of).collect();
+        all.into_iter().cloned().collect()
+    };
+    arguments.paths = names(|run| &run.path);
+    arguments.balancer = names(|run| &run.balancer);
+    arguments.arm = if last.arm == "wire" { args::Arm::Wire } else { args::Arm::Sim };
+    arguments.profile = last.profiles;
+    Ok(Some(last.runs))
+}
+
+/// Makes the runs, those of `only` alone where there are such, and hands each to the reports.
+fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Reports) -> Result<Done, Failure> {
     let balancers = balancers(arguments)?;
     #[cfg(unix)]
     if arguments.arm == args::Arm::Wire {
         crate::namespace::enter_for(&balancers);
     }
-    let cases = jobs::cases(&arguments.paths)?;
-    let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;
-    if jobs.is_empty() {
-        return Err(Failure::Nothing(
-            "nothing to run: give a script, a folder, or the name of a shipped scenario".into(),
-        ));
-    }
+    let cases = selection::cases(&arguments.paths, &arguments.selection)?;
+    let expectations = arguments.expectations.as_deref();
+    let expectations =
+        expectations.map(|file| Expectations::read(file, today::or_given(arguments.today))).transpose()?;
+    let jobs = jobs(arguments, only, &cases, &balancers)?;
     arguments.diagram.check(jobs.len(), reports.takes_stdout())?;
+    let capture = arguments.pcap.prepare(jobs.len(), arguments.arm == args::Arm::Sim)?;
     let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
     let keeps_traces = evidence && !reports.takes_stdout();
-    let wants = reports.wants(arguments.transcript, arguments.repeat.get() > 1);
+    let wants = reports.wants(arguments.transcript, arguments.repeat.get() > 1 || only.is_some());
     let keep = |job: &Job<'_>, mut run: Run, took: Duration| {
+        let expired = expectations.as_ref().map(|expectations| expectations.apply(&mut run)).unwrap_or_default();
         let summary = Summary::of(job.case, &run);
         let recorded = record.as_ref().map(|folder| folder.record(&run));
         let piece = wants.piece(&run, |run| replay(run, arguments), took);
@@ -93,36 +137,61 @@ fn perform(arguments: &args::Run, reports: &mut Reports) -> Result<Done, Failure
             // Thousands of traces that nobody will look at would fill the memory.
             run.trace = None;
         }
-        (run, one, recorded, summary, piece)
+        Kept { run, one, recorded, summary, piece, expired }
     };
     let mut done = Done { evidence, ..Done::default() };
-    let take = |(run, one, recorded, summary, piece): (Run, Matrix, Option<Recorded>, Summary, Piece)| {
-        if arguments.arm == args::Arm::Wire {
-            done.summaries.add(&run.balancer, summary);
-        }
-        match recorded {
-            None | Some(Recorded::Written) => {}
-            Some(Recorded::NoTrace) => done.unrecorded += 1,
-            Some(Recorded::Failed(message)) => done.unwritten.push(message),
-        }
-        done.runs.push(run);
-        done.matrix.merge(one);
-        match reports.add(piece) {
-            Ok(()) => ControlFlow::Continue(()),
-            // Nobody reads what would be written of the rest.
-            Err(error) => {
-                done.unreported = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    };
     // The ports of a target's servers are there once.
-    let (arm, threads) = match &arguments.target.url {
-        Some(url) => (target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1)),
-        None => (jobs::build(arguments.arm)?, arguments.jobs),
+    let (arm, threads) = match (&arguments.target.url, &capture) {
+        (Some(url), _) => (target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1)),
+        (None, Some(capture)) => (capture.arm(), arguments.jobs),
+        (None, None) => (jobs::build(arguments.arm)?, arguments.jobs),
     };
-    jobs::perform_until(&jobs, &arm, threads, &AtomicBool::new(false), keep, take);
+    let over = interrupt::listen()?;
+    let mut expired = BTreeSet::new();
+    jobs::perform_until(&jobs, &arm, threads, &over, keep, |mut kept| {
+        expired.extend(std::mem::take(&mut kept.expired));
+        done.take(kept, arguments, reports)
+    });
+    done.expired = expired.into_iter().filter_map(|index| expectations.as_ref()?.expired(index)).collect();
+    let all = jobs.len();
+    let missing = all - done.runs.len();
+    let (why, interrupted) = if over.load(Ordering::Relaxed) {
+        ("the command was interrupted", true)
+    } else {
+        ("one that is not as expected was enough (--fail-fast)", false)
+    };
+    done.missing = (missing > 0).then(|| (format!("{missing} of {all} runs were not made: {why}"), interrupted));
+    done.cases = cases;
+    done.capture = capture;
     Ok(done)
+}
+
+/// The runs to be made: of what failed last, or of the whole, this shard.
+fn jobs<'a>(
+    arguments: &args::Run,
+    only: Option<&[FailedRun]>,
+    cases: &'a [Case],
+    balancers: &'a [BalancerSpec],
+) -> Result<Vec<Job<'a>>, Failure> {
+    let jobs: Vec<Job<'a>> = if let Some(only) = only {
+        let job = |failed: &FailedRun| {
+            let case = cases.iter().find(|case| case.scenario.path() == failed.path)?;
+            let balancer = balancers.iter().find(|balancer| balancer.to_string() == failed.balancer)?;
+            Some(Job { case, balancer, seed: failed.seed })
+        };
+        only.iter().filter_map(job).collect()
+    } else {
+        let all = jobs::all(cases, balancers, arguments.seed, arguments.repeat.get())?;
+        let Shard { index, count } = arguments.shard;
+        all.into_iter().zip(0_u64..).filter(|(_, number)| number % count == index).map(|(job, _)| job).collect()
+    };
+    if jobs.is_empty() {
+        return Err(Failure::Nothing(
+            "nothing to run: give a script, a folder, or the name of a shipped scenario, and no more shards than runs"
+                .into(),
+        ));
+    }
+    Ok(jobs)
 }
 
 /// The balancers that the arguments mean.
@@ -148,19 +217,62 @@ fn in_table(case: &Case, run: &Run, arguments: &args::Run) -> Matrix {
 }
 
 impl Done {
+    /// Adds a run, and hands it to the reports. Says whether to go on.
+    fn take(&mut self, kept: Kept, arguments: &args::Run, reports: &mut Reports) -> ControlFlow<()> {
+        let Kept { run, one, recorded, summary, piece, .. } = kept;
+        if arguments.arm == args::Arm::Wire {
+            self.summaries.add(&run.balancer, summary);
+        }
+        match recorded {
+            None | Some(Recorded::Written) => {}
+            Some(Recorded::NoTrace) => self.unrecorded += 1,
+            Some(Recorded::Failed(message)) => self.unwritten.push(message),
+        }
+        let failed = matches!(run.ending(), Ending::NotAsExpected(_) | Ending::Failed(_));
+        self.runs.push(run);
+        self.matrix.merge(one);
+        // Nobody reads what would be written of the rest.
+        self.unreported = reports.add(piece).err();
+        let enough = self.unreported.is_some() || (failed && arguments.fail_fast);
+        if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Keeps what failed, for --rerun. A target, and a script from standard input, are not there again.
+    fn keep_failed(&self, arguments: &args::Run) {
+        if arguments.target.url.is_none() {
+            let failed = self.runs.iter().filter(|run| run.source.path != "-").filter_map(FailedRun::of);
+            let arm = if arguments.arm == args::Arm::Wire { "wire" } else { "sim" };
+            Failed::keep(arm, &arguments.profile, failed.collect());
+        }
+    }
+
     /// What the command ends with, after everything was shown.
     fn end(&self, arguments: &args::Run) -> Result<(), Failure> {
-        let Self { runs, summaries, unrecorded, unwritten, .. } = self;
+        self.capture.as_ref().map_or(Ok(()), Capture::write)?;
+        let Self { runs, summaries, unrecorded, unwritten, missing, expired, .. } = self;
         if *unrecorded > 0 {
             // Where even this cannot be written, the run files are there all the same.
             let all = runs.len();
             let why = "without a trace, there is nothing to replay";
             let _ = writeln!(io::stderr(), "stickler: {unrecorded} of {all} runs not recorded: {why}");
         }
+        if let Some((message, interrupted)) = missing {
+            let _ = writeln!(io::stderr(), "stickler: {message}");
+            if *interrupted {
+                return Err(Failure::Interrupted);
+            }
+        }
+        for message in expired {
+            let _ = writeln!(io::stderr(), "stickler: {}", escape::line(message));
+        }
         match (jobs::failed(runs, &|run| replay(run, arguments)), first_of(unwritten)) {
             (Err(Failure::Wrong(scripts)), Some(files)) => Err(Failure::Wrong(format!("{scripts}\n{files}"))),
             (Ok(()), Some(files)) => Err(Failure::Wrong(files)),
-            (Ok(()), None) => outcome(runs).and_then(|()| summaries.outcome()),
+            (Ok(()), None) => match &arguments.reason {
+                Some(reason) => bless::bless(runs, reason, arguments.allow_identity),
+                None if !expired.is_empty() => Err(Failure::NotAsExpected),
+                None => outcome(runs).and_then(|()| summaries.outcome()),
+            },
             (failed, _) => failed,
         }
     }
@@ -177,7 +289,7 @@ fn page_of(done: &Done, earlier: Option<&Grades>, arguments: &args::Run) -> Page
     let about = About { title: page::title(matrix), place: page::place(arguments.arm), again: &again };
     let mut page = Page::of_runs(matrix, runs, &about, &|run| replay(run, arguments));
     if arguments.arm == args::Arm::Sim {
-        page::illustrate(&mut page, &jobs::cases(&arguments.paths).unwrap_or_default(), &balancers);
+        page::illustrate(&mut page, &done.cases, &balancers);
     }
     match earlier {
         Some(earlier) => page.since(earlier, &Grades::of_runs(runs)),
@@ -252,7 +364,7 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
         }
     }
     if !runs.is_empty() {
-        let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let color = terminal::has_color();
         let balancers: BTreeSet<String> = runs.iter().map(|run| run.balancer.to_string()).collect();
         if balancers.len() <= FEW_BALANCERS {
             writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs, &|run| replay(run, arguments)))?;

@@ -173,7 +173,7 @@ fn a_page_of_markdown_links_to_the_others_and_no_user_of_a_profile_can_write_int
             assert!(page.contains(part), "{name}: {part} is missing:\n{page}");
         }
     }
-    assert!(page(&["aws-nlb"]).contains("a Network Load Balancer with a TCP listener"));
+    assert!(page(&["aws-alb"]).contains("a Network Load Balancer with a TCP listener"));
     assert!(!page(&["pen"]).contains("## What cures what"));
     let folder = tempfile::tempdir().expect("a folder can be made");
     let file = folder.path().join("ours.toml");

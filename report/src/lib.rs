@@ -7,6 +7,7 @@
 //! * [`json`]: the verdicts for programs.
 //! * [`page`]: a report as one HTML page. `table`: tables that fit a terminal.
 //! * [`test_case`]: runs as test runners know them; [`junit`], [`tap`] and [`github`] write them.
+//! * [`sarif`]: findings with their places in files, for code-scanning services.
 //! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
 //! * [`cures`]: what helps over which product.
 
@@ -18,6 +19,7 @@ pub mod junit;
 pub mod matrix;
 pub mod page;
 pub mod pretty;
+pub mod sarif;
 mod table;
 pub mod tap;
 pub mod test_case;

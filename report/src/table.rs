@@ -37,6 +37,10 @@ pub(crate) fn render(headings: &[String], rows: &[Vec<Text>], width: Option<u16>
     if let Some(width) = width {
         table.set_width(width);
     }
+    if rows.iter().flatten().any(|text| text.color.is_some()) {
+        // Whoever hands in colours wants them, terminal or not.
+        table.enforce_styling();
+    }
     let widths: Vec<usize> = (0..headings.len()).map(|column| longest_word(headings, rows, column)).collect();
     let needed = widths.iter().map(|width| width + PADDING).sum::<usize>() + widths.len().saturating_sub(1);
     if table.width().is_some_and(|width| needed > width.into()) {

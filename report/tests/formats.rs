@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use quick_junit::{NonSuccessKind, Report, TestCaseStatus};
 use stickler_model::escape;
+use stickler_report::sarif::{Change, Edit, Finding, Level, Log, Notice, Rule};
 use stickler_report::test_case::{Place, Problem, TestCase, TestResult};
 use stickler_report::{github, junit, tap};
 
@@ -116,7 +117,53 @@ fn read(value: &str, escapes: &[(&str, &str)]) -> String {
     escapes.iter().fold(value.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain)).replace("%25", "%")
 }
 
+/// A log with a finding, its rule, a fix and a notice.
+fn log(text: &str) -> Log {
+    let rule = |id: &str| Rule { id: id.to_owned(), text: text.to_owned(), help: text.to_owned() };
+    let edit = |first, count| Edit { file: "a.cfg".to_owned(), first, count, text: "new\n".to_owned() };
+    let finding = Finding {
+        rule: "ID-1".to_owned(),
+        level: Level::Error,
+        message: text.to_owned(),
+        places: vec![place(text).unwrap(), place("other.cfg").unwrap()],
+        fixes: vec![Change { title: text.to_owned(), edits: vec![edit(2, 0), edit(5, 1)] }],
+    };
+    let notice = Notice { message: text.to_owned(), place: place(text) };
+    Log { rules: vec![rule("HS-1"), rule("ID-1")], findings: vec![finding], errors: Vec::new(), warnings: vec![notice] }
+}
+
+#[test]
+fn sarif_has_rules_places_and_fixes() {
+    insta::assert_snapshot!(log("a text").document("0.0.0"));
+}
+
+#[test]
+fn a_file_is_named_by_a_uri() {
+    let uri = |path: &str| {
+        let places = place(path).into_iter().collect();
+        let finding = Finding { places, ..log("x").findings.remove(0) };
+        let document = Log { findings: vec![finding], ..Log::default() }.document("0");
+        let value: serde_json::Value = serde_json::from_str(&document).unwrap();
+        let location = &value["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+        location["artifactLocation"]["uri"].as_str().map(str::to_owned).unwrap()
+    };
+    assert_eq!(uri("conf/haproxy.cfg"), "conf/haproxy.cfg");
+    assert_eq!(uri("./a b#1?%.cfg"), "a%20b%231%3F%25.cfg");
+    assert_eq!(uri("/etc/haproxy/h\u{fc}.cfg"), "file:///etc/haproxy/h%C3%BC.cfg");
+    assert_eq!(uri("a:b.cfg"), "./a:b.cfg");
+}
+
 proptest! {
+    #[test]
+    fn sarif_is_harmless_json_whatever_it_is_about(text in harm()) {
+        let document = log(&text).document("0");
+        prop_assert!(document.chars().all(|c| c == '\n' || !c.is_control()), "{document:?}");
+        let value: serde_json::Value = serde_json::from_str(&document).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let run = &value["runs"][0];
+        prop_assert_eq!(&run["results"][0]["message"]["text"], &*escape::lines(&text));
+        prop_assert_eq!(run["tool"]["driver"]["rules"].as_array().map(Vec::len), Some(1));
+    }
+
     #[test]
     fn junit_is_xml_with_these_cases_whatever_they_are_called(text in harm()) {
         let document = junit::document(&all(&text));

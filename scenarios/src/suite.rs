@@ -38,6 +38,16 @@ pub struct Case {
 }
 
 impl Case {
+    /// Returns the case of a script that stands in no file. It belongs to no group, and nothing is expected of it but what is expected
+    /// of every script. `path` is what errors and the replay command show.
+    ///
+    /// # Errors
+    /// [`ScenarioError::TooLong`].
+    pub fn of_source(name: &str, path: &str, source: &str) -> Result<Self, ScenarioError> {
+        let (group, expectations) = (Arc::new(Group::unnamed("")), Arc::new(Expectations::default()));
+        Ok(Self { scenario: Scenario::new(name, path, source)?, group, expectations, plan: None })
+    }
+
     /// Runs the script over a balancer on an arm; the run knows what is expected of it. Of somebody else's balancer, what
     /// every balancer has to do is expected, whatever it is called.
     #[cfg(feature = "scripts")]

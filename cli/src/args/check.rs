@@ -12,7 +12,9 @@ use super::{Format, Report, ReportFormat, report};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 clean; 1 users are mixed up or cannot log on, or the simulation differs; 2 the file or the arguments \
-are wrong; 3 nothing could be judged; 4 the product is missing, or what was seen is too little to call it clean."
+are wrong; 3 nothing could be judged; 4 the product is missing, or what was seen is too little to call it clean.\n\n\
+Examples:\n  stickler check /etc/haproxy/haproxy.cfg\n  stickler check nginx.conf --static --report sarif=stickler.sarif\n  \
+stickler check haproxy.cfg --site www --write fixed.cfg"
 )]
 pub(crate) struct Check {
     /// The configuration file: haproxy.cfg, nginx.conf, httpd.conf, a Caddyfile, envoy.yaml or a file of VCL. It is only read, and
@@ -44,9 +46,9 @@ pub(crate) struct Check {
     /// How to show the outcome.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Write a report: json=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. May be given more
+    /// Write a report: sarif=FILE (for code-scanning services) or json=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. May be given more
     /// than once.
-    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json]))]
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Sarif, ReportFormat::Json]))]
     pub(crate) report: Vec<Report>,
     /// Worlds to run at a time, at most 256; twice as many as there are cores by default.
     #[arg(long, short, value_name = "N")]

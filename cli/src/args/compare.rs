@@ -4,12 +4,16 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::Args;
+use jiff::civil::Date;
 
 use super::ReportFormat::{Github, Html, Json, Junit, Tap};
-use super::{Format, Report, report};
+use super::{Format, Report, Selection, report};
 
 /// Which profiles are compared with their products, and how often.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 equal, or explained; 1 the verdicts differ; 2 a file or the arguments are wrong, or too many verdicts are exceptions; 3 nothing was compared; 4 a product is missing; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler compare haproxy-safe --scenario identity\n  stickler compare nginx --trials 20 --report junit=compare.xml"
+)]
 pub(crate) struct Compare {
     /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
     #[arg(value_name = "PROFILE")]
@@ -18,9 +22,14 @@ pub(crate) struct Compare {
     /// are named. May be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
-    /// Scenarios, or their groups; may be given more than once. All shipped ones by default.
+    /// Scenarios, their groups, or patterns of these ('lone-*'); may be given more than once. All shipped ones by default.
     #[arg(long, value_name = "NAME")]
     pub(crate) scenario: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// The day on which exceptions are looked at, in place of today.
+    #[arg(long, value_name = "DATE", value_parser = crate::today::parse)]
+    pub(crate) today: Option<Date>,
     /// Trials of each scenario over each product. Few show great differences alone; 200 show those of a tenth.
     #[arg(long, default_value = "3", value_name = "N")]
     pub(crate) trials: NonZeroU32,

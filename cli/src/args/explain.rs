@@ -4,6 +4,9 @@ use clap::{Args, ValueEnum};
 
 /// What is explained, and in which form.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 explained; 2 the name or the arguments are wrong.\n\nExamples:\n  stickler explain ID-1\n  stickler explain haproxy-safe --format toml > mine.toml"
+)]
 pub(crate) struct Explain {
     /// A product profile, a file of profiles of your own, a mechanism, one with defects, a requirement (ID-1), a defect (B6) or a
     /// scenario, looked for in this order. Of several names, one after the other.

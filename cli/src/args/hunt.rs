@@ -92,7 +92,8 @@ pub(crate) struct Findings {
 /// Which folders are put together.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the folders are wrong, or not of one hunt; 4 nothing found, and shards are missing or not at their end."
+    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the folders are wrong, or not of one hunt; 4 nothing found, and shards are missing or not at their end.\n\n\
+Examples:\n  stickler merge shard-1 shard-2 shard-3 --out all"
 )]
 pub(crate) struct Merge {
     /// The folders of shards of one hunt. They are only read.
@@ -105,7 +106,7 @@ pub(crate) struct Merge {
     pub(crate) findings: Findings,
 }
 
-/// A part of a hunt.
+/// A part of a hunt, or of many runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shard {
     /// The number of the part, from 0.
@@ -114,8 +115,8 @@ pub(crate) struct Shard {
     pub(crate) count: u64,
 }
 
-/// A part of a hunt, `3/16`.
-fn shard(text: &str) -> Result<Shard, String> {
+/// A part, `3/16`.
+pub(super) fn shard(text: &str) -> Result<Shard, String> {
     let parts = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
     let wrong = || "a part is I/N, with I from 1 to N: 3/16".to_owned();
     let (index, count): (u64, u64) = parts.ok_or_else(wrong)?;

@@ -6,6 +6,9 @@ use super::Format;
 
 /// How everything that has a name is listed.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 listed; 2 the arguments are wrong.\n\nExamples:\n  stickler list\n  stickler list --format json"
+)]
 pub(crate) struct List {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Arm, Report, ReportFormat, report};
+use super::{Arm, Report, ReportFormat, Selection, report};
 
 /// Which balancers have a row, and how they are measured.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 measured, whatever was found; 2 a file or the arguments are wrong; 3 nothing matched; 4 a product is missing; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler matrix haproxy nginx\n  stickler matrix --format html > matrix.html\n  stickler matrix --mechanisms --requirement ID-1"
+)]
 pub(crate) struct Matrix {
     /// Profiles, or the words that they start with (haproxy, gcp); all by default.
     #[arg(value_name = "PROFILE")]
@@ -20,6 +23,12 @@ pub(crate) struct Matrix {
     /// than once.
     #[arg(long, value_name = "FILE", conflicts_with = "mechanisms")]
     pub(crate) profile: Vec<PathBuf>,
+    /// Scenarios, their groups, or patterns of these ('lone-*'), in place of all that have a place in the table; may be given more than
+    /// once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TableFormat,

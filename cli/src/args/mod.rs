@@ -4,6 +4,7 @@
 mod check;
 #[cfg(unix)]
 mod compare;
+mod completions;
 mod explain;
 mod hunt;
 mod list;
@@ -12,6 +13,7 @@ mod replay;
 mod report;
 mod run;
 mod script;
+mod selection;
 mod serve;
 #[cfg(unix)]
 mod supervise;
@@ -22,6 +24,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use check::Check;
 #[cfg(unix)]
 pub(crate) use compare::Compare;
+pub(crate) use completions::{Completions, Man};
 pub(crate) use explain::{Explain, Explanation};
 pub(crate) use hunt::{Findings, Hunt, Merge, Shard};
 pub(crate) use list::List;
@@ -30,6 +33,7 @@ pub(crate) use replay::Replay;
 pub(crate) use report::{Destination, Report, ReportFormat};
 pub(crate) use run::{Run, Target, TargetUrl};
 pub(crate) use script::{DocsFormat, Lint, New, Script, ScriptCommand, Watch};
+pub(crate) use selection::{Selection, pattern};
 pub(crate) use serve::{LocalAccount, LocalAccounts, PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
 #[cfg(unix)]
 pub(crate) use supervise::Supervise;
@@ -45,13 +49,15 @@ pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) appearance: crate::terminal::Appearance,
 }
 
 /// What the command does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run scenarios over balancers in the simulated world, and judge them.
-    Run(Run),
+    Run(Box<Run>),
     /// Perform the plans of run files again, without their scripts, and compare what is seen with what is recorded.
     Replay(Replay),
     /// Show the shipped scenarios, the balancers and the requirements.
@@ -83,6 +89,11 @@ pub(crate) enum Command {
     /// /?x-stickler-user=bob, as a browser can. The servers note that name and do nothing else by it. What is sent without it is served all
     /// the same, and not judged: it may be the next request of whoever authenticated the connection.
     Serve(Serve),
+    /// Print what a shell completes after `stickler`.
+    Completions(Completions),
+    /// Write man pages. For packages.
+    #[command(hide = true)]
+    Man(Man),
     /// Run a program, and kill it and all that it started when standard input ends; or keep a folder until then. Not for use by
     /// hand.
     #[cfg(unix)]
@@ -119,5 +130,25 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_of_the_help_is_a_command_line() {
+        for command in Arguments::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let (codes, examples) =
+                help.split_once("\n\nExamples:\n").unwrap_or_else(|| panic!("{}", command.get_name()));
+            assert!(codes.starts_with("Exit codes: 0 "), "{codes}");
+            for example in examples.lines() {
+                // What the shell does with it, and what is said of it.
+                let line = example.trim_start().split(['>', '|']).next().unwrap_or_default();
+                let line = line.split("    ").next().unwrap_or_default();
+                let words = shlex::split(line).unwrap_or_else(|| panic!("{example}"));
+                assert!(words.starts_with(&["stickler".to_owned(), command.get_name().to_owned()]), "{example}");
+                if let Err(error) = Arguments::command().try_get_matches_from(words) {
+                    panic!("{example}: {error}");
+                }
+            }
+        }
     }
 }

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Arm;
+use super::{Arm, Format, Report, ReportFormat, report};
 
 /// Which run files are performed again, and what is done with them.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a run file or the arguments are wrong; 3 the arm cannot do it; 4 a product is missing.\n\nExamples:\n  stickler replay runs/user-after-user/shared-pool/0.jsonl\n  stickler replay --shrink --out short stickler-hunt/shared-pool/found.jsonl"
+)]
 pub(crate) struct Replay {
     /// Run files, as `stickler run --record` writes them.
     #[arg(value_name = "FILE", required = true)]
@@ -19,13 +22,22 @@ pub(crate) struct Replay {
     /// Show everything that was seen.
     #[arg(long)]
     pub(crate) transcript: bool,
+    /// How to show what came of the files.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Write a report: json=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. May be given more
+    /// than once.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json]))]
+    pub(crate) report: Vec<Report>,
     /// In place of comparing: find the shortest plan that shows the same, for each kind of failure that a plan shows, and write it
     /// into --out, as KIND.star and KIND.jsonl.
-    #[arg(long, conflicts_with_all = ["transcript", "diagram"])]
+    #[arg(long, conflicts_with_all = ["transcript", "diagram", "pcap", "report", "format"])]
     pub(crate) shrink: bool,
     /// The folder for what --shrink writes. No file is ever overwritten.
     #[arg(long, value_name = "DIR", default_value = ".", requires = "shrink")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
-    pub(crate) diagram: crate::diagram::Options,
+    pub(crate) diagram: crate::diagram::DiagramOptions,
+    #[command(flatten)]
+    pub(crate) pcap: crate::pcap::PcapOptions,
 }

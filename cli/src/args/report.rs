@@ -35,6 +35,8 @@ pub(crate) enum ReportFormat {
     Json,
     /// A JSON value on each line, a run when it is made.
     Jsonl,
+    /// SARIF 2.1.0.
+    Sarif,
     /// One HTML page for people, which loads nothing.
     Html,
 }

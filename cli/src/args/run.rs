@@ -6,17 +6,23 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::civil::Date;
 
 use super::ReportFormat::{Github, Html, Json, Jsonl, Junit, Tap};
-use super::{Arm, Format, Report, report};
+use super::{Arm, Format, Report, Selection, Shard, hunt, report};
 
 /// Which scripts are run over which balancers, and how.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 as expected; 1 not as expected; 2 a script, a file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target is clean in too few requests to say so; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler run user-after-user --balancer pin-on-401 --evidence\n  stickler run my-scripts --report junit=stickler.xml\n  stickler run 'lone-*' --requirement HS-1 --repeat 20 --fail-fast\n  stickler run --rerun\n  stickler run identity --arm wire --target http://127.0.0.1:8081 --servers 127.0.0.1:9001,127.0.0.1:9002"
+)]
 pub(crate) struct Run {
-    /// Scripts, folders of scripts (*.star), or names of shipped scenarios or of their groups; all shipped ones by
-    /// default.
+    /// Scripts, folders of scripts (*.star), or names of shipped scenarios or of their groups, or patterns of these ('lone-*'); `-`
+    /// is a script from standard input. All shipped ones by default.
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// A mechanism or a product profile to run over, with defects on top if you like (pin-on-401+B6); may be given more
     /// than once. All mechanisms by default.
     #[arg(long, short, value_name = "NAME")]
@@ -58,7 +64,36 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE", requires = "report")]
     pub(crate) since: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) diagram: crate::diagram::Options,
+    pub(crate) diagram: crate::diagram::DiagramOptions,
+    #[command(flatten)]
+    pub(crate) pcap: crate::pcap::PcapOptions,
+    /// Make this part of the runs alone: the I-th of N, from 1. All parts together make each run once.
+    #[arg(long, value_name = "I/N", value_parser = hunt::shard, default_value = "1/1")]
+    pub(crate) shard: Shard,
+    /// End with the first run that is not as expected, in the order in which runs are shown.
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    /// Make the runs again that failed when `stickler run` was last used in this folder, and no others. (They are kept in
+    /// $XDG_STATE_HOME/stickler, by default ~/.local/state/stickler.)
+    #[arg(long, conflicts_with_all = ["paths", "balancer", "profile", "arm", "seed", "repeat", "shard", "target", "requirement", "group", "tag"])]
+    pub(crate) rerun: bool,
+    /// Accept the violations that this file lists, each until its day (see docs/selection.md). One that does not happen is not as
+    /// expected.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expectations: Option<PathBuf>,
+    /// The day on which expectations are looked at, in place of today.
+    #[arg(long, value_name = "DATE", requires = "expectations", value_parser = crate::today::parse)]
+    pub(crate) today: Option<Date>,
+    /// Write what was not as expected into the expected.toml beside each script, so that it is expected from now on. Rows that are there
+    /// stay as they are.
+    #[arg(long, requires = "reason", conflicts_with = "expectations")]
+    pub(crate) bless: bool,
+    /// Why it is expected.
+    #[arg(long, value_name = "TEXT", requires = "bless")]
+    pub(crate) reason: Option<String>,
+    /// Bless even that users are mixed up (the requirements ID-...).
+    #[arg(long, requires = "bless")]
+    pub(crate) allow_identity: bool,
     #[command(flatten)]
     pub(crate) target: Target,
 }

@@ -8,6 +8,13 @@ use super::Format;
 
 /// What authors of scenarios need.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 done, and nothing found; 1 lint found mistakes; 2 something cannot be read or written.\n\nExamples:\n  \
+stickler script new mine --like one-shot\n  \
+stickler script lint mine.star\n  \
+stickler script watch mine.star --balancer haproxy-safe\n  \
+stickler script docs > language.md"
+)]
 pub(crate) struct Script {
     /// What to do.
     #[command(subcommand)]

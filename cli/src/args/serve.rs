@@ -11,6 +11,9 @@ use super::Format;
 
 /// Which site is served, where, and what is shown of it.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 nobody was served as somebody else; 1 somebody was; 2 a file or the arguments are wrong.\n\nExamples:\n  stickler serve --balancer pin-on-401 --port 8080\n  stickler serve --profile mine.toml --krb5-conf krb5.conf --log"
+)]
 pub(crate) struct Serve {
     /// The balancer in front of the servers: pin-on-401, or the profile of the file where there is one, by default.
     #[arg(long, short, value_name = "NAME")]

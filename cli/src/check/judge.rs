@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use stickler_model::BalancerSpec;
 use stickler_model::event::What;
@@ -94,7 +95,7 @@ impl Judged {
             let cases = jobs::cases(&names)?;
             let jobs: Vec<Job<'_>> = jobs::all(&cases, balancer, 0, seeds)?;
             let arm: Arc<dyn Arm> = Arc::new(Prepared { arm: Arc::clone(arm), servers, all });
-            runs.extend(jobs::perform_on(&jobs, &arm, threads, |_: &Job<'_>, run| run));
+            runs.extend(jobs::perform_on(&jobs, &arm, threads, &AtomicBool::new(false), |_: &Job<'_>, run| run));
         }
         let mut confidence = Confidence::default();
         for run in &runs {

@@ -3,8 +3,9 @@
 //! * `judge`: the scenarios of a check, and what they show of one balancer.
 //! * `prepared`: sites as the configuration wants them.
 //! * `remedy`: changes to the file, each tried as the file itself was.
-//! * `report`: what came of it, in words and as JSON.
+//! * `report`: what came of it, in words and as JSON. `findings`: the same as findings in files, for SARIF.
 
+mod findings;
 mod judge;
 mod prepared;
 mod remedy;
@@ -55,6 +56,7 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
         reports.add_failure(failure);
         "not every site was checked"
     });
+    reports.write_findings(findings::of(&report))?;
     reports.finish(missing, &report)?;
     checked?.map_or(Ok(()), Err)
 }

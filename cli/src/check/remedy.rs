@@ -9,7 +9,7 @@ use stickler_advisor::{Disk, Document, Instead, Language, Remedy, unified};
 
 use super::judge::{Judged, Outcome};
 use super::report::Tried;
-use super::{Check, profile, read, whole};
+use super::{Check, findings, profile, read, whole};
 use crate::Failure;
 
 /// Tries the remedies of a site in their order, until one cures it. What is no change of the file is listed.
@@ -41,6 +41,8 @@ pub(super) fn try_all(
             Remedy::Edit { title, files } => {
                 let diff = files.iter().map(|file| unified(&file.path, &file.before, &file.after)).collect();
                 let diff = Some(diff);
+                // Lines of a file that was changed already are not those of the file.
+                let edits = files.iter().filter(|_| again.is_none()).flat_map(findings::edits).collect();
                 let mut texts = cured.clone();
                 texts.extend(files.into_iter().map(|file| (PathBuf::from(file.path), file.after)));
                 let one = match judge(check, language, &document.sites()[index].name, &texts) {
@@ -49,7 +51,8 @@ pub(super) fn try_all(
                         let known = before.violated();
                         let new = changed.violated().into_iter().filter(|id| !known.contains(id));
                         let cost = new.map(|id| id.to_string()).collect();
-                        Tried { title, diff, outcome: Some(changed.outcome()), cures: is_cured, cost, refused: None }
+                        let outcome = Some(changed.outcome());
+                        Tried { title, diff, edits, outcome, cures: is_cured, cost, refused: None }
                     }
                     // A change that the product does not take is no cure; what was seen of the file itself stands.
                     Err(Failure::Wrong(why) | Failure::WrongFile(_, why)) => {

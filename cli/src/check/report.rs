@@ -7,6 +7,7 @@ use stickler_advisor::{Sandbox, Site};
 use stickler_catalogue::Profile;
 use stickler_model::escape;
 use stickler_oracle::Verdict;
+use stickler_report::sarif::Edit;
 use stickler_report::test_case::Place;
 use stickler_report::transcript;
 
@@ -41,22 +42,22 @@ pub(crate) struct Report {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct SiteReport {
     /// What it is called.
-    name: String,
+    pub(super) name: String,
     /// The number of its servers.
     servers: usize,
     /// The shipped profile that it is like.
     like: String,
     /// Why it is like that profile.
-    mechanism: Vec<Reason>,
+    pub(super) mechanism: Vec<Reason>,
     /// What its lines say.
-    facts: Vec<Value>,
+    pub(super) facts: Vec<Value>,
     /// Lines that were not read, and may matter.
-    unread: Vec<NotRead>,
+    pub(super) unread: Vec<NotRead>,
     /// What is different in the copy that was run.
-    changes: Vec<Changed>,
+    pub(super) changes: Vec<Changed>,
     /// What the real product showed; missing where it did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    real: Option<Judgement>,
+    pub(super) real: Option<Judgement>,
     /// What the simulation of what was read showed.
     simulated: Judgement,
     /// Requirements over which the two differ.
@@ -69,70 +70,70 @@ pub(crate) struct SiteReport {
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Reason {
+pub(super) struct Reason {
     /// The place; missing where no line says so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<Place>,
-    says: String,
+    pub(super) at: Option<Place>,
+    pub(super) says: String,
 }
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Value {
+pub(super) struct Value {
     /// The place.
-    at: Place,
+    pub(super) at: Place,
     /// The key of a profile.
     key: &'static str,
     /// Its value, in TOML.
     #[serde(rename = "value")]
     toml: String,
     /// The line, in words.
-    says: String,
+    pub(super) says: String,
 }
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct NotRead {
-    at: Place,
-    says: String,
-    why: String,
+pub(super) struct NotRead {
+    pub(super) at: Place,
+    pub(super) says: String,
+    pub(super) why: String,
 }
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Changed {
-    at: Place,
-    before: String,
+pub(super) struct Changed {
+    pub(super) at: Place,
+    pub(super) before: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
-    why: String,
+    pub(super) why: String,
     /// Whether the verdict may depend on it.
-    matters: bool,
+    pub(super) matters: bool,
 }
 
 /// What the scenarios showed.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Judgement {
+pub(super) struct Judgement {
     outcome: String,
-    identity: String,
+    pub(super) identity: String,
     requests: u64,
     clients: usize,
-    requirements: Vec<Requirement>,
+    pub(super) requirements: Vec<Requirement>,
     not_performed: Vec<NotPerformed>,
     #[serde(skip)]
-    is: Outcome,
+    pub(super) is: Outcome,
 }
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Requirement {
-    id: String,
-    text: &'static str,
-    tested: u32,
-    violated: u32,
+pub(super) struct Requirement {
+    pub(super) id: String,
+    pub(super) text: &'static str,
+    pub(super) tested: u32,
+    pub(super) violated: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    evidence: Vec<String>,
+    pub(super) evidence: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,6 +150,9 @@ pub(super) struct Tried {
     pub(super) title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) diff: Option<String>,
+    /// The lines that are replaced.
+    #[serde(skip)]
+    pub(super) edits: Vec<Edit>,
     /// What the changed file showed; `None` where nothing was tried.
     #[serde(skip)]
     pub(super) outcome: Option<Outcome>,
@@ -261,9 +265,14 @@ impl SiteReport {
         self.real = Some(real);
     }
 
+    /// What counts of it: what the real product showed, or else the simulation.
+    pub(super) fn judgement(&self) -> &Judgement {
+        self.real.as_ref().unwrap_or(&self.simulated)
+    }
+
     /// What the exit code has to say of it.
     pub(super) fn failure(&self) -> Option<Failure> {
-        let judgement = self.real.as_ref().unwrap_or(&self.simulated);
+        let judgement = self.judgement();
         let name = &self.name;
         match &judgement.is {
             Outcome::Violated | Outcome::Clean if self.real.is_some() && self.is_partial() => {

@@ -10,7 +10,8 @@ mod show;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use stickler_catalogue::{Exception, Profile, exceptions};
 use stickler_model::topology::LinkSpec;
@@ -25,7 +26,7 @@ use stickler_wire::InstalledProduct;
 use crate::args::{self, Format};
 use crate::jobs::{self, Job};
 use crate::output::Reports;
-use crate::{Failure, balancers, namespace};
+use crate::{Failure, balancers, interrupt, namespace, selection, today};
 
 #[cfg(test)]
 pub(crate) use show::Comparisons;
@@ -119,7 +120,10 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
     reports.write_pages(|| page::page(&comparison, arguments))?;
     reports.finish(missing, &show::document(&comparison))?;
     compared?;
-    let all = arguments.profiles.is_empty() && arguments.scenario.is_empty() && arguments.profile.is_empty();
+    let all = arguments.profiles.is_empty()
+        && arguments.scenario.is_empty()
+        && arguments.profile.is_empty()
+        && arguments.selection.is_empty();
     comparison.end(all)
 }
 
@@ -144,14 +148,15 @@ impl Comparison {
     fn add_all(&mut self, arguments: &args::Compare, silent: bool) -> Result<(), Failure> {
         let own = balancers::own_profiles(&arguments.profile)?;
         let profiles: Vec<&Profile> = profiles(arguments, &own)?;
-        let cases = jobs::cases(&arguments.scenario)?;
+        let cases = selection::cases(&arguments.scenario, &arguments.selection)?;
         let specs: Vec<BalancerSpec> = profiles.iter().map(|profile| profile.spec()).collect();
         namespace::enter_for(&specs);
+        let over = interrupt::listen()?;
         let mut out = io::stdout().lock();
         for profile in profiles {
             match stickler_wire::installed(profile) {
                 Ok(product) => {
-                    let compared = one(profile, product, &cases, arguments)?;
+                    let compared = one(profile, product, &cases, arguments, &over)?;
                     if !silent {
                         show::text(&mut out, &compared)?;
                     }
@@ -194,12 +199,13 @@ fn one(
     product: InstalledProduct,
     cases: &[Case],
     arguments: &args::Compare,
+    over: &AtomicBool,
 ) -> Result<Compared, Failure> {
     let started = now();
     let spec = [profile.spec()];
     let (sim, wire): (Arc<dyn Arm>, _) = (Arc::new(Overtaking(SimArm)), jobs::build(args::Arm::Wire)?);
-    let real = |cases: &[Case]| tallies(cases, &spec, (&wire, arguments.jobs), arguments.trials.get());
-    let simulated = tallies(cases, &spec, (&sim, None), arguments.seeds.get())?;
+    let real = |cases: &[Case]| tallies(cases, &spec, (&wire, arguments.jobs, over), arguments.trials.get());
+    let simulated = tallies(cases, &spec, (&sim, None, over), arguments.seeds.get())?;
     let mut pairs: Vec<(Tally, Tally)> = simulated.into_iter().zip(real(cases)?).collect();
     // Chance, or a busy machine, may have made a difference: what differs has to differ again.
     let differs = |pair: &(Tally, Tally)| cells(pair).iter().any(Cell::differs);
@@ -209,7 +215,7 @@ fn one(
         pairs[index].1 = tally;
     }
     let version = product.version.as_deref().unwrap_or("unknown");
-    let today = today();
+    let today = today::or_given(arguments.today).to_string();
     let scenarios = cases.iter().zip(&pairs).map(|(case, pair)| {
         let name = case.scenario.name();
         let not_compared = pair.1.not_performed().or(pair.0.not_performed()).map(str::to_owned);
@@ -231,15 +237,18 @@ fn cells((simulated, real): &(Tally, Tally)) -> Vec<Cell> {
     if all { Cell::all(simulated, real) } else { Vec::new() }
 }
 
-/// Runs each scenario over one balancer on an arm, and counts its verdicts.
+/// Runs each scenario over one balancer on an arm, and counts its verdicts, unless somebody ends it.
 fn tallies(
     cases: &[Case],
     balancer: &[BalancerSpec; 1],
-    (arm, threads): (&Arc<dyn Arm>, Option<NonZeroUsize>),
+    (arm, threads, over): (&Arc<dyn Arm>, Option<NonZeroUsize>, &AtomicBool),
     trials: u32,
 ) -> Result<Vec<Tally>, Failure> {
     let jobs = jobs::all(cases, balancer, 0, trials)?;
-    let runs = jobs::perform_on(&jobs, arm, threads, |_: &Job<'_>, run: Run| Run { trace: None, ..run });
+    let runs = jobs::perform_on(&jobs, arm, threads, over, |_: &Job<'_>, run: Run| Run { trace: None, ..run });
+    if over.load(Ordering::Relaxed) {
+        return Err(Failure::Interrupted);
+    }
     let mut tallies = vec![Tally::default(); cases.len()];
     for (index, run) in runs.iter().enumerate() {
         tallies[index / trials as usize].add(run);
@@ -312,44 +321,12 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Today in Greenwich, `2027-06-30`.
-#[expect(clippy::disallowed_methods, reason = "exceptions end on a day")]
-fn today() -> String {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    day(since.as_secs() / 86_400)
-}
-
-/// A day, by the number of days since 1970-01-01 (the Gregorian calendar: 146,097 days in 400 years, which begin in March).
-fn day(number: u64) -> String {
-    let days = number + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * march + 2) / 5 + 1, if march < 10 { march + 3 } else { march - 9 });
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
 #[cfg(test)]
 mod tests {
     use stickler_oracle::Requirement;
     use stickler_runner::compare::Rate;
 
     use super::*;
-
-    #[test]
-    fn days_are_those_of_the_calendar() {
-        for (number, text) in [
-            (0, "1970-01-01"),
-            (59, "1970-03-01"),
-            (11_016, "2000-02-29"),
-            (20_819, "2027-01-01"),
-            (24_836, "2037-12-31"),
-        ] {
-            assert_eq!(day(number), text);
-        }
-    }
 
     fn exception() -> &'static Exception {
         Box::leak(Box::new(Exception {

@@ -13,7 +13,7 @@ use stickler_runner::Arm;
 use stickler_scenarios::Shortened;
 
 use super::wrong;
-use crate::{Failure, jobs};
+use crate::{Failure, terminal};
 
 /// Shrinks every finding that is not shrunk, on several threads, and writes what is left of each. Whoever asks for the end
 /// gets it after those under way.
@@ -26,7 +26,7 @@ pub(super) fn shrink_all(
 ) -> Result<(), Failure> {
     let is_open = |finding: &&Finding| folder.record(finding).is_some_and(|record| record.short.is_none());
     let open: Vec<&Finding> = found.findings.values().filter(is_open).collect();
-    let progress = jobs::progress_of(open.len(), "findings shrunk");
+    let progress = terminal::bar(open.len(), "findings shrunk");
     let next = AtomicUsize::new(0);
     let kept: Mutex<(&mut Folder, Result<(), FolderError>)> = Mutex::new((folder, Ok(())));
     let work = || {

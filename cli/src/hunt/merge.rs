@@ -58,7 +58,7 @@ fn put_together(arguments: &args::Merge, reports: &mut Option<Reports>) -> Resul
         }
     }
     let arm = jobs::build(if description.arm == "wire" { Arm::Wire } else { Arm::Sim })?;
-    let over = interrupt::flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))?;
+    let over = interrupt::listen()?;
     if !arguments.findings.no_shrink {
         finish::shrink_all(&mut folder, &whole, &*arm, jobs::threads(arguments.findings.jobs, &*arm), &over)?;
     }

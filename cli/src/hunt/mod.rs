@@ -97,7 +97,7 @@ fn make(arguments: &args::Hunt, reports: &mut Option<Reports>) -> Result<(), Fai
         simulation: (arguments.arm == args::Arm::Wire).then_some(&*simulation),
     };
     let description = description(&hunt, &*arm, runs, digest, arguments.steps);
-    let over = interrupt::flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))?;
+    let over = interrupt::listen()?;
     let (folder, found) = Folder::open(&arguments.out, &description).map_err(wrong)?;
     let threads = jobs::threads(arguments.findings.jobs, &*arm);
     let keeper = if let Some(steps) = arguments.steps {

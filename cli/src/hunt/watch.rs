@@ -1,18 +1,18 @@
 //! Shows how far a hunt is, and keeps what it finds.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use stickler_hunt::folder::{Folder, FolderError};
 use stickler_hunt::search::{Found, Unit};
 use stickler_hunt::{Finding, Watch};
 use stickler_model::escape;
 
 use super::now;
-use crate::Failure;
+use crate::{Failure, terminal};
 
 /// How often what is done is written.
 const SAVED: Duration = Duration::from_secs(5);
@@ -137,7 +137,7 @@ impl Watch for Keeper {
             state.saved = now();
         }
         let told = self.tell(&state.found);
-        if self.bar.is_hidden() && state.told.elapsed() >= TOLD {
+        if self.bar.is_hidden() && terminal::tells() && state.told.elapsed() >= TOLD {
             state.told = now();
             drop(writeln!(io::stderr(), "{} runs: {told}", self.runs.load(Ordering::Relaxed)));
         }
@@ -147,11 +147,10 @@ impl Watch for Keeper {
 
 /// A bar on the terminal's error stream; hidden where that is no terminal.
 fn bar(runs: Option<u64>) -> ProgressBar {
-    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let template = match runs {
         Some(_) => "{bar:30} {pos}/{len} runs, {elapsed} elapsed, {eta} to go; {msg}",
         None => "{spinner} {pos} runs, {elapsed} elapsed; {msg}",
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(runs, target).with_style(style)
+    ProgressBar::with_draw_target(runs, terminal::target()).with_style(style)
 }

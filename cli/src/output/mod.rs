@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 use stickler_report::json::{self, ErrorRecord, Form, Head, RunRecord, Tail, Writer};
 use stickler_report::page::Page;
+use stickler_report::sarif::{self, Notice};
 use stickler_report::test_case::{Place, TestCase};
 use stickler_report::{github, junit, tap};
 use stickler_runner::Run;
@@ -33,6 +34,8 @@ pub(crate) struct Reports {
     of_runs: Vec<Writer<Output>>,
     /// Those of one document of the command's own.
     of_document: Vec<Output>,
+    /// Those of findings in files.
+    of_files: Vec<Output>,
     /// Those that are a page.
     of_pages: Vec<Output>,
     cases: Vec<TestCase>,
@@ -93,6 +96,7 @@ impl Reports {
             of_cases: Vec::new(),
             of_runs: Vec::new(),
             of_document: Vec::new(),
+            of_files: Vec::new(),
             of_pages: Vec::new(),
             cases: Vec::new(),
             errors: Vec::new(),
@@ -113,6 +117,7 @@ impl Reports {
             let output = opened.map_err(|error| Failure::Wrong(format!("cannot write {name}: {error}")))?;
             match format {
                 ReportFormat::Json => reports.of_document.push(output),
+                ReportFormat::Sarif => reports.of_files.push(output),
                 ReportFormat::Html => reports.of_pages.push(output),
                 ReportFormat::Jsonl => reports.of_runs.push(Writer::new(output, Form::Lines, &reports.head)?),
                 ReportFormat::Junit | ReportFormat::Tap | ReportFormat::Github => {
@@ -181,7 +186,9 @@ impl Reports {
             Failure::WrongFile(place, message) => (message, Some(place.clone())),
             #[cfg(unix)]
             Failure::Missing(message) => (message, None),
-            Failure::NotAsExpected | Failure::Inconclusive(None) | Failure::OutputClosed => return,
+            Failure::NotAsExpected | Failure::Interrupted | Failure::Inconclusive(None) | Failure::OutputClosed => {
+                return;
+            }
         };
         self.add_error(message, place);
     }
@@ -210,6 +217,19 @@ impl Reports {
         written.and_then(|()| self.write_cases(missing)).map_err(of_report)
     }
 
+    /// Writes what was found in files, with what was wrong before. Call it before [`Self::finish`].
+    pub(crate) fn write_findings(&mut self, mut log: sarif::Log) -> Result<(), Failure> {
+        let notice =
+            |ErrorRecord { message, place }: &ErrorRecord| Notice { message: message.clone(), place: place.clone() };
+        log.errors.extend(self.errors.iter().map(notice));
+        let text = log.document(&self.head.stickler);
+        let written = self.of_files.drain(..).try_for_each(|mut output| {
+            output.write_all(text.as_bytes())?;
+            output.finish()
+        });
+        written.map_err(of_report)
+    }
+
     fn is_complete(&self, missing: Option<&str>) -> bool {
         missing.is_none() && self.errors.is_empty()
     }
@@ -220,7 +240,7 @@ impl Reports {
                 ReportFormat::Junit => junit::document(&self.cases),
                 ReportFormat::Tap => tap::document(&self.cases, missing),
                 ReportFormat::Github => github::document(&self.cases),
-                ReportFormat::Json | ReportFormat::Jsonl | ReportFormat::Html => continue,
+                ReportFormat::Json | ReportFormat::Jsonl | ReportFormat::Sarif | ReportFormat::Html => continue,
             };
             output.write_all(text.as_bytes())?;
             output.finish()?;

@@ -15,6 +15,7 @@ fn schemas() -> Vec<(&'static str, String)> {
         ("run-line.json", schema_of::<Line>()),
         ("matrix.json", schema_of::<Document<'_, Matrix>>()),
         ("hunt.json", schema_of::<Document<'_, crate::hunt::Hunted<'_>>>()),
+        ("replay.json", schema_of::<Document<'_, crate::replay::Replays>>()),
         ("list.json", schema_of::<Document<'_, crate::list::Catalogue>>()),
     ];
     #[cfg(unix)]

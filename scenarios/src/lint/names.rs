@@ -23,6 +23,7 @@ pub(super) fn check(
     sink: &mut Sink<'_>,
 ) {
     let each = elements(module.statement());
+    let again = twice(module.statement(), sink);
     // Starlark wants a set of its choice, and looks names up in it.
     let known = LANGUAGE.names.iter().chain(left_out).cloned().collect();
     for lint in module.lint(Some(&known)) {
@@ -30,13 +31,13 @@ pub(super) fn check(
         let (name, code) = (lint.original.trim(), lint.short_name.as_str());
         let unused = code.starts_with("unused-");
         // What could not be parsed may use it, and `_` says that nobody does.
-        let meant = code == "unused-assign" && (each.contains(&at.start) || name.starts_with('_'));
+        let meant =
+            code == "unused-assign" && (each.contains(&at.start) || name.starts_with('_') || again.contains(name));
         if (unused && !left_out.is_empty()) || meant {
             continue;
         }
         starlarks(code, name, at, names, sink);
     }
-    twice(module.statement(), sink);
     if !is_library && left_out.is_empty() {
         unused(module.statement(), names, sink);
     }
@@ -108,8 +109,8 @@ fn elements(statement: &AstStmt) -> BTreeSet<usize> {
     found
 }
 
-/// Functions that are defined twice, or whose name is assigned to something else.
-fn twice(statement: &AstStmt, sink: &mut Sink<'_>) {
+/// Functions that are defined twice, or whose name is assigned to something else. Returns their names.
+fn twice(statement: &AstStmt, sink: &mut Sink<'_>) -> BTreeSet<String> {
     let mut defined: BTreeMap<&str, Range<usize>> = BTreeMap::new();
     let mut again: Vec<(&str, Range<usize>)> = Vec::new();
     definitions(statement, &mut |def| {
@@ -127,15 +128,13 @@ fn twice(statement: &AstStmt, sink: &mut Sink<'_>) {
             again.push((&name.node.ident, bytes(target.span)));
         }
     });
+    let names = again.iter().map(|(name, _)| (*name).to_owned()).collect();
     for (name, at) in again {
         let line = defined.get(name).map_or(0, |first| line_of(sink.text, first.start));
-        sink.add(
-            &rules::DUPLICATE_NAME,
-            at,
-            format!("`{name}` is a function already, which line {line} defines"),
-            None,
-        );
+        let message = format!("`{name}` is a function already, which line {line} defines");
+        sink.add(&rules::DUPLICATE_NAME, at, message, None);
     }
+    names
 }
 
 /// The line of a byte, from 1.

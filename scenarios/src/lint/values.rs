@@ -60,8 +60,7 @@ pub(super) fn check(statement: &AstStmt, names: &Names, complete: bool, sink: &m
     let mut check = Check {
         names,
         text: sink.text,
-        prelude: Vec::new(),
-        constants: BTreeSet::new(),
+        constants: Vec::new(),
         site: complete.then(|| standard::site(2)),
         clients: BTreeSet::new(),
         all_clients: complete,
@@ -74,13 +73,20 @@ pub(super) fn check(statement: &AstStmt, names: &Names, complete: bool, sink: &m
     check.statement(statement, sink);
 }
 
+/// A variable whose value is written down.
+struct Constant {
+    name: String,
+    /// Its assignment.
+    line: String,
+    /// The names that stand in it.
+    needs: BTreeSet<String>,
+}
+
 struct Check<'a> {
     names: &'a Names,
     text: &'a str,
-    /// The assignments of constants, in order, each with whether it adds no client: what stands before `site()`.
-    prelude: Vec<(String, bool)>,
-    /// The variables that these assign.
-    constants: BTreeSet<String>,
+    /// The constants of the module, in order.
+    constants: Vec<Constant>,
     /// The site that the script describes; `None` where that does not follow from the text.
     site: Option<Topology>,
     /// The names of the clients that are written down.
@@ -134,10 +140,10 @@ impl Check<'_> {
                     let name = &name.node.ident;
                     if self.assigned.get(name) == Some(&1) && self.is_constant(&assign.rhs) {
                         let line = format!("{name} = {}\n", self.written(&assign.rhs));
+                        let needs = identifiers(&assign.rhs);
                         let site = self.site.clone().unwrap_or_else(|| standard::site(2));
-                        if self.try_out(&line, Some(&site)).is_ok() {
-                            self.prelude.push((line, !self.adds_client(&assign.rhs)));
-                            self.constants.insert(name.clone());
+                        if self.try_out(&line, &needs, Some(&site)).is_ok() {
+                            self.constants.push(Constant { name: name.clone(), line, needs });
                         }
                     }
                 }
@@ -145,7 +151,8 @@ impl Check<'_> {
                     described = true;
                     self.site = match &expression.node {
                         ExprP::Call(_, arguments) if self.are_constant(&arguments.args) => {
-                            self.try_out(&format!("{}\npromises()\n", self.written(expression)), None).ok()
+                            let text = format!("{}\npromises()\n", self.written(expression));
+                            self.try_out(&text, &identifiers(expression), None).ok()
                         }
                         _ => None,
                     };
@@ -156,12 +163,6 @@ impl Check<'_> {
         if !described && self.mentions_site(statement) {
             self.site = None;
         }
-    }
-
-    fn adds_client(&self, expression: &AstExpr) -> bool {
-        let mut adds = matches!(&expression.node, ExprP::Call(function, _) if self.names.builtin(function, &[]).is_some_and(|name| CLIENTS.contains(&name)));
-        expression.node.visit_expr(|inner| adds |= self.adds_client(inner));
-        adds
     }
 
     fn is_site(&self, expression: &AstExpr) -> bool {
@@ -184,10 +185,17 @@ impl Check<'_> {
         self.text.get(bytes(expression.span)).unwrap_or("None")
     }
 
-    fn try_out(&self, text: &str, site: Option<&Topology>) -> Result<Topology, Refusal> {
-        let before = self.prelude.iter().filter(|(_, is_plain)| *is_plain || site.is_some());
-        let before: String = before.map(|(line, _)| line.as_str()).collect();
-        try_out(&(before + text), site, &self.clients)
+    /// Tries a statement out behind the constants that it needs.
+    fn try_out(&self, text: &str, needs: &BTreeSet<String>, site: Option<&Topology>) -> Result<Topology, Refusal> {
+        let (mut needs, mut lines) = (needs.clone(), Vec::new());
+        for constant in self.constants.iter().rev() {
+            if needs.contains(&constant.name) {
+                needs.extend(constant.needs.iter().cloned());
+                lines.push(constant.line.as_str());
+            }
+        }
+        lines.reverse();
+        try_out(&(lines.concat() + text), site, &self.clients)
     }
 
     /// Whether the value of an expression follows from what is written there, and from constants.
@@ -197,7 +205,7 @@ impl Check<'_> {
             ExprP::Literal(literal) => !matches!(literal, AstLiteral::Ellipsis),
             ExprP::Identifier(name) => {
                 let name = name.node.ident.as_str();
-                self.constants.contains(name)
+                self.constants.iter().any(|constant| constant.name == name)
                     || (matches!(name, "True" | "False" | "None") && self.names.is_builtin(name, &[]))
             }
             ExprP::Tuple(inner) | ExprP::List(inner) => all(inner),
@@ -271,7 +279,7 @@ impl Check<'_> {
                 _ => None,
             });
             let place = place.map_or(at.clone(), |argument| bytes(argument.node.expr().span));
-            self.refused(refusal, place, sink);
+            self.refused(refusal, before == "site", place, sink);
             let Some(culprit) = culprit else { return };
             given.retain(|argument| argument.span != culprit.span);
         }
@@ -292,23 +300,35 @@ impl Check<'_> {
             ArgumentP::Named(name, value) => format!("{} = {}", name.node, self.written(value)),
             other => self.written(other.expr()).to_owned(),
         };
+        let needs = given.iter().flat_map(|argument| identifiers(argument.node.expr())).collect();
         let given: Vec<String> = given.iter().map(written).collect();
-        self.try_out(&format!("{before}({}){after}", given.join(", ")), site).map(drop)
+        self.try_out(&format!("{before}({}){after}", given.join(", ")), &needs, site).map(drop)
     }
 
-    fn refused(&self, refusal: Refusal, at: Range<usize>, sink: &mut Sink<'_>) {
+    /// Adds what a function refuses; `of_site` says whether it is `site()`, which says itself what there is.
+    fn refused(&self, refusal: Refusal, of_site: bool, at: Range<usize>, sink: &mut Sink<'_>) {
         let name = refusal.name.as_deref().unwrap_or_default();
         let is_server = name.strip_prefix("iis").is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()));
         let rule = match refusal.kind {
             // What is not known of the site, or of clients, is no mistake.
-            RefusalKind::User | RefusalKind::Host if self.site.is_none() => return,
-            RefusalKind::Host if !self.all_clients && !is_server => return,
+            RefusalKind::User | RefusalKind::Host if self.site.is_none() && !of_site => return,
+            RefusalKind::Host if !self.all_clients && !is_server && !of_site => return,
             RefusalKind::User => &rules::UNKNOWN_USER,
             RefusalKind::Host => &rules::UNKNOWN_HOST,
             RefusalKind::Value => &rules::ARGUMENT_VALUE,
         };
         sink.add(rule, at, refusal.message, refusal.hint);
     }
+}
+
+/// The names that stand in an expression.
+fn identifiers(expression: &AstExpr) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    if let ExprP::Identifier(name) = &expression.node {
+        names.insert(name.node.ident.clone());
+    }
+    expression.node.visit_expr(|inner| names.extend(identifiers(inner)));
+    names
 }
 
 /// The argument that is the name which is not known.

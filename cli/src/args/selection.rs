@@ -1,0 +1,38 @@
+//! Which scenarios are chosen, of several commands.
+
+use clap::Args;
+use glob::Pattern;
+use stickler_oracle::Requirement;
+
+/// Which scenarios are left of those that are named.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Selection {
+    /// Only scenarios that put this requirement to the test (ID-1), as their tables of expected outcomes say; a script without a
+    /// table is kept. May be given more than once: one of them is enough.
+    #[arg(long, value_name = "ID", value_parser = requirement)]
+    pub(crate) requirement: Vec<Requirement>,
+    /// Only scenarios of groups with this name or pattern ('kerberos*'). May be given more than once.
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
+    pub(crate) group: Vec<Pattern>,
+    /// Only scenarios with this tag: ntlm, kerberos or negotiate (what their site takes), conformance (what holds whatever the balancer
+    /// is), or one of a script's own, which stands in a line `Tags: one, two` of its docstring. May be given more than once.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+}
+
+impl Selection {
+    /// Whether it leaves everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.requirement.is_empty() && self.group.is_empty() && self.tag.is_empty()
+    }
+}
+
+/// A requirement by its id, in any case.
+fn requirement(id: &str) -> Result<Requirement, String> {
+    id.to_ascii_uppercase().parse().map_err(|_| format!("there is no requirement `{id}`; `stickler list` has them"))
+}
+
+/// A name, or a pattern with `*`, `?` and `[...]`.
+pub(crate) fn pattern(text: &str) -> Result<Pattern, String> {
+    Pattern::new(text).map_err(|error| format!("{error}; a pattern has *, ? and [...]"))
+}

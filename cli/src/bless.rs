@@ -1,0 +1,154 @@
+//! `run --bless --reason TEXT`: what came of a user's scripts becomes what is expected of them, in the `expected.toml` beside each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use stickler_model::escape;
+use stickler_oracle::{Grade, Requirement};
+use stickler_runner::{Deviation, Ending, Run, text_file};
+
+use crate::Failure;
+
+/// The file of expected outcomes.
+const EXPECTED: &str = "expected.toml";
+
+/// The longest one, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What is written of a scenario over a balancer.
+#[derive(Debug, Default)]
+struct Row {
+    /// The grades that each requirement got.
+    grades: BTreeMap<Requirement, Vec<Grade>>,
+    /// The requirements with a grade that was not expected.
+    surprising: BTreeSet<Requirement>,
+    /// How many seeds had a script that failed, and how many there were.
+    failed: usize,
+    runs: usize,
+}
+
+/// Writes the outcome of each run that was not as expected into the table beside its script. Where one cannot be, nothing is written.
+///
+/// # Errors
+/// A scenario is a shipped one or could not be performed, the balancer has no name that a table can have, the table has a row for it
+/// already, or a violated requirement of the family ID is not allowed.
+pub(crate) fn bless(runs: &[Run], reason: &str, allow_identity: bool) -> Result<(), Failure> {
+    let mut files: BTreeMap<PathBuf, BTreeMap<(String, String), Row>> = BTreeMap::new();
+    let surprising = |run: &Run| matches!(run.ending(), Ending::NotAsExpected(_));
+    let pairs: Vec<(&str, String)> =
+        runs.iter().filter(|run| surprising(run)).map(|run| (&*run.source.path, run.balancer.to_string())).collect();
+    for run in runs.iter().filter(|run| pairs.contains(&(&*run.source.path, run.balancer.to_string()))) {
+        check(run, allow_identity)?;
+        let rows = files.entry(Path::new(&run.source.path).with_file_name(EXPECTED)).or_default();
+        rows.entry((run.source.scenario.clone(), run.balancer.to_string())).or_default().add(run);
+    }
+    let mut texts = Vec::new();
+    for (file, rows) in &files {
+        texts.push((file, addition(file, rows, reason)?));
+    }
+    for (file, text) in texts {
+        let written =
+            OpenOptions::new().create(true).append(true).open(file).and_then(|mut out| out.write_all(text.as_bytes()));
+        written.map_err(|error| Failure::Wrong(format!("cannot write {}: {error}", file.display())))?;
+        let _ = writeln!(
+            io::stderr(),
+            "stickler: {}: {} rows",
+            escape::line(&file.display().to_string()),
+            files[file].len()
+        );
+    }
+    Ok(())
+}
+
+/// Whether the outcome of a run may be written down.
+fn check(run: &Run, allow_identity: bool) -> Result<(), Failure> {
+    let (scenario, balancer) = (&run.source.scenario, run.balancer.to_string());
+    let wrong = |why: String| Err(Failure::Wrong(format!("{scenario} over {balancer} is not blessed: {why}")));
+    if !Path::new(&run.source.path).is_file() {
+        return wrong(
+            "what is expected of it is shipped with Stickler (--expectations FILE accepts a violation)".into(),
+        );
+    }
+    if !stickler_catalogue::names().contains(&&*balancer) {
+        return wrong("a table knows mechanisms and shipped profiles alone".into());
+    }
+    if let Some(diagnostic) = run.error() {
+        return wrong(format!("it was not performed to its end: {}", diagnostic.message));
+    }
+    let leak = run.graded(Grade::Violated).find(|verdict| verdict.requirement.id().starts_with("ID-"));
+    match leak {
+        Some(verdict) if !allow_identity => wrong(format!(
+            "{} is violated, which means that users are mixed up; --allow-identity writes that down too",
+            verdict.requirement
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl Row {
+    fn add(&mut self, run: &Run) {
+        self.runs += 1;
+        self.failed += usize::from(!run.failures.is_empty());
+        if let Ending::NotAsExpected(deviations) = run.ending() {
+            self.surprising.extend(deviations.iter().filter_map(|deviation| match deviation {
+                Deviation::Grade { requirement, .. } => Some(*requirement),
+                Deviation::Script { .. } => None,
+            }));
+        }
+        for requirement in Requirement::all() {
+            let grades = self.grades.entry(requirement).or_default();
+            let grade = run.grade(requirement);
+            if !grades.contains(&grade) {
+                grades.push(grade);
+            }
+        }
+    }
+
+    /// The row as it stands in a table.
+    fn text(&self, scenario: &str, balancer: &str, reason: &str) -> String {
+        let key = |text: &str| toml::Value::from(text).to_string();
+        let mut text = format!("\n[{}.{}]\nreason = {}\n", key(scenario), key(balancer), key(reason));
+        match (self.failed, self.runs) {
+            (0, _) => {}
+            (failed, runs) if failed == runs => text.push_str("script = \"fails\"\n"),
+            _ => text.push_str("script = \"either\"\n"),
+        }
+        for (requirement, grades) in &self.grades {
+            let is_trouble = |grade: &Grade| matches!(grade, Grade::Violated | Grade::NonStrict);
+            if self.surprising.contains(requirement) || grades.iter().any(is_trouble) {
+                let words: Vec<String> =
+                    grades.iter().map(|grade| format!("\"{}\"", grade.to_string().replace(' ', "-"))).collect();
+                let _ = match &words[..] {
+                    [word] => writeln!(text, "{requirement} = {word}"),
+                    words => writeln!(text, "{requirement} = [{}]", words.join(", ")),
+                };
+            }
+        }
+        text
+    }
+}
+
+/// What is added to a table.
+fn addition(file: &Path, rows: &BTreeMap<(String, String), Row>, reason: &str) -> Result<String, Failure> {
+    let shown = file.display();
+    let wrong = |why: String| Failure::Wrong(format!("{shown}: {why}"));
+    let known = match text_file::read(file, MAX_FILE) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(wrong(error.to_string())),
+    };
+    let table: toml::Table = toml::from_str(&known).map_err(|error| wrong(error.to_string()))?;
+    let mut text = if known.is_empty() || known.ends_with('\n') { String::new() } else { "\n".to_owned() };
+    for ((scenario, balancer), row) in rows {
+        let own = table.get(scenario).and_then(toml::Value::as_table);
+        let names = |key: &String| key.split(',').any(|name| name.trim() == balancer);
+        if own.is_some_and(|own| own.keys().any(names)) {
+            return Err(wrong(format!("it has a row for {scenario} over {balancer} already: change that one by hand")));
+        }
+        text.push_str(&row.text(scenario, balancer, reason));
+    }
+    Ok(text)
+}

@@ -1,0 +1,129 @@
+//! What came of a check as findings in files, for SARIF.
+
+use stickler_catalogue::explanation::{Cure, Explanation};
+use stickler_oracle::Requirement;
+use stickler_report::sarif::{Change, Edit, Finding, Level, Log, Notice, Rule};
+
+use super::judge::Outcome;
+use super::report::{Judgement, Report, SiteReport, Tried};
+
+/// The rule of lines that may matter and were not read.
+const UNREAD: &str = "unread-line";
+
+/// The rule of lines without which the product ran, though the verdict may depend on them.
+const LEFT_OUT: &str = "line-left-out";
+
+/// Returns what was found in the files of a check.
+pub(super) fn of(report: &Report) -> Log {
+    let mut log = Log { rules: rules(), ..Log::default() };
+    for site in &report.sites {
+        log.findings.extend(of_site(site));
+        let judgement = site.judgement();
+        if let Outcome::Inconclusive | Outcome::Nothing(_) = judgement.is {
+            let message = match &judgement.is {
+                Outcome::Nothing(why) => format!("{}: {why}", site.name),
+                _ => format!("{}: {}", site.name, judgement.identity),
+            };
+            log.warnings.push(Notice { message, place: None });
+        }
+    }
+    log
+}
+
+/// All that a check can find: each requirement, and lines that it cannot read.
+fn rules() -> Vec<Rule> {
+    let of = |requirement: Requirement| {
+        let help = stickler_catalogue::explanation(requirement.id()).map_or_else(String::new, help);
+        Rule { id: requirement.to_string(), text: requirement.text().to_owned(), help }
+    };
+    let unread = Rule {
+        id: UNREAD.to_owned(),
+        text: "Every line that may matter for authentication is read".to_owned(),
+        help: "What this line does is not known to Stickler, and it may decide who is served as whom. The simulation knows nothing of it."
+            .to_owned(),
+    };
+    let left_out = Rule {
+        id: LEFT_OUT.to_owned(),
+        text: "The copy of the file that is run has every line that the verdict may depend on".to_owned(),
+        help: "The product ran without this line, which cannot be part of a copy that is safe to run. The verdict is that of the rest."
+            .to_owned(),
+    };
+    Requirement::all().map(of).chain([unread, left_out]).collect()
+}
+
+/// What the violation of a requirement means, how it shows, and what cures it.
+fn help(Explanation { means, log, cures, .. }: &Explanation) -> String {
+    let cures: Vec<String> = cures
+        .iter()
+        .map(|Cure { product, text, .. }| format!("- {}: {text}", product.as_deref().unwrap_or("whatever the product")))
+        .collect();
+    format!("{}\n\nIn the logs of IIS: {}\n\nWhat cures it:\n{}", means.text, log.text, cures.join("\n"))
+}
+
+/// The requirements that a site violates, where the lines stand that make it so, and the lines that were not judged.
+fn of_site(site: &SiteReport) -> Vec<Finding> {
+    let reasons = site.mechanism.iter().filter_map(|reason| reason.at.clone());
+    let mut places: Vec<_> = reasons.collect();
+    if places.is_empty() {
+        // What nothing in the file says is the product's default. The first line that it does say something on stands for it.
+        places.extend(site.facts.first().map(|fact| fact.at.clone()));
+    }
+    let fixes: Vec<Change> =
+        site.remedies.iter().filter(|tried| tried.cures && !tried.edits.is_empty()).map(change).collect();
+    let violated = site.judgement().requirements.iter().filter(|requirement| requirement.violated > 0);
+    let violated = violated.map(|requirement| Finding {
+        rule: requirement.id.clone(),
+        level: Level::Error,
+        message: message(site, site.judgement(), &requirement.id),
+        places: places.clone(),
+        fixes: fixes.clone(),
+    });
+    let unread = site.unread.iter().map(|unread| Finding {
+        rule: UNREAD.to_owned(),
+        level: Level::Warning,
+        message: format!("{}: {}: {}", site.name, unread.says, unread.why),
+        places: vec![unread.at.clone()],
+        fixes: Vec::new(),
+    });
+    let left_out = site.changes.iter().filter(|change| change.matters && site.real.is_some()).map(|change| Finding {
+        rule: LEFT_OUT.to_owned(),
+        level: Level::Warning,
+        message: format!("{}: {}: {}", site.name, change.before, change.why),
+        places: vec![change.at.clone()],
+        fixes: Vec::new(),
+    });
+    violated.chain(unread).chain(left_out).collect()
+}
+
+/// What a requirement's violation looks like, and which lines make the site so.
+fn message(site: &SiteReport, judgement: &Judgement, id: &str) -> String {
+    let Some(requirement) = judgement.requirements.iter().find(|requirement| requirement.id == id) else {
+        return id.to_owned();
+    };
+    let who = if site.real.is_some() { "the real product" } else { "the simulation of what was read" };
+    let (violated, tested) = (requirement.violated, requirement.tested);
+    let mut lines =
+        vec![format!("{}: {who} violates {id} in {violated} of {tested} runs: {}", site.name, requirement.text)];
+    lines.extend(requirement.evidence.iter().cloned());
+    lines.extend(site.mechanism.iter().map(|reason| match &reason.at {
+        Some(at) => format!("{at}: {}", reason.says),
+        None => reason.says.clone(),
+    }));
+    lines.join("\n")
+}
+
+fn change(tried: &Tried) -> Change {
+    Change { title: tried.title.clone(), edits: tried.edits.clone() }
+}
+
+/// Returns the lines that a changed file replaces.
+pub(super) fn edits(file: &stickler_advisor::Rewritten) -> Vec<Edit> {
+    let replaced = stickler_advisor::replaced(&file.before, &file.after).into_iter();
+    let edit = |one: stickler_advisor::Replaced| Edit {
+        file: file.path.clone(),
+        first: one.first,
+        count: one.count,
+        text: one.text,
+    };
+    replaced.map(edit).collect()
+}
