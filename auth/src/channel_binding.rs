@@ -6,24 +6,24 @@
 
 use md5::{Digest, Md5};
 
-/// What precedes the certificate's hash in the application data (RFC 5929 4).
+/// The prefix of the application data, before the certificate's hash (RFC 5929 4).
 const PREFIX: &[u8] = b"tls-server-end-point:";
 
-/// An MD5 of a `gss_channel_bindings_struct`, 16 bytes: what initiator and acceptor compare.
+/// The MD5 hash of a `gss_channel_bindings_struct`, 16 bytes. Initiator and acceptor compare it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelBinding(pub [u8; 16]);
 
 impl ChannelBinding {
-    /// The binding to a TLS server certificate.
+    /// Returns the binding to a TLS server certificate.
     ///
-    /// `certificate_hash` is the certificate's hash under the function of its own signature, or
-    /// under SHA-256 where that is MD5 or SHA-1 (RFC 5929 4.1): 32, 48 or 64 bytes in practice.
+    /// `certificate_hash` is the hash of the certificate under the hash function of its own signature, or under SHA-256
+    /// if that function is MD5 or SHA-1 (RFC 5929 4.1). In practice it has 32, 48 or 64 bytes.
     pub fn tls_server_end_point(certificate_hash: &[u8]) -> Self {
         Self(Md5::digest(gss_channel_bindings(certificate_hash)).into())
     }
 }
 
-/// The `gss_channel_bindings_struct` as SSPI marshals it: two absent addresses (type and length, four
+/// Returns the `gss_channel_bindings_struct` as SSPI marshals it: two absent addresses (type and length, four
 /// little-endian words of zero), then the length-prefixed application data.
 pub fn gss_channel_bindings(certificate_hash: &[u8]) -> Vec<u8> {
     let length = (PREFIX.len() + certificate_hash.len()) as u32;

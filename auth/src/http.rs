@@ -1,4 +1,5 @@
-//! `WWW-Authenticate`, `Authorization` and what their tokens are (RFC 9110 11, RFC 4559, MS-N2HT).
+//! The header fields `WWW-Authenticate` and `Authorization`, and the kinds of their tokens (RFC 9110 11, RFC 4559,
+//! MS-N2HT).
 
 use std::fmt;
 
@@ -8,23 +9,22 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::ntlm::wire::message_type;
 
-/// Longest token that is accepted by default, in bytes before base64 is undone: 16 KiB, as IIS bounds
-/// a header line.
+/// The longest token that is accepted by default, in bytes of base64: 16 KiB, the limit of IIS for a header line.
 pub const DEFAULT_TOKEN_LIMIT: usize = 16 * 1024;
 
 /// An authentication scheme that carries tokens of a Windows security package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
-    /// `NTLM` (MS-NTHT).
+    /// The scheme `NTLM` (MS-NTHT).
     Ntlm,
-    /// `Negotiate` (RFC 4559): SPNEGO, raw Kerberos or raw NTLM.
+    /// The scheme `Negotiate` (RFC 4559), which carries SPNEGO, raw Kerberos or raw NTLM.
     Negotiate,
-    /// `Nego2` (MS-N2HT): as `Negotiate`, under a name that balancers rarely know.
+    /// The scheme `Nego2` (MS-N2HT), which is `Negotiate` under a name that few balancers know.
     Nego2,
 }
 
 impl Scheme {
-    /// The scheme's name in its usual spelling.
+    /// Returns the scheme's name in its usual spelling.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ntlm => "NTLM",
@@ -33,7 +33,7 @@ impl Scheme {
         }
     }
 
-    /// The scheme of that name, in any case (RFC 9110 11.1).
+    /// Returns the scheme with this name. The case of the name does not matter (RFC 9110 11.1).
     pub fn from_name(name: &[u8]) -> Option<Self> {
         [Self::Ntlm, Self::Negotiate, Self::Nego2]
             .into_iter()
@@ -47,25 +47,25 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// One challenge of a 401, or the credentials of a request: a scheme and its token.
+/// A challenge of a 401 response, or the credentials of a request: a scheme and its token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthToken {
-    /// The scheme.
+    /// The authentication scheme.
     pub scheme: Scheme,
-    /// The token, base64 undone; empty for a bare scheme.
+    /// The token, decoded from base64. It is empty for a bare scheme.
     pub token: Vec<u8>,
 }
 
-/// Why an authentication header was refused.
+/// The reason why an authentication header was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// No scheme where one belongs.
+    /// The value has no scheme where one is expected.
     #[error("the header has no authentication scheme at byte {at}")]
     NoScheme {
-        /// Position in the value.
+        /// The position in the value.
         at: usize,
     },
-    /// A scheme other than those of [`Scheme`], in a request's credentials.
+    /// The credentials of a request have a scheme that [`Scheme`] does not name.
     #[error("authentication scheme {0:?} is not NTLM, Negotiate or Nego2")]
     OtherScheme(String),
     /// The token is not base64.
@@ -74,18 +74,18 @@ pub enum HeaderError {
     /// The token is longer than the limit.
     #[error("the token has {len} bytes of base64, more than the limit of {limit}")]
     TooLong {
-        /// Its length in base64.
+        /// The length of the token in base64, in bytes.
         len: usize,
-        /// The limit in base64.
+        /// The limit in bytes of base64.
         limit: usize,
     },
 }
 
-/// Reads an `Authorization` (or `Proxy-Authorization`) value; `limit` bounds the token, see
+/// Reads the value of an `Authorization` or `Proxy-Authorization` field. `limit` bounds the token; see
 /// [`DEFAULT_TOKEN_LIMIT`].
 ///
 /// # Errors
-/// An absent or other scheme, a token that is not base64 or is too long.
+/// The scheme is absent or unknown, or the token is not base64 or is too long.
 pub fn parse_authorization(value: &[u8], limit: usize) -> Result<AuthToken, HeaderError> {
     let (name, token) = split_scheme(value.trim_ascii()).ok_or(HeaderError::NoScheme { at: 0 })?;
     let scheme = Scheme::from_name(name).ok_or_else(|| {
@@ -95,11 +95,11 @@ pub fn parse_authorization(value: &[u8], limit: usize) -> Result<AuthToken, Head
     Ok(AuthToken { scheme, token: decode_token(scheme, token, limit)? })
 }
 
-/// Reads all `WWW-Authenticate` values of a response, in order; several challenges may share one value
-/// (RFC 9110 11.6.1). Schemes other than those of [`Scheme`] are skipped with their parameters.
+/// Reads all `WWW-Authenticate` values of a response in order. One value may hold several challenges (RFC 9110 11.6.1).
+/// Schemes that [`Scheme`] does not name are skipped with their parameters.
 ///
 /// # Errors
-/// As [`parse_authorization`].
+/// The same as those of [`parse_authorization`].
 pub fn parse_challenges<'a>(
     values: impl IntoIterator<Item = &'a [u8]>,
     limit: usize,
@@ -124,7 +124,8 @@ pub fn parse_challenges<'a>(
     Ok(found)
 }
 
-/// The header value of `scheme` with `token` (a bare scheme when empty): for either direction.
+/// Returns the header value that carries `token` under `scheme`, in either direction. An empty token gives a bare
+/// scheme.
 pub fn format_token(scheme: Scheme, token: &[u8]) -> String {
     let mut value = String::with_capacity(10 + token.len().div_ceil(3) * 4);
     value.push_str(scheme.as_str());
@@ -141,10 +142,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Bytes of a stranger's scheme that an error repeats.
+/// The number of bytes of an unknown scheme that an error repeats.
 const MAX_SHOWN: usize = 32;
 
-/// A leading token (RFC 9110 5.6.2) and what follows it after spaces. `None` without a token.
+/// Splits a leading token (RFC 9110 5.6.2) from the text after the spaces that follow it. Returns `None` if there is no
+/// token.
 fn split_scheme(element: &[u8]) -> Option<(&[u8], &[u8])> {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let end = element.iter().position(|byte| !is_token(byte)).unwrap_or(element.len());
@@ -152,7 +154,8 @@ fn split_scheme(element: &[u8]) -> Option<(&[u8], &[u8])> {
     (end > 0).then(|| (name, rest.trim_ascii_start()))
 }
 
-/// The elements of a comma-separated list with their positions; a comma within quotes separates nothing.
+/// Returns the elements of a comma-separated list with their positions. A comma within quotes does not separate
+/// elements.
 fn split_list(value: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut next = Some(0);
     std::iter::from_fn(move || {
@@ -173,7 +176,7 @@ fn split_list(value: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     })
 }
 
-/// The token behind a scheme; bounded before it is allocated.
+/// Decodes the token after a scheme. Its length is checked before memory is allocated for it.
 fn decode_token(scheme: Scheme, base64: &[u8], limit: usize) -> Result<Vec<u8>, HeaderError> {
     let limit = limit.div_ceil(3).saturating_mul(4);
     if base64.len() > limit {
@@ -182,28 +185,28 @@ fn decode_token(scheme: Scheme, base64: &[u8], limit: usize) -> Result<Vec<u8>, 
     BASE64.decode(base64).map_err(|_| HeaderError::NotBase64(scheme))
 }
 
-/// What a token is, by its first bytes.
+/// The kind of a token, as its first bytes show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenKind {
-    /// NTLM type 1.
+    /// An NTLM Negotiate message (type 1).
     NtlmNegotiate,
-    /// NTLM type 2.
+    /// An NTLM Challenge message (type 2).
     NtlmChallenge,
-    /// NTLM type 3.
+    /// An NTLM Authenticate message (type 3).
     NtlmAuthenticate,
-    /// SPNEGO: NegTokenInit or NegTokenResp (RFC 4178 4.2).
+    /// A SPNEGO token: NegTokenInit or NegTokenResp (RFC 4178 4.2).
     Spnego,
     /// A raw Kerberos token under the krb5 OID (RFC 4121 4.1).
     Kerberos,
-    /// None of these.
+    /// The token is of no known kind.
     Unknown,
 }
 
-/// 1.3.6.1.5.5.2 and 1.2.840.113554.1.2.2 in DER.
+/// The object identifiers 1.3.6.1.5.5.2 (SPNEGO) and 1.2.840.113554.1.2.2 (Kerberos) in DER.
 const SPNEGO_OID: &[u8] = b"\x06\x06\x2b\x06\x01\x05\x05\x02";
 const KRB5_OID: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02";
 
-/// What `token` is, from its first bytes alone; it may still be malformed.
+/// Returns the kind of `token`, judged by its first bytes alone. The token may still be malformed.
 pub fn token_kind(token: &[u8]) -> TokenKind {
     match (message_type(token), token) {
         (Some(1), _) => TokenKind::NtlmNegotiate,

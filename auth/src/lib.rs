@@ -11,6 +11,15 @@
 //! | [`channel_binding`] | the hash that ties a token to a TLS certificate (RFC 5929) |
 //! | [`status`] | NTSTATUS, SSPI and Win32 codes, and what IIS logs for them |
 //!
+//! ```
+//! use stickler_auth::http::{self, Scheme, TokenKind};
+//!
+//! let header = b"NTLM TlRMTVNTUAABAAAAAgIAAA==";
+//! let credentials = http::parse_authorization(header, http::DEFAULT_TOKEN_LIMIT).unwrap();
+//! assert_eq!(credentials.scheme, Scheme::Ntlm);
+//! assert_eq!(http::token_kind(&credentials.token), TokenKind::NtlmNegotiate);
+//! ```
+//!
 //! Randomness (challenges, session keys) and time ([`FileTime`]) come in as arguments, so the same
 //! inputs give the same bytes. Every decoder is bounded by its input and fails with a typed error.
 

@@ -10,7 +10,7 @@ macro_rules! codes {
         impl $type {
             $($(#[$doc])* pub const $name: Self = Self($code);)*
 
-            /// The documented name of the code, where this crate knows it.
+            /// Returns the documented name of the code, if this crate knows it.
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {
                     $($code => Some($text),)*
@@ -36,13 +36,13 @@ macro_rules! codes {
 pub(crate) use codes;
 
 codes! {
-    /// An NTSTATUS (MS-ERREF 2.3): how a logon ended, as the DC or the local SAM says it.
+    /// An NTSTATUS (MS-ERREF 2.3): the outcome of a logon, as the DC or the local SAM reports it.
     NtStatus {
         /// The logon succeeded.
         SUCCESS = 0x0000_0000, "STATUS_SUCCESS";
-        /// The request made no sense.
+        /// The request is invalid.
         INVALID_PARAMETER = 0xC000_000D, "STATUS_INVALID_PARAMETER";
-        /// The caller may not ask.
+        /// The caller is not allowed to ask.
         ACCESS_DENIED = 0xC000_0022, "STATUS_ACCESS_DENIED";
         /// No domain controller answers.
         NO_LOGON_SERVERS = 0xC000_005E, "STATUS_NO_LOGON_SERVERS";
@@ -50,13 +50,13 @@ codes! {
         NO_SUCH_USER = 0xC000_0064, "STATUS_NO_SUCH_USER";
         /// The response does not match the account's password.
         WRONG_PASSWORD = 0xC000_006A, "STATUS_WRONG_PASSWORD";
-        /// Bad user or password, without saying which.
+        /// The user or the password is wrong; the code does not say which.
         LOGON_FAILURE = 0xC000_006D, "STATUS_LOGON_FAILURE";
         /// A restriction on the account forbids the logon.
         ACCOUNT_RESTRICTION = 0xC000_006E, "STATUS_ACCOUNT_RESTRICTION";
-        /// Outside the account's logon hours.
+        /// The time is outside the account's logon hours.
         INVALID_LOGON_HOURS = 0xC000_006F, "STATUS_INVALID_LOGON_HOURS";
-        /// Not from this workstation.
+        /// The account may not log on from this workstation.
         INVALID_WORKSTATION = 0xC000_0070, "STATUS_INVALID_WORKSTATION";
         /// The password has expired.
         PASSWORD_EXPIRED = 0xC000_0071, "STATUS_PASSWORD_EXPIRED";
@@ -72,47 +72,47 @@ codes! {
         NO_TRUST_SAM_ACCOUNT = 0xC000_018B, "STATUS_NO_TRUST_SAM_ACCOUNT";
         /// The account has expired.
         ACCOUNT_EXPIRED = 0xC000_0193, "STATUS_ACCOUNT_EXPIRED";
-        /// Name or SID of a domain are not those that the trust with it says.
+        /// The name or SID of a domain differs from that in the trust with it.
         DOMAIN_TRUST_INCONSISTENT = 0xC000_019B, "STATUS_DOMAIN_TRUST_INCONSISTENT";
         /// The user must change the password first.
         PASSWORD_MUST_CHANGE = 0xC000_0224, "STATUS_PASSWORD_MUST_CHANGE";
         /// The account is locked out.
         ACCOUNT_LOCKED_OUT = 0xC000_0234, "STATUS_ACCOUNT_LOCKED_OUT";
-        /// Policy blocks NTLM.
+        /// A policy blocks NTLM.
         NTLM_BLOCKED = 0xC000_0418, "STATUS_NTLM_BLOCKED";
     }
 }
 
 codes! {
-    /// An SSPI status (winerror.h, `SEC_E_*`): how handling a token ended.
+    /// An SSPI status (winerror.h, `SEC_E_*`): the outcome of handling a token.
     SecStatus {
         /// The token was accepted.
         OK = 0x0000_0000, "SEC_E_OK";
         /// A further token is needed.
         CONTINUE_NEEDED = 0x0009_0312, "SEC_I_CONTINUE_NEEDED";
-        /// What the client offers is not enough for what this server requires.
+        /// The client offers less than this server requires.
         UNSUPPORTED_FUNCTION = 0x8009_0302, "SEC_E_UNSUPPORTED_FUNCTION";
         /// The service is unknown to the KDC.
         TARGET_UNKNOWN = 0x8009_0303, "SEC_E_TARGET_UNKNOWN";
-        /// The package failed inside.
+        /// The package had an internal error.
         INTERNAL_ERROR = 0x8009_0304, "SEC_E_INTERNAL_ERROR";
         /// The token is malformed, or no handshake was pending for it.
         INVALID_TOKEN = 0x8009_0308, "SEC_E_INVALID_TOKEN";
         /// The logon was refused.
         LOGON_DENIED = 0x8009_030C, "SEC_E_LOGON_DENIED";
-        /// There are no credentials: what the first, anonymous request logs (2148074254).
+        /// There are no credentials. The first, anonymous request is logged with this code (2148074254).
         NO_CREDENTIALS = 0x8009_030E, "SEC_E_NO_CREDENTIALS";
         /// A message was altered on its way: the MIC does not match.
         MESSAGE_ALTERED = 0x8009_030F, "SEC_E_MESSAGE_ALTERED";
         /// The ticket has expired, or is not yet valid.
         CONTEXT_EXPIRED = 0x8009_0317, "SEC_E_CONTEXT_EXPIRED";
-        /// The token names a service that this server is not.
+        /// The token names a service that this server does not provide.
         WRONG_PRINCIPAL = 0x8009_0322, "SEC_E_WRONG_PRINCIPAL";
         /// The clocks differ too much.
         TIME_SKEW = 0x8009_0324, "SEC_E_TIME_SKEW";
         /// The peers have no encryption type in common.
         ETYPE_NOT_SUPP = 0x8009_0342, "SEC_E_ETYPE_NOT_SUPP";
-        /// The channel binding is missing or not that of this connection.
+        /// The channel binding is missing, or is not that of this connection.
         BAD_BINDINGS = 0x8009_0346, "SEC_E_BAD_BINDINGS";
         /// The server has no key for the ticket.
         NO_KERB_KEY = 0x8009_0348, "SEC_E_NO_KERB_KEY";
@@ -120,21 +120,21 @@ codes! {
 }
 
 codes! {
-    /// A Win32 error (MS-ERREF 2.2), as the column `sc-win32-status` holds it.
+    /// A Win32 error (MS-ERREF 2.2), in the form of the column `sc-win32-status`.
     Win32 {
-        /// No error.
+        /// There was no error.
         SUCCESS = 0, "ERROR_SUCCESS";
         /// Access is denied.
         ACCESS_DENIED = 5, "ERROR_ACCESS_DENIED";
-        /// No logon server.
+        /// No logon server answers.
         NO_LOGON_SERVERS = 1311, "ERROR_NO_LOGON_SERVERS";
-        /// Bad user or password.
+        /// The user or the password is wrong.
         LOGON_FAILURE = 1326, "ERROR_LOGON_FAILURE";
-        /// A restriction on the account.
+        /// A restriction on the account forbids the logon.
         ACCOUNT_RESTRICTION = 1327, "ERROR_ACCOUNT_RESTRICTION";
-        /// Outside the logon hours.
+        /// The time is outside the account's logon hours.
         INVALID_LOGON_HOURS = 1328, "ERROR_INVALID_LOGON_HOURS";
-        /// Not from this workstation.
+        /// The account may not log on from this workstation.
         INVALID_WORKSTATION = 1329, "ERROR_INVALID_WORKSTATION";
         /// The password has expired.
         PASSWORD_EXPIRED = 1330, "ERROR_PASSWORD_EXPIRED";
@@ -142,24 +142,24 @@ codes! {
         ACCOUNT_DISABLED = 1331, "ERROR_ACCOUNT_DISABLED";
         /// The clocks of client and server differ too much.
         TIME_SKEW = 1398, "ERROR_TIME_SKEW";
-        /// No account for the machine or the domain that asks.
+        /// There is no account for the machine or the domain that asks.
         NO_TRUST_SAM_ACCOUNT = 1787, "ERROR_NO_TRUST_SAM_ACCOUNT";
-        /// No trust with the domain.
+        /// There is no trust with the domain.
         TRUSTED_RELATIONSHIP_FAILURE = 1789, "ERROR_TRUSTED_RELATIONSHIP_FAILURE";
         /// The account has expired.
         ACCOUNT_EXPIRED = 1793, "ERROR_ACCOUNT_EXPIRED";
-        /// A domain is not the one that the trust is with.
+        /// The domain is not the one that the trust is with.
         DOMAIN_TRUST_INCONSISTENT = 1810, "ERROR_DOMAIN_TRUST_INCONSISTENT";
         /// The user must change the password first.
         PASSWORD_MUST_CHANGE = 1907, "ERROR_PASSWORD_MUST_CHANGE";
         /// The account is locked out.
         ACCOUNT_LOCKED_OUT = 1909, "ERROR_ACCOUNT_LOCKED_OUT";
-        /// Policy blocks NTLM.
+        /// A policy blocks NTLM.
         NTLM_BLOCKED = 1937, "ERROR_NTLM_BLOCKED";
     }
 }
 
-/// How a server logs a plain bad user or password: IIS versions differ, so it is part of a profile.
+/// The code with which a server logs a wrong user or password. Versions of IIS differ, so it is part of a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BadPasswordCode {
     /// `1326`, ERROR_LOGON_FAILURE.
@@ -170,12 +170,12 @@ pub enum BadPasswordCode {
 }
 
 impl NtStatus {
-    /// Whether the logon succeeded.
+    /// Returns whether the logon succeeded.
     pub const fn is_success(self) -> bool {
         self.0 == Self::SUCCESS.0
     }
 
-    /// The value of `sc-win32-status` that IIS logs for a logon that ended so.
+    /// Returns the value of `sc-win32-status` that IIS logs for a logon with this outcome.
     ///
     /// A status without an entry of its own is logged as [`SecStatus::LOGON_DENIED`].
     pub const fn sc_win32_status(self, bad_password: BadPasswordCode) -> u32 {

@@ -5,18 +5,18 @@
 pub struct FileTime(pub u64);
 
 impl FileTime {
-    /// Ticks in one second.
+    /// The number of ticks in one second.
     pub const TICKS_PER_SECOND: u64 = 10_000_000;
 
-    /// 1970-01-01 as a FILETIME.
+    /// The FILETIME of 1970-01-01.
     pub const UNIX_EPOCH: Self = Self(11_644_473_600 * Self::TICKS_PER_SECOND);
 
-    /// The instant `nanos` nanoseconds after 1970-01-01 UTC, rounded down to a tick.
+    /// Returns the instant `nanos` nanoseconds after 1970-01-01 UTC, rounded down to a tick.
     pub const fn from_unix_nanos(nanos: u64) -> Self {
         Self(Self::UNIX_EPOCH.0 + nanos / 100)
     }
 
-    /// The same instant with its fraction of a second dropped, as clients with a coarse clock send it.
+    /// Returns the same instant without its fraction of a second, as clients with a coarse clock send it.
     #[must_use]
     pub const fn whole_seconds(self) -> Self {
         Self(self.0 - self.0 % Self::TICKS_PER_SECOND)

@@ -7,6 +7,7 @@
 //! * [`decisions`]: a balancer's decisions alone, among up to 100,000 open connections.
 //! * [`plane`]: the data plane on loopback, beside nginx and HAProxy.
 //! * [`worlds`]: small worlds from scratch, and an idle-heavy hour.
+//! * [`capacity`]: what authentication costs, and how long users wait for it, counted in the simulation.
 //! * [`cpu_time`]: criterion's measurement: processor time of the one thread that works. [`plane`] alone is measured by
 //!   the wall clock: it is the work of several threads and processes.
 //! * [`report`]: figures against their aims and against a stored baseline.
@@ -14,6 +15,7 @@
 //! The bench target `stickler` joins them. `cargo bench` writes `benchmark-report/report.md` and `report.json` into the
 //! target directory; with `STICKLER_SAVE_BASELINE=1` also `baseline.json` here.
 
+pub mod capacity;
 pub mod cpu_time;
 pub mod decisions;
 pub mod handshake;

@@ -17,7 +17,7 @@ const WIDTH: usize = 120;
 
 /// What to draw.
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct DiagramOptions {
     /// Draw each run that is shown as a sequence diagram: who sent what over which connection, and as whom it was served. `text`
     /// stands below the evidence. `mermaid` and `svg` are all that is printed, of one run: --diagram=svg > run.svg
     #[arg(
@@ -43,7 +43,7 @@ pub(crate) enum Format {
     Svg,
 }
 
-impl Options {
+impl DiagramOptions {
     /// Checks that so many runs can be drawn in this form, beside output for programs or not.
     pub(crate) fn check(&self, runs: usize, is_for_programs: bool) -> Result<(), Failure> {
         let Some(format) = self.format else { return Ok(()) };

@@ -5,7 +5,7 @@
 //! * `selection`: the scenarios that are meant. `expectations`: violations that somebody accepts, until a day (`today`). `bless`: what came of
 //!   scripts becomes what is expected. `state`: what failed last.
 //! * `target`: a balancer that runs already. `summary`: what runs say of the identity of users, with its number.
-//! * `diagram`: sequence diagrams of runs. `output`: reports for other programs, and for people. `page`: what those for people show.
+//! * `diagram`: sequence diagrams of runs. `pcap`: their packets, for Wireshark. `output`: reports for other programs, and for people. `page`: what those for people show.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
 //! * `hunt`: looks for what nobody has scripted; puts the shards of a hunt together. `interrupt`: the end that somebody asks for.
@@ -13,6 +13,7 @@
 //! * `namespace`: a network of this program's own. `terminal`: colours, and how far a command is.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections; what a requirement, a defect or a scenario is.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
+//! * `script`: what authors of scenarios need.
 //! * `serve`: the mocks and a balancer on loopback, for real clients. `own_file`: what it writes, and writes over.
 
 mod args;
@@ -37,9 +38,11 @@ mod namespace;
 mod output;
 mod own_file;
 mod page;
+mod pcap;
 mod record;
 mod replay;
 mod run;
+mod script;
 mod selection;
 mod serve;
 mod state;
@@ -118,6 +121,7 @@ fn main() -> ExitCode {
         Command::Merge(arguments) => hunt::merge(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),
+        Command::Script(arguments) => script::script(&arguments.command),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments),
         Command::Man(arguments) => completions::man(&arguments),

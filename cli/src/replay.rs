@@ -11,6 +11,7 @@ use stickler_runner::{End, Run};
 
 use crate::args::{self, Arm, Format};
 use crate::output::Reports;
+use crate::pcap::Capture;
 use crate::{Failure, hunt, jobs};
 
 /// Most characters that are shown of each side of a difference.
@@ -63,7 +64,9 @@ enum Outcome {
 
 pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
     let mut reports = Reports::open("replay", &arguments.report, arguments.format == Format::Json)?;
-    let (sim, wire) = (jobs::build(Arm::Sim)?, jobs::build(Arm::Wire).ok());
+    let capture = arguments.pcap.prepare(arguments.files.len(), arguments.arm != Some(Arm::Wire))?;
+    let sim = capture.as_ref().map_or_else(|| jobs::build(Arm::Sim), |capture| Ok(capture.arm()))?;
+    let wire = jobs::build(Arm::Wire).ok();
     let arm = |recorded: &str| match (arguments.arm, recorded) {
         (Some(Arm::Sim), _) | (None, "sim") => Some(&*sim),
         (Some(Arm::Wire), _) | (None, "wire") => wire.as_deref(),
@@ -100,7 +103,8 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
     if let Err(failure @ Failure::Wrong(_)) = &ended {
         reports.add_failure(failure);
     }
-    reports.finish(None, &says).and(ended)
+    let captured = capture.as_ref().filter(|_| wrong.is_empty()).map_or(Ok(()), Capture::write);
+    reports.finish(None, &says).and(captured).and(ended)
 }
 
 impl Replays {

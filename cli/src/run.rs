@@ -10,6 +10,7 @@ use std::time::Duration;
 use indexmap::IndexSet;
 use stickler_model::topology::Provider;
 use stickler_model::{BalancerSpec, Trace, escape};
+use stickler_oracle::Grade;
 use stickler_report::json::{self, Identity, Tail};
 use stickler_report::matrix::{Matrix, Subject};
 use stickler_report::page::{About, Grades, Page};
@@ -21,6 +22,7 @@ use crate::args::{self, Format, Shard};
 use crate::expectations::Expectations;
 use crate::jobs::{self, Job};
 use crate::output::{Piece, Reports};
+use crate::pcap::Capture;
 use crate::record::{Folder, Recorded};
 use crate::state::{Failed, FailedRun};
 use crate::summary::{Summaries, Summary};
@@ -52,6 +54,8 @@ struct Done {
     missing: Option<(String, bool)>,
     /// Expectations that have expired, in a sentence each.
     expired: Vec<String>,
+    /// The packets of the run, if they are to be written.
+    capture: Option<Capture>,
 }
 
 /// What is kept of a run.
@@ -118,6 +122,7 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
         expectations.map(|file| Expectations::read(file, today::or_given(arguments.today))).transpose()?;
     let jobs = jobs(arguments, only, &cases, &balancers)?;
     arguments.diagram.check(jobs.len(), reports.takes_stdout())?;
+    let capture = arguments.pcap.prepare(jobs.len(), arguments.arm == args::Arm::Sim)?;
     let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
     let keeps_traces = evidence && !reports.takes_stdout();
@@ -136,9 +141,10 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
     };
     let mut done = Done { evidence, ..Done::default() };
     // The ports of a target's servers are there once.
-    let (arm, threads) = match &arguments.target.url {
-        Some(url) => (target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1)),
-        None => (jobs::build(arguments.arm)?, arguments.jobs),
+    let (arm, threads) = match (&arguments.target.url, &capture) {
+        (Some(url), _) => (target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1)),
+        (None, Some(capture)) => (capture.arm(), arguments.jobs),
+        (None, None) => (jobs::build(arguments.arm)?, arguments.jobs),
     };
     let over = interrupt::listen()?;
     let mut expired = BTreeSet::new();
@@ -156,6 +162,7 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
     };
     done.missing = (missing > 0).then(|| (format!("{missing} of {all} runs were not made: {why}"), interrupted));
     done.cases = cases;
+    done.capture = capture;
     Ok(done)
 }
 
@@ -241,6 +248,7 @@ impl Done {
 
     /// What the command ends with, after everything was shown.
     fn end(&self, arguments: &args::Run) -> Result<(), Failure> {
+        self.capture.as_ref().map_or(Ok(()), Capture::write)?;
         let Self { runs, summaries, unrecorded, unwritten, missing, expired, .. } = self;
         if *unrecorded > 0 {
             // Where even this cannot be written, the run files are there all the same.
@@ -338,10 +346,11 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
     let mut mistakes: Vec<&Diagnostic> = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         if let Some(mistake) = run.error() {
-            // A mistake is the same over each balancer; what came before it may differ, and the table has that.
+            // A mistake is the same over each balancer; what came before it may differ.
+            let found_before = !run.failures.is_empty() || run.graded(Grade::Violated).next().is_some();
             if !mistakes.contains(&mistake) {
                 mistakes.push(mistake);
-            } else if !arguments.transcript && !arguments.evidence {
+            } else if !arguments.transcript && !arguments.evidence && !found_before {
                 continue;
             }
         }

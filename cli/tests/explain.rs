@@ -126,6 +126,64 @@ fn a_profile_is_explained_as_before_in_whatever_case() {
 }
 
 #[test]
+fn several_names_are_told_one_after_the_other() {
+    let both = explain(&["B6", "pin-on-401"]);
+    let both = String::from_utf8_lossy(&both.stdout).into_owned();
+    assert_eq!(both, format!("{}\n\n{}\n", told("B6").trim_end(), told("pin-on-401").trim_end()));
+    assert!(refused(&["B6", "B99"]).contains("called `B99`"));
+    assert!(refused(&[]).contains("NAME"));
+}
+
+#[test]
+fn a_page_of_markdown_links_to_the_others_and_no_user_of_a_profile_can_write_into_it() {
+    let page = |names: &[&str]| {
+        let output = explain(&[names, &["--format", "markdown"]].concat());
+        assert!(output.status.success(), "{names:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("what is said is UTF-8")
+    };
+    for (name, parts) in [
+        (
+            "ID-1",
+            [
+                "# ID-1\n",
+                "* **HAProxy**: `http-reuse never`",
+                "[B1](../defects/B1.md)",
+                "[shared-pool](../mechanisms/shared-",
+            ],
+        ),
+        (
+            "B6",
+            ["# B6: host-not-pinned\n", "[HS-2](../requirements/HS-2.md)", "2148074248", "[pin-on-401](../mechanisms/"],
+        ),
+        (
+            "pin-on-401",
+            ["# pin-on-401\n", "**M12.**", "[one-shot](../scenarios/kerberos.md#one-shot)", "[B6](../defects/B6.md)"],
+        ),
+        (
+            "haproxy-safe",
+            ["# haproxy-safe\n", "in turn.[^1]\n", "| `pool.order` | `lifo` |", "\n[^1]: <https://docs.haproxy.org/"],
+        ),
+        (
+            "one-shot",
+            ["# one-shot\n", "stickler run one-shot", "[ID-1](../requirements/ID-1.md): ", "[B1](../defects/B1.md)"],
+        ),
+    ] {
+        let page = page(&[name]);
+        for part in parts {
+            assert!(page.contains(part), "{name}: {part} is missing:\n{page}");
+        }
+    }
+    assert!(page(&["aws-alb"]).contains("a Network Load Balancer with a TCP listener"));
+    assert!(!page(&["pen"]).contains("## What cures what"));
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("ours.toml");
+    let ours = "[[profile]]\nname = \"ours\"\nextends = \"haproxy-safe\"\nsource = \"<b>x</b> *y* \\u001b[31m\"\npool.share = \"always\"\n";
+    std::fs::write(&file, ours).expect("files can be written");
+    let page = page(&[&file.to_string_lossy()]);
+    assert!(page.contains("\\<b>x\\</b> \\*y\\*") && !page.contains('\u{1b}'), "{page}");
+}
+
+#[test]
 fn only_profiles_and_mechanisms_are_told_as_toml() {
     for (name, what) in [("ID-1", "requirement"), ("B6", "defect"), ("drain", "scenario")] {
         let error = refused(&[name, "--format", "toml"]);

@@ -136,7 +136,9 @@ fn a_folder_of_something_else_is_refused_and_stays_as_it_is() {
     fs::remove_file(out.join("thesis.txt")).unwrap();
     assert_eq!(hunt("").0, Some(0));
     let there = files(&out);
-    for (more, says) in [("--seed 3", "`seed` is 0 there, and 3 here"), ("--no-guidance", "`guidance` is true there")] {
+    for (more, says) in
+        [("--seed 3", "its `seed` is 0, but this hunt has 3"), ("--no-guidance", "its `guidance` is true")]
+    {
         let (code, text) = hunt(more);
         assert!(code == Some(2) && text.contains(says), "{text}");
     }
@@ -162,7 +164,11 @@ fn what_cannot_be_read_is_named_and_nothing_is_overwritten() {
     let edits: [Edit<'_>; 6] = [
         ("state.json".into(), &|text| text[..text.len() / 2].to_owned(), "cut off"),
         ("state.json".into(), &|text| text.replacen("12", "99999", 1), "no hunt has units"),
-        ("hunt.json".into(), &|text| text.replacen("\"generator\": 2", "\"generator\": 0", 1), "it has generator 0"),
+        (
+            "hunt.json".into(),
+            &|text| text.replacen("\"generator\": 2", "\"generator\": 0", 1),
+            "the folder has generator 0",
+        ),
         (path("finding.json"), &|_| "{}".to_owned(), "edited"),
         (path("found.jsonl"), &|text| text.lines().next().unwrap_or_default().to_owned(), "found.jsonl"),
         (path(".jsonl"), &|_| "garbage".to_owned(), ".jsonl"),

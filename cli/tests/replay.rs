@@ -95,7 +95,10 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
     for (wrong, message) in [
         (content[..content.len() - 3].to_owned(), "it was cut off"),
         (content.replacen("\"format\":1", "\"format\":9", 1), ":1: the file has format 9"),
-        (content.replacen("{\"step\"", "{\"stop\"", 1), ":2: column 7: unknown variant `stop`"),
+        (
+            content.replacen("{\"step\"", "{\"stop\"", 1),
+            ":2: the line is malformed at column 7: unknown variant `stop`",
+        ),
         (content.replacen("\"l4-nat\"", "\"l4-nut\"", 1), "there is no balancer called `l4-nut`"),
         (
             content.replacen("\"arm\":\"sim\"", "\"arm\":\"lab\"", 1),
@@ -109,7 +112,7 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
             content.replacen("\"step\":{\"start\":{", "\"step\":{\"start\":{\"surplus\":1,", 1),
             "unknown field `surplus`",
         ),
-        (content.replacen("{\"await\":1}", "{\"await\":7}", 1), "there is no `r7`"),
+        (content.replacen("{\"await\":1}", "{\"await\":7}", 1), "`r7` does not exist"),
     ] {
         std::fs::write(&path, wrong).unwrap();
         let output = stickler(&["replay", &path]);
@@ -119,7 +122,7 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
     }
     let output = stickler(&["replay", "no/such.jsonl"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("no/such.jsonl: cannot be opened: "), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no/such.jsonl: the file cannot be opened: "), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -288,7 +291,7 @@ fn what_is_too_long_for_a_plan_is_the_scripts_error_and_what_came_before_it_is_r
             "at most 1000 header fields",
         ),
         ("password", "curl(\"bob\", password = \"x\" * 5000000)", "at most 1000 bytes each"),
-        ("host", "browser(\"bob\", host = \"x\" * 5000000)", "is not a host"),
+        ("host", "browser(\"bob\", host = \"x\" * 5000000)", "is not a valid host"),
         ("drain", "drain(\"x\" * 5000000)", "is not a valid name"),
     ] {
         let source = format!("alice = browser(\"alice\")\nalice.get(\"/\")\n{wrong}\n");

@@ -13,6 +13,35 @@
 //!                  L7Policy                                          L4Policy  (also asked by a packet router)
 //! ```
 //!
+//! A policy that spreads connections over the farm in turn is this much code:
+//!
+//! ```
+//! use stickler_lb_core::{BackendAware, FiveTuple, L4Decision, L4Policy, L4Work};
+//! use stickler_model::Time;
+//!
+//! struct InTurn {
+//!     backends: usize,
+//!     next: usize,
+//! }
+//!
+//! impl BackendAware for InTurn {
+//!     type Work = L4Work;
+//! }
+//!
+//! impl L4Policy for InTurn {
+//!     fn connect(&mut self, _: Time, _: FiveTuple) -> L4Decision {
+//!         let backend = self.next % self.backends;
+//!         self.next += 1;
+//!         L4Decision::Backend(backend)
+//!     }
+//! }
+//!
+//! let mut policy = InTurn { backends: 2, next: 0 };
+//! let flow = FiveTuple { client: "192.0.2.1:50000".parse().unwrap(), front: "192.0.2.80:80".parse().unwrap() };
+//! assert_eq!(policy.connect(Time(0), flow), L4Decision::Backend(0));
+//! assert_eq!(policy.connect(Time(0), flow), L4Decision::Backend(1));
+//! ```
+//!
 //! * [`policy`]: the traits, their vocabulary, and the shared parts from which mechanisms are composed.
 //! * [`farm`]: the backends.
 //! * [`control`]: the operator's and the health checks' handle on a policy; [`health`]: the rules of checks, and what

@@ -126,6 +126,6 @@ mod tests {
             error.to_string(),
             "no connection to 127.0.0.1:80: the Host header has a value that HTTP does not allow"
         );
-        assert_eq!(NoAnswer::Timeout(Duration::from_millis(1500)).to_string(), "timed out after 1.5 s");
+        assert_eq!(NoAnswer::Timeout(Duration::from_millis(1500)).to_string(), "the request timed out after 1.5 s");
     }
 }

@@ -88,6 +88,20 @@ impl Directory {
         Some(Keytab { entries: entries.collect() })
     }
 
+    /// Returns the keys of all accounts, of the ticket-granting service once it has issued a ticket, and of all trusts: with
+    /// these, whoever captures packets decrypts every ticket of the domain.
+    pub fn keytab_of_all(&self) -> Keytab {
+        let mut entries: Vec<KeytabEntry> =
+            self.accounts.keys().filter_map(|name| self.keytab(name)).flat_map(|keytab| keytab.entries).collect();
+        let trusts = self.trusts.iter().map(|trust| trust.account(&self.key_rules()));
+        for account in self.krbtgt.iter().cloned().chain(trusts) {
+            let principal = Principal::new(account.name.clone(), self.realm());
+            let entry = |key: &LongTermKey| KeytabEntry { principal: principal.clone(), timestamp: 0, key: *key };
+            entries.extend(account.keys.iter().map(entry));
+        }
+        Keytab { entries }
+    }
+
     fn account_keys(&self, account: &str) -> Option<&[LongTermKey]> {
         let account = self.accounts.get(&account.to_lowercase())?;
         Some(account.keys(&self.key_rules()))

@@ -307,9 +307,13 @@ mod tests {
         let text = |length| Piece::Text("x".repeat(length));
         let two = |more: usize| raw(vec![text(MAX_TEXT - 5), Piece::Bytes(vec![0xff; 5 + more])], second);
         bound(&two(0), &two(1), "at most 1048576 raw bytes, but this one has 1048577");
-        bound(&raw(vec![text(0); MAX_PIECES], second), &raw(vec![text(0); MAX_PIECES + 1], second), "these of 1001");
+        bound(
+            &raw(vec![text(0); MAX_PIECES], second),
+            &raw(vec![text(0); MAX_PIECES + 1], second),
+            "but these have 1001",
+        );
         let said = |length| post(Payload::Text("x".repeat(length)));
-        bound(&said(MAX_TEXT), &said(MAX_TEXT + 1), "as bytes_of()");
+        bound(&said(MAX_TEXT), &said(MAX_TEXT + 1), "with bytes_of()");
         bound(&post(Payload::Bytes(MAX_BODY)), &post(Payload::Bytes(MAX_BODY + 1)), "at most 1073741824 bytes");
     }
 
@@ -327,16 +331,16 @@ mod tests {
             crowd(&move |spec| spec.clients.clone_from(&clients))
         };
         bound(&of(MAX_CROWD), &of(MAX_CROWD + 1), "from 1 to 1000 clients, but this one has 1001");
-        bound(&of(1), &of(0), "and this one has 0");
+        bound(&of(1), &of(0), "but this one has 0");
         let twice = crowd(&|spec| spec.clients[4] = "user2".into());
         bound(&crowd(&|_| ()), &twice, "`user2` is in the crowd twice");
         bound(&of(2), &crowd(&|spec| spec.clients[1] = "a b".into()), "is not a valid name");
         let asking = |requests| crowd(&move |spec| spec.requests = requests);
         bound(&asking(1_000), &asking(1_001), "from 1 to 10000 requests in all, but these make 10010");
-        bound(&asking(1), &asking(0), "and these make 0");
-        bound(&asking(1), &asking(u32::MAX), "and these make 42949672950");
+        bound(&asking(1), &asking(0), "but these make 0");
+        bound(&asking(1), &asking(u32::MAX), "but these make 42949672950");
         let from = |first| crowd(&move |spec| spec.first = RequestId(first));
-        bound(&from(u32::MAX - 59), &from(u32::MAX - 58), "go past 4294967295");
+        bound(&from(u32::MAX - 59), &from(u32::MAX - 58), "would exceed 4294967295");
         let thinking = |think| crowd(&move |spec| spec.think = think);
         bound(&thinking(MAX_THINK), &thinking(MAX_THINK + Duration::from_nanos(1)), "the time between requests is");
         let path = |path: &'static str| crowd(&move |spec| path.clone_into(&mut spec.path));
@@ -357,7 +361,7 @@ mod tests {
         }
         let hosted = |host: &str| client(|spec| spec.host = Some(host.into()));
         for host in ["", "a/b", "a\r\n", &"x".repeat(254)] {
-            bound(&hosted("www.corp.example"), &hosted(host), "is not a host");
+            bound(&hosted("www.corp.example"), &hosted(host), "is not a valid host");
         }
         let seated = |name, password| client(|spec| spec.identity = Some(identity(name, password)));
         bound(&seated(1_000, 1_000), &seated(1_001, 1), "at most 1000 bytes each");

@@ -6,6 +6,38 @@
 //!                                           └─────▶ Trace       (to the oracle, at the end)
 //! ```
 //!
+//! A plan is data. It can be written by hand, generated, or read from a file, and it is checked before a world performs
+//! it:
+//!
+//! ```
+//! use stickler_model::{
+//!     Action, BalancerSpec, ClientSpec, Plan, Payload, Profile, RequestId, RequestSpec, standard,
+//! };
+//!
+//! let request = RequestSpec {
+//!     client: "browser".into(),
+//!     method: "GET".into(),
+//!     path: "/whoami".into(),
+//!     body: Payload::Empty,
+//!     headers: Vec::new(),
+//!     sending: Default::default(),
+//! };
+//! let mut plan = Plan {
+//!     seed: 1,
+//!     balancer: BalancerSpec::named("pin-on-401"),
+//!     topology: standard::site(2),
+//!     steps: vec![
+//!         Action::AddClient(ClientSpec::new("browser".into(), Profile::BROWSER, Some(standard::identity("alice")))),
+//!         Action::Start { id: RequestId(1), request },
+//!         Action::Await(RequestId(1)),
+//!     ],
+//! };
+//! assert!(plan.check().is_ok());
+//!
+//! plan.steps.remove(0);                                        // the client is never added
+//! assert!(plan.check().is_err());
+//! ```
+//!
 //! * [`time`]: [`Time`] on the world's clock, and [`Clock`].
 //! * [`name`]: [`Name`] of a host or client, [`Principal`] of a user.
 //! * [`topology`]: the users, servers, balancer and links of a world.

@@ -8,6 +8,33 @@
 //! * [`TokioNet`]: real sockets; [`OpenPort`]: a real port that outlives its listeners. The simulated network is in
 //!   `stickler-sim`.
 //!
+//! A server that is written over [`Net`] does not know which network it is on:
+//!
+//! ```
+//! use std::io;
+//!
+//! use stickler_net::{Listener, Net, TokioNet};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! async fn greet_once<N: Net>(listener: N::Listener) -> io::Result<()> {
+//!     let (mut stream, _peer) = listener.accept().await?;
+//!     stream.write_all(b"hello").await
+//! }
+//!
+//! # fn main() -> io::Result<()> {
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let listener = TokioNet.bind("127.0.0.1:0".parse().unwrap()).await?;
+//! let address = listener.local_addr()?;
+//! TokioNet.spawn(async { greet_once::<TokioNet>(listener).await.unwrap() });
+//!
+//! let mut greeting = String::new();
+//! TokioNet.connect(address).await?.read_to_string(&mut greeting).await?;
+//! assert_eq!(greeting, "hello");
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
 //! Time is tokio's in both arms (`tokio::time`); the simulated world pauses it.
 
 mod accept;

@@ -1,5 +1,27 @@
 //! Requirements and verdicts, judged from traces alone.
 //!
+//! A run in which nothing happened puts no requirement to the test:
+//!
+//! ```
+//! use stickler_model::trace::Promises;
+//! use stickler_model::{BalancerSpec, Header, Trace, standard};
+//! use stickler_oracle::judge;
+//! use stickler_oracle::requirement::Requirement;
+//!
+//! let trace = Trace {
+//!     header: Header {
+//!         seed: 1,
+//!         balancer: BalancerSpec::named("pin-on-401"),
+//!         topology: standard::site(2),
+//!         promises: Promises::default(),
+//!     },
+//!     events: Vec::new(),
+//! };
+//! let verdicts = judge(&trace);
+//! assert_eq!(verdicts.len(), Requirement::all().count());
+//! assert!(verdicts.iter().all(|verdict| verdict.exercised == 0));
+//! ```
+//!
 //! * [`requirement`]: the table of the numbered requirements, each with its text, severity, source and judging
 //!   function.
 //! * [`verdict`]: a grade and the evidence for it.

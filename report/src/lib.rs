@@ -9,7 +9,9 @@
 //! * [`test_case`]: runs as test runners know them; [`junit`], [`tap`] and [`github`] write them.
 //! * [`sarif`]: findings with their places in files, for code-scanning services.
 //! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
+//! * [`cures`]: what helps over which product.
 
+pub mod cures;
 pub mod diagram;
 pub mod github;
 pub mod json;

@@ -107,11 +107,6 @@ pub(crate) fn wrapped(text: &str, indent: &str, width: usize) -> String {
     out
 }
 
-/// The width of the terminal in columns, where there is one.
-pub(crate) fn terminal() -> Option<u16> {
-    Table::new().width()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -68,7 +68,7 @@ fn play_on_a_thread(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm
 
 /// Does something with a script on a thread of its own, which stays where the script asks for too much memory; what came of it
 /// until then has been sent. `wrong` makes a result of what keeps it from being done.
-fn on_a_thread<T: Send + 'static>(
+pub(crate) fn on_a_thread<T: Send + 'static>(
     scenario: &Scenario,
     work: impl FnOnce(&Scenario, &Sender<T>) -> T + Send + 'static,
     wrong: fn(Diagnostic) -> T,

@@ -16,6 +16,8 @@ pub struct Scenario {
     name: Arc<str>,
     path: Arc<str>,
     source: Arc<str>,
+    /// Where the files are that it may load; `None` where it may load none.
+    folder: Option<Arc<Path>>,
 }
 
 /// Why a script cannot be had.
@@ -38,7 +40,7 @@ pub enum ScenarioError {
 }
 
 impl Scenario {
-    /// A scenario of this source. `path` is what errors and the replay command show.
+    /// A scenario of this source, which loads no other files. `path` is what errors and the replay command show.
     ///
     /// # Errors
     /// [`ScenarioError::TooLong`].
@@ -46,11 +48,11 @@ impl Scenario {
         if source.len() as u64 > MAX_SOURCE {
             return Err(ScenarioError::TooLong { path: path.to_owned() });
         }
-        Ok(Self { name: name.into(), path: path.into(), source: source.into() })
+        Ok(Self { name: name.into(), path: path.into(), source: source.into(), folder: None })
     }
 
     /// Reads a script from a regular file, with or without a byte-order mark; its name is the file's without `.star`.
-    /// Reads no more than [`MAX_SOURCE`].
+    /// Reads no more than [`MAX_SOURCE`]. The files that it loads are read whenever it is played.
     ///
     /// # Errors
     /// [`ScenarioError`].
@@ -61,7 +63,14 @@ impl Scenario {
             _ => ScenarioError::Unreadable { path: shown.clone(), source },
         })?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Self::new(&name, &shown, &source)
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(Self { folder: Some(folder.into()), ..Self::new(&name, &shown, &source)? })
+    }
+
+    /// The folder that the script's own file is in; `None` for one that is in no file.
+    #[cfg(feature = "scripts")]
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// The name: the file's without `.star`. Key of the expected outcomes.

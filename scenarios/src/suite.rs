@@ -19,10 +19,10 @@ use crate::{Scenario, ScenarioError};
 const MAX_BESIDE: u64 = 1 << 20;
 
 /// The file of expected outcomes in a folder of scripts.
-const EXPECTED: &str = "expected.toml";
+pub(crate) const EXPECTED: &str = "expected.toml";
 
 /// The file of what a folder of scripts says of all of them.
-const GROUP: &str = "group.toml";
+pub(crate) const GROUP: &str = "group.toml";
 
 /// A scenario with what is expected of it.
 #[derive(Debug, Clone)]
@@ -169,9 +169,12 @@ fn of_folder(
 
 /// The scenarios that the arguments of `stickler run` mean; all shipped ones without arguments.
 ///
-/// An argument is a script, a folder (its `*.star`, by name, not those in folders below), the name of
+/// An argument is a script, a folder (its `*.star`, by name, and then those of the folders below it), the name of
 /// a shipped scenario, or that of a group of them; a path that exists wins. Beside a script may stand an
 /// `expected.toml`; without it, no MUST may be violated and the script's expectations must hold.
+///
+/// Files called `lib.star`, files and folders whose names begin with `_`, and folders called `lib` are only loaded by others. A folder
+/// that is named as an argument is looked at whatever it is called; a link to a folder is not followed.
 ///
 /// # Errors
 /// [`SuiteError`].
@@ -200,11 +203,61 @@ pub fn select(patterns: &[String], balancers: &[&str]) -> Result<Vec<Case>, Suit
 }
 
 fn load_folder(pattern: &str, folder: &Path, balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
-    let scripts = scripts_in(folder)?;
-    if scripts.is_empty() {
-        return Err(nothing_matched(pattern));
+    let mut cases = Vec::new();
+    for folder in folders(folder, false)? {
+        let scripts = scripts_in(&folder)?;
+        if !scripts.is_empty() {
+            cases.extend(load(&folder, &scripts, balancers)?);
+        }
     }
-    load(folder, &scripts, balancers)
+    if cases.is_empty() { Err(nothing_matched(pattern)) } else { Ok(cases) }
+}
+
+/// How deep folders are looked into.
+const MAX_DEPTH: usize = 16;
+
+/// Most folders that are looked into below one.
+const MAX_FOLDERS: usize = 10_000;
+
+/// A folder and those below it, by path; those that only have files to be loaded are among them if they are asked for.
+pub(crate) fn folders(folder: &Path, libraries: bool) -> Result<Vec<PathBuf>, SuiteError> {
+    let mut found = vec![(folder.to_owned(), 0)];
+    let mut next = 0;
+    while let Some((folder, depth)) = found.get(next).cloned() {
+        next += 1;
+        if depth >= MAX_DEPTH || found.len() >= MAX_FOLDERS {
+            let source = std::io::Error::other(format!(
+                "there are more than {MAX_FOLDERS} folders below it, or more than {MAX_DEPTH} in a row"
+            ));
+            return Err(unreadable(&folder, source));
+        }
+        let mut below = Vec::new();
+        for entry in entries(&folder)? {
+            // The kind of a link is that of the link.
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let name = entry.file_name();
+            let is_hidden = name.to_string_lossy().starts_with('.');
+            if is_folder && !is_hidden && (libraries || !is_library_folder(&name.to_string_lossy())) {
+                below.push((entry.path(), depth + 1));
+            }
+        }
+        found.extend(below);
+    }
+    let mut folders: Vec<PathBuf> = found.into_iter().map(|(folder, _)| folder).collect();
+    folders.sort();
+    Ok(folders)
+}
+
+fn is_library_folder(name: &str) -> bool {
+    name == "lib" || name.starts_with('_')
+}
+
+/// Whether a file is one that others load, and no scenario.
+pub(crate) fn is_library(path: &Path) -> bool {
+    let name = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let file = name(path.file_name());
+    let folder = path.parent().map(|folder| name(folder.file_name())).unwrap_or_default();
+    file == "lib.star" || file.starts_with('_') || is_library_folder(&folder)
 }
 
 /// Loads scripts of one folder with what the folder says of them.
@@ -217,20 +270,46 @@ fn load(folder: &Path, scripts: &[PathBuf], balancers: &[&str]) -> Result<Vec<Ca
     };
     let expectations = match beside(folder, EXPECTED)? {
         Some((text, origin)) => {
-            // The file is about its whole folder, also where one script of it is run.
-            let names: Vec<String> = scripts_in(folder)?.iter().map(|path| stem(path)).collect();
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let shared = Shared::parse(REASONS, MECHANISMS, balancers)?;
-            let known = Known { scenarios: &names, balancers, shared: &shared };
-            Expectations::parse(Source { text: &text, origin: &origin }, &known)?
+            let mut mistakes = Vec::new();
+            let expectations = table(folder, Source { text: &text, origin: &origin }, balancers, &mut mistakes)?;
+            match mistakes.into_iter().next() {
+                Some(first) => return Err(first.into()),
+                None => expectations,
+            }
         }
         None => Expectations::default(),
     };
     Ok(cases(scenarios, &Arc::new(group), expectations))
 }
 
+/// Reads the table of expected outcomes of a folder, and its mistakes. It is about the whole folder, also where one script of it is
+/// run.
+fn table(
+    folder: &Path,
+    source: Source<'_>,
+    balancers: &[&str],
+    mistakes: &mut Vec<FileError>,
+) -> Result<Expectations, SuiteError> {
+    let names: Vec<String> = scripts_in(folder)?.iter().map(|path| stem(path)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let shared = Shared::parse(REASONS, MECHANISMS, balancers)?;
+    Ok(Expectations::read(source, &Known { scenarios: &names, balancers, shared: &shared }, mistakes))
+}
+
+/// All mistakes of a folder's table of expected outcomes.
+#[cfg(feature = "scripts")]
+pub(crate) fn mistakes_of_table(
+    folder: &Path,
+    source: Source<'_>,
+    balancers: &[&str],
+) -> Result<Vec<FileError>, SuiteError> {
+    let mut mistakes = Vec::new();
+    table(folder, source, balancers, &mut mistakes)?;
+    Ok(mistakes)
+}
+
 /// A file of a folder, and its path; `None` where it has none.
-fn beside(folder: &Path, name: &str) -> Result<Option<(String, String)>, SuiteError> {
+pub(crate) fn beside(folder: &Path, name: &str) -> Result<Option<(String, String)>, SuiteError> {
     let file = folder.join(name);
     if file.symlink_metadata().is_err() {
         return Ok(None);
@@ -239,19 +318,31 @@ fn beside(folder: &Path, name: &str) -> Result<Option<(String, String)>, SuiteEr
     Ok(Some((text, file.display().to_string())))
 }
 
-/// The scripts of a folder by name. Whatever is called like one and cannot be read as one is an error: skipped without a
+/// The scenarios of a folder by name. Whatever is called like one and cannot be read as one is an error: skipped without a
 /// word, it would look as if it had been run.
 fn scripts_in(folder: &Path) -> Result<Vec<PathBuf>, SuiteError> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    // A folder that somebody names is looked at, whatever it is called.
+    let only_loaded = |path: &PathBuf| path.file_name().is_some_and(|name| is_library(Path::new(name)));
+    Ok(all_scripts_in(folder)?.into_iter().filter(|path| !only_loaded(path)).collect())
+}
+
+/// The scripts of a folder by name, with those that are only loaded.
+pub(crate) fn all_scripts_in(folder: &Path) -> Result<Vec<PathBuf>, SuiteError> {
     let mut scripts = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).map_err(|source| unreadable(folder, source))? {
-        let path = entry.map_err(|source| unreadable(folder, source))?.path();
+    for entry in entries(folder)? {
+        let path = entry.path();
         if path.extension().is_some_and(|extension| extension == "star") {
             text_file::open(&path).map_err(|source| unreadable(&path, source))?;
             scripts.insert((stem(&path), path));
         }
     }
     Ok(scripts.into_iter().map(|(_, path)| path).collect())
+}
+
+fn entries(folder: &Path) -> Result<Vec<std::fs::DirEntry>, SuiteError> {
+    let given = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = std::fs::read_dir(given).and_then(|entries| entries.collect::<std::io::Result<_>>());
+    entries.map_err(|source| unreadable(given, source))
 }
 
 fn stem(path: &Path) -> String {
@@ -269,7 +360,7 @@ fn unreadable(path: &Path, source: std::io::Error) -> SuiteError {
     SuiteError::Unreadable { path: path.display().to_string(), source }
 }
 
-fn nothing_matched(pattern: &str) -> SuiteError {
+pub(crate) fn nothing_matched(pattern: &str) -> SuiteError {
     let scenarios = FOLDERS.iter().flat_map(|folder| folder.scripts).map(|(name, _)| *name);
     let names = scenarios.chain(FOLDERS.iter().map(|folder| folder.name));
     SuiteError::NothingMatched { pattern: pattern.to_owned(), nearest: nearest(pattern, names).map(str::to_owned) }

@@ -2,11 +2,14 @@
 //!
 //! * [`engine`]: the event-driven harness over turmoil-net's kernels; it knows TCP, not HTTP.
 //! * [`arm`]: the simulator as an [`Arm`](stickler_runner::Arm) that plans and scripts are performed on.
+//! * [`capture`]: what goes over its links, as a file for Wireshark.
 //! * [`world`]: clients, a balancer, IIS servers and a DC on it: [`SimWorld`].
 
 pub mod arm;
+pub mod capture;
 pub mod engine;
 pub mod world;
 
 pub use arm::{OwnArm, SimArm};
+pub use capture::CaptureArm;
 pub use world::SimWorld;

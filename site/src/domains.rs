@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use stickler_auth::FileTime;
+use stickler_auth::kerberos::keys::{Keytab, KeytabEntry};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::Accounts;
 use stickler_model::topology::{ControllerSpec, DomainSpec, PartnerSpec};
@@ -98,6 +99,20 @@ impl Domains {
     /// Returns the PDC emulator of the site's domain, which has all current accounts.
     pub fn pdc(&self) -> &Arc<DomainController> {
         &self.controllers[self.pdc].dc
+    }
+
+    /// Returns a key table with the keys of all accounts of both domains, as a file.
+    pub fn keytab(&self) -> Vec<u8> {
+        let partner = self.partner.iter().map(|partner| &partner.controller.dc);
+        let dcs = self.controllers.iter().map(|controller| &controller.dc).chain(partner);
+        let mut entries: Vec<KeytabEntry> = Vec::new();
+        for entry in dcs.flat_map(|dc| dc.directory().keytab_of_all().entries) {
+            // The DCs of a domain have the same accounts, unless one is behind.
+            if !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        }
+        Keytab { entries }.encode()
     }
 
     /// Returns the addresses on which the PDC emulator listens.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stickler_lb_proxy::UpstreamTls as Upstream;
 use stickler_model::topology::{BetweenTls, CertificateSpec, ServerSpec, TlsSpec, UpstreamTls};
 use stickler_model::{Name, Topology};
-use stickler_tls::{Authority, Certified, ClientTls, Random, ServerTls};
+use stickler_tls::{Authority, Certified, ClientTls, KeySink, Random, ServerTls};
 
 use crate::site::FRONT;
 
@@ -34,6 +34,8 @@ pub struct SitePki {
     names: Vec<String>,
     domain: String,
     random: RandomFor,
+    /// Gets the secrets of all connections.
+    keys: Option<KeySink>,
 }
 
 impl SitePki {
@@ -50,7 +52,22 @@ impl SitePki {
         let authority = Authority::new(random("the authority"));
         let site = authority.issue(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         let (names, domain) = (names.to_vec(), topology.domain.dns.clone());
-        Ok(Some(Self { spec, ends, authority, site, names, domain, random }))
+        Ok(Some(Self { spec, ends, authority, site, names, domain, random, keys: None }))
+    }
+
+    /// Hands `sink` the secrets of every TLS connection of the site, of which one end is always a server's or a balancer's.
+    #[must_use]
+    pub fn with_key_log(self, keys: Option<KeySink>) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// The end of whoever has this name and shows this certificate.
+    fn end(&self, certified: &Certified, name: &Name) -> ServerTls {
+        let tls = ServerTls::new(certified, self.spec.http2, (self.random)(name.as_str()));
+        match &self.keys {
+            Some(keys) => tls.with_key_log(Arc::clone(keys)),
+            None => tls,
+        }
     }
 
     /// Returns the TLS of a server; `None` if TLS ends in front of it.
@@ -71,14 +88,14 @@ impl SitePki {
             (CertificateSpec::Expired, _) => self.authority.issue_expired(&names)?,
             (CertificateSpec::OtherName, _) => self.authority.issue(&[&format!("old.{}", self.domain)])?,
         };
-        Ok(Some(ServerTls::new(&certified, self.spec.http2, (self.random)(name.as_str()))))
+        Ok(Some(self.end(&certified, name)))
     }
 
     /// Returns the TLS that the balancer with this name offers to its clients; `None` if it passes TLS on, or receives
     /// none.
     pub fn front_end(&self, name: &Name) -> Option<ServerTls> {
         let ends = if is_front(name) { self.ends.front } else { self.ends.balancer && !self.is_plain_between() };
-        ends.then(|| ServerTls::new(&self.site, self.spec.http2, (self.random)(name.as_str())))
+        ends.then(|| self.end(&self.site, name))
     }
 
     /// Returns how the balancer with this name, or its health checks, speaks TLS to what is behind it (the servers, or

@@ -11,7 +11,7 @@ use stickler_mock_iis::site::LogSink;
 use stickler_model::topology::{Acceptor, ServerSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{Clock, Identity, Name, Principal, Topology, WorldError};
-use stickler_tls::ClientTls;
+use stickler_tls::{ClientTls, KeySink};
 
 use crate::balancer::Make;
 use crate::checks::Checks;
@@ -39,6 +39,8 @@ pub struct Settings {
     pub iterations: Option<u32>,
     /// The sources of randomness for TLS, one for each host and for the authority.
     pub tls_random: RandomFor,
+    /// The function that receives the secrets of all TLS connections, for a capture of packets.
+    pub tls_keys: Option<KeySink>,
     /// The function that receives each line of the servers' logs.
     pub log: Option<LogSink>,
 }
@@ -95,7 +97,8 @@ impl<I: Clone> Site<I> {
         };
         let (own, partner) = add_controllers(hosts, topology)?;
         let addresses: Vec<_> = own.iter().map(|host| host.address).collect();
-        let pki = SitePki::new(topology, ends, &settings.names, Arc::clone(&settings.tls_random));
+        let pki = SitePki::new(topology, ends, &settings.names, Arc::clone(&settings.tls_random))
+            .map(|pki| pki.map(|pki| pki.with_key_log(settings.tls_keys.clone())));
         let mut builder = Builder {
             hosts,
             topology,

@@ -1,5 +1,6 @@
 //! The two ends of a handshake.
 
+use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -9,13 +10,17 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
-use rustls::{CertificateError, ClientConfig, Error, RootCertStore, ServerConfig};
+use rustls::{CertificateError, ClientConfig, Error, KeyLog, RootCertStore, ServerConfig};
 use stickler_net::Stream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::authority::{Always, Authority, Certified};
 use crate::random::{Random, drawing, provider};
 use crate::stream::{Secured, Tls};
+
+/// The receiver of each line of a key log of TLS, as NSS defined it and Wireshark reads it (draft-ietf-tls-keylogfile): the label,
+/// the client's random and the secret, in hexadecimal.
+pub type KeySink = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The server's end of a handshake. A clone is the same server.
 #[derive(Clone)]
@@ -42,6 +47,14 @@ impl ServerTls {
         Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate, random }
     }
 
+    /// Returns the same server, which gives `sink` the secrets of each of its connections.
+    #[must_use]
+    pub fn with_key_log(self, sink: KeySink) -> Self {
+        let mut config = ServerConfig::clone(self.acceptor.config());
+        config.key_log = Arc::new(KeyLines(sink));
+        Self { acceptor: TlsAcceptor::from(Arc::new(config)), ..self }
+    }
+
     /// Returns the certificate that clients are shown (DER).
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
@@ -57,6 +70,27 @@ impl ServerTls {
         let handshake = drawing(&self.random, || self.acceptor.accept(stream));
         let stream = run(&self.random, handshake).await.map_err(|error| explain("TLS with a client", &error))?;
         Ok(Secured::from(Tls::new(stream.into(), self.certificate.clone())))
+    }
+}
+
+/// A key log of lines.
+struct KeyLines(KeySink);
+
+impl KeyLog for KeyLines {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let hexadecimal = |bytes: &[u8]| {
+            bytes.iter().fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
+        };
+        (self.0)(&format!("{label} {} {}", hexadecimal(client_random), hexadecimal(secret)));
+    }
+}
+
+impl std::fmt::Debug for KeyLines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyLines").finish_non_exhaustive()
     }
 }
 

@@ -18,7 +18,7 @@ mod stream;
 use sha2::{Digest, Sha256};
 
 pub use authority::{Authority, Certified, TODAY};
-pub use ends::{ClientTls, ServerTls};
+pub use ends::{ClientTls, KeySink, ServerTls};
 pub use random::Random;
 pub use stream::{Secured, Tls};
 

@@ -18,7 +18,14 @@ pub(crate) fn settings(options: &Options) -> Settings {
     if !names.contains(&address) {
         names.push(address);
     }
-    Settings { seed: options.seed, names, iterations: None, tls_random: tls_random(), log: options.log.clone() }
+    Settings {
+        seed: options.seed,
+        names,
+        iterations: None,
+        tls_random: tls_random(),
+        tls_keys: None,
+        log: options.log.clone(),
+    }
 }
 
 /// Returns the randomness of TLS, which comes from the operating system for every user of it.

@@ -18,7 +18,7 @@ pub use primitive::Primitive;
 pub use reader::{DerError, Fault, Reader};
 pub use writer::Writer;
 
-/// Deepest nesting of constructed values that is read. Kerberos and SPNEGO need 10.
+/// The deepest nesting of constructed values that is read. Kerberos and SPNEGO need 10 levels.
 pub const MAX_DEPTH: u8 = 16;
 
 /// An identifier octet (X.690 8.1.2): class, constructed bit and a number below 31.
@@ -28,31 +28,31 @@ pub type Tag = u8;
 pub mod tag {
     use super::Tag;
 
-    /// BOOLEAN.
+    /// The tag of a BOOLEAN.
     pub const BOOLEAN: Tag = 0x01;
-    /// INTEGER.
+    /// The tag of an INTEGER.
     pub const INTEGER: Tag = 0x02;
-    /// BIT STRING.
+    /// The tag of a BIT STRING.
     pub const BIT_STRING: Tag = 0x03;
-    /// OCTET STRING.
+    /// The tag of an OCTET STRING.
     pub const OCTET_STRING: Tag = 0x04;
-    /// OBJECT IDENTIFIER.
+    /// The tag of an OBJECT IDENTIFIER.
     pub const OBJECT_IDENTIFIER: Tag = 0x06;
-    /// ENUMERATED.
+    /// The tag of an ENUMERATED value.
     pub const ENUMERATED: Tag = 0x0A;
-    /// GeneralizedTime.
+    /// The tag of a GeneralizedTime.
     pub const GENERALIZED_TIME: Tag = 0x18;
-    /// GeneralString.
+    /// The tag of a GeneralString.
     pub const GENERAL_STRING: Tag = 0x1B;
-    /// SEQUENCE and SEQUENCE OF.
+    /// The tag of a SEQUENCE or a SEQUENCE OF.
     pub const SEQUENCE: Tag = 0x30;
 
-    /// The constructed application tag `number`, below 31.
+    /// Returns the constructed application tag `number`, below 31.
     pub const fn application(number: u8) -> Tag {
         0x60 | number
     }
 
-    /// The constructed context-specific tag `number`, below 31.
+    /// Returns the constructed context-specific tag `number`, below 31.
     pub const fn context(number: u8) -> Tag {
         0xA0 | number
     }

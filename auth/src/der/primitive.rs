@@ -1,16 +1,16 @@
-//! The primitive types that those protocols use, as Rust knows them.
+//! The primitive types of DER that these protocols use and that have an equivalent in Rust.
 
 use super::{Tag, tag};
 
-/// A type that stands in DER as one primitive value, so that its contents alone give it.
+/// A type that DER encodes as one primitive value, so that the contents alone determine the value.
 pub trait Primitive<'a>: Sized {
-    /// The tag of its values.
+    /// The tag of the type's values.
     const TAG: Tag;
 
-    /// The value of these contents.
+    /// Reads a value from its contents, without tag and length.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// The contents are not a value of the type. The error says what is wrong with them.
     fn parse(contents: &'a [u8]) -> Result<Self, &'static str>;
 }
 
@@ -43,8 +43,8 @@ impl Primitive<'_> for i32 {
     }
 }
 
-/// An INTEGER of 32 bits without a sign. A negative one stands for its two's complement: some
-/// implementations encode sequence numbers and nonces so.
+/// An INTEGER of 32 bits without a sign. A negative number is read as its two's complement, because some
+/// implementations encode sequence numbers and nonces in this way.
 impl Primitive<'_> for u32 {
     const TAG: Tag = tag::INTEGER;
 
@@ -57,7 +57,7 @@ impl Primitive<'_> for u32 {
 
 const OUTSIDE: &str = "an integer outside of 32 bits";
 
-/// An OCTET STRING.
+/// An OCTET STRING of any length.
 impl<'a> Primitive<'a> for &'a [u8] {
     const TAG: Tag = tag::OCTET_STRING;
 
@@ -67,7 +67,7 @@ impl<'a> Primitive<'a> for &'a [u8] {
     }
 }
 
-/// A GeneralString, read as UTF-8: that is what Windows and MIT put into it.
+/// A GeneralString, read as UTF-8, because Windows and MIT write UTF-8 into it.
 impl<'a> Primitive<'a> for &'a str {
     const TAG: Tag = tag::GENERAL_STRING;
 

@@ -1,42 +1,42 @@
-//! Reading DER.
+//! The reader of DER.
 
 use std::fmt;
 
 use super::{MAX_DEPTH, Primitive, Tag, tag};
 
-/// Why bytes are not the DER that is due, and where.
+/// The reason why bytes are not the expected DER, and the position of the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault} at byte {at}")]
 pub struct DerError {
-    /// Position from the start of the outermost input.
+    /// The position of the fault, in bytes from the start of the outermost input.
     pub at: usize,
-    /// What is wrong there.
+    /// The fault at this position.
     pub fault: Fault,
 }
 
-/// What can be wrong with DER.
+/// A fault in DER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The input ends within a value.
     Truncated,
-    /// A length without end (X.690 8.1.3.6), which DER forbids.
+    /// A value has an indefinite length (X.690 8.1.3.6), which DER forbids.
     Indefinite,
-    /// A length in more bytes than it needs (X.690 10.1).
+    /// A length takes more bytes than it needs (X.690 10.1).
     NonMinimal,
-    /// A tag of more than one byte.
+    /// A tag has more than one byte.
     LongTag,
-    /// Another tag than the one due.
+    /// A value has another tag than the expected one.
     Tag {
-        /// The tag found.
+        /// The tag that was found.
         got: Tag,
-        /// The tag due.
+        /// The tag that was expected.
         expected: Tag,
     },
-    /// Bytes behind the last field that is known.
+    /// Bytes follow the last known field.
     Trailing,
-    /// Nested deeper than [`MAX_DEPTH`].
+    /// Values are nested deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// The value is not one of its type, or out of its range.
+    /// A value is not one of its type, or is out of its range.
     Value(&'static str),
 }
 
@@ -55,15 +55,15 @@ impl fmt::Display for Fault {
     }
 }
 
-/// In an identifier octet: the tag's number stands in the bytes behind it (X.690 8.1.2.4).
+/// The low bits of an identifier octet whose tag number stands in the bytes after it (X.690 8.1.2.4).
 const LONG_TAG: Tag = 0x1F;
 
 /// Reads the values of one constructed value, or of a whole input, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
-    /// What is not yet read.
+    /// The bytes that are not yet read.
     rest: &'a [u8],
-    /// Its position in the outermost input.
+    /// The position of `rest` in the outermost input, in bytes.
     at: usize,
     depth: u8,
 }
@@ -74,22 +74,22 @@ impl<'a> Reader<'a> {
         Self { rest: input, at: 0, depth: MAX_DEPTH }
     }
 
-    /// Whether all was read.
+    /// Returns whether everything was read.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// The bytes not yet read.
+    /// Returns the bytes that are not yet read.
     pub const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// The next value's tag, `None` at the end.
+    /// Returns the tag of the next value without reading it, or `None` at the end.
     pub fn peek(&self) -> Option<Tag> {
         self.rest.first().copied()
     }
 
-    /// Refuses bytes behind the last value read.
+    /// Ends the reading, and refuses bytes after the last value that was read.
     ///
     /// # Errors
     /// [`Fault::Trailing`].
@@ -97,32 +97,32 @@ impl<'a> Reader<'a> {
         if self.is_empty() { Ok(()) } else { Err(self.error(Fault::Trailing)) }
     }
 
-    /// An error at the present position.
+    /// Returns an error at the present position.
     pub const fn error(&self, fault: Fault) -> DerError {
         DerError { at: self.at, fault }
     }
 
-    /// The next value whatever it is: its tag and contents.
+    /// Reads the next value of any type, and returns its tag and contents.
     pub fn any(&mut self) -> Result<(Tag, &'a [u8]), DerError> {
         let (found, contents) = self.take()?;
         Ok((found, contents.rest))
     }
 
-    /// The next value with its tag and length, as it stands in the input.
+    /// Reads the next value, and returns it together with its tag and length, as it stands in the input.
     pub fn raw(&mut self) -> Result<&'a [u8], DerError> {
         let before = self.rest;
         self.take()?;
         Ok(&before[..before.len() - self.rest.len()])
     }
 
-    /// The contents of the next value, which must have the tag `expected`.
+    /// Reads the contents of the next value, which must have the tag `expected`.
     #[inline]
     pub fn value(&mut self, expected: Tag) -> Result<&'a [u8], DerError> {
         self.check(expected)?;
         Ok(self.any()?.1)
     }
 
-    /// A reader of the next value's contents; the value must have the tag `expected`.
+    /// Returns a reader of the next value's contents. The value must have the tag `expected`.
     #[inline]
     pub fn nested(&mut self, expected: Tag) -> Result<Self, DerError> {
         self.check(expected)?;
@@ -130,12 +130,12 @@ impl<'a> Reader<'a> {
         Ok(Self { depth, ..self.take()?.1 })
     }
 
-    /// As [`Self::nested`], if the next value has that tag; else nothing is read.
+    /// Does the same as [`Self::nested`] if the next value has that tag. Otherwise it reads nothing and returns `None`.
     pub fn nested_if(&mut self, expected: Tag) -> Result<Option<Self>, DerError> {
         if self.peek() == Some(expected) { self.nested(expected).map(Some) } else { Ok(None) }
     }
 
-    /// The field `[number]`, explicitly tagged, which holds one value that `read` takes.
+    /// Reads the explicitly tagged field `[number]`. `read` reads the one value that it holds.
     #[inline]
     pub fn field<T>(&mut self, number: u8, read: impl FnOnce(&mut Self) -> Result<T, DerError>) -> Result<T, DerError> {
         let mut inner = self.nested(tag::context(number))?;
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// As [`Self::field`] for an optional field.
+    /// Does the same as [`Self::field`] for an optional field.
     #[inline]
     pub fn field_if<T>(
         &mut self,
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         if self.peek() == Some(tag::context(number)) { self.field(number, read).map(Some) } else { Ok(None) }
     }
 
-    /// Skips the optional field `[number]` whatever it holds.
+    /// Skips the optional field `[number]`, whatever it holds.
     pub fn skip_field(&mut self, number: u8) -> Result<(), DerError> {
         if self.peek() == Some(tag::context(number)) {
             self.any()?;
@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A SEQUENCE OF at most `limit` values that `each` reads.
+    /// Reads a SEQUENCE OF at most `limit` values, each of which `each` reads.
     pub fn list<T>(
         &mut self,
         limit: usize,
@@ -179,15 +179,15 @@ impl<'a> Reader<'a> {
         Ok(values)
     }
 
-    /// The next value, which must be of the type `P`.
+    /// Reads the next value, which must be of the type `P`.
     #[inline]
     pub fn primitive<P: Primitive<'a>>(&mut self) -> Result<P, DerError> {
         let at = self.at;
         P::parse(self.value(P::TAG)?).map_err(|what| DerError { at, fault: Fault::Value(what) })
     }
 
-    /// The field `[number]`, explicitly tagged, which holds one value of the type `P`: as [`Self::field`] with
-    /// [`Self::primitive`], and faster, for most fields of Kerberos are these.
+    /// Reads the explicitly tagged field `[number]`, which holds one value of the type `P`. It does the same as
+    /// [`Self::field`] with [`Self::primitive`], but faster, because most fields of Kerberos are of this kind.
     #[inline]
     pub fn primitive_field<P: Primitive<'a>>(&mut self, number: u8) -> Result<P, DerError> {
         // As most are: both lengths short, the one agreeing with the other, all there.
@@ -203,39 +203,39 @@ impl<'a> Reader<'a> {
         self.field(number, Self::primitive)
     }
 
-    /// As [`Self::primitive_field`] for an optional field.
+    /// Does the same as [`Self::primitive_field`] for an optional field.
     #[inline]
     pub fn primitive_field_if<P: Primitive<'a>>(&mut self, number: u8) -> Result<Option<P>, DerError> {
         if self.peek() == Some(tag::context(number)) { self.primitive_field(number).map(Some) } else { Ok(None) }
     }
 
-    /// An INTEGER of up to 64 bits.
+    /// Reads an INTEGER of up to 64 bits.
     pub fn integer(&mut self) -> Result<i64, DerError> {
         self.primitive()
     }
 
-    /// An INTEGER of 32 bits with a sign.
+    /// Reads an INTEGER of 32 bits with a sign.
     pub fn int32(&mut self) -> Result<i32, DerError> {
         self.primitive()
     }
 
-    /// An INTEGER of 32 bits without a sign. A negative one stands for its two's complement: some
-    /// implementations encode sequence numbers and nonces so.
+    /// Reads an INTEGER of 32 bits without a sign. A negative number is read as its two's complement, because some
+    /// implementations encode sequence numbers and nonces in this way.
     pub fn uint32(&mut self) -> Result<u32, DerError> {
         self.primitive()
     }
 
-    /// An OCTET STRING.
+    /// Reads an OCTET STRING of any length.
     pub fn octets(&mut self) -> Result<&'a [u8], DerError> {
         self.primitive()
     }
 
-    /// A GeneralString, read as UTF-8: that is what Windows and MIT put into it.
+    /// Reads a GeneralString as UTF-8, because Windows and MIT write UTF-8 into it.
     pub fn string(&mut self) -> Result<&'a str, DerError> {
         self.primitive()
     }
 
-    /// A BIT STRING of flags: its first 32 bits, the first of them highest; absent ones are 0.
+    /// Reads a BIT STRING of flags. Returns its first 32 bits, of which the first is the highest; absent bits are 0.
     pub fn flags(&mut self) -> Result<u32, DerError> {
         let before = *self;
         match self.value(tag::BIT_STRING)? {
@@ -258,7 +258,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next value's tag, and a reader of its contents.
+    /// Reads the next value, and returns its tag and a reader of its contents.
     #[inline]
     fn take(&mut self) -> Result<(Tag, Self), DerError> {
         // As most are: a short length, all there.
@@ -273,7 +273,7 @@ impl<'a> Reader<'a> {
         self.take_long()
     }
 
-    /// As [`Self::take`], for lengths of several bytes and for errors.
+    /// Does the same as [`Self::take`] for lengths of several bytes and for errors.
     #[inline(never)]
     fn take_long(&mut self) -> Result<(Tag, Self), DerError> {
         let (found, bytes, length, rest) = match *self.rest {
@@ -298,7 +298,7 @@ impl<'a> Reader<'a> {
         Ok((found, contents))
     }
 
-    /// A length in `bytes` bytes of its own (X.690 8.1.3.5), as few as can be.
+    /// Reads a length that takes `bytes` bytes of its own (X.690 8.1.3.5) and needs all of them.
     fn long_length(&self, bytes: usize, rest: &[u8]) -> Result<(usize, usize), DerError> {
         let digits = rest.get(..bytes).ok_or(self.error(Fault::Truncated))?;
         if digits[0] == 0 || (bytes == 1 && digits[0] < 0x80) {

@@ -1,27 +1,27 @@
-//! Writing DER.
+//! The writer of DER.
 
 use super::{Tag, tag};
 
-/// Writes values one after the other; a constructed value is a closure that writes its contents.
+/// Writes values one after the other. A closure writes the contents of a constructed value.
 #[derive(Debug, Default)]
 pub struct Writer {
     out: Vec<u8>,
 }
 
 impl Writer {
-    /// The bytes that `write` writes.
+    /// Returns the bytes that `write` writes.
     pub fn encode(write: impl FnOnce(&mut Self)) -> Vec<u8> {
         let mut writer = Self { out: Vec::with_capacity(256) };
         write(&mut writer);
         writer.out
     }
 
-    /// Bytes that are DER already, or need no tag.
+    /// Writes bytes that are already DER or need no tag.
     pub fn raw(&mut self, der: &[u8]) {
         self.out.extend_from_slice(der);
     }
 
-    /// A value with these contents.
+    /// Writes a value with the given tag and contents.
     pub fn value(&mut self, tag: Tag, contents: &[u8]) {
         self.out.push(tag);
         let (digits, skip) = length(contents.len());
@@ -29,7 +29,7 @@ impl Writer {
         self.raw(contents);
     }
 
-    /// A constructed value whose contents `write` writes.
+    /// Writes a constructed value whose contents `write` writes.
     pub fn nested(&mut self, tag: Tag, write: impl FnOnce(&mut Self)) {
         self.out.push(tag);
         let start = self.out.len();
@@ -49,24 +49,24 @@ impl Writer {
         }
     }
 
-    /// A SEQUENCE whose contents `write` writes.
+    /// Writes a SEQUENCE whose contents `write` writes.
     pub fn sequence(&mut self, write: impl FnOnce(&mut Self)) {
         self.nested(tag::SEQUENCE, write);
     }
 
-    /// The field `[number]`, explicitly tagged.
+    /// Writes the explicitly tagged field `[number]`.
     pub fn field(&mut self, number: u8, write: impl FnOnce(&mut Self)) {
         self.nested(tag::context(number), write);
     }
 
-    /// The field `[number]`, where there is one.
+    /// Writes the field `[number]` if there is a value for it.
     pub fn field_if<T>(&mut self, number: u8, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
         if let Some(value) = value {
             self.field(number, |w| write(w, value));
         }
     }
 
-    /// An INTEGER, in as few bytes as can be.
+    /// Writes an INTEGER in as few bytes as possible.
     pub fn integer(&mut self, value: i64) {
         let bytes = value.to_be_bytes();
         let redundant = |at: &usize| {
@@ -77,24 +77,24 @@ impl Writer {
         self.value(tag::INTEGER, &bytes[skip..]);
     }
 
-    /// An OCTET STRING.
+    /// Writes an OCTET STRING with these bytes.
     pub fn octets(&mut self, bytes: &[u8]) {
         self.value(tag::OCTET_STRING, bytes);
     }
 
-    /// A BIT STRING of 32 flags, the highest bit first.
+    /// Writes a BIT STRING of 32 flags, the highest bit first.
     pub fn flags(&mut self, flags: u32) {
         let [a, b, c, d] = flags.to_be_bytes();
         self.value(tag::BIT_STRING, &[0, a, b, c, d]);
     }
 
-    /// A GeneralString.
+    /// Writes a GeneralString with this text.
     pub fn string(&mut self, text: &str) {
         self.value(tag::GENERAL_STRING, text.as_bytes());
     }
 }
 
-/// A length as DER writes it: the bytes from the given index on.
+/// Returns a length as DER writes it: the bytes from the returned index on.
 fn length(length: usize) -> ([u8; 5], usize) {
     let [.., a, b, c, d] = length.to_be_bytes();
     match length {

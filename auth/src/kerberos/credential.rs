@@ -1,4 +1,4 @@
-//! A ticket as its holder keeps it.
+//! A ticket together with the secrets of its holder.
 
 use super::crypto::Key;
 use super::message::{EncKrbCredPart, EncryptedData, KrbCred, KrbCredInfo, Ticket, Typed};
@@ -10,33 +10,33 @@ use crate::kerberos::crypto::Confounder;
 /// A ticket with its session key: a client's credential for one service, or a TGT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
-    /// Who holds it.
+    /// The client that holds the ticket.
     pub client: Principal,
-    /// The service that it is for; the realm is the one that issued it.
+    /// The service that the ticket is for. Its realm is the one that issued the ticket.
     pub server: Principal,
-    /// The session key.
+    /// The session key of the ticket.
     pub key: Key,
-    /// The ticket's DER.
+    /// The ticket in DER.
     pub ticket: Vec<u8>,
-    /// Ticket flags, see [`super::message::flags`].
+    /// The ticket flags, see [`super::message::flags`].
     pub flags: u32,
-    /// When the client authenticated.
+    /// The time at which the client authenticated.
     pub auth_time: KerberosTime,
-    /// From when it holds.
+    /// The start of the ticket's validity.
     pub start_time: KerberosTime,
-    /// Until when it holds.
+    /// The end of the ticket's validity.
     pub end_time: KerberosTime,
-    /// Until when it can be renewed.
+    /// The time until which the ticket can be renewed.
     pub renew_till: Option<KerberosTime>,
 }
 
 impl Credential {
-    /// Whether the ticket holds at `now`, by the client's own clock.
+    /// Returns whether the ticket is valid at `now` by the client's own clock.
     pub fn holds_at(&self, now: KerberosTime) -> bool {
         now < self.end_time
     }
 
-    /// A KRB-CRED that hands this credential to whoever knows `key` (RFC 4120 3.6).
+    /// Returns a KRB-CRED that hands this credential to anyone who knows `key` (RFC 4120 3.6).
     pub fn to_krb_cred(&self, key: &Key, confounder: &Confounder) -> Vec<u8> {
         let info = KrbCredInfo {
             key: Typed::of_key(&self.key),
@@ -53,7 +53,7 @@ impl Credential {
         KrbCred { tickets: vec![&self.ticket], enc_part }.encode()
     }
 
-    /// The first credential of a KRB-CRED; `None` if it is malformed or in another key.
+    /// Returns the first credential of a KRB-CRED, or `None` if it is malformed or encrypted in another key.
     pub fn from_krb_cred(bytes: &[u8], key: &Key) -> Option<Self> {
         let cred = KrbCred::decode(bytes).ok()?;
         let ticket = *cred.tickets.first()?;

@@ -7,20 +7,20 @@ use super::usage;
 use crate::channel_binding::ChannelBinding;
 use crate::der::{Reader, Writer, tag};
 
-/// The OID of Kerberos V5, 1.2.840.113554.1.2.2, contents only.
+/// The contents of the OID of Kerberos V5, 1.2.840.113554.1.2.2, without tag and length.
 pub const KRB5_OID: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x12, 0x01, 0x02, 0x02];
 
-/// Type of an authenticator's checksum under GSS-API (RFC 4121 4.1.1).
+/// The type of an authenticator's checksum under GSS-API (RFC 4121 4.1.1).
 pub const CHECKSUM_TYPE: i32 = 0x8003;
 
-/// Which Kerberos message a token holds (RFC 4121 4.1).
+/// The kind of Kerberos message that a token holds (RFC 4121 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenId {
-    /// 01 00.
+    /// The token holds an AP-REQ (01 00).
     ApReq,
-    /// 02 00.
+    /// The token holds an AP-REP (02 00).
     ApRep,
-    /// 03 00.
+    /// The token holds a KRB-ERROR (03 00).
     Error,
 }
 
@@ -36,12 +36,12 @@ impl TokenId {
     }
 }
 
-/// A token: the OID, the token id, and the message (RFC 2743 3.1, RFC 4121 4.1).
+/// Returns a token: the OID, the token id, and the message (RFC 2743 3.1, RFC 4121 4.1).
 pub fn frame(id: TokenId, message: &[u8]) -> Vec<u8> {
     frame_with(id, |w| w.raw(message))
 }
 
-/// As [`frame`], for a message that `write` writes.
+/// Does the same as [`frame`], for a message that `write` writes.
 pub(super) fn frame_with(id: TokenId, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
     Writer::encode(|w| {
         w.nested(tag::application(0), |w| {
@@ -52,7 +52,7 @@ pub(super) fn frame_with(id: TokenId, write: impl FnOnce(&mut Writer)) -> Vec<u8
     })
 }
 
-/// The message within a token; `None` if it is no token of Kerberos.
+/// Returns the message within a token, or `None` if it is not a token of Kerberos.
 pub fn unframe(token: &[u8]) -> Option<(TokenId, &[u8])> {
     let mut outer = Reader::new(token);
     let mut inner = outer.nested(tag::application(0)).ok()?;
@@ -82,13 +82,13 @@ impl GssFlags {
     /// Integrity is available.
     pub const INTEGRITY: Self = Self(32);
 
-    /// All of both.
+    /// Returns the flags that are set in either.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether all of `other` are set.
+    /// Returns whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -97,17 +97,17 @@ impl GssFlags {
 /// The contents of a 0x8003 checksum (RFC 4121 4.1.1): length 16, `Bnd`, flags, a forwarded ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GssChecksum<'a> {
-    /// The channel binding; zeros stand for none.
+    /// The channel binding. Zeros on the wire mean that there is none.
     pub binding: Option<ChannelBinding>,
-    /// The context flags.
+    /// The context flags of the initiator.
     pub flags: GssFlags,
-    /// A KRB-CRED, where [`GssFlags::DELEGATE`] is set.
+    /// A KRB-CRED, if [`GssFlags::DELEGATE`] is set.
     pub delegation: Option<&'a [u8]>,
 }
 
 impl<'a> GssChecksum<'a> {
-    /// The 24 bytes, and the KRB-CRED with its length. A KRB-CRED of more than 65,535 bytes cannot be
-    /// said and is left out.
+    /// Returns the 24 bytes, and the KRB-CRED with its length. A KRB-CRED of more than 65,535 bytes does not fit the
+    /// length field and is left out.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(24);
         out.extend_from_slice(&16_u32.to_le_bytes());
@@ -124,7 +124,7 @@ impl<'a> GssChecksum<'a> {
         out
     }
 
-    /// Reads the contents; `None` if they are malformed. Extensions behind are skipped.
+    /// Reads the contents, and returns `None` if they are malformed. Extensions after them are skipped.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (length, rest) = bytes.split_first_chunk()?;
         let (binding, rest) = rest.split_first_chunk::<16>()?;
@@ -146,30 +146,30 @@ impl<'a> GssChecksum<'a> {
     }
 }
 
-/// Who speaks.
+/// The sender of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
-    /// The client.
+    /// The client sends.
     Initiator,
-    /// The server.
+    /// The server sends.
     Acceptor,
 }
 
-/// What both sides share after an AP exchange: enough to make and check MIC tokens.
+/// The state that both sides share after an AP exchange. It suffices to make and check MIC tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GssContext {
-    /// The key in force: the acceptor's subkey, else the initiator's, else the session key.
+    /// The key in force: the acceptor's subkey; without one, the initiator's subkey; without either, the session key.
     pub key: Key,
-    /// Whether it is the acceptor's subkey.
+    /// Whether `key` is the acceptor's subkey.
     pub acceptor_subkey: bool,
-    /// The initiator's first sequence number.
+    /// The first sequence number of the initiator.
     pub initiator_seq: u32,
-    /// The acceptor's first sequence number.
+    /// The first sequence number of the acceptor.
     pub acceptor_seq: u32,
 }
 
 impl GssContext {
-    /// The MIC token of `sender`'s first message (RFC 4121 4.2.6.1; RFC 4757 7.2 with an RC4 key).
+    /// Returns the MIC token of `sender`'s first message (RFC 4121 4.2.6.1; RFC 4757 7.2 with an RC4 key).
     pub fn mic(&self, sender: Sender, message: &[u8]) -> Vec<u8> {
         let sequence = match sender {
             Sender::Initiator => self.initiator_seq,
@@ -181,8 +181,8 @@ impl GssContext {
         }
     }
 
-    /// Whether `token` is a MIC token of `sender` over `message`, compared in constant time. Its
-    /// sequence number may be any: keys are fresh in each exchange.
+    /// Returns whether `token` is a MIC token of `sender` over `message`. The comparison takes constant time. Any
+    /// sequence number is accepted, because each exchange has fresh keys.
     pub fn verify_mic(&self, sender: Sender, message: &[u8], token: &[u8]) -> bool {
         let expected = match self.key.etype() {
             // The sequence number is encrypted; only the first message's is known.
@@ -224,5 +224,5 @@ impl GssContext {
     }
 }
 
-/// Usage of a signature within the RC4 construction (RFC 4757 7.2).
+/// The usage number of a signature within the RC4 construction (RFC 4757 7.2).
 const RC4_SIGN: u32 = 15;

@@ -1,4 +1,4 @@
-//! Who: names of principals, and realms.
+//! The names of principals, and realms.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -6,59 +6,59 @@ use std::hash::{Hash, Hasher};
 
 use crate::der::{DerError, Fault, Reader, Writer};
 
-/// Most components of a name that are read; genuine names have three at most.
+/// The largest number of components of a name that are read. Genuine names have at most three.
 const MAX_PARTS: usize = 16;
 
-/// A principal's name within its realm (RFC 4120 5.2.2): components and a type.
+/// The name of a principal within its realm (RFC 4120 5.2.2): components and a type.
 ///
-/// The type is a hint and takes no part in comparisons (RFC 4120 6.2). Components are compared as
-/// bytes; a directory that ignores case, as Active Directory does, does so in its lookup.
+/// The type is a hint and is not compared (RFC 4120 6.2). Components are compared as bytes. A directory that ignores
+/// case, such as Active Directory, does so in its own lookup.
 #[derive(Clone, Debug)]
 pub struct PrincipalName {
     /// The name type, such as [`PrincipalName::PRINCIPAL`].
     pub kind: i32,
-    /// The components, UTF-8.
+    /// The components of the name, in UTF-8.
     pub parts: Vec<String>,
 }
 
 impl PrincipalName {
-    /// NT-PRINCIPAL: a user or a machine.
+    /// The type NT-PRINCIPAL: a user or a machine.
     pub const PRINCIPAL: i32 = 1;
-    /// NT-SRV-INST: a service with an instance, such as `krbtgt/REALM` or `HTTP/host`.
+    /// The type NT-SRV-INST: a service with an instance, such as `krbtgt/REALM` or `HTTP/host`.
     pub const SRV_INST: i32 = 2;
-    /// NT-SRV-HST: a service with a host as instance.
+    /// The type NT-SRV-HST: a service with a host as its instance.
     pub const SRV_HST: i32 = 3;
-    /// NT-ENTERPRISE: one component that holds a user principal name, `user@suffix` (RFC 6806 5).
+    /// The type NT-ENTERPRISE: one component that holds a user principal name, `user@suffix` (RFC 6806 5).
     pub const ENTERPRISE: i32 = 10;
 
-    /// A user's or machine's name: one component.
+    /// Returns the name of a user or a machine, which has one component.
     pub fn user(name: &str) -> Self {
         Self { kind: Self::PRINCIPAL, parts: vec![name.into()] }
     }
 
-    /// A service principal name of two components, `service/instance`.
+    /// Returns a service principal name of two components, `service/instance`.
     pub fn service(service: &str, instance: &str) -> Self {
         Self { kind: Self::SRV_INST, parts: vec![service.into(), instance.into()] }
     }
 
-    /// The name of the ticket-granting service of `realm`.
+    /// Returns the name of the ticket-granting service of `realm`.
     pub fn krbtgt(realm: &str) -> Self {
         Self::service(KRBTGT, realm)
     }
 
-    /// A user principal name, `user@suffix`, as one component.
+    /// Returns a user principal name, `user@suffix`, as one component.
     pub fn enterprise(upn: &str) -> Self {
         Self { kind: Self::ENTERPRISE, parts: vec![upn.into()] }
     }
 
-    /// A name as it is written, with `/` between the components.
+    /// Returns the name with this text, in which `/` separates the components.
     pub fn parse(text: &str) -> Self {
         let parts: Vec<String> = text.split('/').map(Into::into).collect();
         let kind = if parts.len() == 1 { Self::PRINCIPAL } else { Self::SRV_INST };
         Self { kind, parts }
     }
 
-    /// The realm whose ticket-granting service this is, if it is one.
+    /// Returns the realm of the ticket-granting service with this name, or `None` if it is not the name of one.
     pub fn krbtgt_realm(&self) -> Option<&str> {
         match self.parts.as_slice() {
             [service, realm] if service == KRBTGT => Some(realm),
@@ -66,13 +66,13 @@ impl PrincipalName {
         }
     }
 
-    /// Whether `other` is the same name when case is ignored, as Windows does.
+    /// Returns whether `other` is the same name when case is ignored, as Windows does.
     pub fn matches(&self, other: &Self) -> bool {
         self.parts.len() == other.parts.len()
             && self.parts.iter().zip(&other.parts).all(|(a, b)| crate::ntlm::text::same_name(a, b))
     }
 
-    /// The name, which is left without components here.
+    /// Moves the name out, and leaves a name without components.
     pub(super) fn take(&mut self) -> Self {
         Self { kind: self.kind, parts: std::mem::take(&mut self.parts) }
     }
@@ -96,7 +96,7 @@ impl PrincipalName {
     }
 }
 
-/// First component of a ticket-granting service's name (RFC 4120 7.3).
+/// The first component of a ticket-granting service's name (RFC 4120 7.3).
 const KRBTGT: &str = "krbtgt";
 
 impl fmt::Display for PrincipalName {
@@ -137,19 +137,19 @@ impl Hash for PrincipalName {
 /// A name with its realm: `name@REALM`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal {
-    /// The name within the realm.
+    /// The name of the principal within the realm.
     pub name: PrincipalName,
-    /// The realm, as a domain in upper case where Windows has a say.
+    /// The name of the realm. On Windows it is the domain in upper case.
     pub realm: String,
 }
 
 impl Principal {
-    /// `name` in `realm`.
+    /// Creates the principal `name` in `realm`.
     pub fn new(name: PrincipalName, realm: &str) -> Self {
         Self { name, realm: realm.into() }
     }
 
-    /// The ticket-granting service for `realm` in `realm` itself.
+    /// Returns the principal of the ticket-granting service for `realm` in `realm` itself.
     pub fn krbtgt(realm: &str) -> Self {
         Self::new(PrincipalName::krbtgt(realm), realm)
     }

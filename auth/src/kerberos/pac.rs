@@ -20,25 +20,25 @@ const SERVER_CHECKSUM: u32 = 6;
 const KDC_CHECKSUM: u32 = 7;
 const CLIENT_INFO: u32 = 10;
 
-/// Length in bytes of the count and version of `PACTYPE` (MS-PAC 2.3), and of each `PAC_INFO_BUFFER` (2.4).
+/// The length in bytes of the count and version of `PACTYPE` (MS-PAC 2.3), and of each `PAC_INFO_BUFFER` (2.4).
 const HEAD: usize = 8;
 const INFO_BUFFER: usize = 16;
-/// Most buffers that are read. MS-PAC 2.4 knows 14 types.
+/// The largest number of buffers that are read. MS-PAC 2.4 knows 14 types.
 const MAX_BUFFERS: usize = 32;
-/// Every buffer begins at a multiple of this (MS-PAC 2.3).
+/// The alignment of each buffer in bytes (MS-PAC 2.3).
 const ALIGNMENT: usize = 8;
 
-/// Length in bytes of `KERB_VALIDATION_INFO` without groups. With the rest of a ticket it comes to about the 1,200 bytes that
-/// Microsoft estimates for a token without groups (KB 327825, "Problems with Kerberos authentication when a user belongs to
-/// many groups").
+/// The length in bytes of `KERB_VALIDATION_INFO` without groups. With the rest of a ticket it comes to about the 1,200
+/// bytes that Microsoft estimates for a token without groups (KB 327825, "Problems with Kerberos authentication when a
+/// user belongs to many groups").
 const LOGON_INFO_LENGTH: usize = 256;
-/// Length in bytes that a domain local group, or a universal group of another domain, adds (KB 327825).
+/// The length in bytes that a domain local group, or a universal group of another domain, adds (KB 327825).
 const GROUP_LENGTH: usize = 40;
 
 /// The user whom a PAC is about.
 pub(super) struct Subject<'a> {
     pub(super) name: &'a str,
-    /// When the user authenticated to the KDC.
+    /// The time at which the user authenticated to the KDC.
     pub(super) auth_time: KerberosTime,
     /// The number of the user's groups.
     pub(super) groups: u16,
@@ -99,7 +99,7 @@ fn pac(subject: &Subject<'_>, service: &Key, krbtgt: &Key) -> Vec<u8> {
     pac
 }
 
-/// `PAC_CLIENT_INFO` (MS-PAC 2.7).
+/// Returns `PAC_CLIENT_INFO` (MS-PAC 2.7).
 fn client_info(subject: &Subject<'_>) -> Vec<u8> {
     let name: Vec<u8> = subject.name.encode_utf16().flat_map(u16::to_le_bytes).collect();
     // A name of a Kerberos message is far shorter.
@@ -110,7 +110,8 @@ fn client_info(subject: &Subject<'_>) -> Vec<u8> {
     info
 }
 
-/// `PAC_SIGNATURE_DATA` (MS-PAC 2.8) before the signature is known: a signature counts as zeros in what is signed.
+/// Returns `PAC_SIGNATURE_DATA` (MS-PAC 2.8) before the signature is computed. In the signed data, a signature counts
+/// as zeros.
 fn empty_signature(etype: Etype) -> Vec<u8> {
     let mut data = etype.checksum_type().to_le_bytes().to_vec();
     data.resize(data.len() + etype.checksum_len(), 0);

@@ -1,4 +1,4 @@
-//! Kerberos error codes, and what Windows makes of them.
+//! Kerberos error codes, and their equivalents on Windows.
 
 use crate::status::{NtStatus, SecStatus, codes};
 
@@ -13,31 +13,31 @@ codes! {
         S_PRINCIPAL_UNKNOWN = 7, "KDC_ERR_S_PRINCIPAL_UNKNOWN";
         /// Several accounts have the service's name.
         PRINCIPAL_NOT_UNIQUE = 8, "KDC_ERR_PRINCIPAL_NOT_UNIQUE";
-        /// A ticket that would end before it begins.
+        /// The ticket would end before it begins.
         NEVER_VALID = 11, "KDC_ERR_NEVER_VALID";
-        /// Policy forbids it.
+        /// The policy of the KDC forbids the request.
         POLICY = 12, "KDC_ERR_POLICY";
-        /// An option that the KDC cannot honour.
+        /// The KDC does not support an option.
         BADOPTION = 13, "KDC_ERR_BADOPTION";
-        /// No encryption type in common.
+        /// There is no encryption type in common.
         ETYPE_NOSUPP = 14, "KDC_ERR_ETYPE_NOSUPP";
-        /// No support for this pre-authentication.
+        /// The KDC does not support this kind of pre-authentication.
         PADATA_TYPE_NOSUPP = 16, "KDC_ERR_PADATA_TYPE_NOSUPP";
         /// The client's account is disabled, locked or expired.
         CLIENT_REVOKED = 18, "KDC_ERR_CLIENT_REVOKED";
         /// The password has expired.
         KEY_EXPIRED = 23, "KDC_ERR_KEY_EXPIRED";
-        /// The pre-authentication does not match: a wrong password.
+        /// The pre-authentication does not match, which means a wrong password.
         PREAUTH_FAILED = 24, "KDC_ERR_PREAUTH_FAILED";
-        /// Pre-authentication is needed.
+        /// The KDC requires pre-authentication.
         PREAUTH_REQUIRED = 25, "KDC_ERR_PREAUTH_REQUIRED";
-        /// Decryption gave nonsense, where it is not said as MODIFIED.
+        /// The decryption failed its integrity check, and the sender does not report that as MODIFIED.
         BAD_INTEGRITY = 31, "KRB_AP_ERR_BAD_INTEGRITY";
         /// The ticket has expired.
         TKT_EXPIRED = 32, "KRB_AP_ERR_TKT_EXPIRED";
         /// The ticket is not yet valid.
         TKT_NYV = 33, "KRB_AP_ERR_TKT_NYV";
-        /// A replay.
+        /// The request is a replay.
         REPEAT = 34, "KRB_AP_ERR_REPEAT";
         /// The ticket is not for this service.
         NOT_US = 35, "KRB_AP_ERR_NOT_US";
@@ -45,19 +45,19 @@ codes! {
         BADMATCH = 36, "KRB_AP_ERR_BADMATCH";
         /// The clocks differ too much.
         SKEW = 37, "KRB_AP_ERR_SKEW";
-        /// Not of this version.
+        /// The message has another protocol version.
         BADVERSION = 39, "KRB_AP_ERR_BADVERSION";
-        /// Not the message that is due.
+        /// The message is not the expected one.
         MSG_TYPE = 40, "KRB_AP_ERR_MSG_TYPE";
         /// The message was altered, or was encrypted in another key.
         MODIFIED = 41, "KRB_AP_ERR_MODIFIED";
         /// The server has no key.
         NOKEY = 45, "KRB_AP_ERR_NOKEY";
-        /// A checksum that protects nothing.
+        /// The checksum is of a type that protects nothing.
         INAPP_CKSUM = 50, "KRB_AP_ERR_INAPP_CKSUM";
         /// The answer is too big for UDP.
         RESPONSE_TOO_BIG = 52, "KRB_ERR_RESPONSE_TOO_BIG";
-        /// Something else.
+        /// The error is none of the others.
         GENERIC = 60, "KRB_ERR_GENERIC";
         /// The client belongs to another realm, which the error names.
         WRONG_REALM = 68, "KDC_ERR_WRONG_REALM";
@@ -65,10 +65,10 @@ codes! {
 }
 
 impl KrbErrorCode {
-    /// What SSPI reports at a *server* that refuses a token so, which IIS logs as `sc-win32-status`.
+    /// Returns the SSPI status of a *server* that refuses a token with this error. IIS logs it as `sc-win32-status`.
     ///
-    /// SKEW is documented (MS-KILE 3.4.5); the others follow Windows' table of Kerberos errors and
-    /// are not measured on IIS.
+    /// SKEW is documented (MS-KILE 3.4.5). The others follow Windows' table of Kerberos errors and are not measured on
+    /// IIS.
     pub const fn acceptor_status(self) -> SecStatus {
         match self {
             Self::SKEW => SecStatus::TIME_SKEW,
@@ -81,8 +81,8 @@ impl KrbErrorCode {
         }
     }
 
-    /// What SSPI reports at a *client* that receives this error, from a KDC or a server. MODIFIED is
-    /// "the target principal name is incorrect".
+    /// Returns the SSPI status of a *client* that receives this error from a KDC or a server. MODIFIED becomes "the
+    /// target principal name is incorrect".
     pub const fn initiator_status(self) -> SecStatus {
         match self {
             Self::S_PRINCIPAL_UNKNOWN | Self::PRINCIPAL_NOT_UNIQUE => SecStatus::TARGET_UNKNOWN,
@@ -95,7 +95,7 @@ impl KrbErrorCode {
         }
     }
 
-    /// The NTSTATUS of a logon that a KDC refused so, where no KERB-EXT-ERROR says it better.
+    /// Returns the NTSTATUS of a logon that a KDC refused with this error, if no KERB-EXT-ERROR gives a more exact one.
     pub const fn nt_status(self) -> NtStatus {
         match self {
             Self::C_PRINCIPAL_UNKNOWN => NtStatus::NO_SUCH_USER,
@@ -109,7 +109,7 @@ impl KrbErrorCode {
         }
     }
 
-    /// The error of an AS exchange for an account in this state (MS-KILE 3.3.5.6).
+    /// Returns the error of an AS exchange for an account in this state (MS-KILE 3.3.5.6).
     pub const fn of_account(status: NtStatus) -> Self {
         match status {
             NtStatus::ACCOUNT_DISABLED
@@ -125,7 +125,7 @@ impl KrbErrorCode {
     }
 }
 
-/// A KERB-EXT-ERROR (MS-KILE 2.2.1): the NTSTATUS that a Windows KDC adds to an error, 12 bytes.
+/// Returns a KERB-EXT-ERROR (MS-KILE 2.2.1): the NTSTATUS that a Windows KDC adds to an error, 12 bytes.
 pub(crate) fn extended_error(status: NtStatus) -> [u8; 12] {
     let mut out = [0; 12];
     out[..4].copy_from_slice(&status.0.to_le_bytes());
@@ -133,7 +133,7 @@ pub(crate) fn extended_error(status: NtStatus) -> [u8; 12] {
     out
 }
 
-/// The NTSTATUS within a KERB-EXT-ERROR.
+/// Returns the NTSTATUS within a KERB-EXT-ERROR.
 pub(crate) fn extended_status(bytes: &[u8]) -> Option<NtStatus> {
     let bytes: &[u8; 12] = bytes.try_into().ok()?;
     bytes.first_chunk().map(|status| NtStatus(u32::from_le_bytes(*status)))

@@ -1,4 +1,4 @@
-//! Time as Kerberos writes it.
+//! The time format of Kerberos.
 
 use std::fmt;
 
@@ -10,39 +10,39 @@ use crate::der::{Primitive, Tag, Writer, tag};
 pub struct KerberosTime(pub u64);
 
 impl KerberosTime {
-    /// The last second that the format can say: 9999-12-31 23:59:59.
+    /// The last second that the format can express: 9999-12-31 23:59:59.
     pub const MAX: Self = Self(253_402_300_799);
 
-    /// The second of `time`, and the microseconds within it, 0 to 999,999.
+    /// Returns the second of `time`, and the microseconds within it, 0 to 999,999.
     pub fn split(time: FileTime) -> (Self, u32) {
         let ticks = time.0.saturating_sub(FileTime::UNIX_EPOCH.0);
         let seconds = ticks / FileTime::TICKS_PER_SECOND;
         (Self(seconds), (ticks % FileTime::TICKS_PER_SECOND / 10) as u32)
     }
 
-    /// The second of `time`.
+    /// Returns the second of `time`.
     pub fn from_file_time(time: FileTime) -> Self {
         Self::split(time).0
     }
 
-    /// The start of this second.
+    /// Returns the start of this second.
     pub fn file_time(self) -> FileTime {
         FileTime(FileTime::UNIX_EPOCH.0.saturating_add(self.0.saturating_mul(FileTime::TICKS_PER_SECOND)))
     }
 
-    /// So many seconds later.
+    /// Returns the time that is this many seconds later.
     #[must_use]
     pub const fn plus(self, seconds: u64) -> Self {
         Self(self.0.saturating_add(seconds))
     }
 
-    /// So many seconds earlier.
+    /// Returns the time that is this many seconds earlier.
     #[must_use]
     pub const fn minus(self, seconds: u64) -> Self {
         Self(self.0.saturating_sub(seconds))
     }
 
-    /// `YYYYMMDDHHMMSSZ`, 15 bytes.
+    /// Returns the text `YYYYMMDDHHMMSSZ`, 15 bytes.
     fn text(self) -> [u8; 15] {
         let seconds = self.min(Self::MAX).0;
         let (year, month, day) = civil(seconds / DAY);
@@ -62,7 +62,7 @@ impl KerberosTime {
         out
     }
 
-    /// The time of a `YYYYMMDDHHMMSSZ`; nothing before 1970.
+    /// Returns the time of a text `YYYYMMDDHHMMSSZ`. Times before 1970 are refused.
     fn from_text(text: &[u8]) -> Option<Self> {
         let (digits, b"Z") = text.split_first_chunk::<14>()? else { return None };
         if !digits.iter().all(u8::is_ascii_digit) {
@@ -106,11 +106,11 @@ impl fmt::Debug for KerberosTime {
     }
 }
 
-/// Seconds of a day.
+/// The number of seconds in a day.
 const DAY: u64 = 86_400;
 
-/// Days before a year and month of the Gregorian calendar, years beginning in March: the leap day is
-/// then the last day of a year. Day 0 is 1970-01-01.
+/// Returns the number of days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March here, so that
+/// the leap day is the last day of a year.
 const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
     let days_of_years = year * 365 + year / 4 - year / 100 + year / 400;
@@ -119,7 +119,7 @@ const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     (days_of_years + (153 * month + 2) / 5 + day).saturating_sub(719_469)
 }
 
-/// The inverse of [`days_from_civil`]: year, month and day.
+/// Returns year, month and day, as the inverse of [`days_from_civil`].
 const fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);

@@ -25,26 +25,26 @@ use super::{LogonError, LogonReply, LogonRequest};
 use crate::ntlm::text::{same_name, upcase};
 use crate::status::NtStatus;
 
-/// Bytes of the length prefix that precedes each frame (big-endian, not counting itself).
+/// The number of bytes of the length prefix that precedes each frame (big-endian, not counting itself).
 pub const FRAME_PREFIX: usize = 4;
 
-/// Longest frame that either side accepts or makes, in bytes without the prefix: an NTLMv2 response
-/// may have 64 KiB, names are short.
+/// The longest frame that either side accepts or makes, in bytes without the prefix. An NTLMv2 response may have 64
+/// KiB; names are short.
 pub const MAX_FRAME: usize = 128 * 1024;
 
 const VERSION: u8 = 1;
 const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
 const DENIAL: u8 = 3;
-/// Version, kind and sequence number.
+/// The number of bytes of version, kind and sequence number.
 const HEADER: usize = 10;
 const MAC: usize = 32;
 const LABEL: &[u8] = b"stickler logon channel 1\0";
 
-/// How many bytes follow this prefix. Call it before allocating.
+/// Returns the number of bytes that follow this prefix. The caller checks it before it allocates memory.
 ///
 /// # Errors
-/// [`LogonError::TooLong`] beyond [`MAX_FRAME`].
+/// [`LogonError::TooLong`] if it is more than [`MAX_FRAME`].
 pub fn frame_len(prefix: [u8; FRAME_PREFIX]) -> Result<usize, LogonError> {
     bounded(u32::from_be_bytes(prefix) as usize)
 }
@@ -53,10 +53,10 @@ fn bounded(len: usize) -> Result<usize, LogonError> {
     if len > MAX_FRAME { Err(LogonError::TooLong { len, limit: MAX_FRAME }) } else { Ok(len) }
 }
 
-/// The frame, with its length prefix, that denies a channel; the connection is closed after it.
+/// Returns the frame, with its length prefix, that denies a channel. The connection is closed after it.
 ///
-/// `status` is STATUS_ACCESS_DENIED where the secrets differ, and STATUS_NO_TRUST_SAM_ACCOUNT where
-/// nobody of that name has one.
+/// `status` is STATUS_ACCESS_DENIED if the secrets differ, and STATUS_NO_TRUST_SAM_ACCOUNT if no machine of that name
+/// has an account.
 pub fn denial(status: NtStatus) -> Vec<u8> {
     let mut frame = begin(DENIAL, 0);
     frame.extend_from_slice(&status.0.to_be_bytes());
@@ -66,7 +66,7 @@ pub fn denial(status: NtStatus) -> Vec<u8> {
     frame
 }
 
-/// What a frame denies, where it is a denial.
+/// Returns the status of a denial, or `None` if the frame is not a denial.
 fn denied(frame: &[u8]) -> Option<NtStatus> {
     let (_, body, _) = split(frame, DENIAL).ok()?;
     Some(NtStatus(u32::from_be_bytes(body.try_into().ok()?)))
@@ -80,15 +80,15 @@ pub struct LogonClient {
 }
 
 impl LogonClient {
-    /// A fresh channel for `machine` (its NetBIOS name), keyed by its secret.
+    /// Creates the channel of `machine` (its NetBIOS name), keyed by the machine's secret.
     pub fn new(machine: &str, secret: &[u8]) -> Self {
         Self { keyed: channel_key(machine, secret), sent: 0, received: 0 }
     }
 
-    /// The frame, with its length prefix, that carries `request`. Replies come back in the same order.
+    /// Returns the frame, with its length prefix, that carries `request`. Replies come back in the same order.
     ///
     /// # Errors
-    /// [`LogonError::TooLong`] for a field or a frame that is too long to be sent.
+    /// [`LogonError::TooLong`] if a field or the frame is too long to be sent.
     pub fn encode_request(&mut self, request: &LogonRequest) -> Result<Vec<u8>, LogonError> {
         let mut frame = begin(REQUEST, self.sent);
         encode_request(request, &mut frame)?;
@@ -97,11 +97,10 @@ impl LogonClient {
         Ok(frame)
     }
 
-    /// Opens the next reply; `frame` is without the length prefix.
+    /// Verifies and decodes the next reply. `frame` is without the length prefix.
     ///
     /// # Errors
-    /// Any [`LogonError`]; a reply that no request waits for is out of sequence, a denial
-    /// is [`LogonError::Denied`].
+    /// Any [`LogonError`]. A reply that no request waits for is out of sequence; a denial is [`LogonError::Denied`].
     pub fn decode_reply(&mut self, frame: &[u8]) -> Result<LogonReply, LogonError> {
         if let Some(status) = denied(frame) {
             return Err(LogonError::Denied(status));
@@ -126,23 +125,23 @@ pub struct LogonServer {
 }
 
 impl LogonServer {
-    /// The machine that a first request claims to come from, read before anything is verified: it
-    /// only selects the secret for [`LogonServer::new`].
+    /// Returns the machine that a first request claims to come from. Nothing is verified yet: the name only selects the
+    /// secret for [`LogonServer::new`].
     ///
     /// # Errors
-    /// When `frame` (without its length prefix) is not a request of this protocol.
+    /// `frame` (without its length prefix) is not a request of this protocol.
     pub fn claimed_machine(frame: &[u8]) -> Result<String, LogonError> {
         let (_, body, _) = split(frame, REQUEST)?;
         Fields::new(body).text("channel_machine")
     }
 
-    /// A fresh channel from `machine`, keyed by the secret that the directory holds for it.
+    /// Creates the channel of `machine`, keyed by the secret that the directory holds for it.
     pub fn new(machine: &str, secret: &[u8]) -> Self {
         let keyed = channel_key(machine, secret);
         Self { keyed, machine: machine.into(), received: 0, answered: 0 }
     }
 
-    /// Opens the next request; `frame` is without the length prefix.
+    /// Verifies and decodes the next request. `frame` is without the length prefix.
     ///
     /// # Errors
     /// Any [`LogonError`].
@@ -157,11 +156,11 @@ impl LogonServer {
         Ok(request)
     }
 
-    /// The frame, with its length prefix, that answers the oldest request not yet answered.
+    /// Returns the frame, with its length prefix, that answers the oldest request without an answer.
     ///
     /// # Errors
-    /// [`LogonError::TooLong`] for a field or a frame that is too long to be sent;
-    /// [`LogonError::OutOfSequence`] when every request has been answered.
+    /// [`LogonError::TooLong`] if a field or the frame is too long to be sent; [`LogonError::OutOfSequence`] if every
+    /// request has been answered.
     pub fn encode_reply(&mut self, reply: &LogonReply) -> Result<Vec<u8>, LogonError> {
         if self.answered >= self.received {
             return Err(LogonError::OutOfSequence { got: self.answered, expected: self.received });
@@ -185,7 +184,7 @@ fn hmac_sha256(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104 2)")
 }
 
-/// A frame up to its body, with room for the length.
+/// Begins a frame: everything before the body, with room for the length.
 fn begin(kind: u8, sequence: u64) -> Vec<u8> {
     let mut frame = vec![0; FRAME_PREFIX];
     frame.extend_from_slice(&[VERSION, kind]);
@@ -202,7 +201,7 @@ fn seal(keyed: &Hmac<Sha256>, mut frame: Vec<u8>) -> Result<Vec<u8>, LogonError>
     Ok(frame)
 }
 
-/// Sequence number, body and MAC of a frame of that kind.
+/// Splits a frame of this kind into its sequence number, body and MAC.
 fn split(frame: &[u8], kind: u8) -> Result<(u64, &[u8], &[u8; MAC]), LogonError> {
     bounded(frame.len())?;
     let (signed, mac) = frame.split_last_chunk().ok_or(LogonError::Truncated { field: "MAC" })?;
@@ -218,7 +217,7 @@ fn split(frame: &[u8], kind: u8) -> Result<(u64, &[u8], &[u8; MAC]), LogonError>
     Ok((u64::from_be_bytes(sequence), body, mac))
 }
 
-/// Verifies a frame, in constant time; its sequence number and body.
+/// Verifies a frame in constant time, and returns its sequence number and body.
 fn open<'a>(keyed: &Hmac<Sha256>, frame: &'a [u8], kind: u8) -> Result<(u64, &'a [u8]), LogonError> {
     let (sequence, body, mac) = split(frame, kind)?;
     let signed = &frame[..frame.len() - MAC];

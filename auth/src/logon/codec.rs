@@ -1,10 +1,10 @@
-//! Bodies of requests and replies: fields in the order of their structures, strings and byte strings
-//! behind a 16-bit length, numbers big-endian.
+//! The bodies of requests and replies. Fields stand in the order of their structures; strings and byte strings follow a
+//! 16-bit length; numbers are big-endian.
 
 use super::{LogonError, LogonReply, LogonRequest};
 use crate::status::NtStatus;
 
-/// SIDs in one reply: Windows itself stops at 1,024 groups in a token.
+/// The largest number of SIDs in one reply. Windows itself stops at 1,024 groups in a token.
 const MAX_SIDS: usize = 1_024;
 
 /// Appends the body of `request`.
@@ -102,7 +102,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `body`.
+    /// Creates a reader of the fields of `body`.
     pub(super) fn new(body: &'a [u8]) -> Self {
         Self { rest: body }
     }
@@ -120,13 +120,13 @@ impl<'a> Fields<'a> {
         Ok(bytes)
     }
 
-    /// A string.
+    /// Reads a string. `field` names it in errors.
     pub(super) fn text(&mut self, field: &'static str) -> Result<String, LogonError> {
         let text = str::from_utf8(self.bytes(field)?);
         text.map(Into::into).map_err(|_| LogonError::Malformed { field })
     }
 
-    /// Nothing may follow `last`.
+    /// Checks that nothing follows `last`.
     fn end(&self, last: &'static str) -> Result<(), LogonError> {
         if self.rest.is_empty() { Ok(()) } else { Err(LogonError::Malformed { field: last }) }
     }

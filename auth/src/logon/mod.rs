@@ -1,8 +1,8 @@
-//! The pass-through logon: what a server asks its domain controller, and how it travels.
+//! The pass-through logon: a server's question to its domain controller, and the channel that carries it.
 //!
-//! A simplified but honest stand-in for `NetrLogonSamLogonWithFlags` over a secure channel (MS-NRPC,
-//! MS-APDS 3.1.5): the same fields, the same trust, none of the RPC. Sans-IO: [`LogonClient`] and
-//! [`LogonServer`] turn messages into frames and back; the shell moves the frames.
+//! It is a simplified stand-in for `NetrLogonSamLogonWithFlags` over a secure channel (MS-NRPC, MS-APDS 3.1.5), with
+//! the same fields and the same trust, but without RPC. It is sans-IO: [`LogonClient`] and [`LogonServer`] turn
+//! messages into frames and back, and the shell moves the frames.
 
 mod channel;
 mod codec;
@@ -12,58 +12,58 @@ pub use channel::{FRAME_PREFIX, LogonClient, LogonServer, MAX_FRAME, denial, fra
 use crate::ntlm::text::Hidden;
 use crate::status::NtStatus;
 
-/// What a server asks the DC (or its own SAM): does this response prove that user?
+/// A server's question to the DC (or its own SAM): whether a response proves the identity of a user.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct LogonRequest {
-    /// NetBIOS name of the machine that owns the secure channel and asks.
+    /// The NetBIOS name of the machine that owns the secure channel and asks.
     pub channel_machine: String,
-    /// The domain as the client sent it; empty when it named none.
+    /// The domain as the client sent it. It is empty if the client named none.
     pub logon_domain: String,
     /// The user as the client sent it; empty for an anonymous logon.
     pub user: String,
     /// The workstation as the client sent it.
     pub workstation: String,
-    /// The challenge that the response answers: the server's own, or for NTLM2 session responses
-    /// MD5(server challenge, client challenge)\[0..8\] (MS-APDS 3.1.5.2).
+    /// The challenge that the response answers. It is the server's own, or for NTLM2 session responses MD5(server
+    /// challenge, client challenge)\[0..8\] (MS-APDS 3.1.5.2).
     pub challenge: [u8; 8],
     /// The NT response: empty, 24 bytes, or an NTLMv2 response with its blob.
     pub nt_response: Vec<u8>,
     /// The LM response: empty or 24 bytes (one zero byte for anonymous).
     pub lm_response: Vec<u8>,
-    /// MSV1_0 parameter control bits (MS-APDS 3.1.5.1); 0 where nothing special is asked.
+    /// The MSV1_0 parameter control bits (MS-APDS 3.1.5.1), or 0 for a plain request.
     pub parameter_control: u32,
-    /// How many channels the request has crossed; a DC that forwards adds one, and bounds it.
+    /// The number of channels that the request has crossed. A DC that forwards it adds one, and bounds the number.
     pub hops: u8,
 }
 
-/// What the DC answers.
+/// The answer of the DC.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct LogonReply {
-    /// How the logon ended.
+    /// The outcome of the logon.
     pub status: NtStatus,
-    /// False means: this DC does not know, another one may (MS-NRPC 3.5.4.5.1).
+    /// Whether the answer is final. If not, this DC does not know the account, but another one may (MS-NRPC 3.5.4.5.1).
     pub authoritative: bool,
-    /// The session base key (MS-NLMP 3.3), zero unless the logon succeeded.
+    /// The session base key (MS-NLMP 3.3). It is zero unless the logon succeeded.
     pub session_base_key: [u8; 16],
-    /// The first eight bytes of the LM hash, zero where there is none (for LM_KEY and NON_NT keys).
+    /// The first eight bytes of the LM hash, for LM_KEY and NON_NT keys. They are zero if there is no LM hash.
     pub lm_key: [u8; 8],
-    /// Bits of the profile, such as [`LogonReply::GUEST`].
+    /// The bits of the profile, such as [`LogonReply::GUEST`].
     pub user_flags: u32,
-    /// The account's name as the directory spells it.
+    /// The name of the account as the directory spells it.
     pub effective_name: String,
-    /// NetBIOS name of the account's domain.
+    /// The NetBIOS name of the account's domain.
     pub domain: String,
-    /// SIDs of the user and its groups, in string form, the user's first.
+    /// The SIDs of the user and its groups in string form, that of the user first.
     pub sids: Vec<String>,
-    /// NetBIOS name of the DC that decided.
+    /// The NetBIOS name of the DC that decided.
     pub logon_server: String,
 }
 
 impl LogonReply {
-    /// `LOGON_GUEST`: the account is the guest's (MS-PAC 2.5, UserFlags).
+    /// The bit `LOGON_GUEST`: the account is that of the guest (MS-PAC 2.5, UserFlags).
     pub const GUEST: u32 = 0x0000_0001;
 
-    /// A refusal: `status`, no keys, no names.
+    /// Returns a refusal with this status, without keys and names.
     pub fn refused(status: NtStatus, authoritative: bool) -> Self {
         Self { status, authoritative, ..Self::default() }
     }
@@ -96,15 +96,15 @@ impl std::fmt::Debug for LogonReply {
     }
 }
 
-/// Why a frame of the logon channel was refused. After any of these the channel must be closed.
+/// The reason why a frame of the logon channel was refused. After any of these errors the channel must be closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogonError {
     /// The length prefix promises more than a frame may have, or a message does not fit in one.
     #[error("the logon frame or field has {len} bytes, more than the limit of {limit}")]
     TooLong {
-        /// What was promised, or would have to be sent.
+        /// The length that was announced, or that would have to be sent, in bytes.
         len: usize,
-        /// [`MAX_FRAME`], or 65,535 for a field.
+        /// The limit: [`MAX_FRAME`], or 65,535 for a field.
         limit: usize,
     },
     /// The frame ends before its fields do.
@@ -119,33 +119,33 @@ pub enum LogonError {
         /// The field at fault.
         field: &'static str,
     },
-    /// Another protocol, or another version of this one.
+    /// The frame belongs to another protocol, or to another version of this one.
     #[error("the logon frame has protocol version {0}, but only version 1 is supported")]
     Version(u8),
-    /// A reply where a request belongs, or the reverse.
+    /// A reply was found where a request is expected, or the reverse.
     #[error("the logon frame is of a kind that this side of the channel does not accept")]
     Kind,
-    /// The other side has no such channel: STATUS_ACCESS_DENIED for a secret that is not its own, or
-    /// STATUS_NO_TRUST_SAM_ACCOUNT.
+    /// The other side refuses the channel: with STATUS_ACCESS_DENIED if the secrets differ, or with
+    /// STATUS_NO_TRUST_SAM_ACCOUNT if it has no account for the machine.
     #[error("the peer refuses the secure channel: {0}")]
     Denied(NtStatus),
     /// The frame was not made with this machine's secret, or was altered.
     #[error("the logon frame cannot be verified: the machine secrets differ, or the frame was altered in transit")]
     BadMac,
-    /// A frame that was accepted before.
+    /// The frame was accepted before.
     #[error("the logon frame with number {got} was replayed; number {expected} was expected")]
     Replayed {
-        /// The frame's sequence number.
+        /// The sequence number of the frame.
         got: u64,
-        /// The next one due.
+        /// The sequence number that is expected next.
         expected: u64,
     },
-    /// A frame from the future: something between was lost.
+    /// The sequence number is too high, so that a frame before it was lost.
     #[error("the logon frame with number {got} is out of sequence; number {expected} was expected")]
     OutOfSequence {
-        /// The frame's sequence number.
+        /// The sequence number of the frame.
         got: u64,
-        /// The next one due.
+        /// The sequence number that is expected next.
         expected: u64,
     },
     /// The request names another machine than the one whose secret keys the channel.

@@ -1,9 +1,9 @@
-//! AUTHENTICATE_MESSAGE, type 3 (MS-NLMP 2.2.1.3).
+//! The AUTHENTICATE_MESSAGE, type 3 (MS-NLMP 2.2.1.3).
 
 use super::flags::NegotiateFlags;
 use super::wire::{DecodeError, MessageReader, MessageWriter, Version};
 
-/// Descriptors and fixed fields, by their offsets from the message's start.
+/// The offsets of descriptors and fixed fields from the message's start, in bytes.
 const LM_RESPONSE: usize = 12;
 const NT_RESPONSE: usize = 20;
 const DOMAIN: usize = 28;
@@ -12,24 +12,24 @@ const WORKSTATION: usize = 44;
 const SESSION_KEY: usize = 52;
 const FLAGS: usize = 60;
 const VERSION: usize = 64;
-/// Where the MIC stands, if the NTLMv2 response says that there is one.
+/// The position of the MIC, if the NTLMv2 response says that there is one.
 pub(crate) const MIC: std::ops::Range<usize> = 72..88;
-/// The fixed part: bare, with a version, with a version and a MIC.
+/// The lengths of the fixed part: without version and MIC, with a version, with a version and a MIC.
 const FIXED: usize = 64;
 const FIXED_WITH_VERSION: usize = 72;
 const FIXED_WITH_MIC: usize = 88;
 
-/// How the payload of an Authenticate is laid out; decoding takes any order.
+/// The order of the payload of an Authenticate. Decoding accepts any order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PayloadOrder {
-    /// Domain, user, workstation, LM, NT, key (Windows).
+    /// The order domain, user, workstation, LM, NT, key (Windows).
     #[default]
     NamesFirst,
-    /// LM, NT, domain, user, workstation, key (curl, Chromium, gss-ntlmssp).
+    /// The order LM, NT, domain, user, workstation, key (curl, Chromium, gss-ntlmssp).
     ResponsesFirst,
 }
 
-/// The client's proof.
+/// A decoded AUTHENTICATE_MESSAGE, with which the client proves its identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Authenticate<'a> {
     /// The LM response: empty, 24 bytes, or one zero byte.
@@ -38,23 +38,23 @@ pub struct Authenticate<'a> {
     pub nt_response: &'a [u8],
     /// The domain, in the message's character set, like the two names after it.
     pub domain: &'a [u8],
-    /// The user.
+    /// The name of the user.
     pub user: &'a [u8],
-    /// The client's machine.
+    /// The name of the client's machine.
     pub workstation: &'a [u8],
-    /// RC4(key exchange key, exported session key), 16 bytes with KEY_EXCH.
+    /// RC4(key exchange key, exported session key): 16 bytes with KEY_EXCH.
     pub encrypted_session_key: &'a [u8],
-    /// The flags that the client takes to be in force.
+    /// The flags that the client assumes to be in force.
     pub flags: NegotiateFlags,
-    /// The version field, where the payload leaves room for one.
+    /// The version field, if the payload leaves room for one.
     pub version: Option<Version>,
-    /// Bytes 72 to 88, where the payload leaves room for them. They are a MIC *only* if the NTLMv2
-    /// response says so; Samba leaves other bytes there.
+    /// The bytes 72 to 88, if the payload leaves room for them. They are a MIC *only* if the NTLMv2 response says so;
+    /// Samba leaves other bytes there.
     pub mic: Option<[u8; 16]>,
 }
 
 impl<'a> Authenticate<'a> {
-    /// Decodes a type 3 message with a header of 64, 72 or 88 bytes; the payload's start tells which.
+    /// Decodes a type 3 message with a header of 64, 72 or 88 bytes. The start of the payload shows which header it is.
     pub fn decode(raw: &'a [u8]) -> Result<Self, DecodeError> {
         let message = MessageReader::open(raw, "Authenticate", 3, FIXED)?;
         let lm_response = message.field(LM_RESPONSE, "Authenticate.LmChallengeResponse")?;
@@ -79,8 +79,8 @@ impl<'a> Authenticate<'a> {
         })
     }
 
-    /// Encodes the message. The header has 88 bytes with a MIC (whose version is zero unless given),
-    /// 72 with a version, else 64. Put zeros for the MIC, and fill it in with
+    /// Encodes the message. The header has 88 bytes with a MIC (whose version is zero unless given), 72 bytes with a
+    /// version, and 64 bytes otherwise. The caller passes zeros as the MIC, and then replaces them by
     /// [`super::crypto::mic`] over the finished message.
     pub fn encode(&self, order: PayloadOrder) -> Vec<u8> {
         let fixed = match (self.mic, self.version) {

@@ -4,32 +4,32 @@ use super::text::{Charset, push_utf16le};
 use super::wire::DecodeError;
 use crate::FileTime;
 
-/// The id of an AV pair. Unknown ids are kept as they come.
+/// The id of an AV pair. Unknown ids are preserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AvId(pub u16);
 
 impl AvId {
-    /// `MsvAvEOL`: the end of the list.
+    /// `MsvAvEOL`, which ends the list.
     pub const EOL: Self = Self(0);
-    /// `MsvAvNbComputerName`: the server's NetBIOS name, UTF-16LE like all names here.
+    /// `MsvAvNbComputerName`, the server's NetBIOS name. It is UTF-16LE like all names here.
     pub const NB_COMPUTER_NAME: Self = Self(1);
-    /// `MsvAvNbDomainName`: the NetBIOS name of the server's domain.
+    /// `MsvAvNbDomainName`, the NetBIOS name of the server's domain.
     pub const NB_DOMAIN_NAME: Self = Self(2);
-    /// `MsvAvDnsComputerName`: the server's DNS name.
+    /// `MsvAvDnsComputerName`, the server's DNS name.
     pub const DNS_COMPUTER_NAME: Self = Self(3);
-    /// `MsvAvDnsDomainName`: the DNS name of its domain.
+    /// `MsvAvDnsDomainName`, the DNS name of the server's domain.
     pub const DNS_DOMAIN_NAME: Self = Self(4);
-    /// `MsvAvDnsTreeName`: the DNS name of its forest.
+    /// `MsvAvDnsTreeName`, the DNS name of the server's forest.
     pub const DNS_TREE_NAME: Self = Self(5);
-    /// `MsvAvFlags`: 32 bits, see [`AvPairs::FLAG_MIC`].
+    /// `MsvAvFlags`, 32 bits; see [`AvPairs::FLAG_MIC`].
     pub const FLAGS: Self = Self(6);
-    /// `MsvAvTimestamp`: the server's FILETIME.
+    /// `MsvAvTimestamp`, the server's FILETIME.
     pub const TIMESTAMP: Self = Self(7);
-    /// `MsvAvSingleHost`: data about the client's machine.
+    /// `MsvAvSingleHost`, data about the client's machine.
     pub const SINGLE_HOST: Self = Self(8);
-    /// `MsvAvTargetName`: the service that the client wants.
+    /// `MsvAvTargetName`, the service that the client requests.
     pub const TARGET_NAME: Self = Self(9);
-    /// `MsvAvChannelBindings`: 16 bytes, all zero for none.
+    /// `MsvAvChannelBindings`, 16 bytes that are all zero if there is no binding.
     pub const CHANNEL_BINDINGS: Self = Self(10);
 }
 
@@ -41,13 +41,13 @@ pub struct AvPairs<'a> {
 }
 
 impl<'a> AvPairs<'a> {
-    /// Bit of [`AvPairs::flags`]: the Authenticate carries a MIC.
+    /// The bit of [`AvPairs::flags`] that announces a MIC in the Authenticate.
     pub const FLAG_MIC: u32 = 0x0000_0002;
 
-    /// Checks a list up to its EOL; what follows the EOL (as in an NTLMv2 response) is ignored.
+    /// Checks a list up to its EOL. Bytes after the EOL (as in an NTLMv2 response) are ignored.
     ///
     /// # Errors
-    /// [`DecodeError::AvPairs`] where a pair is cut off or no EOL comes.
+    /// [`DecodeError::AvPairs`] if a pair is cut off or there is no EOL.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut at = 0;
         loop {
@@ -60,7 +60,7 @@ impl<'a> AvPairs<'a> {
         }
     }
 
-    /// The pairs in their order, without the EOL.
+    /// Returns the pairs in their order, without the EOL.
     pub fn iter(self) -> impl Iterator<Item = (AvId, &'a [u8])> {
         let mut rest = self.pairs;
         std::iter::from_fn(move || {
@@ -70,87 +70,87 @@ impl<'a> AvPairs<'a> {
         })
     }
 
-    /// The value of the first pair with that id.
+    /// Returns the value of the first pair with that id.
     pub fn get(self, id: AvId) -> Option<&'a [u8]> {
         self.iter().find(|(each, _)| *each == id).map(|(_, value)| value)
     }
 
-    /// A name; `None` where it is absent or not UTF-16LE.
+    /// Returns a name, or `None` if it is absent or not UTF-16LE.
     pub fn text(self, id: AvId) -> Option<String> {
         Charset::Unicode.decode(self.get(id)?, "AV pair").ok()
     }
 
-    /// NetBIOS name of the server.
+    /// Returns the NetBIOS name of the server.
     pub fn nb_computer_name(self) -> Option<String> {
         self.text(AvId::NB_COMPUTER_NAME)
     }
 
-    /// NetBIOS name of the server's domain.
+    /// Returns the NetBIOS name of the server's domain.
     pub fn nb_domain_name(self) -> Option<String> {
         self.text(AvId::NB_DOMAIN_NAME)
     }
 
-    /// DNS name of the server.
+    /// Returns the DNS name of the server.
     pub fn dns_computer_name(self) -> Option<String> {
         self.text(AvId::DNS_COMPUTER_NAME)
     }
 
-    /// DNS name of the server's domain.
+    /// Returns the DNS name of the server's domain.
     pub fn dns_domain_name(self) -> Option<String> {
         self.text(AvId::DNS_DOMAIN_NAME)
     }
 
-    /// DNS name of the server's forest.
+    /// Returns the DNS name of the server's forest.
     pub fn dns_tree_name(self) -> Option<String> {
         self.text(AvId::DNS_TREE_NAME)
     }
 
-    /// The service that the client wants.
+    /// Returns the service that the client requests.
     pub fn target_name(self) -> Option<String> {
         self.text(AvId::TARGET_NAME)
     }
 
-    /// `MsvAvFlags`; zero where it is absent or not four bytes long.
+    /// Returns `MsvAvFlags`, or zero if it is absent or not four bytes long.
     pub fn flags(self) -> u32 {
         self.array(AvId::FLAGS).map_or(0, u32::from_le_bytes)
     }
 
-    /// The server's time, as it stood when it made the Challenge.
+    /// Returns the server's time at which it made the Challenge.
     pub fn timestamp(self) -> Option<FileTime> {
         self.array(AvId::TIMESTAMP).map(|bytes| FileTime(u64::from_le_bytes(bytes)))
     }
 
-    /// The channel binding. An all-zero one means that the client has none to send.
+    /// Returns the channel binding. An all-zero one means that the client has none to send.
     pub fn channel_binding(self) -> Option<&'a [u8]> {
         self.get(AvId::CHANNEL_BINDINGS).filter(|value| value.iter().any(|byte| *byte != 0))
     }
 
-    /// The value with that id, where it has exactly `N` bytes.
+    /// Returns the value with this id, if it has exactly `N` bytes.
     fn array<const N: usize>(self, id: AvId) -> Option<[u8; N]> {
         self.get(id)?.try_into().ok()
     }
 }
 
-/// The first pair of `bytes` and what follows it.
+/// Splits the first pair of `bytes` from the bytes after it.
 fn split_pair(bytes: &[u8]) -> Option<(AvId, &[u8], &[u8])> {
     let ([i0, i1, l0, l1], rest) = bytes.split_first_chunk()?;
     let (value, rest) = rest.split_at_checked(u16::from_le_bytes([*l0, *l1]).into())?;
     Some((AvId(u16::from_le_bytes([*i0, *i1])), value, rest))
 }
 
-/// A list of AV pairs being written.
+/// A list of AV pairs that is being written.
 #[derive(Clone, Debug, Default)]
 pub struct AvPairsBuf {
     buf: Vec<u8>,
 }
 
 impl AvPairsBuf {
-    /// A copy of `pairs`, to be extended.
+    /// Creates a copy of `pairs` that can be extended.
     pub fn from_pairs(pairs: AvPairs<'_>) -> Self {
         Self { buf: pairs.pairs.to_vec() }
     }
 
-    /// Appends a pair; a value is cut at 65,535 bytes, all that its length field can say.
+    /// Appends a pair. A value is cut at 65,535 bytes, the limit of its length field.
     pub fn push(&mut self, id: AvId, value: &[u8]) -> &mut Self {
         let len = u16::try_from(value.len()).unwrap_or(u16::MAX);
         self.buf.extend_from_slice(&id.0.to_le_bytes());
@@ -159,7 +159,7 @@ impl AvPairsBuf {
         self
     }
 
-    /// Appends a name in UTF-16LE, cut like any value.
+    /// Appends a name in UTF-16LE. It is cut like any value.
     pub fn push_text(&mut self, id: AvId, text: &str) -> &mut Self {
         let start = self.buf.len();
         self.push(id, &[]);
@@ -171,7 +171,7 @@ impl AvPairsBuf {
         self
     }
 
-    /// The list with its EOL, ready to be sent.
+    /// Returns the list with its EOL, ready to be sent.
     pub fn finish(&mut self) -> Vec<u8> {
         self.push(AvId::EOL, &[]);
         std::mem::take(&mut self.buf)

@@ -1,38 +1,38 @@
-//! CHALLENGE_MESSAGE, type 2 (MS-NLMP 2.2.1.2).
+//! The CHALLENGE_MESSAGE, type 2 (MS-NLMP 2.2.1.2).
 
 use super::av::AvPairs;
 use super::flags::NegotiateFlags;
 use super::wire::{DecodeError, MessageReader, MessageWriter, Version};
 
-/// Descriptors and fixed fields, by their offsets from the message's start.
+/// The offsets of descriptors and fixed fields from the message's start, in bytes.
 const TARGET_NAME: usize = 12;
 const FLAGS: usize = 20;
 const SERVER_CHALLENGE: usize = 24;
 const TARGET_INFO: usize = 40;
 const VERSION: usize = 48;
-/// The fixed part without and with a version.
+/// The lengths of the fixed part without and with a version.
 const FIXED: usize = 48;
 const FIXED_WITH_VERSION: usize = 56;
-/// What the oldest servers send: everything up to the challenge.
+/// The length of the shortest message, which ends after the challenge. The oldest servers send it.
 const SHORTEST: usize = 32;
 
-/// What the server chose, and its challenge.
+/// A decoded CHALLENGE_MESSAGE: the choices of the server, and its challenge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Challenge<'a> {
     /// The flags in force.
     pub flags: NegotiateFlags,
-    /// Eight random bytes that the responses answer.
+    /// The eight random bytes that the responses answer.
     pub server_challenge: [u8; 8],
     /// The domain or the server that will authenticate, in the message's character set.
     pub target_name: &'a [u8],
-    /// The AV pairs with their EOL, as they stand; empty without [`NegotiateFlags::TARGET_INFO`].
+    /// The AV pairs with their EOL, as they were sent. They are empty without [`NegotiateFlags::TARGET_INFO`].
     pub target_info: &'a [u8],
-    /// The version field, where the message has room for one.
+    /// The version field, if the message has room for one.
     pub version: Option<Version>,
 }
 
 impl<'a> Challenge<'a> {
-    /// Decodes a type 2 message of 32 bytes and more; the AV pairs stay undecoded.
+    /// Decodes a type 2 message of at least 32 bytes. The AV pairs are not decoded yet.
     pub fn decode(raw: &'a [u8]) -> Result<Self, DecodeError> {
         let message = MessageReader::open(raw, "Challenge", 2, SHORTEST)?;
         let flags = message.flags(FLAGS);
@@ -52,7 +52,7 @@ impl<'a> Challenge<'a> {
         })
     }
 
-    /// The AV pairs; none where the server sent none.
+    /// Returns the AV pairs, which are empty if the server sent none.
     pub fn av_pairs(&self) -> Result<AvPairs<'a>, DecodeError> {
         if self.target_info.is_empty() {
             return Ok(AvPairs::default());
@@ -60,7 +60,7 @@ impl<'a> Challenge<'a> {
         AvPairs::decode(self.target_info)
     }
 
-    /// Encodes the message; the target info is sent if its flag is set.
+    /// Encodes the message. The target info is sent if its flag is set.
     pub fn encode(&self) -> Vec<u8> {
         let fixed = if self.version.is_some() { FIXED_WITH_VERSION } else { FIXED };
         let payload = self.target_name.len() + self.target_info.len();

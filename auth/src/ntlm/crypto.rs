@@ -11,26 +11,26 @@ use super::authenticate::MIC;
 use super::flags::NegotiateFlags;
 use super::text::{upcase, utf16le};
 
-/// HMAC-MD5, keyed.
+/// An HMAC-MD5 that has its key.
 pub(crate) type HmacMd5 = Hmac<Md5>;
 
-/// HMAC-MD5 with `key`; HMAC takes keys of any length.
+/// Returns an HMAC-MD5 with `key`. HMAC takes keys of any length.
 pub(crate) fn hmac_md5(key: &[u8]) -> HmacMd5 {
     HmacMd5::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104 2)")
 }
 
-/// RC4 with `key`.
+/// Returns an RC4 cipher with `key`.
 pub(crate) fn rc4(key: &[u8; 16]) -> Rc4 {
     Rc4::new_from_slice(key).expect("RC4 takes keys of 1 to 256 bytes, this one has 16")
 }
 
-/// NTOWFv1: MD4 of the password in UTF-16LE (3.3.1), 16 bytes. It is what a directory stores.
+/// Returns NTOWFv1, 16 bytes: MD4 of the password in UTF-16LE (3.3.1). A directory stores this hash.
 pub fn ntowf_v1(password: &str) -> [u8; 16] {
     Md4::digest(utf16le(password)).into()
 }
 
-/// LMOWFv1 (3.3.1), 16 bytes; `None` for a password that has no LM hash: more than 14 characters, or
-/// characters beyond the OEM set.
+/// Returns LMOWFv1 (3.3.1), 16 bytes. It is `None` for a password that has no LM hash, because it has more than 14
+/// characters or characters beyond the OEM set.
 pub fn lmowf_v1(password: &str) -> Option<[u8; 16]> {
     let mut key = [0; 14];
     for (at, c) in password.chars().enumerate() {
@@ -43,21 +43,22 @@ pub fn lmowf_v1(password: &str) -> Option<[u8; 16]> {
     Some(hash)
 }
 
-/// NTOWFv2 of one user in one domain, kept as a keyed HMAC-MD5: each use costs no key setup.
+/// The NTOWFv2 hash of one user in one domain, kept as a keyed HMAC-MD5, so that each use costs no key setup.
 #[derive(Clone)]
 pub struct Ntowfv2 {
     mac: HmacMd5,
 }
 
 impl Ntowfv2 {
-    /// From NTOWFv1, the user (upper-cased here) and the domain exactly as sent (3.3.2).
+    /// Creates the hash from NTOWFv1, the user's name, which is converted to upper case here, and the domain exactly as
+    /// sent (3.3.2).
     pub fn new(nt_hash: &[u8; 16], user: &str, domain: &str) -> Self {
         Self { mac: hmac_md5(&ntowf_v2(nt_hash, user, domain)) }
     }
 
-    /// NTProofStr: the first 16 bytes of an NTLMv2 response, over the challenge and the blob.
+    /// Returns NTProofStr, the first 16 bytes of an NTLMv2 response, over the challenge and the blob.
     ///
-    /// The same over an 8-byte client challenge instead of a blob begins an LMv2 response.
+    /// With an 8-byte client challenge instead of a blob, it is the beginning of an LMv2 response.
     pub fn proof(&self, server_challenge: &[u8; 8], blob: &[u8]) -> [u8; 16] {
         let mut mac = self.mac.clone();
         mac.update(server_challenge);
@@ -65,14 +66,14 @@ impl Ntowfv2 {
         mac.finalize().into_bytes().into()
     }
 
-    /// The session base key that belongs to a proof (3.3.2), 16 bytes.
+    /// Returns the session base key that belongs to a proof (3.3.2), 16 bytes.
     pub fn session_base_key(&self, proof: &[u8; 16]) -> [u8; 16] {
         let mut mac = self.mac.clone();
         mac.update(proof);
         mac.finalize().into_bytes().into()
     }
 
-    /// The whole LMv2 response, 24 bytes (3.3.2).
+    /// Returns the whole LMv2 response, 24 bytes (3.3.2).
     pub fn lm_v2_response(&self, server_challenge: &[u8; 8], client_challenge: &[u8; 8]) -> [u8; 24] {
         let mut response = [0; 24];
         response[..16].copy_from_slice(&self.proof(server_challenge, client_challenge));
@@ -81,7 +82,7 @@ impl Ntowfv2 {
     }
 }
 
-/// NTOWFv2 (3.3.2), 16 bytes: HMAC-MD5 keyed with NTOWFv1 over user (upper case) and domain (as is).
+/// Returns NTOWFv2 (3.3.2), 16 bytes: HMAC-MD5 keyed with NTOWFv1 over the user in upper case and the domain as it is.
 pub fn ntowf_v2(nt_hash: &[u8; 16], user: &str, domain: &str) -> [u8; 16] {
     let mut mac = hmac_md5(nt_hash);
     for c in user.chars().map(upcase).chain(domain.chars()) {
@@ -92,7 +93,7 @@ pub fn ntowf_v2(nt_hash: &[u8; 16], user: &str, domain: &str) -> [u8; 16] {
     mac.finalize().into_bytes().into()
 }
 
-/// DESL: a 24-byte v1 response to `challenge` under a 16-byte hash (3.3.1, section 6).
+/// Returns DESL: a 24-byte v1 response to `challenge` under a 16-byte hash (3.3.1, section 6).
 pub fn v1_response(hash: &[u8; 16], challenge: &[u8; 8]) -> [u8; 24] {
     let mut keys = [0; 21];
     keys[..16].copy_from_slice(hash);
@@ -103,21 +104,21 @@ pub fn v1_response(hash: &[u8; 16], challenge: &[u8; 8]) -> [u8; 24] {
     response
 }
 
-/// The challenge that an NTLM2 session response answers: MD5(server, client)\[0..8\] (3.3.1, with
-/// extended session security; the server computes it for the DC, MS-APDS 3.1.5.2).
+/// Returns the challenge that an NTLM2 session response answers: MD5(server, client)\[0..8\] (3.3.1, with extended
+/// session security). The server computes it for the DC (MS-APDS 3.1.5.2).
 pub fn ntlm2_session_challenge(server: &[u8; 8], client: &[u8; 8]) -> [u8; 8] {
     let digest = Md5::new().chain_update(server).chain_update(client).finalize();
     std::array::from_fn(|at| digest[at])
 }
 
-/// The session base key of the v1 responses: MD4(NTOWFv1) (3.3.1), 16 bytes.
+/// Returns the session base key of the v1 responses: MD4(NTOWFv1) (3.3.1), 16 bytes.
 pub fn v1_session_base_key(nt_hash: &[u8; 16]) -> [u8; 16] {
     Md4::digest(nt_hash).into()
 }
 
-/// KXKEY for the v1 responses (3.4.5.1), 16 bytes; NTLMv2 uses the session base key as it is.
+/// Returns KXKEY for the v1 responses (3.4.5.1), 16 bytes. NTLMv2 uses the session base key unchanged.
 ///
-/// `lm_key` is the first eight bytes of LMOWFv1; `lm_response` needs 8 bytes, what is missing is zero.
+/// `lm_key` is the first eight bytes of LMOWFv1. 8 bytes of `lm_response` are used; missing ones count as zero.
 pub fn v1_key_exchange_key(
     flags: NegotiateFlags,
     session_base_key: &[u8; 16],
@@ -145,15 +146,16 @@ pub fn v1_key_exchange_key(
     key
 }
 
-/// RC4 of a session key under the key exchange key: encrypts and decrypts (3.1.5.1.2, 3.2.5.1.2).
+/// Applies RC4 under the key exchange key to a session key, which either encrypts or decrypts it (3.1.5.1.2,
+/// 3.2.5.1.2).
 pub fn exchange_session_key(key_exchange_key: &[u8; 16], session_key: &[u8; 16]) -> [u8; 16] {
     let mut out = *session_key;
     rc4(key_exchange_key).apply_keystream(&mut out);
     out
 }
 
-/// The MIC: HMAC-MD5, keyed with the exported session key, over the three raw messages, the MIC field
-/// of the third taken as zero (3.1.5.1.2, 3.2.5.1.2). `None` if the third has no room for one.
+/// Returns the MIC: HMAC-MD5, keyed with the exported session key, over the three raw messages, with zeros in the MIC
+/// field of the third one (3.1.5.1.2, 3.2.5.1.2). It is `None` if the third message has no room for a MIC.
 pub fn mic(
     exported_session_key: &[u8; 16],
     negotiate: &[u8],
@@ -163,7 +165,7 @@ pub fn mic(
     Some(mic_state(exported_session_key, negotiate, challenge, authenticate)?.finalize().into_bytes().into())
 }
 
-/// Whether the MIC inside `authenticate` is right, compared in constant time.
+/// Returns whether the MIC inside `authenticate` is right. The comparison takes constant time.
 pub fn mic_matches(exported_session_key: &[u8; 16], negotiate: &[u8], challenge: &[u8], authenticate: &[u8]) -> bool {
     let sent = authenticate.get(MIC).unwrap_or_default();
     mic_state(exported_session_key, negotiate, challenge, authenticate)
@@ -181,7 +183,7 @@ fn mic_state(key: &[u8; 16], negotiate: &[u8], challenge: &[u8], authenticate: &
     Some(mac)
 }
 
-/// DES of one block under a 56-bit key, which is spread over eight bytes; DES ignores their parity bits.
+/// Encrypts one block with DES under a 56-bit key. The key is spread over eight bytes, whose parity bits DES ignores.
 fn des(key: [u8; 7], block: [u8; 8]) -> [u8; 8] {
     let bits = key.iter().fold(0, |bits, byte| (bits << 8) | u64::from(*byte));
     let spread: [u8; 8] = std::array::from_fn(|at| ((bits >> (49 - 7 * at)) << 1) as u8);

@@ -1,4 +1,4 @@
-//! NEGOTIATE flags (MS-NLMP 2.2.2.5).
+//! The NEGOTIATE flags (MS-NLMP 2.2.2.5).
 
 use std::fmt;
 use std::ops::{BitAnd, BitOr, Sub};
@@ -28,7 +28,7 @@ flags! {
     SIGN = 0x0000_0010;
     /// E: messages will be sealed.
     SEAL = 0x0000_0020;
-    /// F: connectionless NTLM.
+    /// F: NTLM is connectionless.
     DATAGRAM = 0x0000_0040;
     /// G: the session key is computed with the LM hash.
     LM_KEY = 0x0000_0080;
@@ -56,26 +56,26 @@ flags! {
     TARGET_INFO = 0x0080_0000;
     /// T: the version field is filled.
     VERSION = 0x0200_0000;
-    /// U: 128-bit session keys.
+    /// U: session keys have 128 bits.
     KEY_128 = 0x2000_0000;
     /// V: the initiator chooses the session key and sends it encrypted.
     KEY_EXCH = 0x4000_0000;
-    /// W: 56-bit session keys.
+    /// W: session keys have 56 bits.
     KEY_56 = 0x8000_0000;
 }
 
 impl NegotiateFlags {
-    /// Whether every flag of `other` is set.
+    /// Returns whether every flag of `other` is set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Whether any flag of `other` is set.
+    /// Returns whether any flag of `other` is set.
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
-    /// The union, usable in constants.
+    /// Returns the union of both, in a form that constants can use.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -98,7 +98,7 @@ impl BitAnd for NegotiateFlags {
 
 impl Sub for NegotiateFlags {
     type Output = Self;
-    /// The flags of `self` that `other` lacks.
+    /// Returns the flags of `self` that `other` lacks.
     fn sub(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }

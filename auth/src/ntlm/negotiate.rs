@@ -1,34 +1,36 @@
-//! NEGOTIATE_MESSAGE, type 1 (MS-NLMP 2.2.1.1).
+//! The NEGOTIATE_MESSAGE, type 1 (MS-NLMP 2.2.1.1).
 
 use super::flags::NegotiateFlags;
 use super::wire::{DecodeError, MessageReader, MessageWriter, Version};
 
-/// Descriptors and the version, by their offsets from the message's start.
+/// The offsets of descriptors and the version from the message's start, in bytes.
 const FLAGS: usize = 12;
 const DOMAIN: usize = 16;
 const WORKSTATION: usize = 24;
 const VERSION: usize = 32;
-/// The fixed part without and with a version.
+/// The lengths of the fixed part without and with a version.
 const FIXED: usize = 32;
 const FIXED_WITH_VERSION: usize = 40;
-/// What the oldest clients send: flags and nothing after.
+/// The length of the shortest message, which ends after the flags. The oldest clients send it.
 const SHORTEST: usize = 16;
 
-/// What the client offers.
+/// A decoded NEGOTIATE_MESSAGE: the offer of the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Negotiate<'a> {
-    /// The client's flags.
+    /// The flags that the client offers.
     pub flags: NegotiateFlags,
-    /// Domain of the client's machine, OEM; only read with [`NegotiateFlags::OEM_DOMAIN_SUPPLIED`].
+    /// The domain of the client's machine in OEM characters. It is only read with
+    /// [`NegotiateFlags::OEM_DOMAIN_SUPPLIED`].
     pub domain: &'a [u8],
-    /// Name of the client's machine, OEM; only read with [`NegotiateFlags::OEM_WORKSTATION_SUPPLIED`].
+    /// The name of the client's machine in OEM characters. It is only read with
+    /// [`NegotiateFlags::OEM_WORKSTATION_SUPPLIED`].
     pub workstation: &'a [u8],
-    /// The version field, where the message has room for one.
+    /// The version field, if the message has room for one.
     pub version: Option<Version>,
 }
 
 impl<'a> Negotiate<'a> {
-    /// Decodes a type 1 message of 16 bytes (flags only), 32, or 40 and more.
+    /// Decodes a type 1 message of 16 bytes (flags only), 32 bytes, or 40 bytes and more.
     pub fn decode(raw: &'a [u8]) -> Result<Self, DecodeError> {
         let message = MessageReader::open(raw, "Negotiate", 1, SHORTEST)?;
         let flags = message.flags(FLAGS);
@@ -50,8 +52,8 @@ impl<'a> Negotiate<'a> {
         })
     }
 
-    /// Encodes the message: 32 bytes and the names, or 40 with a version. A name is sent if its flag
-    /// is set.
+    /// Encodes the message: 32 bytes and the names, or 40 bytes and the names if there is a version. A name is sent if
+    /// its flag is set.
     pub fn encode(&self) -> Vec<u8> {
         let fixed = if self.version.is_some() { FIXED_WITH_VERSION } else { FIXED };
         let mut message = MessageWriter::new(1, fixed, self.domain.len() + self.workstation.len());

@@ -7,11 +7,11 @@ use super::wire::Version;
 /// The kind of response that an initiator computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseKind {
-    /// NTLMv2 (MS-NLMP 3.3.2).
+    /// The NTLMv2 response (MS-NLMP 3.3.2).
     NtlmV2,
     /// The NTLM2 session response: NTLMv1 over the challenges of both sides (3.3.1, extended session security).
     Ntlm2Session,
-    /// NTLMv1 (3.3.1).
+    /// The NTLMv1 response (MS-NLMP 3.3.1).
     NtlmV1,
 }
 

@@ -4,44 +4,44 @@ use super::av::AvPairs;
 use super::wire::DecodeError;
 use crate::FileTime;
 
-/// Bytes of an LM, NTLMv1 or NTLM2 session response.
+/// The number of bytes of an LM, NTLMv1 or NTLM2 session response.
 pub const V1_LEN: usize = 24;
-/// Bytes of the proof that begins an NTLMv2 response.
+/// The number of bytes of the proof that begins an NTLMv2 response.
 pub const PROOF_LEN: usize = 16;
-/// Bytes of the blob before its AV pairs.
+/// The number of bytes of the blob before its AV pairs.
 const BLOB_FIXED: usize = 28;
 
-/// An NT response, told apart by its length alone.
+/// An NT response. Its kind follows from its length alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NtResponse<'a> {
-    /// None: an anonymous logon, or LM alone.
+    /// There is no NT response: the logon is anonymous, or uses the LM response alone.
     Empty,
-    /// NTLMv1, or NTLM2 session with extended session security.
+    /// An NTLMv1 response, or an NTLM2 session response with extended session security.
     V1(&'a [u8; V1_LEN]),
-    /// NTLMv2.
+    /// An NTLMv2 response with its blob.
     V2(NtlmV2Response<'a>),
 }
 
 /// An NTLMv2 response (NTLMv2_RESPONSE, 2.2.2.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NtlmV2Response<'a> {
-    /// NTProofStr: HMAC-MD5 over the challenge and the blob.
+    /// NTProofStr, the HMAC-MD5 over the challenge and the blob.
     pub proof: &'a [u8; PROOF_LEN],
-    /// NTLMv2_CLIENT_CHALLENGE, "temp" in 3.3.2: everything after the proof, as it was sent.
+    /// NTLMv2_CLIENT_CHALLENGE, which 3.3.2 calls "temp": everything after the proof, as it was sent.
     pub blob: &'a [u8],
-    /// The time in the blob.
+    /// The time in the blob, as the client sent it.
     pub timestamp: FileTime,
-    /// The client's challenge.
+    /// The random challenge of the client.
     pub client_challenge: [u8; 8],
     /// The AV pairs in the blob.
     pub av_pairs: AvPairs<'a>,
 }
 
 impl<'a> NtResponse<'a> {
-    /// Tells the responses apart: 24 bytes are v1, more are v2 (MS-NLMP 2.2.1.3).
+    /// Decodes a response: 24 bytes are a v1 response, more bytes a v2 response (MS-NLMP 2.2.1.3).
     ///
     /// # Errors
-    /// [`DecodeError::Length`] for lengths that no response has; what is wrong in a v2 blob.
+    /// [`DecodeError::Length`] for a length that no response has, or an error that says what is wrong in a v2 blob.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         if bytes.is_empty() {
             return Ok(Self::Empty);
@@ -71,7 +71,7 @@ impl<'a> NtlmV2Response<'a> {
     }
 }
 
-/// The blob of an NTLMv2 response (3.3.2, "temp"). `target_info` has its EOL; four zero bytes follow it.
+/// Returns the blob of an NTLMv2 response (3.3.2, "temp"). `target_info` includes its EOL; four zero bytes follow it.
 pub fn encode_blob(timestamp: FileTime, client_challenge: [u8; 8], target_info: &[u8]) -> Vec<u8> {
     let mut blob = Vec::with_capacity(BLOB_FIXED + target_info.len() + 4);
     blob.extend_from_slice(&[1, 1, 0, 0, 0, 0, 0, 0]);

@@ -1,4 +1,4 @@
-//! Signatures and seals after authentication (MS-NLMP 3.4). HTTP needs them for SPNEGO's mechListMIC.
+//! Signatures and encryption of messages after authentication (MS-NLMP 3.4). HTTP needs them for SPNEGO's mechListMIC.
 
 use hmac::Mac;
 use md5::{Digest, Md5};
@@ -8,20 +8,20 @@ use subtle::ConstantTimeEq;
 use super::crypto::hmac_md5;
 use super::flags::NegotiateFlags;
 
-/// Which side's messages a key protects.
+/// The side whose messages a key protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Client to server.
+    /// Messages from the client to the server.
     ClientToServer,
-    /// Server to client.
+    /// Messages from the server to the client.
     ServerToClient,
 }
 
 /// An NTLMSSP_MESSAGE_SIGNATURE, 16 bytes (2.2.2.9).
 pub type Signature = [u8; 16];
 
-/// The protection of one direction: keys, RC4 state and sequence number. Sender and receiver each
-/// hold one and advance it alike; a fresh one stands where SPNEGO rewinds the state (MS-SPNG 3.2.5.1).
+/// The protection of one direction: keys, RC4 state and sequence number. Sender and receiver each hold one and advance
+/// it in the same way. A new one is used where SPNEGO resets the state (MS-SPNG 3.2.5.1).
 pub struct SessionSecurity {
     checksum: Checksum,
     cipher: Rc4,
@@ -29,22 +29,23 @@ pub struct SessionSecurity {
     sequence: u32,
 }
 
-/// What a signature consists of, by the flags in force.
+/// The contents of a signature under the flags in force.
 enum Checksum {
-    /// An HMAC with this key: extended session security.
+    /// An HMAC with this key, which extended session security uses.
     Hmac([u8; 16]),
-    /// A CRC, encrypted: without extended session security.
+    /// An encrypted CRC, which is used without extended session security.
     Crc,
-    /// Nothing: neither SIGN nor SEAL was negotiated. The signature is there, and proves nothing.
+    /// A signature that proves nothing, because neither SIGN nor SEAL was negotiated.
     Dummy,
 }
 
-/// What stands in place of a signature where ALWAYS_SIGN was negotiated and neither SIGN nor SEAL: the version, and zeros. So
-/// SSPI does, according to pyspnego (`_ntlm_raw/security.py`); gss-ntlmssp has the sequence number in place of the version
-/// (`ntlm_sign` in `src/ntlm_crypto.c`), and Samba signs nothing (`ntlmssp_sign_packet` in `auth/ntlmssp/ntlmssp_sign.c`).
+/// The bytes that stand in place of a signature if ALWAYS_SIGN was negotiated, but neither SIGN nor SEAL: the version,
+/// and zeros. SSPI does this according to pyspnego (`_ntlm_raw/security.py`). gss-ntlmssp has the sequence number in
+/// place of the version (`ntlm_sign` in `src/ntlm_crypto.c`), and Samba signs nothing (`ntlmssp_sign_packet` in
+/// `auth/ntlmssp/ntlmssp_sign.c`).
 const DUMMY: Signature = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// Returns whether messages have a signature at all, be it one that proves nothing (MS-NLMP 2.2.2.5, flag M).
+/// Returns whether messages have a signature at all, even one that proves nothing (MS-NLMP 2.2.2.5, flag M).
 pub fn has_signatures(flags: NegotiateFlags) -> bool {
     proves_integrity(flags) || flags.contains(NegotiateFlags::ALWAYS_SIGN)
 }
@@ -55,7 +56,7 @@ pub fn proves_integrity(flags: NegotiateFlags) -> bool {
 }
 
 impl SessionSecurity {
-    /// For messages in `direction`, from the flags in force and the exported session key.
+    /// Creates the protection of messages in `direction` from the flags in force and the exported session key.
     pub fn new(flags: NegotiateFlags, session_key: &[u8; 16], direction: Direction) -> Self {
         let checksum = if !proves_integrity(flags) {
             Checksum::Dummy
@@ -72,7 +73,7 @@ impl SessionSecurity {
         }
     }
 
-    /// Makes the next message the one of this number.
+    /// Sets the sequence number of the next message.
     #[must_use]
     pub fn at(self, sequence: u32) -> Self {
         Self { sequence, ..self }
@@ -89,9 +90,9 @@ impl SessionSecurity {
         }
     }
 
-    /// Whether `signature` is that of the next message; compared in constant time. What means nothing is not compared: the
-    /// RandomPad of a CRC, which Samba sends as the cipher has made it (`ntlmssp_check_packet` compares what follows it too),
-    /// and the first field of a signature that proves nothing.
+    /// Returns whether `signature` is that of the next message. The comparison takes constant time. Bytes without a
+    /// meaning are not compared: the RandomPad of a CRC, which Samba sends as the cipher produced it
+    /// (`ntlmssp_check_packet` does not compare it either), and the first field of a signature that proves nothing.
     pub fn verify(&mut self, message: &[u8], signature: &Signature) -> bool {
         let meaningful = match self.checksum {
             Checksum::Hmac(_) => 0,
@@ -101,7 +102,7 @@ impl SessionSecurity {
         self.sign(message)[meaningful..].ct_eq(&signature[meaningful..]).into()
     }
 
-    /// Encrypts the next message in place and gives its signature (3.4.3).
+    /// Encrypts the next message in place, and returns its signature (3.4.3).
     pub fn seal(&mut self, message: &mut [u8]) -> Signature {
         // The checksum is over the plaintext, but the cipher runs over the message first.
         let plain = message.to_vec();
@@ -109,13 +110,13 @@ impl SessionSecurity {
         self.sign(&plain)
     }
 
-    /// Decrypts the next message in place; whether its signature is right.
+    /// Decrypts the next message in place, and returns whether its signature is right.
     pub fn unseal(&mut self, message: &mut [u8], signature: &Signature) -> bool {
         self.cipher.apply_keystream(message);
         self.verify(message, signature)
     }
 
-    /// With extended session security (3.4.4.2).
+    /// Returns a signature with extended session security (3.4.4.2).
     fn extended_signature(&mut self, key: &[u8; 16], sequence: u32, message: &[u8]) -> Signature {
         let mut mac = hmac_md5(key);
         mac.update(&sequence.to_le_bytes());
@@ -130,8 +131,8 @@ impl SessionSecurity {
         signature(checksum, sequence.to_le_bytes())
     }
 
-    /// Without extended session security (3.4.4.1): RandomPad is sent as zero, as Windows does, but
-    /// takes its four bytes of keystream.
+    /// Returns a signature without extended session security (3.4.4.1). RandomPad is sent as zero, as Windows does, but
+    /// consumes its four bytes of keystream.
     fn crc_signature(&mut self, sequence: u32, message: &[u8]) -> Signature {
         let mut fields = [0; 12];
         fields[4..8].copy_from_slice(&crc32(message).to_le_bytes());
@@ -143,7 +144,7 @@ impl SessionSecurity {
     }
 }
 
-/// Version 1, the checksum and the sequence number (2.2.2.9).
+/// Returns version 1, the checksum and the sequence number (2.2.2.9).
 fn signature(checksum: [u8; 8], sequence: [u8; 4]) -> Signature {
     let mut out = [0; 16];
     out[0] = 1;
@@ -152,7 +153,7 @@ fn signature(checksum: [u8; 8], sequence: [u8; 4]) -> Signature {
     out
 }
 
-/// SIGNKEY (3.4.5.2) with extended session security, 16 bytes.
+/// Returns SIGNKEY (3.4.5.2) with extended session security, 16 bytes.
 pub fn sign_key(session_key: &[u8; 16], direction: Direction) -> [u8; 16] {
     let magic: &[u8] = match direction {
         Direction::ClientToServer => b"session key to client-to-server signing key magic constant\0",
@@ -161,8 +162,8 @@ pub fn sign_key(session_key: &[u8; 16], direction: Direction) -> [u8; 16] {
     Md5::new().chain_update(session_key).chain_update(magic).finalize().into()
 }
 
-/// SEALKEY (3.4.5.3) with extended session security, 16 bytes: from all of the session key, or the 7
-/// or 5 bytes that weaker flags allow.
+/// Returns SEALKEY (3.4.5.3) with extended session security, 16 bytes. It is derived from the whole session key, or
+/// from the 7 or 5 bytes that weaker flags allow.
 pub fn extended_seal_key(flags: NegotiateFlags, session_key: &[u8; 16], direction: Direction) -> [u8; 16] {
     let strength = if flags.contains(NegotiateFlags::KEY_128) {
         16
@@ -178,8 +179,8 @@ pub fn extended_seal_key(flags: NegotiateFlags, session_key: &[u8; 16], directio
     Md5::new().chain_update(&session_key[..strength]).chain_update(magic).finalize().into()
 }
 
-/// The cipher of one direction; without extended session security, SEALKEY weakens the key only with
-/// LM_KEY (3.4.5.3).
+/// Returns the cipher of one direction. Without extended session security, SEALKEY weakens the key only with LM_KEY
+/// (3.4.5.3).
 fn seal_cipher(flags: NegotiateFlags, session_key: &[u8; 16], direction: Direction) -> Rc4 {
     let k = session_key;
     let extended;
@@ -196,7 +197,7 @@ fn seal_cipher(flags: NegotiateFlags, session_key: &[u8; 16], direction: Directi
     Rc4::new_from_slice(key).expect("RC4 takes keys of 1 to 256 bytes, these have 8 or 16")
 }
 
-/// CRC-32 (IEEE 802.3), bit by bit: it runs over short messages only.
+/// Returns the CRC-32 (IEEE 802.3), computed bit by bit, because messages are short.
 fn crc32(message: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in message {

@@ -1,7 +1,7 @@
-//! Strings on the wire: UTF-16LE, or OEM.
+//! Strings on the wire, in UTF-16LE or OEM.
 //!
-//! OEM stands for the server's code page, which the wire never names. Here it is Latin-1, which agrees
-//! with every code page on ASCII: a character beyond it is sent as `?`, as Windows does.
+//! OEM stands for the server's code page, which the wire never names. Here it is Latin-1, which agrees with every code
+//! page on ASCII. A character beyond Latin-1 is sent as `?`, as Windows does.
 
 use std::fmt;
 
@@ -11,21 +11,21 @@ use super::wire::DecodeError;
 /// The character set of a message's strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charset {
-    /// UTF-16LE.
+    /// The characters are UTF-16LE.
     Unicode,
-    /// Latin-1, one byte per character.
+    /// The characters are Latin-1, one byte each.
     Oem,
 }
 
 impl NegotiateFlags {
-    /// The character set in force: Unicode wins where both are set (MS-NLMP 2.2.2.5, A and B).
+    /// Returns the character set in force. Unicode takes precedence if both are set (MS-NLMP 2.2.2.5, A and B).
     pub const fn charset(self) -> Charset {
         if self.contains(Self::UNICODE) { Charset::Unicode } else { Charset::Oem }
     }
 }
 
 impl Charset {
-    /// `text` as it goes on the wire, without a terminator.
+    /// Encodes `text` for the wire, without a terminator.
     pub fn encode(self, text: &str) -> Vec<u8> {
         match self {
             Self::Unicode => utf16le(text),
@@ -33,7 +33,7 @@ impl Charset {
         }
     }
 
-    /// The text of a wire string; `field` names it in errors.
+    /// Decodes a string of the wire. `field` names it in errors.
     ///
     /// # Errors
     /// [`DecodeError::Text`] for an odd length or a lone surrogate in UTF-16.
@@ -60,7 +60,7 @@ impl Charset {
     }
 }
 
-/// `text` in UTF-16LE.
+/// Encodes `text` in UTF-16LE.
 pub fn utf16le(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() * 2);
     push_utf16le(text, &mut out);
@@ -75,7 +75,8 @@ pub(crate) fn push_utf16le(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// `c` in upper case as `RtlUpcaseUnicodeString` has it: one character for one, so `ß` stays.
+/// Returns `c` in upper case by the rules of `RtlUpcaseUnicodeString`: one character becomes one character, so that `ß`
+/// does not change.
 pub(crate) fn upcase(c: char) -> char {
     let mut upper = c.to_uppercase();
     match (upper.next(), upper.next()) {
@@ -84,12 +85,12 @@ pub(crate) fn upcase(c: char) -> char {
     }
 }
 
-/// Whether two names are the same to Windows, which ignores case.
+/// Returns whether two names are the same to Windows, which ignores case.
 pub(crate) fn same_name(a: &str, b: &str) -> bool {
     a.chars().map(upcase).eq(b.chars().map(upcase))
 }
 
-/// Stands for a secret in `Debug` output.
+/// A placeholder for a secret in `Debug` output.
 pub(crate) struct Hidden;
 
 impl fmt::Debug for Hidden {

@@ -1,4 +1,4 @@
-//! The domain controller's side: does a response match a stored hash? (MS-NLMP 3.3, MS-APDS 3.1.5)
+//! The domain controller's side: the comparison of a response with a stored hash (MS-NLMP 3.3, MS-APDS 3.1.5).
 
 use std::fmt;
 
@@ -10,20 +10,20 @@ use super::text::{Hidden, same_name};
 use crate::logon::LogonRequest;
 use crate::status::NtStatus;
 
-/// LmCompatibilityLevel as a DC applies it: which responses it still takes.
+/// The LmCompatibilityLevel of a DC: the responses that it still accepts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LmCompatibilityLevel {
-    /// Levels 0 to 3: LM, NTLM and NTLMv2 are taken.
+    /// Levels 0 to 3: LM, NTLM and NTLMv2 are accepted.
     #[default]
     AcceptAll,
     /// Level 4: LM is refused.
     RefuseLm,
-    /// Level 5: LM and NTLM (with NTLM2 session) are refused, only NTLMv2 and LMv2 are taken.
+    /// Level 5: LM and NTLM (with NTLM2 session) are refused; only NTLMv2 and LMv2 are accepted.
     RefuseLmAndNtlm,
 }
 
 impl LmCompatibilityLevel {
-    /// The rule of the registry value 0 to 5; larger values act as 5.
+    /// Returns the rule for the registry value 0 to 5. Larger values have the effect of 5.
     pub const fn from_level(level: u8) -> Self {
         match level {
             0..=3 => Self::AcceptAll,
@@ -33,15 +33,15 @@ impl LmCompatibilityLevel {
     }
 }
 
-/// A stored secret: the password's hashes, and the keyed NTLMv2 states that logons have left behind.
+/// The secret that a directory stores: the hashes of the password, and keyed NTLMv2 states of earlier logons.
 #[derive(Clone)]
 pub struct StoredSecret {
     nt_hash: [u8; 16],
     lm_hash: Option<[u8; 16]>,
-    /// Spellings of user and domain that have succeeded. Only a success gets in, so that a stranger
-    /// cannot fill it.
+    /// The spellings of user and domain of successful logons. Failures are not kept, so that strangers cannot fill the
+    /// cache.
     cache: Vec<CachedKey>,
-    /// The entry that gives way next when the cache is full.
+    /// The entry that is replaced next if the cache is full.
     oldest: usize,
 }
 
@@ -53,42 +53,43 @@ struct CachedKey {
     key: Ntowfv2,
 }
 
-/// Spellings that are kept: an account is used under few (`CORP\alice`, `alice@corp.example` ...).
+/// The number of spellings that are kept. An account is used under few of them (`CORP\alice`, `alice@corp.example`
+/// ...).
 const CACHED_KEYS: usize = 4;
 
-/// Which response proved the password.
+/// The response that proved the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// The NT response, NTLMv2.
+    /// The NT response, which is NTLMv2.
     NtlmV2,
-    /// The NT response, NTLMv1 or NTLM2 session.
+    /// The NT response, which is NTLMv1 or NTLM2 session.
     NtlmV1,
-    /// The LM response, LMv2.
+    /// The LM response, which is LMv2.
     LmV2,
-    /// The LM response, of the LM hash or the NT hash.
+    /// The LM response, made with the LM hash or the NT hash.
     Lm,
 }
 
-/// What a verified logon yields.
+/// The result of a verified logon.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SessionKeys {
     /// The session base key (MS-NLMP 3.3), 16 bytes.
     pub session_base_key: [u8; 16],
-    /// The first eight bytes of the LM hash, zero where none is stored.
+    /// The first eight bytes of the LM hash. They are zero if no LM hash is stored.
     pub lm_key: [u8; 8],
-    /// Which response proved the password.
+    /// The response that proved the password.
     pub proof: Proof,
 }
 
 impl StoredSecret {
-    /// The hashes of a password; the LM hash only if `keep_lm` (and the password has at most 14
-    /// characters, see [`crypto::lmowf_v1`]).
+    /// Computes the hashes of a password. The LM hash is computed only if `keep_lm` is set and the password has at most
+    /// 14 characters (see [`crypto::lmowf_v1`]).
     pub fn from_password(password: &str, keep_lm: bool) -> Self {
         let lm_hash = if keep_lm { crypto::lmowf_v1(password) } else { None };
         Self::from_hashes(crypto::ntowf_v1(password), lm_hash)
     }
 
-    /// From hashes: NTOWFv1 and, where stored, LMOWFv1.
+    /// Creates the secret from hashes: NTOWFv1 and, if stored, LMOWFv1.
     pub fn from_hashes(nt_hash: [u8; 16], lm_hash: Option<[u8; 16]>) -> Self {
         Self { nt_hash, lm_hash, cache: Vec::new(), oldest: 0 }
     }
@@ -117,7 +118,7 @@ impl StoredSecret {
         SessionKeys { session_base_key, lm_key: std::array::from_fn(|at| lm_hash[at]), proof }
     }
 
-    /// The responses of 24 bytes, which know no domain, as far as `level` takes them.
+    /// Verifies the responses of 24 bytes, which do not depend on the domain, as far as `level` accepts them.
     fn verify_v1(&self, request: &LogonRequest, level: LmCompatibilityLevel) -> Option<([u8; 16], Proof)> {
         let proves = |hash: &[u8; 16], response: &[u8]| {
             response.len() == V1_LEN && crypto::v1_response(hash, &request.challenge).ct_eq(response).into()
@@ -145,7 +146,7 @@ impl StoredSecret {
         proves(&lm_hash, lm_response).then_some((lm_base_key, Proof::Lm))
     }
 
-    /// NTLMv2, then LMv2, with the user's name upper-cased and `domain` as it is.
+    /// Verifies NTLMv2, then LMv2, with the user's name in upper case and `domain` as it is.
     fn verify_v2(&mut self, request: &LogonRequest, domain: &str) -> Option<([u8; 16], Proof)> {
         let cached = self.cache.iter().position(|entry| entry.user == request.user && entry.domain == domain);
         if let Some(at) = cached {
@@ -167,7 +168,7 @@ impl StoredSecret {
     }
 }
 
-/// Whether the NTLMv2 or the LMv2 response was made with `key`, and the session base key if so.
+/// Returns the session base key if the NTLMv2 or the LMv2 response was made with `key`.
 fn prove_v2(key: &Ntowfv2, request: &LogonRequest) -> Option<([u8; 16], Proof)> {
     let nt = request.nt_response.split_first_chunk::<PROOF_LEN>();
     let nt = nt.filter(|_| request.nt_response.len() > V1_LEN);
@@ -179,14 +180,14 @@ fn prove_v2(key: &Ntowfv2, request: &LogonRequest) -> Option<([u8; 16], Proof)> 
     })
 }
 
-/// The LM response, unless it is one of the forms that say nothing: empty, short, or all zero.
+/// Returns the LM response, unless it has one of the forms without meaning: empty, short, or all zero.
 fn lm_response(request: &LogonRequest) -> Option<&[u8]> {
     let response = request.lm_response.as_slice();
     (response.len() == V1_LEN && response.iter().any(|byte| *byte != 0)).then_some(response)
 }
 
-/// Whether the AV pairs in an NTLMv2 response name the machine that asks and the DC's domain (MS-APDS
-/// 3.1.5.2): a response made for another server is refused.
+/// Checks that the AV pairs in an NTLMv2 response name the machine that asks and the DC's domain (MS-APDS 3.1.5.2): a
+/// response made for another server is refused.
 ///
 /// `domain` is the NetBIOS domain of the machine's Challenge. Responses without AV pairs pass.
 ///
@@ -196,8 +197,8 @@ pub fn check_target_info(request: &LogonRequest, domain: &str) -> Result<(), NtS
     check_names(request, Some(&request.channel_machine), domain)
 }
 
-/// The domain alone, for a request that comes from another domain's controller: that one knows which
-/// machine asked it, and has checked the machine.
+/// Checks the domain alone, for a request that comes from another domain's controller: that one knows which machine
+/// asked it, and has checked the machine.
 ///
 /// # Errors
 /// [`NtStatus::LOGON_FAILURE`].

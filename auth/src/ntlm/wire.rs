@@ -4,76 +4,76 @@ use std::fmt;
 
 use super::flags::NegotiateFlags;
 
-/// `NTLMSSP\0`: how every message begins (MS-NLMP 2.2).
+/// The eight bytes `NTLMSSP\0` with which every message begins (MS-NLMP 2.2).
 pub const SIGNATURE: &[u8; 8] = b"NTLMSSP\0";
 
-/// Why NTLM bytes did not decode.
+/// The reason why bytes cannot be decoded as NTLM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Too short for its fixed part.
+    /// The bytes are too short for the fixed part.
     #[error("{what} has {got} bytes, but needs at least {need}")]
     Truncated {
-        /// The message or structure.
+        /// The name of the message or structure.
         what: &'static str,
-        /// Its length in bytes.
+        /// The length of the bytes.
         got: usize,
-        /// The least it must have.
+        /// The shortest permitted length in bytes.
         need: usize,
     },
-    /// Longer than anything genuine.
+    /// The bytes are longer than any genuine message.
     #[error("{what} has {got} bytes, more than the limit of {limit}")]
     TooLong {
-        /// The message.
+        /// The name of the message.
         what: &'static str,
-        /// Its length in bytes.
+        /// The length of the bytes.
         got: usize,
-        /// The limit.
+        /// The longest permitted length in bytes.
         limit: usize,
     },
-    /// No `NTLMSSP` signature.
+    /// The bytes do not begin with the `NTLMSSP` signature.
     #[error("this is not an NTLM message: the signature NTLMSSP is missing")]
     Signature,
-    /// Another message than the one due.
+    /// The message is of another type than the expected one.
     #[error("the NTLM message has type {got}, but type {expected} was expected")]
     MessageType {
-        /// Its type.
+        /// The type of the message.
         got: u32,
-        /// The type due.
+        /// The expected type.
         expected: u32,
     },
     /// A field points outside the message.
     #[error("{field} at offset {offset} with {len} bytes lies outside the message of {total} bytes")]
     OutOfBounds {
-        /// The field.
+        /// The name of the field.
         field: &'static str,
-        /// Its offset from the message's start.
+        /// The offset of the field from the message's start, in bytes.
         offset: usize,
-        /// Its length.
+        /// The length of the field in bytes.
         len: usize,
-        /// The message's length.
+        /// The length of the message in bytes.
         total: usize,
     },
     /// A field has a length that it cannot have.
     #[error("{field} has {got} bytes, which is not a valid length for it")]
     Length {
-        /// The field.
+        /// The name of the field.
         field: &'static str,
-        /// Its length in bytes.
+        /// The length of the field in bytes.
         got: usize,
     },
     /// A string is not valid UTF-16LE.
     #[error("{field} is not valid UTF-16LE")]
     Text {
-        /// The field.
+        /// The name of the field.
         field: &'static str,
     },
-    /// Neither OEM nor Unicode.
+    /// The flags ask for neither OEM nor Unicode.
     #[error("the peer offers neither OEM nor Unicode strings")]
     NoCharset,
     /// The AV pairs have no end.
     #[error("the AV pairs are malformed at byte {at}")]
     AvPairs {
-        /// Position in the list.
+        /// The position in the list, in bytes.
         at: usize,
     },
 }
@@ -83,7 +83,7 @@ pub enum DecodeError {
 pub struct Version(pub [u8; 8]);
 
 impl Version {
-    /// `major.minor.build` with NTLM revision 15.
+    /// Creates the version `major.minor.build` with NTLM revision 15.
     pub const fn new(major: u8, minor: u8, build: u16) -> Self {
         let build = build.to_le_bytes();
         Self([major, minor, build[0], build[1], 0, 0, 0, 15])
@@ -97,14 +97,14 @@ impl fmt::Debug for Version {
     }
 }
 
-/// Longest message that is decoded, in bytes: far above anything genuine (Windows refuses an AV list
+/// The longest message that is decoded, in bytes. It is far longer than any genuine message (Windows refuses an AV list
 /// beyond a few KiB), and small enough to keep one per connection.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
-/// Bytes of the signature and the message type.
+/// The number of bytes of the signature and the message type.
 const PREAMBLE: usize = 12;
 
-/// A received message: the signature and the type are right, and the fixed part is there.
+/// A received message whose signature and type are right and whose fixed part is complete.
 #[derive(Clone, Copy)]
 pub(crate) struct MessageReader<'a> {
     raw: &'a [u8],
@@ -126,17 +126,17 @@ impl<'a> MessageReader<'a> {
         Ok(Self { raw })
     }
 
-    /// `N` bytes at `at`, if the message is that long.
+    /// Returns `N` bytes at `at`, if the message is long enough.
     pub(crate) fn array<const N: usize>(self, at: usize) -> Option<[u8; N]> {
         self.raw.get(at..)?.first_chunk().copied()
     }
 
-    /// The flags at `at`; zero beyond the end.
+    /// Returns the flags at `at`, or zero beyond the end.
     pub(crate) fn flags(self, at: usize) -> NegotiateFlags {
         NegotiateFlags(self.array(at).map_or(0, u32::from_le_bytes))
     }
 
-    /// The payload field whose descriptor (length, allocated, offset) is at `at`, with its offset.
+    /// Returns the payload field whose descriptor (length, allocated, offset) is at `at`, with its offset.
     ///
     /// The offset of an empty field means nothing (2.2.1.3), neither does the allocated length.
     pub(crate) fn field(self, at: usize, field: &'static str) -> Result<Field<'a>, DecodeError> {
@@ -154,27 +154,27 @@ impl<'a> MessageReader<'a> {
     }
 }
 
-/// A payload field: its bytes and where they begin (for an empty one, the message's end).
+/// A payload field: its bytes and their start. For an empty field, the start is the message's end.
 #[derive(Clone, Copy)]
 pub(crate) struct Field<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) offset: usize,
 }
 
-/// The type of an NTLM message, if `raw` begins like one.
+/// Returns the type of an NTLM message, if `raw` begins like one.
 pub(crate) fn message_type(raw: &[u8]) -> Option<u32> {
     let (signature, rest) = raw.split_first_chunk()?;
     let kind = rest.first_chunk()?;
     (signature == SIGNATURE).then(|| u32::from_le_bytes(*kind))
 }
 
-/// A message being written: a fixed part of zeros to be filled, then the payload.
+/// A message that is being written: a fixed part of zeros to be filled, then the payload.
 pub(crate) struct MessageWriter {
     buf: Vec<u8>,
 }
 
 impl MessageWriter {
-    /// A message of type `kind` with a fixed part of `fixed` bytes and room for `payload` more.
+    /// Creates a message of type `kind` with a fixed part of `fixed` bytes and room for `payload` more.
     pub(crate) fn new(kind: u32, fixed: usize, payload: usize) -> Self {
         let mut buf = Vec::with_capacity(fixed + payload);
         buf.extend_from_slice(SIGNATURE);
@@ -190,8 +190,8 @@ impl MessageWriter {
         self
     }
 
-    /// Appends `bytes` to the payload and writes their descriptor at `at`. A descriptor holds 16 bits
-    /// of length: what is longer is cut there.
+    /// Appends `bytes` to the payload and writes their descriptor at `at`. Bytes beyond the 16-bit length of a
+    /// descriptor are cut off.
     pub(crate) fn field(&mut self, at: usize, bytes: &[u8]) -> &mut Self {
         let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
         let offset = self.buf.len() as u32;
@@ -202,7 +202,7 @@ impl MessageWriter {
         self
     }
 
-    /// The finished message.
+    /// Returns the finished message.
     pub(crate) fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.buf)
     }

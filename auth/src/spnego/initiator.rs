@@ -1,4 +1,4 @@
-//! The client's side of `Negotiate`: SPNEGO, or a raw token where a client prefers that.
+//! The client's side of `Negotiate`: SPNEGO, or raw tokens for clients that prefer them.
 
 use std::sync::Arc;
 
@@ -12,31 +12,32 @@ use crate::kerberos::{Credential, ap};
 use crate::ntlm;
 use crate::ntlm::initiator::{AwaitingChallenge, InitiatorConfig as NtlmConfig};
 
-/// What a client offers under `Negotiate`.
+/// The offer of a client under `Negotiate`.
 #[derive(Clone, Debug)]
 pub struct InitiatorConfig {
-    /// The list of mechanisms, the preferred first; the first has a token sent at once.
+    /// The list of mechanisms, the preferred one first. A token of the first mechanism is sent at once.
     pub mechanisms: Vec<Mechanism>,
-    /// The ticket and how it is used, for Kerberos.
+    /// The ticket for Kerberos and its use.
     pub kerberos: Option<Arc<KerberosOffer>>,
-    /// The credentials and habits, for NTLM.
+    /// The credentials and the profile for NTLM.
     pub ntlm: Option<Arc<NtlmConfig>>,
-    /// Send the first mechanism's token without SPNEGO: Windows does so with NTLM as first choice, some
-    /// clients with Kerberos.
+    /// Whether the first mechanism's token is sent without SPNEGO. Windows does so if NTLM is its first choice, some
+    /// clients do so with Kerberos.
     pub raw: bool,
 }
 
-/// A ticket, and how it is used.
+/// A ticket and its use.
 #[derive(Clone, Debug)]
 pub struct KerberosOffer {
-    /// Flags, binding, mutual authentication, delegation.
+    /// The flags, channel binding, mutual authentication and delegation.
     pub config: ap::InitiatorConfig,
     /// The ticket for the service.
     pub credential: Credential,
 }
 
 impl InitiatorConfig {
-    /// As Windows: with a ticket, both OIDs of Kerberos, NEGOEX and NTLM; without, NTLM by itself.
+    /// Returns the configuration of Windows. With a ticket it offers both OIDs of Kerberos, NEGOEX and NTLM; without a
+    /// ticket it sends raw NTLM.
     pub fn windows(kerberos: Option<Arc<KerberosOffer>>, ntlm: Option<Arc<NtlmConfig>>) -> Self {
         let mut mechanisms = Vec::new();
         if kerberos.is_some() {
@@ -48,115 +49,115 @@ impl InitiatorConfig {
         Self { raw: kerberos.is_none(), mechanisms, kerberos, ntlm }
     }
 
-    /// As MIT krb5 and programs on it, such as curl: Kerberos in SPNEGO.
+    /// Returns the configuration of MIT krb5 and of programs that use it, such as curl: Kerberos in SPNEGO.
     pub fn mit(kerberos: Arc<KerberosOffer>) -> Self {
         Self { mechanisms: vec![Mechanism::Kerberos], kerberos: Some(kerberos), ntlm: None, raw: false }
     }
 }
 
-/// What one token needs of randomness; none of it may be used twice.
+/// The random bytes that one token needs. None of them may be used twice.
 #[derive(Clone, Copy)]
 pub struct InitiatorNonces {
-    /// For an AP-REQ.
+    /// The random bytes for an AP-REQ.
     pub kerberos: ap::Nonces,
-    /// For an Authenticate.
+    /// The random bytes for an Authenticate.
     pub ntlm: ntlm::initiator::Nonces,
 }
 
-/// What to do next.
+/// The next step of the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InitiatorStep {
-    /// Send this token; the server's answer is due.
+    /// The caller sends this token and waits for the server's answer.
     Continue(Vec<u8>),
     /// The handshake is complete.
     Done(Established),
 }
 
-/// What a client has after a handshake.
+/// The result of a handshake for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Established {
     /// The package in use.
     pub package: Package,
-    /// Whether the server has proved that it knows the session key: by an AP-REP or a mechListMIC.
+    /// Whether the server has proved with an AP-REP or a mechListMIC that it knows the session key.
     pub server_proved: bool,
 }
 
-/// Why a client gives up.
+/// The reason why a client gives up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InitiatorError {
-    /// No mechanism of the list has credentials, or the first has none.
+    /// No mechanism of the list has credentials, or the first one has none.
     #[error("there are no credentials for the first mechanism of the list")]
     NoCredentials,
-    /// The server's token does not decode.
+    /// The server's token cannot be decoded.
     #[error("the SPNEGO token is malformed: {0}")]
     Malformed(#[from] DerError),
-    /// The server sent a NegTokenInit, or a token when none was due.
+    /// The server sent a NegTokenInit, or a token when none was expected.
     #[error("the server's token does not belong to this stage of the negotiation")]
     Unexpected,
-    /// The server rejected everything.
+    /// The server rejected every mechanism.
     #[error("the server rejected the negotiation")]
     Rejected,
     /// The server chose a mechanism that was not offered.
     #[error("the server chose a mechanism that was not offered")]
     NotOffered,
-    /// A MIC is due and missing.
+    /// A required MIC is missing.
     #[error("the server's mechListMIC is missing: a stronger mechanism may have been removed from the list in transit")]
     MissingMic,
-    /// A MIC is there and does not match.
+    /// A MIC does not match.
     #[error("the server's mechListMIC does not match: the list of mechanisms was altered in transit")]
     BadMic,
-    /// NTLM gives up.
+    /// NTLM failed.
     #[error("NTLM failed: {0}")]
     Ntlm(#[from] ntlm::initiator::InitiatorError),
-    /// Kerberos gives up; with SKEW the error tells the server's clock.
+    /// Kerberos failed. After SKEW, the error has the server's clock.
     #[error("Kerberos failed: {0}")]
     Kerberos(#[from] ap::InitiatorError),
 }
 
-/// One handshake of a client.
+/// The client's side of one handshake.
 pub struct Initiator {
     config: Arc<InitiatorConfig>,
-    /// DER of the list of mechanisms.
+    /// The list of mechanisms in DER.
     mech_types: Vec<u8>,
     /// Whether the server asked for MICs, or chose another mechanism than the first.
     mic_required: bool,
-    /// Whether the server has answered: only its first answer names a mechanism (RFC 4178 4.2.2).
+    /// Whether the server has answered. Only its first answer names a mechanism (RFC 4178 4.2.2).
     answered: bool,
     state: State,
 }
 
 enum State {
     Start,
-    /// NTLM's Negotiate is out.
+    /// NTLM's Negotiate was sent.
     Ntlm(ntlm::initiator::Initiator<AwaitingChallenge>),
-    /// NTLM's Authenticate is out; with the key that signed it, and whether the server must sign too.
+    /// NTLM's Authenticate was sent. The fields are the key that signed it, and whether the server must sign too.
     NtlmSent(Option<MicKey>, bool),
-    /// The AP-REQ is out.
+    /// The AP-REQ was sent.
     Kerberos(ap::Initiator),
-    /// Kerberos is through, and our MIC is out.
+    /// Kerberos has succeeded, and the client's MIC was sent.
     KerberosSigned(MicKey, bool),
     Done,
 }
 
 impl Initiator {
-    /// A fresh handshake.
+    /// Creates the initiator of a new handshake.
     pub fn new(config: impl Into<Arc<InitiatorConfig>>) -> Self {
         let config = config.into();
         let mech_types = mech_types_der(&config.mechanisms);
         Self { config, mech_types, mic_required: false, answered: false, state: State::Start }
     }
 
-    /// The first token.
+    /// Returns the first token.
     ///
     /// # Errors
-    /// Without credentials for the first mechanism.
+    /// There are no credentials for the first mechanism.
     pub fn start(&mut self, nonces: InitiatorNonces, now: FileTime) -> Result<Vec<u8>, InitiatorError> {
         let first = self.config.mechanisms.first().and_then(|mechanism| mechanism.package());
         let token = self.begin(first.ok_or(InitiatorError::NoCredentials)?, nonces, now)?;
         Ok(if self.config.raw { token } else { encode_init(&self.mech_types, Some(&token)) })
     }
 
-    /// The package whose token was sent last; `None` before the first and after the end.
+    /// Returns the package whose token was sent last. It is `None` before the first token and after the end.
     pub const fn package(&self) -> Option<Package> {
         match self.state {
             State::Ntlm(_) | State::NtlmSent(..) => Some(Package::Ntlm),
@@ -165,10 +166,10 @@ impl Initiator {
         }
     }
 
-    /// Takes the server's token.
+    /// Takes the server's token. After an error the handshake is over.
     ///
     /// # Errors
-    /// A rejection, a token that is not due, a MIC that is missing or wrong. The handshake is over.
+    /// The server rejected the client, sent a token that was not expected, or a MIC is missing or wrong.
     pub fn step(
         &mut self,
         token: &[u8],
@@ -207,11 +208,11 @@ impl Initiator {
         }
     }
 
-    /// The end of a handshake whose last answer came without a token: a raw Authenticate, a raw AP-REQ
-    /// without mutual authentication, or a server that has sent its MIC already.
+    /// Ends a handshake whose last answer came without a token: a raw Authenticate, a raw AP-REQ without mutual
+    /// authentication, or a server that had already sent its MIC.
     ///
     /// # Errors
-    /// When the server still had something to prove.
+    /// The server still had to prove itself.
     pub fn finish_without_token(&mut self) -> Result<Established, InitiatorError> {
         let established = |package, server_proved| Ok(Established { package, server_proved });
         match std::mem::replace(&mut self.state, State::Done) {
@@ -225,7 +226,7 @@ impl Initiator {
         }
     }
 
-    /// The first token of a package.
+    /// Returns the first token of a package.
     fn begin(&mut self, package: Package, nonces: InitiatorNonces, now: FileTime) -> Result<Vec<u8>, InitiatorError> {
         match package {
             Package::Kerberos => {
@@ -243,7 +244,8 @@ impl Initiator {
         }
     }
 
-    /// Where the server chose another package than the one whose token it got: that one's first token.
+    /// Returns the first token of the package that the server chose, if it is another than the one whose token the
+    /// server received.
     fn switch(
         &mut self,
         resp: NegTokenResp<'_>,
@@ -267,7 +269,7 @@ impl Initiator {
         Ok(Some(InitiatorStep::Continue(incomplete(Some(&token), mic.as_deref()))))
     }
 
-    /// A MIC that can go with an AP-REQ: no AP-REP will bring another key.
+    /// Returns a MIC that can be sent with an AP-REQ, because no AP-REP will bring another key.
     fn early_mic(&self) -> Option<Vec<u8>> {
         match &self.state {
             State::Kerberos(initiator) if !initiator.is_mutual() => {
@@ -277,10 +279,12 @@ impl Initiator {
         }
     }
 
-    /// The Authenticate that answers `challenge`; the key, if this handshake is to be signed: where NTLM
-    /// has a MIC, since "otherwise Windows servers get confused and fail the authentication" (gss-ntlmssp,
-    /// `src/gssapi_ntlmssp.h`), or the server asked; whether the server must sign too. Without SIGN its MIC proves nothing, and
-    /// Samba's sends none.
+    /// Returns the Authenticate that answers `challenge`; the key, if this handshake is to be signed; and whether the
+    /// server must sign too.
+    ///
+    /// A handshake is signed if NTLM has a MIC, since "otherwise Windows servers get confused and fail the
+    /// authentication" (gss-ntlmssp, `src/gssapi_ntlmssp.h`), or if the server asked for it. Without SIGN the server's
+    /// MIC proves nothing, and Samba sends none.
     fn authenticate(
         &self,
         initiator: ntlm::initiator::Initiator<AwaitingChallenge>,
@@ -323,7 +327,7 @@ impl Initiator {
         Ok(InitiatorStep::Continue(incomplete(None, mic.as_deref())))
     }
 
-    /// Whether the server has proved itself by its MIC, which it must have sent where one is required.
+    /// Returns whether the server has proved itself by its MIC. A required MIC must have been sent.
     fn check_mic(&self, key: Option<MicKey>, mic: Option<&[u8]>, required: bool) -> Result<bool, InitiatorError> {
         match (key, mic) {
             (Some(key), Some(mic)) if key.verify(Sender::Acceptor, &self.mech_types, mic) => Ok(key.proves()),
@@ -333,7 +337,7 @@ impl Initiator {
         }
     }
 
-    /// Without SPNEGO: the mechanism's tokens as they are.
+    /// Takes a raw token, without SPNEGO around it.
     fn raw_step(
         &mut self,
         token: &[u8],
@@ -361,7 +365,7 @@ const fn done(package: Package, server_proved: bool) -> InitiatorStep {
     InitiatorStep::Done(Established { package, server_proved })
 }
 
-/// The end of a handshake whose last token of ours is out.
+/// Ends a handshake whose last token of the client was sent.
 const fn finished(
     resp: NegTokenResp<'_>,
     package: Package,
@@ -374,7 +378,7 @@ const fn finished(
     }
 }
 
-/// A client's NegTokenResp.
+/// Returns a NegTokenResp of the client.
 fn incomplete(token: Option<&[u8]>, mic: Option<&[u8]>) -> Vec<u8> {
     NegTokenResp {
         state: Some(NegState::AcceptIncomplete),

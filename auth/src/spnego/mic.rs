@@ -1,20 +1,20 @@
-//! The mechListMIC by mechanism.
+//! The mechListMIC of each mechanism.
 
 use crate::kerberos::gss::{GssContext, Sender};
 use crate::ntlm::flags::NegotiateFlags;
 use crate::ntlm::session::{Direction, SessionSecurity, has_signatures, proves_integrity};
 
-/// The keys of an established mechanism, as far as the MIC needs them.
+/// The keys of an established mechanism that the MIC needs.
 #[derive(Clone, Copy)]
 pub(super) enum MicKey {
-    /// NTLM: flags in force and the exported session key.
+    /// The flags in force of NTLM, and the exported session key.
     Ntlm(NegotiateFlags, [u8; 16]),
-    /// Kerberos.
+    /// The context of Kerberos.
     Kerberos(GssContext),
 }
 
 impl MicKey {
-    /// `sender`'s MIC over the DER of the list of mechanisms; `None` where messages have no signatures.
+    /// Returns `sender`'s MIC over the DER of the list of mechanisms, or `None` if messages have no signatures.
     pub(super) fn sign(&self, sender: Sender, mech_types: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Ntlm(flags, key) => self.signs().then(|| security(*flags, key, sender).sign(mech_types).to_vec()),
@@ -22,7 +22,7 @@ impl MicKey {
         }
     }
 
-    /// Whether there are MICs with it.
+    /// Returns whether MICs can be made with the key.
     pub(super) fn signs(&self) -> bool {
         match self {
             Self::Ntlm(flags, _) => has_signatures(*flags),
@@ -30,7 +30,8 @@ impl MicKey {
         }
     }
 
-    /// Whether a MIC with it proves anything. Those of NTLM without SIGN do not, and nobody can insist on them.
+    /// Returns whether a MIC with the key proves anything. NTLM without SIGN gives MICs that prove nothing, and no side
+    /// can require them.
     pub(super) fn proves(&self) -> bool {
         match self {
             Self::Ntlm(flags, _) => proves_integrity(*flags),
@@ -38,7 +39,7 @@ impl MicKey {
         }
     }
 
-    /// Whether `mic` is `sender`'s; compared in constant time.
+    /// Returns whether `mic` is `sender`'s. The comparison takes constant time.
     pub(super) fn verify(&self, sender: Sender, mech_types: &[u8], mic: &[u8]) -> bool {
         match self {
             Self::Ntlm(flags, key) => {
@@ -49,10 +50,10 @@ impl MicKey {
     }
 }
 
-/// A fresh RC4 state each time: what SPNEGO signs does not advance the state that later messages use (MS-SPNG 3.3.5.1). The
-/// sequence number is not rewound. It is 0, the first of a direction; but without extended session security both directions
-/// share one count, and the client has signed first (Samba: `crypt->ntlm.seq_num` in `auth/ntlmssp/ntlmssp_sign.c`; pyspnego:
-/// `_seq_num_in` in `_ntlm.py`).
+/// Returns a new RC4 state each time, because a signature of SPNEGO does not advance the state that later messages use
+/// (MS-SPNG 3.3.5.1). The sequence number is not reset. It is 0, the first of a direction. But without extended session
+/// security both directions share one count, and the client has signed first (Samba: `crypt->ntlm.seq_num` in
+/// `auth/ntlmssp/ntlmssp_sign.c`; pyspnego: `_seq_num_in` in `_ntlm.py`).
 fn security(flags: NegotiateFlags, key: &[u8; 16], sender: Sender) -> SessionSecurity {
     let (direction, after) = match sender {
         Sender::Initiator => (Direction::ClientToServer, 0),

@@ -28,20 +28,20 @@ pub use initiator::{
 /// A mechanism that SPNEGO can choose, or that Windows lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mechanism {
-    /// Kerberos V5, 1.2.840.113554.1.2.2.
+    /// Kerberos V5 under its own OID, 1.2.840.113554.1.2.2.
     Kerberos,
     /// Kerberos V5 under the OID that an early Windows mangled, 1.2.840.48018.1.2.2 (MS-SPNG 1.9).
     MsKerberos,
     /// NTLMSSP, 1.3.6.1.4.1.311.2.2.10.
     Ntlm,
-    /// NEGOEX, 1.3.6.1.4.1.311.2.2.30: listed by Windows, chosen by nobody here.
+    /// NEGOEX, 1.3.6.1.4.1.311.2.2.30. Windows lists it, but it is never chosen here.
     NegoEx,
 }
 
 impl Mechanism {
     const ALL: [Self; 4] = [Self::Kerberos, Self::MsKerberos, Self::Ntlm, Self::NegoEx];
 
-    /// The OID's contents.
+    /// Returns the contents of the OID, without tag and length.
     pub const fn oid(self) -> &'static [u8] {
         match self {
             Self::Kerberos => KRB5_OID,
@@ -51,12 +51,12 @@ impl Mechanism {
         }
     }
 
-    /// The mechanism of an OID's contents, if it is one of these.
+    /// Returns the mechanism with this OID, if it is a known one. `oid` is without tag and length.
     pub fn from_oid(oid: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|mechanism| mechanism.oid() == oid)
     }
 
-    /// The package that speaks it; none for NEGOEX.
+    /// Returns the package that implements the mechanism. NEGOEX has none.
     pub const fn package(self) -> Option<Package> {
         match self {
             Self::Kerberos | Self::MsKerberos => Some(Package::Kerberos),
@@ -69,9 +69,9 @@ impl Mechanism {
 /// A security package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Package {
-    /// Kerberos, under either OID.
+    /// The package Kerberos, under either OID.
     Kerberos,
-    /// NTLM.
+    /// The package NTLM.
     Ntlm,
 }
 

@@ -3,69 +3,69 @@
 use super::Mechanism;
 use crate::der::{DerError, Fault, Reader, Writer, tag};
 
-/// The OID of SPNEGO, 1.3.6.1.5.5.2, contents only.
+/// The contents of the OID of SPNEGO, 1.3.6.1.5.5.2, without tag and length.
 pub const SPNEGO_OID: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x02];
 
-/// Most mechanisms that are read from a list; Windows lists four.
+/// The largest number of mechanisms that are read from a list. Windows lists four.
 const MAX_MECHANISMS: usize = 32;
 
-/// Longest token that is decoded, in bytes.
+/// The longest token that is decoded, in bytes.
 pub const MAX_TOKEN: usize = 64 * 1024;
 
-/// How a negotiation stands (RFC 4178 4.2.2).
+/// The state of a negotiation (RFC 4178 4.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NegState {
-    /// Done.
+    /// The negotiation has succeeded.
     AcceptCompleted = 0,
-    /// A further token is due.
+    /// A further token is expected.
     AcceptIncomplete = 1,
-    /// No.
+    /// The negotiation has failed.
     Reject = 2,
     /// The mechanism is chosen, and both sides must send a MIC.
     RequestMic = 3,
 }
 
-/// Either message.
+/// A message of SPNEGO.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token<'a> {
-    /// The client's first.
+    /// The first message of the client.
     Init(NegTokenInit<'a>),
-    /// Any later one.
+    /// A later message of either side.
     Resp(NegTokenResp<'a>),
 }
 
-/// The client's first message: mechanisms, and a token of the first.
+/// The client's first message: the mechanisms, and a token of the first one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NegTokenInit<'a> {
-    /// OIDs of mechanisms, contents only, the preferred first. Unknown ones are kept.
+    /// The OIDs of the mechanisms without tag and length, the preferred one first. Unknown OIDs are kept.
     pub mech_types: Vec<&'a [u8]>,
-    /// The DER of the list: what a mechListMIC is over.
+    /// The list in DER, which a mechListMIC covers.
     pub mech_types_der: &'a [u8],
-    /// The optimistic token.
+    /// The token of the first mechanism, sent before the server has chosen it.
     pub mech_token: Option<&'a [u8]>,
-    /// A MIC; nobody has a key this early, but the field exists.
+    /// A MIC. Neither side has a key at this time, but the field exists.
     pub mech_list_mic: Option<&'a [u8]>,
 }
 
-/// Any message but the first.
+/// Any message after the first one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NegTokenResp<'a> {
-    /// How the negotiation stands.
+    /// The state of the negotiation.
     pub state: Option<NegState>,
-    /// The mechanism chosen: OID contents, in the acceptor's first message.
+    /// The OID of the chosen mechanism without tag and length, in the acceptor's first message.
     pub supported_mech: Option<&'a [u8]>,
-    /// A token of the mechanism.
+    /// A token of the chosen mechanism.
     pub response_token: Option<&'a [u8]>,
     /// The MIC over the list of mechanisms.
     pub mech_list_mic: Option<&'a [u8]>,
 }
 
 impl<'a> Token<'a> {
-    /// Reads either message: NegTokenInit under the OID of SPNEGO or bare, NegTokenInit2 with its hints
-    /// (MS-SPNG 2.2.1), NegTokenResp.
+    /// Reads either message: a NegTokenInit under the OID of SPNEGO or without it, a NegTokenInit2 with its hints
+    /// (MS-SPNG 2.2.1), or a NegTokenResp.
     ///
     /// # Errors
-    /// Anything else; more than [`MAX_TOKEN`] bytes.
+    /// The bytes are not one of these messages, or are more than [`MAX_TOKEN`].
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DerError> {
         let mut r = Reader::new(bytes);
         if bytes.len() > MAX_TOKEN {
@@ -110,14 +110,14 @@ impl<'a> NegTokenInit<'a> {
     }
 }
 
-/// The DER of a list of mechanisms.
+/// Returns a list of mechanisms in DER.
 pub fn mech_types_der(mechanisms: &[Mechanism]) -> Vec<u8> {
     Writer::encode(|w| {
         w.sequence(|w| mechanisms.iter().for_each(|mechanism| w.value(tag::OBJECT_IDENTIFIER, mechanism.oid())));
     })
 }
 
-/// A NegTokenInit under the OID of SPNEGO; `mech_types` is DER, as of [`mech_types_der`].
+/// Encodes a NegTokenInit under the OID of SPNEGO. `mech_types` is DER, as [`mech_types_der`] returns it.
 pub fn encode_init(mech_types: &[u8], mech_token: Option<&[u8]>) -> Vec<u8> {
     Writer::encode(|w| {
         w.nested(tag::application(0), |w| {
@@ -133,7 +133,7 @@ pub fn encode_init(mech_types: &[u8], mech_token: Option<&[u8]>) -> Vec<u8> {
 }
 
 impl<'a> NegTokenResp<'a> {
-    /// The message's DER.
+    /// Encodes the message in DER.
     pub fn encode(&self) -> Vec<u8> {
         Writer::encode(|w| {
             w.field(1, |w| {

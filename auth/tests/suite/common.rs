@@ -1,4 +1,4 @@
-//! What the tests share: vectors from their file, hex, and a whole handshake in memory.
+//! Code that the tests share: vectors from their file, hex, and a whole handshake in memory.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ pub(crate) const SERVER_CHALLENGE: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 pub(crate) const NONCES: Nonces = Nonces { client_challenge: [0xAA; 8], exported_session_key: [0x55; 16] };
 pub(crate) const NOW: FileTime = FileTime(0x01DD_7A27_C5EF_66D6);
 
-/// Bytes of a hex string.
+/// Returns the bytes of a hex string.
 pub(crate) fn unhex(hex: &str) -> Vec<u8> {
     assert!(hex.len().is_multiple_of(2), "odd hex: {hex}");
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-/// `bytes` in hex, for readable comparisons.
+/// Returns `bytes` in hex, for readable comparisons.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         write!(out, "{byte:02x}").unwrap();
@@ -34,7 +34,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// One vector of `vectors.json`.
+/// A vector of `vectors.json`.
 pub(crate) struct Vector(Value);
 
 impl Vector {
@@ -44,7 +44,7 @@ impl Vector {
         Self(found.unwrap_or_else(|| panic!("no vector {id}")).clone())
     }
 
-    /// All vectors whose name begins with `prefix`.
+    /// Returns all vectors whose name begins with `prefix`.
     pub(crate) fn all(prefix: &str) -> Vec<Self> {
         let file: Value = serde_json::from_str(include_str!("../vectors.json")).unwrap();
         let begins = |each: &&Value| each["id"].as_str().unwrap().starts_with(prefix);
@@ -77,7 +77,7 @@ impl Vector {
     }
 }
 
-/// A domain member that accepts everything which its options do not forbid.
+/// Returns a domain member that accepts everything that its options do not forbid.
 pub(crate) fn server() -> AcceptorConfig {
     AcceptorConfig {
         names: TargetNames {
@@ -92,7 +92,7 @@ pub(crate) fn server() -> AcceptorConfig {
     }
 }
 
-/// A client that knows the password.
+/// Returns a client that knows the password.
 pub(crate) fn client(profile: NtlmProfile) -> InitiatorConfig {
     InitiatorConfig {
         profile,
@@ -102,12 +102,12 @@ pub(crate) fn client(profile: NtlmProfile) -> InitiatorConfig {
     }
 }
 
-/// A directory of Alice and Bob, of whom each has a password of their own.
+/// A directory with the accounts of Alice and Bob, each of which has its own password.
 pub(crate) struct Directory {
     alice: StoredSecret,
     bob: StoredSecret,
     pub(crate) level: LmCompatibilityLevel,
-    /// The logons asked for.
+    /// The number of logons that were asked for.
     pub(crate) asked: u32,
 }
 
@@ -151,7 +151,7 @@ pub(crate) struct Messages {
     pub(crate) session_key: [u8; 16],
 }
 
-/// An acceptor that has sent its Challenge.
+/// Returns an acceptor that has sent its Challenge.
 pub(crate) fn challenged(
     server: &Arc<AcceptorConfig>,
     binding: Option<ChannelBinding>,
@@ -164,7 +164,7 @@ pub(crate) fn challenged(
     }
 }
 
-/// The messages that `client` and `server` exchange.
+/// Returns the messages that `client` and `server` exchange.
 pub(crate) fn messages(client: &InitiatorConfig, server: &Arc<AcceptorConfig>) -> Messages {
     let (negotiate, initiator) = Initiator::new(client.clone()).negotiate();
     let (_, challenge) = challenged(server, None, &negotiate);
@@ -172,7 +172,7 @@ pub(crate) fn messages(client: &InitiatorConfig, server: &Arc<AcceptorConfig>) -
     Messages { negotiate, challenge, authenticate, session_key: done.session_key() }
 }
 
-/// What becomes of an Authenticate on an acceptor that has sent its Challenge.
+/// Returns the result of an Authenticate on an acceptor that has sent its Challenge.
 pub(crate) fn finish(
     mut acceptor: Acceptor,
     authenticate: &[u8],

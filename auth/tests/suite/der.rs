@@ -1,4 +1,4 @@
-//! DER: integers, flags, lengths and times at their limits.
+//! Tests of DER: integers, flags, lengths and times at their limits.
 
 use std::fmt::Debug;
 

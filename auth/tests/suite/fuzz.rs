@@ -1,7 +1,7 @@
-//! Every decoder on mutated messages: it decodes or fails, never panics, and what it decodes it can
-//! write again.
+//! Tests every decoder on mutated messages. It decodes or fails, but never panics, and what it decodes can be encoded
+//! again.
 //!
-//! `STICKLER_FUZZ=<executions>` runs that many for each decoder; a few thousand by default.
+//! `STICKLER_FUZZ=<executions>` sets the number of executions for each decoder; the default is a few thousand.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::realm::{REALM, Realm, ticket_and_server};
 use crate::samples::Samples;
 use crate::spnego::nonces;
 
-/// SplitMix64: the same mutations on every machine.
+/// The generator SplitMix64, which gives the same mutations on every machine.
 struct Random(u64);
 
 impl Random {
@@ -47,7 +47,7 @@ impl Random {
     }
 }
 
-/// Changes `bytes`: mostly little, so that most of the decoder is reached.
+/// Changes `bytes`, mostly a little, so that most of the decoder is reached.
 fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
     for _ in 0..=random.below(4) {
         let at = random.below(bytes.len());
@@ -76,7 +76,7 @@ fn executions(default: u64) -> u64 {
     std::env::var("STICKLER_FUZZ").ok().map_or(default, |value| value.parse().expect("STICKLER_FUZZ is a number"))
 }
 
-/// Runs `decode` on mutants of `seeds`; how many it accepted.
+/// Runs `decode` on mutants of `seeds`, and returns how many it accepted.
 fn fuzz(name: &str, default: u64, seeds: &[Vec<u8>], mut decode: impl FnMut(&[u8]) -> bool) {
     let mut random = Random(name.bytes().fold(7_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into())));
     assert!(seeds.iter().any(|seed| decode(seed)), "{name}: no seed is accepted");
@@ -93,7 +93,7 @@ fn fuzz(name: &str, default: u64, seeds: &[Vec<u8>], mut decode: impl FnMut(&[u8
     eprintln!("{name}: {executions} executions, {accepted} accepted");
 }
 
-/// Decodes with `$type::decode`; what decodes must encode, and decode to the same.
+/// Decodes with `$type::decode`. A decoded message must encode, and decode to the same value.
 macro_rules! round_trip {
     ($name:literal, $seeds:expr, $decode:expr, $encode:expr) => {
         fuzz($name, 5_000, $seeds, |bytes| {

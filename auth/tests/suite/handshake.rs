@@ -1,4 +1,4 @@
-//! Initiator against acceptor, and each rule of the acceptor on its own.
+//! Tests the initiator against the acceptor, and each rule of the acceptor on its own.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ fn profiles() -> Vec<(&'static str, NtlmProfile)> {
     ]
 }
 
-/// A whole handshake; the client's session key comes beside the outcome.
+/// Performs a whole handshake, and returns its outcome and the client's session key.
 fn run(
     client: &InitiatorConfig,
     server: AcceptorConfig,

@@ -1,4 +1,4 @@
-//! Authentication headers: several challenges, any case, malformed and oversized ones.
+//! Tests of authentication headers: several challenges, any case, malformed and oversized ones.
 
 use stickler_auth::http::{
     AuthToken, DEFAULT_TOKEN_LIMIT, HeaderError, Scheme, format_token, parse_authorization, parse_challenges,

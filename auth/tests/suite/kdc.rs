@@ -1,4 +1,4 @@
-//! Client and KDC together: pre-authentication, tickets, referrals, and each refusal.
+//! Tests of client and KDC together: pre-authentication, tickets, referrals, and each refusal.
 
 use std::sync::Arc;
 
@@ -169,7 +169,7 @@ fn names_are_corrected_where_the_client_lets_them() {
     }
 }
 
-/// Two realms that trust each other; the service `HTTP/partner` is in the other.
+/// Returns two realms that trust each other. The service `HTTP/partner` is in the other realm.
 fn trusting() -> [Realm; 2] {
     let etypes = [Etype::Aes256Sha1];
     let [mut home] = one(&etypes);
@@ -261,7 +261,7 @@ fn services_that_are_trusted_for_delegation_are_marked() {
     assert_ne!(ticket.flags & flags::OK_AS_DELEGATE, 0);
 }
 
-/// A TGS request with alice's TGT, the realm, and the TGT's session key.
+/// Returns a TGS request with alice's TGT, the realm, and the TGT's session key.
 fn tgs_request(extra: u32) -> (Realm, Vec<u8>, TgsExchange, Key) {
     let [mut realm] = one(&[Etype::Aes256Sha1]);
     let config = client(PASSWORD, &[Etype::Aes256Sha1]);
@@ -290,7 +290,7 @@ fn a_tgs_request_whose_body_was_changed_is_refused() {
     assert_eq!(realm.answer(&request, 9, NOW).outcome.result, Err(KrbErrorCode::BADOPTION));
 }
 
-/// The request with an authenticator whose checksum was changed. `key` is the session key of its ticket.
+/// Returns the request with an authenticator whose checksum was changed. `key` is the session key of its ticket.
 fn with_checksum(request: &[u8], key: &Key, checksum: Option<Typed<'_>>) -> Vec<u8> {
     let (parsed, _) = KdcReq::decode(request).unwrap();
     let (message, _) = ApReq::decode(parsed.padata[0].value).unwrap();

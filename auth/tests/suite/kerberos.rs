@@ -1,4 +1,4 @@
-//! The AP exchange: a token of MIT's, round trips of every encryption type, and each refusal.
+//! Tests of the AP exchange: a token from MIT, round trips of every encryption type, and each refusal.
 
 use stickler_auth::FileTime;
 use stickler_auth::channel_binding::ChannelBinding;

@@ -1,4 +1,4 @@
-//! The logon channel: order, replay, wrong keys, altered and truncated frames.
+//! Tests of the logon channel: order, replay, wrong keys, altered and truncated frames.
 
 use stickler_auth::logon::{
     FRAME_PREFIX, LogonClient, LogonError, LogonReply, LogonRequest, LogonServer, MAX_FRAME, denial, frame_len,
@@ -39,7 +39,7 @@ fn channel() -> (LogonClient, LogonServer) {
     (LogonClient::new("WEB1", SECRET), LogonServer::new("web1", SECRET))
 }
 
-/// A frame without its prefix, which must be right.
+/// Returns a frame without its length prefix, which must be right.
 fn body(frame: &[u8]) -> &[u8] {
     let (prefix, rest) = frame.split_first_chunk::<FRAME_PREFIX>().unwrap();
     assert_eq!(frame_len(*prefix), Ok(rest.len()));

@@ -1,4 +1,4 @@
-//! Every one-byte change of a valid Authenticate is refused, or authenticates the same user.
+//! Tests that every one-byte change of a valid Authenticate is refused, or authenticates the same user.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use stickler_auth::ntlm::profile::NtlmProfile;
 
 use crate::common::{DOMAIN, Directory, PASSWORD, USER, challenged, client, finish, messages, server};
 
-/// What stands in place of a byte, beside the byte with one bit flipped.
+/// Returns the values that replace a byte: the byte with one bit flipped, for several bits, and a few others.
 fn changes(byte: u8) -> impl Iterator<Item = u8> {
     let flipped = [0x01, 0x02, 0x20, 0x80].map(|bit| byte ^ bit);
     let others = [0x00, 0xFF, 0x41, byte.wrapping_add(1)];
     flipped.into_iter().chain(others).filter(move |changed| *changed != byte)
 }
 
-/// Mutates every byte of a handshake's Authenticate; how many mutants were accepted.
+/// Mutates every byte of a handshake's Authenticate, and returns how many mutants were accepted.
 fn mutate(profile: NtlmProfile) -> usize {
     let config = Arc::new(server());
     let mut client = client(profile);

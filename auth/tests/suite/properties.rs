@@ -1,4 +1,4 @@
-//! What is encoded decodes to the same, and any bytes at all decode or fail.
+//! Tests that every encoded message decodes to the same value, and that any bytes decode or fail.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ fn version() -> impl Strategy<Value = Option<Version>> {
     any::<Option<[u8; 8]>>().prop_map(|version| version.map(Version))
 }
 
-/// Random bytes, some of which begin as NTLM messages do.
+/// Returns random bytes, some of which begin like NTLM messages.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let message = (1..4_u8, vec(any::<u8>(), 0..200), vec(0..250_u8, 0..4)).prop_map(|(kind, mut rest, small)| {
         // Descriptors with plausible lengths and offsets reach further than noise does.

@@ -17,22 +17,22 @@ pub(crate) const REALM: &str = "CORP.EXAMPLE";
 pub(crate) const PARTNER: &str = "PARTNER.EXAMPLE";
 pub(crate) const SERVICE: &str = "HTTP/app.corp.example";
 
-/// Few iterations: the tests make many keys.
+/// The number of iterations, which is small because the tests make many keys.
 const ITERATIONS: u32 = 8;
 
-/// A realm's directory and rules.
+/// The directory and the rules of a realm.
 pub(crate) struct Realm {
     pub(crate) config: KdcConfig,
     pub(crate) clients: BTreeMap<String, Account>,
     pub(crate) services: BTreeMap<String, Lookup>,
     pub(crate) krbtgt: Arc<Account>,
     pub(crate) trusts: BTreeMap<String, Arc<Account>>,
-    /// What was answered, in order.
+    /// The answers, in order.
     pub(crate) log: Vec<Outcome>,
 }
 
 impl Realm {
-    /// A realm with the user `alice` and one service, all keys of `etypes`.
+    /// Creates a realm with the user `alice` and one service, whose keys have the types `etypes`.
     pub(crate) fn new(name: &str, etypes: &[Etype]) -> Self {
         let account = |principal: &str, password: &str| account(name, principal, password, etypes);
         let mut config = KdcConfig::new(name);
@@ -48,7 +48,7 @@ impl Realm {
         }
     }
 
-    /// The keys of the service, as its server has them.
+    /// Returns the keys of the service, as its server has them.
     pub(crate) fn service_keys(&self) -> Vec<LongTermKey> {
         match &self.services[SERVICE] {
             Lookup::Found(account) => account.keys.clone(),
@@ -91,7 +91,7 @@ impl Principals for Realm {
     }
 }
 
-/// An account with keys made from a password.
+/// Returns an account with keys that are derived from a password.
 pub(crate) fn account(realm: &str, name: &str, password: &str, etypes: &[Etype]) -> Account {
     let name = PrincipalName::parse(name);
     let salt = user_salt(realm, &name);
@@ -99,7 +99,7 @@ pub(crate) fn account(realm: &str, name: &str, password: &str, etypes: &[Etype])
     Account { iterations: Some(ITERATIONS), ..Account::new(name, keys, &salt) }
 }
 
-/// A client of `alice` with that password.
+/// Returns a client of `alice` with that password.
 pub(crate) fn client(password: &str, etypes: &[Etype]) -> ClientConfig {
     let alice = Principal::new(PrincipalName::user("alice"), REALM);
     ClientConfig { etypes: etypes.to_vec(), ..ClientConfig::new(alice, Secret::Password(password.into())) }
@@ -126,7 +126,7 @@ pub(crate) fn acquire(
     carry(realms, acquire, step, cache, NOW)
 }
 
-/// As [`acquire`], from any beginning; the KDCs' clock is `kdc_now`.
+/// Does the same as [`acquire`], from any beginning. The KDCs' clock is `kdc_now`.
 pub(crate) fn carry(
     realms: &mut [Realm],
     mut acquire: Acquire,
@@ -147,7 +147,7 @@ pub(crate) fn carry(
     panic!("no end of requests")
 }
 
-/// Alice's ticket for the service, and a server that has the key.
+/// Returns Alice's ticket for the service, and a server that has the key.
 pub(crate) fn ticket_and_server(etype: Etype) -> (Credential, AcceptorConfig) {
     let mut realm = Realm::new(REALM, &[etype]);
     let server = AcceptorConfig::new(ServiceKeys::new(&realm.service_keys()));
@@ -160,12 +160,12 @@ pub(crate) fn ticket_and_server(etype: Etype) -> (Credential, AcceptorConfig) {
     (ticket.unwrap(), server)
 }
 
-/// An AP-REQ at a server whose replay cache is empty.
+/// Passes an AP-REQ to a server whose replay cache is empty.
 pub(crate) fn accept(server: &AcceptorConfig, token: &[u8]) -> Result<ap::Accepted, ap::Rejected> {
     ap::accept(server, None, token, ap_nonces(9), NOW, &mut ReplayCache::default())
 }
 
-/// A key that nobody has.
+/// Returns a key that no account has.
 pub(crate) fn stray_key(etype: Etype, kvno: u32) -> LongTermKey {
     LongTermKey { kvno, key: Key::from_random(etype, &[0xEE; 32]) }
 }

@@ -1,6 +1,6 @@
-//! Samba's `ntlm_auth` as a second opinion; it needs no daemon for any of this (Debian: winbind).
+//! Samba's `ntlm_auth` as a second opinion. It needs no daemon for these tests (Debian: winbind).
 //!
-//! Where it is not installed the tests say so and pass, unless `STICKLER_REQUIRE_PEERS=1`.
+//! If it is not installed, the tests say so and pass, unless `STICKLER_REQUIRE_PEERS=1`.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
@@ -25,7 +25,7 @@ use crate::common::{
 };
 use crate::spnego::{initiator_nonces, nonces};
 
-/// A running `ntlm_auth` helper: lines in, lines out.
+/// A running `ntlm_auth` helper, which reads and writes lines.
 struct Samba {
     child: Child,
     input: ChildStdin,
@@ -33,7 +33,7 @@ struct Samba {
 }
 
 impl Samba {
-    /// Starts the helper; `None`, said aloud, where it is not installed.
+    /// Starts the helper. If it is not installed, prints that and returns `None`.
     fn start(protocol: &str, password: &str) -> Option<Self> {
         let started = Command::new("ntlm_auth")
             .arg(format!("--helper-protocol={protocol}"))
@@ -64,20 +64,20 @@ impl Samba {
         line.trim_end().to_owned()
     }
 
-    /// One command, one answer.
+    /// Sends one command and returns its answer.
     fn ask(&mut self, command: &str) -> String {
         writeln!(self.input, "{command}").unwrap();
         self.line()
     }
 
-    /// A command with a token; the answer must be `expected` with a token, which comes back.
+    /// Sends a command with a token. The answer must be `expected` with a token, which is returned.
     fn exchange(&mut self, command: &str, token: &[u8], expected: &str) -> Vec<u8> {
         let answer = self.ask(&format!("{command} {}", BASE64_STANDARD.encode(token)));
         let token = answer.strip_prefix(expected).unwrap_or_else(|| panic!("{answer}")).trim();
         BASE64_STANDARD.decode(token).unwrap()
     }
 
-    /// The session key that Samba holds after the handshake.
+    /// Returns the session key that Samba holds after the handshake.
     fn session_key(&mut self) -> Vec<u8> {
         self.exchange("GK", &[], "GK")
     }
@@ -90,7 +90,7 @@ impl Drop for Samba {
     }
 }
 
-/// Samba's verdict on a logon request: the session base key, or none.
+/// Returns Samba's verdict on a logon request: the session base key, or `None`.
 fn second_opinion(samba: &mut Samba, request: &LogonRequest) -> Option<String> {
     let mut lines = String::new();
     writeln!(lines, "Username: {}", request.user).unwrap();
@@ -115,7 +115,7 @@ fn second_opinion(samba: &mut Samba, request: &LogonRequest) -> Option<String> {
     accepted.then(|| value("User-Session-Key:").unwrap_or_default().to_lowercase())
 }
 
-/// What our server would ask the DC about our client.
+/// Returns the question that the server would ask the DC about the client.
 fn request(profile: NtlmProfile, user: &str, password: &str) -> LogonRequest {
     let config = Arc::new(server());
     let mut client = client(profile);
@@ -208,7 +208,8 @@ fn samba_accepts_our_initiator_and_holds_the_same_session_key() {
     }
 }
 
-/// What follows the first word of an answer of a `gss-spnego` helper: a token, then the account.
+/// Splits an answer of a `gss-spnego` helper into its verdict, which is the first word, and its token, which may be
+/// empty.
 fn spnego_answer(line: &str) -> (String, Vec<u8>) {
     let mut words = line.split(' ');
     let verdict = words.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! One valid specimen of every message, for the tests that mutate and compare.
+//! A valid specimen of every message, for the tests that mutate and compare.
 
 use std::sync::Arc;
 use stickler_auth::kerberos::ap::{Initiator, InitiatorConfig};
@@ -12,7 +12,7 @@ use stickler_auth::kerberos::{KerberosTime, Principal, PrincipalName};
 use crate::common::{NOW, PASSWORD, Vector};
 use crate::realm::{REALM, Realm, SERVICE, accept, ap_nonces, client, client_nonces, ticket_and_server};
 
-/// What a client and its KDC, then a client and its server say to each other, with the plaintexts.
+/// The messages that a client exchanges with its KDC and then with a server, with their plaintexts.
 pub(crate) struct Samples {
     pub(crate) as_req: Vec<u8>,
     pub(crate) as_rep: Vec<u8>,
@@ -86,7 +86,7 @@ impl Samples {
         }
     }
 
-    /// All of them, with those that MIT made.
+    /// Returns all samples, including those that MIT made.
     pub(crate) fn all(&self) -> Vec<Vec<u8>> {
         let mit = Vector::load("krb_raw_krb5_mutual_cbt");
         let ours = [
@@ -115,7 +115,7 @@ impl Samples {
     }
 }
 
-/// Each request of a client on its way to a ticket, with the KDC's answer.
+/// Returns each request of a client on its way to a ticket, with the KDC's answer.
 fn kdc_messages(realm: &mut Realm) -> Vec<(Vec<u8>, Vec<u8>)> {
     let config = Arc::new(client(PASSWORD, &[Etype::Aes256Sha1]));
     let mut cache = CredentialCache::default();

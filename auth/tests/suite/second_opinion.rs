@@ -1,4 +1,4 @@
-//! `rasn-kerberos`, another codec of RFC 4120, reads what we write and writes the same bytes.
+//! Tests that `rasn-kerberos`, another codec of RFC 4120, reads the messages of this crate and writes the same bytes.
 
 use rasn::der;
 use rasn::{Decode, Encode};

@@ -1,4 +1,4 @@
-//! Signatures of NTLM (MS-NLMP 3.4.4) over the list of mechanisms, as SPNEGO asks for them.
+//! Tests of the signatures of NTLM (MS-NLMP 3.4.4) over the list of mechanisms, which SPNEGO requires.
 
 use stickler_auth::ntlm::flags::NegotiateFlags;
 use stickler_auth::ntlm::session::{Direction, SessionSecurity};

@@ -1,4 +1,4 @@
-//! SPNEGO: captured tokens byte for byte, every way through a negotiation, and each refusal.
+//! Tests of SPNEGO: captured tokens byte for byte, every way through a negotiation, and each refusal.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(crate) fn initiator_nonces() -> InitiatorNonces {
     InitiatorNonces { kerberos: ap_nonces(3), ntlm: NONCES }
 }
 
-/// A server with both packages, and what a client needs for both.
+/// Returns a server with both packages, and the offers of a client for both.
 fn both(etype: Etype) -> (AcceptorConfig, Arc<KerberosOffer>, Arc<ntlm::initiator::InitiatorConfig>) {
     let (credential, kerberos) = ticket_and_server(etype);
     let config = AcceptorConfig { ntlm: Some(Arc::new(server())), kerberos: Some(Arc::new(kerberos)) };
@@ -40,14 +40,14 @@ fn both(etype: Etype) -> (AcceptorConfig, Arc<KerberosOffer>, Arc<ntlm::initiato
     (config, Arc::new(offer), Arc::new(client(NtlmProfile::windows())))
 }
 
-/// What both sides say in the end, and how many tokens the client sent.
+/// The results of both sides, and the number of tokens that the client sent.
 struct Outcome {
     server: Result<Authenticated, Rejected>,
     client: Result<Option<Established>, InitiatorError>,
     sent: u32,
 }
 
-/// Carries tokens until one side ends; `change` may alter each of the client's.
+/// Carries tokens until one side ends. `change` may alter each of the client's tokens.
 fn negotiate(
     acceptor: AcceptorConfig,
     initiator: InitiatorConfig,
@@ -217,7 +217,7 @@ fn ntlm_in_spnego_is_signed_by_both_sides_where_ntlm_has_a_mic() {
     }
 }
 
-/// A client that asks for no signatures whatever, and has no MIC.
+/// Returns a client that asks for no signatures and has no MIC.
 fn unsigned() -> NtlmProfile {
     let curl = NtlmProfile::curl();
     NtlmProfile { flags: curl.flags - NegotiateFlags::ALWAYS_SIGN, echo_flags: false, ..curl }
@@ -237,7 +237,7 @@ fn nobody_signs_where_signatures_were_not_negotiated_at_all() {
     }
 }
 
-/// The client's second token without its MIC.
+/// Returns the client's second token without its MIC.
 fn strip_mic(sent: u32, token: Vec<u8>) -> Vec<u8> {
     if sent == 1 { token } else { NegTokenResp { mech_list_mic: None, ..resp(&token) }.encode() }
 }

@@ -1,4 +1,4 @@
-//! Status codes: their names, and what IIS logs for them.
+//! Tests of status codes: their names, and the codes that IIS logs for them.
 
 use stickler_auth::kerberos::status::KrbErrorCode;
 use stickler_auth::status::{BadPasswordCode, NtStatus, SecStatus, Win32};

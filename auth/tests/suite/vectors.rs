@@ -1,4 +1,5 @@
-//! Byte-exact vectors: MS-NLMP section 4.2, a captured SPNEGO exchange, curl's Negotiate, a channel binding.
+//! Tests against byte-exact vectors: MS-NLMP section 4.2, a captured SPNEGO exchange, curl's Negotiate, a channel
+//! binding.
 
 use crate::common::{Vector, hex, unhex};
 use stickler_auth::FileTime;

@@ -1,4 +1,4 @@
-//! The DC's rules: compatibility levels, nil domain, the names inside an NTLMv2 response.
+//! Tests of the DC's rules: compatibility levels, nil domain, the names inside an NTLMv2 response.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use stickler_auth::status::NtStatus;
 
 use crate::common::{DOMAIN, NOW, PASSWORD, SERVER_CHALLENGE, USER, challenged, client, messages, server};
 
-/// What the server asks the DC when a client of that profile and name logs on.
+/// Returns the question that the server asks the DC when a client of that profile and name logs on.
 fn request(profile: NtlmProfile, user: &str, domain: &str) -> LogonRequest {
     let config = Arc::new(server());
     let mut client = client(profile);
@@ -31,7 +31,7 @@ fn verify(request: &LogonRequest, level: u8) -> Result<Proof, NtStatus> {
         .map(|SessionKeys { proof, .. }| proof)
 }
 
-/// A request with responses of its own making.
+/// Returns a request with the given responses.
 fn bare(nt_response: Vec<u8>, lm_response: Vec<u8>) -> LogonRequest {
     LogonRequest {
         user: USER.into(),

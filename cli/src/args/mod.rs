@@ -12,6 +12,7 @@ mod matrix;
 mod replay;
 mod report;
 mod run;
+mod script;
 mod selection;
 mod serve;
 #[cfg(unix)]
@@ -31,6 +32,7 @@ pub(crate) use matrix::{Matrix, TableFormat};
 pub(crate) use replay::Replay;
 pub(crate) use report::{Destination, Report, ReportFormat};
 pub(crate) use run::{Run, Target, TargetUrl};
+pub(crate) use script::{DocsFormat, Lint, New, Script, ScriptCommand, Watch};
 pub(crate) use selection::{Selection, pattern};
 pub(crate) use serve::{LocalAccount, LocalAccounts, PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
 #[cfg(unix)]
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     /// Say how a product, or a mechanism, treats connections; or what a requirement, a defect or a scenario is, how its violation
     /// shows in the logs of IIS, and what cures it. Each with where that is known from.
     Explain(Explain),
+    /// Write scenarios: begin one, find its mistakes, look the language up, and see the verdict after each save.
+    Script(Script),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
     ///
     /// Whoever is served as another user is told at once ("LEAK: bob was served as alice"), with what proves it, and so are all of

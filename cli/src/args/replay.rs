@@ -31,11 +31,13 @@ pub(crate) struct Replay {
     pub(crate) report: Vec<Report>,
     /// In place of comparing: find the shortest plan that shows the same, for each kind of failure that a plan shows, and write it
     /// into --out, as KIND.star and KIND.jsonl.
-    #[arg(long, conflicts_with_all = ["transcript", "diagram", "report", "format"])]
+    #[arg(long, conflicts_with_all = ["transcript", "diagram", "pcap", "report", "format"])]
     pub(crate) shrink: bool,
     /// The folder for what --shrink writes. No file is ever overwritten.
     #[arg(long, value_name = "DIR", default_value = ".", requires = "shrink")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
-    pub(crate) diagram: crate::diagram::Options,
+    pub(crate) diagram: crate::diagram::DiagramOptions,
+    #[command(flatten)]
+    pub(crate) pcap: crate::pcap::PcapOptions,
 }

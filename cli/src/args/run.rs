@@ -64,7 +64,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE", requires = "report")]
     pub(crate) since: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) diagram: crate::diagram::Options,
+    pub(crate) diagram: crate::diagram::DiagramOptions,
+    #[command(flatten)]
+    pub(crate) pcap: crate::pcap::PcapOptions,
     /// Make this part of the runs alone: the I-th of N, from 1. All parts together make each run once.
     #[arg(long, value_name = "I/N", value_parser = hunt::shard, default_value = "1/1")]
     pub(crate) shard: Shard,

@@ -1,22 +1,27 @@
 //! Profiles, mechanisms, requirements, defects and scenarios as pages of the book (`book/src/reference`). Links to the other pages are
 //! relative to the folder of a page's kind. A scenario has no page of its own: it is a section of its group's page.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::iter;
 
 use stickler_catalogue::explanation::{Cure, Explanation, Statement};
 use stickler_catalogue::profile::{Assumption, Mark, Sentence};
-use stickler_catalogue::{Defect, Mechanism, Profile, defect, defects, explanation, explanations, mechanisms};
+use stickler_catalogue::{Defect, Mechanism, Profile, defect, defects, explanation, mechanisms};
 use stickler_model::escape;
 use stickler_oracle::{Requirement, Severity};
+use stickler_report::cures;
 use stickler_scenarios::{Case, catches};
 
 use super::known::{self, command, marked};
 
+/// How many characters a line has at most, where it can be broken.
+const WIDTH: usize = 150;
+
 /// What a product does with connections, where that is known from, and what is cured in it.
 pub(super) fn profile(profile: &Profile) -> String {
     let Profile { name, product, versions, config, notes, .. } = profile;
-    let mut text = format!("# {name}\n\n**{} {}**: `{config}`\n", escaped(product), escaped(versions));
+    let mut text =
+        format!("# {name}\n\n**{} {}**: `{}`\n", escaped(product), escaped(versions), config.replace('`', "'"));
     treatment(&mut text, profile, true);
     for note in notes {
         let _ = writeln!(text, "\n**Note:** {}", one_line(note));
@@ -39,9 +44,9 @@ pub(super) fn profile(profile: &Profile) -> String {
     }
     let _ = writeln!(text, "stickler explain {name} --format toml      # to begin a profile of your own with\n```");
     for (index, (source, evidence)) in described.sources.iter().enumerate() {
-        let _ = write!(text, "\n[^{}]: {} ({evidence})\n", index + 1, linked(source));
+        let _ = writeln!(text, "\n[^{}]: {} ({evidence})", index + 1, linked(source));
     }
-    text
+    wrapped(&text)
 }
 
 /// What a mechanism does, which defects it has or can have, and what it is expected to violate.
@@ -77,7 +82,7 @@ pub(super) fn mechanism(mechanism: &Mechanism, cases: &[Case]) -> String {
         let _ = writeln!(text, "\n## Defects that can be put on it\n\n{}", fitting.join(", "));
     }
     let _ = writeln!(text, "\n## Try it\n\n```sh\nstickler run identity handshake --balancer {name}\n```");
-    text
+    wrapped(&text)
 }
 
 /// What a requirement demands, what its violation means, how it shows, what cures it, and who violates it.
@@ -110,7 +115,7 @@ pub(super) fn requirement(requirement: Requirement, cases: &[Case]) -> String {
     for (Defect { id, summary, .. }, catch) in broken {
         let _ = writeln!(text, "* {}: {}: `{}`", defect_link(id), escaped(summary), command(catch, id));
     }
-    text
+    wrapped(&text)
 }
 
 /// What a defect does, which product had it, what catches it, and what it can be put on.
@@ -130,7 +135,7 @@ pub(super) fn defect(defect: &Defect) -> String {
     }
     let on: Vec<String> = defect.sits_on().into_iter().map(mechanism_link).collect();
     let _ = writeln!(text, "\n## Mechanisms that it can be put on\n\n{}", on.join(", "));
-    text
+    wrapped(&text)
 }
 
 /// What a scenario shows, how it is run, and what is expected to be violated in it.
@@ -157,7 +162,7 @@ pub(super) fn scenario(case: &Case) -> String {
         let (defect, requirement) = (defect_link(id), requirement_link(catch.requirement));
         let _ = writeln!(text, "\nIt catches the defect {defect} by {requirement}: `{}`", command(catch, id));
     }
-    text
+    wrapped(&text)
 }
 
 /// How a profile treats connections, and what that means for NTLM, with footnotes or without.
@@ -181,23 +186,14 @@ fn treatment(text: &mut String, profile: &Profile, with_sources: bool) {
 
 /// What is cured in a product, by requirement.
 fn cures_of_product(text: &mut String, product: &str) {
-    let every = || explanations().iter().flat_map(|told| told.cures.iter().map(move |cure| (&*told.id, cure)));
-    // A cure of AWS holds for each product of AWS; nginx with a module has cures of its own, and those of nginx alone are none of it.
-    let fits = |of: &str| product.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    let named = every().filter_map(|(_, cure)| cure.product.as_deref()).filter(|of| fits(of)).max_by_key(|of| of.len());
-    let mut cures: BTreeMap<&str, (&Cure, Vec<&str>)> = BTreeMap::new();
-    for (id, cure) in every().filter(|(_, cure)| cure.product.is_some() && cure.product.as_deref() == named) {
-        cures.entry(&cure.text).or_insert((cure, Vec::new())).1.push(id);
+    let all: Vec<Requirement> = Requirement::all().collect();
+    let cures = cures::over(product, &all);
+    if !cures.is_empty() {
+        text.push_str("\n## What cures what\n\n");
     }
-    if cures.is_empty() {
-        return;
-    }
-    text.push_str("\n## What cures what\n\n");
-    let mut cures: Vec<_> = cures.into_values().collect();
-    cures.sort_by_key(|(_, ids)| explanations().iter().position(|told| Some(&&*told.id) == ids.first()));
-    for (cure, ids) in cures {
-        let ids: Vec<String> = ids.into_iter().map(|id| format!("[{id}](../requirements/{id}.md)")).collect();
-        let _ = writeln!(text, "* {}: {}", ids.join(", "), cured(cure));
+    for (cure, requirements) in cures {
+        let links: Vec<String> = requirements.into_iter().map(requirement_link).collect();
+        let _ = writeln!(text, "* {}: {}", links.join(", "), cured(cure));
     }
 }
 
@@ -254,7 +250,7 @@ fn linked(text: &str) -> String {
         let address = word.trim_end_matches([',', ';', ':', '.', ')']);
         format!("<{}>{}", escape::line(address), escaped(&word[address.len()..]))
     };
-    text.split(' ').map(link).collect::<Vec<_>>().join(" ")
+    text.split_whitespace().map(link).collect::<Vec<_>>().join(" ")
 }
 
 /// The text in one line, for a list or a table.
@@ -264,19 +260,61 @@ fn one_line(text: &str) -> String {
 
 /// The text so that Markdown shows it as it is, except that what stands between backticks is code.
 fn escaped(text: &str) -> String {
+    let has_code = text.matches('`').count() % 2 == 0;
     let mut out = String::with_capacity(text.len());
     for (index, part) in text.split('`').enumerate() {
         if index > 0 {
-            out.push('`');
+            out.push_str(if has_code { "`" } else { "\\`" });
         }
         for c in part.chars() {
-            if index % 2 == 0 && matches!(c, '|' | '*' | '_' | '<' | '[' | '\\') {
+            if (index % 2 == 0 || !has_code) && matches!(c, '|' | '*' | '_' | '<' | '[' | '\\') {
                 out.push('\\');
             }
             out.push(c);
         }
     }
     out
+}
+
+/// The page with its paragraphs, lists and footnotes broken into lines of at most [`WIDTH`] characters. Tables and code stay as they are.
+fn wrapped(page: &str) -> String {
+    let (mut out, mut in_code) = (String::with_capacity(page.len()), false);
+    for line in page.lines() {
+        in_code ^= line.starts_with("```");
+        if in_code || line.starts_with(['|', '#']) {
+            out.push_str(line);
+        } else {
+            wrap(&mut out, line);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn wrap(out: &mut String, line: &str) {
+    let indent = if line.starts_with("[^") { 4 } else { 2 * usize::from(line.starts_with(['*', ' '])) };
+    let words = line.trim_start();
+    let mut width = line.len() - words.len();
+    out.push_str(&line[..width]);
+    for (index, word) in words.split(' ').enumerate() {
+        let length = word.chars().count();
+        if index > 0 && width + 1 + length > WIDTH && !opens_a_block(word) {
+            out.push('\n');
+            out.extend(iter::repeat_n(' ', indent));
+            width = indent;
+        } else if index > 0 {
+            out.push(' ');
+            width += 1;
+        }
+        out.push_str(word);
+        width += length;
+    }
+}
+
+/// Whether a word at the beginning of a line would be taken for the beginning of a list, a heading, a quotation or a rule.
+fn opens_a_block(word: &str) -> bool {
+    let number = word.trim_end_matches(['.', ')']);
+    word.starts_with(['-', '+', '*', '#', '>', '=', '|', '~']) || (number != word && number.parse::<u64>().is_ok())
 }
 
 #[cfg(test)]
@@ -293,8 +331,20 @@ mod tests {
     }
 
     #[test]
+    fn a_long_line_is_broken_where_that_begins_nothing_and_code_and_tables_are_left_alone() {
+        let word = "x".repeat(WIDTH - 4);
+        assert_eq!(wrapped(&format!("* {word} a b")), format!("* {word} a\n  b\n"));
+        assert_eq!(wrapped(&format!("  <br>{word} b")), format!("  <br>{word}\n  b\n"));
+        assert_eq!(wrapped(&format!("{word}xx - 1. b")), format!("{word}xx - 1.\nb\n"));
+        for whole in [format!("| {word} a b"), format!("```sh\n{word} a b\n```"), format!("# {word} a b")] {
+            assert_eq!(wrapped(&whole), format!("{whole}\n"));
+        }
+    }
+
+    #[test]
     fn what_means_something_to_markdown_is_escaped_outside_of_code_alone() {
         assert_eq!(escaped("CORP\\alice *or* `a_b <c>` [1]"), "CORP\\\\alice \\*or\\* `a_b <c>` \\[1]");
+        assert_eq!(escaped("a ` <b>"), "a \\` \\<b>");
         assert_eq!(sentence("a pool | two"), "A pool \\| two");
     }
 }

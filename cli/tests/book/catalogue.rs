@@ -80,8 +80,7 @@ fn reference() -> (BTreeMap<String, String>, String) {
     let names: Vec<String> = of_kinds.chain(scenarios).collect();
     let pages = pages(&names);
     let (mut files, mut summary) = (BTreeMap::new(), String::new());
-    for kind in KINDS {
-        let Kind { list, folder, title, intro } = kind;
+    for Kind { list, folder, title, intro } in KINDS {
         let _ = writeln!(summary, "- [{title}](reference/{folder}.md)");
         let mut table = format!("# {title}\n\n{intro}\n\n| name | what it is |\n|---|---|\n");
         for entry in entries(&catalogue, list) {

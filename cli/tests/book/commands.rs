@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, thread};
 
-use crate::{BOOK, below};
+use crate::{BOOK, below, has_extension};
 
 /// The commands of a page.
 struct Page {
@@ -48,7 +48,7 @@ fn the_commands_that_need_haproxy_print_what_the_book_shows() {
 /// The pages that `chosen` takes by their path, and that have examples.
 fn pages(chosen: impl Fn(&str) -> bool) -> Vec<Page> {
     let source = Path::new(BOOK).join("src");
-    let pages = below(&source).into_iter().filter(|it| it.ends_with(".md") && chosen(it));
+    let pages = below(&source).into_iter().filter(|it| has_extension(it, "md") && chosen(it));
     let pages = pages.map(|page| {
         let path = source.join(&page);
         Page { files: path.with_extension("files"), examples: examples(&path, &page) }

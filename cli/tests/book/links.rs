@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{BOOK, below};
+use crate::{BOOK, below, has_extension};
 
 /// `.ci/run book` builds the book into `target/book`.
 #[test]
@@ -19,7 +19,7 @@ fn every_link_of_the_built_book_leads_somewhere() {
 fn a_link_to_a_page_or_an_anchor_that_is_not_there_is_told() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let links = ["b.html", "sub/../b.html?x#there", "#here", "https://a.example/b", "b.html#gone", "c.html", "#gone"];
-    let page: String = links.iter().map(|it| format!("<a id=\"here\" href=\"{it}\">")).collect();
+    let page = links.map(|it| format!("<a id=\"here\" href=\"{it}\">")).concat();
     fs::create_dir(folder.path().join("sub")).expect("folders can be made");
     fs::write(folder.path().join("a.html"), page).expect("pages can be written");
     fs::write(folder.path().join("b.html"), "<h1 id=\"there\">").expect("pages can be written");
@@ -30,7 +30,7 @@ fn a_link_to_a_page_or_an_anchor_that_is_not_there_is_told() {
 /// How many links there are within the pages below a folder, and those that lead nowhere.
 fn checked(root: &Path) -> (usize, Vec<String>) {
     let root = fs::canonicalize(root).expect("the pages are there");
-    let pages = below(&root).into_iter().filter(|it| it.ends_with(".html"));
+    let pages = below(&root).into_iter().filter(|it| has_extension(it, "html"));
     let texts: BTreeMap<PathBuf, String> =
         pages.map(|page| (root.join(&page), fs::read_to_string(root.join(&page)).expect("pages are text"))).collect();
     let anchors: BTreeMap<&PathBuf, BTreeSet<String>> =

@@ -28,3 +28,7 @@ fn below(folder: &Path) -> BTreeSet<String> {
     }
     found
 }
+
+fn has_extension(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|it| it == extension)
+}

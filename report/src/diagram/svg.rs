@@ -53,16 +53,20 @@ pub(super) fn render(diagram: &Diagram, styled: bool) -> String {
 fn description(diagram: &Diagram) -> String {
     let count = |kind| diagram.participants.iter().filter(|participant| participant.kind == kind).count();
     let mut text = format!(
-        "Sequence diagram: {} clients, {} servers, {} TCP connections, {} rows.",
-        count(Kind::Client),
-        count(Kind::Server),
-        diagram.connections.len(),
-        diagram.rows.len()
+        "Sequence diagram: {}, {}, {}, {}.",
+        counted(count(Kind::Client), "client"),
+        counted(count(Kind::Server), "server"),
+        counted(diagram.connections.len(), "TCP connection"),
+        counted(diagram.rows.len(), "row")
     );
     for finding in &diagram.findings {
         let _ = write!(text, " {}: {}.", finding.headline(), finding.sentence);
     }
     text
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Where everything is, in pixels.
@@ -141,9 +145,9 @@ fn columns(diagram: &Diagram) -> Vec<usize> {
         *gap = (*gap).max(name(left).midpoint(name(left + 1)) + 12).min(230);
     }
     for row in &diagram.rows {
-        let Step::Arrow(Arrow { from, to, text, .. }) = &row.step else { continue };
+        let Step::Arrow(Arrow { from, to, text, aside, .. }) = &row.step else { continue };
         let (left, right) = ((*from).min(*to), (*from).max(*to));
-        let wanted = (text.width() * CHARACTER + 40).min(240);
+        let wanted = (text.width().max(aside.width()) * CHARACTER + 40).min(270);
         let there: usize = gaps[left..right].iter().sum();
         if let Some(last) = gaps[left..right].last_mut() {
             *last += wanted.saturating_sub(there);

@@ -132,7 +132,7 @@ impl<'d> Page<'d> {
         match step {
             Step::Arrow(Arrow { from, to, kind, .. }) => {
                 let line = if *kind == Message::Opening { "··▶" } else { "──▶" };
-                format!("{} {line} {} ", name(*from), name(*to))
+                format!("{} {line} {}: ", name(*from), name(*to))
             }
             Step::Note { from, to, .. } if from == to => format!("{}: ", name(*from)),
             Step::Closed { connection, .. } => format!("{}: ", name(self.diagram.connections[*connection].at)),

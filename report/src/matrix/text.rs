@@ -34,7 +34,7 @@ pub(super) fn render(matrix: &Matrix, color: bool, width: Option<u16>) -> String
     };
     let rows: Vec<Vec<Text>> = matrix.rows().iter().map(row).collect();
     let mut text = table::render(&headings, &rows, width);
-    let width = width.or_else(table::terminal).unwrap_or(WIDTH).into();
+    let width = width.or_else(table::columns).unwrap_or(WIDTH).into();
     text.push('\n');
     text.push_str(&legend(matrix, &rows, width));
     text.push_str(&examples(matrix, width));

@@ -1,14 +1,13 @@
 //! A report as one HTML page: what it comes to, a table, what changed, what cures it, and the evidence.
 //!
 //! * [`Page`] is the model. `matrix` makes one of a table of verdicts, `runs` of runs as well, and `told` of whatever else was found.
-//! * `pick`: which examples are shown. `cures`: what helps over which product. `since`: what changed since an earlier report.
+//! * `pick`: which examples are shown. `since`: what changed since an earlier report.
 //! * `view`: the model as the template has it. `page.html`, `page.css`, `page.js`: the page itself.
 //!
 //! The page loads nothing: its style and its script are part of it, and its content security policy allows these two alone, by
 //! their hashes. Without the script everything is visible, and nothing can be filtered. Whatever a peer sent is escaped before it
 //! becomes a part of the page ([`stickler_model::escape`]).
 
-mod cures;
 mod matrix;
 mod pick;
 mod runs;
@@ -27,8 +26,11 @@ pub use told::Told;
 
 use crate::matrix::Subject;
 
-/// The most diagrams of a page: each is some ten kilobytes.
+/// The most diagrams of a page.
 pub const MOST_DIAGRAMS: usize = 24;
+
+/// The most bytes of all diagrams of a page together. Most have some twenty thousand.
+pub const DIAGRAM_BYTES: usize = 300_000;
 
 /// A report that can be rendered as a page.
 #[derive(Debug, Clone, Default)]
@@ -170,17 +172,18 @@ pub struct Change {
 }
 
 impl Page {
-    /// Draws diagrams of examples, of at most [`MOST_DIAGRAMS`] in all: first one of each requirement, and then the others. `draw` gets
-    /// an example, and returns what [`Finding::diagram`] has.
+    /// Draws diagrams of examples, of at most [`MOST_DIAGRAMS`] and in [`DIAGRAM_BYTES`] in all: first one of each requirement, those
+    /// about the identity of users before others. `draw` gets an example, and returns what [`Finding::diagram`] has.
     pub fn illustrate(&mut self, mut draw: impl FnMut(&Finding) -> Option<String>) {
-        let is_first = |index: &usize| {
-            index
-                .checked_sub(1)
-                .is_none_or(|before| self.findings[before].requirement != self.findings[*index].requirement)
-        };
-        let (first, others): (Vec<usize>, Vec<usize>) = (0..self.findings.len()).partition(is_first);
-        for index in first.into_iter().chain(others).take(MOST_DIAGRAMS) {
-            self.findings[index].diagram = draw(&self.findings[index]);
+        let of = |index: usize| self.findings[index].requirement;
+        let is_later = |index: usize| index.checked_sub(1).is_some_and(|before| of(before) == of(index));
+        let mut order: Vec<usize> = (0..self.findings.len()).collect();
+        order.sort_by_key(|&index| (is_later(index), !of(index).id().starts_with("ID")));
+        let mut left = DIAGRAM_BYTES;
+        for index in order.into_iter().take(MOST_DIAGRAMS) {
+            let diagram = draw(&self.findings[index]).filter(|diagram| diagram.len() <= left);
+            left -= diagram.as_ref().map_or(0, String::len);
+            self.findings[index].diagram = diagram;
         }
     }
 

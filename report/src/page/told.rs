@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stickler_oracle::Requirement;
 
-use super::{Cell, Finding, Mark, Page, Row, Sort};
+use super::{Finding, Mark, Page, Row, Sort};
 use crate::matrix::Subject;
 
 /// Something that was found over a balancer.

@@ -14,8 +14,8 @@ use stickler_catalogue::explanation;
 use stickler_model::escape;
 use stickler_oracle::{Requirement, Severity};
 
-use super::{Cell, Finding, Mark, Page, Row, Sort, cures};
-use crate::diagram;
+use super::{Cell, Finding, Mark, Page, Row, Sort};
+use crate::{cures, diagram};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");

@@ -149,16 +149,16 @@ fn lines_that_are_malformed_or_misplaced_are_shown_with_their_number() {
     let lines: Vec<&str> = text.lines().collect();
     let broken = text.replacen("{\"printed\"", "{\"print\"", 1);
     let said = wrong(&broken);
-    assert!(said.starts_with("x.jsonl:16: column 8: unknown variant `print`"), "{said}");
+    assert!(said.starts_with("x.jsonl:16: the line is malformed at column 8: unknown variant `print`"), "{said}");
     assert!(!said.contains(" at line "), "the place is said once: {said}");
     let mut swapped = lines.clone();
     swapped.swap(14, 15);
     let misplaced = format!("{}\n", swapped.join("\n"));
-    assert!(wrong(&misplaced).contains("cannot stand here"), "{}", wrong(&misplaced));
+    assert!(wrong(&misplaced).contains("cannot be here"), "{}", wrong(&misplaced));
     let step_below = format!("{text}{}\n", lines[1]);
-    assert!(wrong(&step_below).contains("something stands below it"), "{}", wrong(&step_below));
+    assert!(wrong(&step_below).contains("the file continues after `end`"), "{}", wrong(&step_below));
     let fewer = text.replacen(&format!("{}\n", lines[10]), "", 1);
-    assert!(wrong(&fewer).contains("the last line counts 6 events, and 5 stand above it"), "{}", wrong(&fewer));
+    assert!(wrong(&fewer).contains("the last line counts 6 events, but the file has 5"), "{}", wrong(&fewer));
 }
 
 #[test]
@@ -350,7 +350,10 @@ fn unknown_fields_are_refused_in_every_line() {
         lines[line - 1] = before.replacen(at, &format!("{at}{more}"), 1);
         assert_ne!(lines[line - 1], before, "`{at}` is in line {line}: {before}");
         let said = wrong(&format!("{}\n", lines.join("\n")));
-        assert!(said.starts_with(&format!("x.jsonl:{line}: column ")) && said.contains("surplus"), "{said}");
+        assert!(
+            said.starts_with(&format!("x.jsonl:{line}: the line is malformed at column ")) && said.contains("surplus"),
+            "{said}"
+        );
     }
 }
 
@@ -390,5 +393,5 @@ fn a_file_of_another_arm_or_without_steps_is_not_performed() {
 #[test]
 fn a_file_that_cannot_be_opened_has_no_line() {
     let error = Reader::open(std::path::Path::new("no/such.jsonl")).err().unwrap().to_string();
-    assert!(error.starts_with("no/such.jsonl: cannot be opened: "), "{error}");
+    assert!(error.starts_with("no/such.jsonl: the file cannot be opened: "), "{error}");
 }

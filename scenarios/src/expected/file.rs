@@ -1,5 +1,6 @@
 //! Reads a folder's table of expected outcomes.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -58,33 +59,51 @@ type Entries = BTreeMap<Spanned<String>, Spanned<Value>>;
 /// Lists of balancers, by name.
 type Groups = BTreeMap<String, Vec<String>>;
 
-pub(super) fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Expectations, FileError> {
-    let mut raw: Raw = source.read()?;
+/// Reads a table, without what is wrong in it.
+pub(super) fn read(source: Source<'_>, known: &Known<'_>, mistakes: &mut Vec<FileError>) -> Expectations {
+    let mut raw: Raw = match source.read() {
+        Ok(raw) => raw,
+        Err(error) => {
+            mistakes.push(error);
+            return Expectations::default();
+        }
+    };
     raw.scenarios.sort_by_key(|(name, _)| name.span().start);
-    let reader = Reader { source, known, groups: groups(&source, raw.groups, known.balancers)?, reasons: raw.reasons };
+    let mistakes = RefCell::new(mistakes);
+    let groups = groups(&source, raw.groups, known.balancers, &mistakes);
+    let reader = Reader { source, known, groups, reasons: raw.reasons, mistakes };
     let mut expectations = Expectations::default();
     for (scenario, rows) in raw.scenarios {
-        source.check("scenario", scenario.get_ref(), &scenario.span(), known.scenarios.iter().copied())?;
-        expectations.order.push(scenario.get_ref().clone());
-        expectations.table.insert(scenario.into_inner(), reader.by_balancer(rows)?);
+        let known = source.check("scenario", scenario.get_ref(), &scenario.span(), known.scenarios.iter().copied());
+        let is_known = reader.noted(known).is_some();
+        let by_balancer = reader.by_balancer(rows);
+        if is_known {
+            expectations.order.push(scenario.get_ref().clone());
+            expectations.table.insert(scenario.into_inner(), by_balancer);
+        }
     }
-    Ok(expectations)
+    expectations
 }
 
-fn groups(source: &Source<'_>, written: Rows, balancers: &[&str]) -> Result<Groups, FileError> {
+fn groups(source: &Source<'_>, written: Rows, balancers: &[&str], mistakes: &RefCell<&mut Vec<FileError>>) -> Groups {
     let mut groups = Groups::new();
     for (name, mut entries) in written {
         let Some(list) = entries.remove("balancers").filter(|_| entries.is_empty()) else {
-            return Err(source.wrong(name.span(), "a group has one key: `balancers = [...]`".into()));
+            mistakes.borrow_mut().push(source.wrong(name.span(), "a group has one key: `balancers = [...]`".into()));
+            continue;
         };
         let span = list.span();
-        let members: Vec<String> = source.value(list)?;
-        for member in &members {
-            source.check("balancer", member, &span, balancers.iter().copied())?;
-        }
+        let members = source.value::<Vec<String>>(list).unwrap_or_else(|error| {
+            mistakes.borrow_mut().push(error);
+            Vec::new()
+        });
+        let unknown = members
+            .iter()
+            .filter_map(|member| source.check("balancer", member, &span, balancers.iter().copied()).err());
+        mistakes.borrow_mut().extend(unknown);
         groups.insert(name.into_inner(), members);
     }
-    Ok(groups)
+    groups
 }
 
 /// Reads the rows of scenarios.
@@ -95,17 +114,30 @@ struct Reader<'a> {
     groups: Groups,
     /// The folder's own.
     reasons: BTreeMap<String, String>,
+    /// What is wrong so far.
+    mistakes: RefCell<&'a mut Vec<FileError>>,
 }
 
 impl Reader<'_> {
+    /// Notes a mistake, and goes on without the value.
+    fn noted<T>(&self, result: Result<T, FileError>) -> Option<T> {
+        result.map_err(|error| self.mistakes.borrow_mut().push(error)).ok()
+    }
+
+    fn wrong(&self, span: Range<usize>, message: impl Into<String>) {
+        self.mistakes.borrow_mut().push(self.source.wrong(span, message.into()));
+    }
+
     /// What is expected of one scenario: over all balancers, and over each that differs.
-    fn by_balancer(&self, rows: Rows) -> Result<BTreeMap<String, Expected>, FileError> {
-        let rows = self.rows(rows)?;
+    fn by_balancer(&self, rows: Rows) -> BTreeMap<String, Expected> {
+        let rows = self.rows(rows);
         let all = rows.get(ALL).map(|(row, _)| row.clone()).unwrap_or_default();
         for (row, place) in rows.values() {
             if accepts_anything(&over(all.clone(), row)) {
-                let message = "this accepts whatever happens, with what is written for `all`: expect something";
-                return Err(self.source.wrong(place.clone(), message.into()));
+                self.wrong(
+                    place.clone(),
+                    "this accepts whatever happens, with what is written for `all`: expect something",
+                );
             }
         }
         let mut table = BTreeMap::new();
@@ -117,26 +149,27 @@ impl Reader<'_> {
         if rows.contains_key(ALL) {
             table.insert(ALL.to_owned(), all);
         }
-        Ok(table)
+        table
     }
 
     /// The rows as they are written, with their place, by balancer or class or [`ALL`].
-    fn rows(&self, written: Rows) -> Result<BTreeMap<String, (Expected, Range<usize>)>, FileError> {
+    fn rows(&self, written: Rows) -> BTreeMap<String, (Expected, Range<usize>)> {
         let mut rows = BTreeMap::new();
         for (names, entries) in written {
-            let expected = self.row(&names, entries)?;
+            let expected = self.row(&names, entries);
             for (name, span) in self.source.list(&names) {
-                self.check_balancer(name, &span)?;
+                if self.noted(self.check_balancer(name, &span)).is_none() {
+                    continue;
+                }
                 let alone = [name.to_owned()];
                 for member in self.groups.get(name).map_or(&alone[..], Vec::as_slice) {
                     if rows.insert(member.clone(), (expected.clone(), span.clone())).is_some() {
-                        let message = format!("`{member}` has two tables for this scenario");
-                        return Err(self.source.wrong(names.span(), message));
+                        self.wrong(names.span(), format!("`{member}` has two tables for this scenario"));
                     }
                 }
             }
         }
-        Ok(rows)
+        rows
     }
 
     fn check_balancer(&self, name: &str, span: &Range<usize>) -> Result<(), FileError> {
@@ -145,32 +178,43 @@ impl Reader<'_> {
         self.source.check("balancer", name, span, balancers.chain(lists))
     }
 
-    fn row(&self, names: &Spanned<String>, entries: Entries) -> Result<Expected, FileError> {
+    fn row(&self, names: &Spanned<String>, entries: Entries) -> Expected {
         let mut expected = Expected::default();
         for (key, value) in entries {
-            match key.get_ref().as_str() {
+            let read = match key.get_ref().as_str() {
                 "reason" | "because" if expected.reason.is_some() => {
-                    return Err(self.source.wrong(key.span(), "one of `because` and `reason` is enough".into()));
+                    Err(self.source.wrong(key.span(), "one of `because` and `reason` is enough".into()))
                 }
-                "reason" => expected.reason = Some(self.source.value(value)?),
-                "because" => expected.reason = Some(self.reason(value)?),
-                "script" => expected.script = Some(self.source.value(value)?),
-                word => {
-                    if let Some((_, grades)) = LISTS.iter().find(|(list, _)| *list == word) {
-                        self.listed(value, grades, &mut expected)?;
-                    } else {
-                        let requirement = self.requirement(word, key.span(), LISTS.map(|(list, _)| list))?;
-                        let grades = self.grades(value)?;
-                        self.grade(requirement, &key.span(), grades, &mut expected)?;
-                    }
-                }
-            }
+                "reason" => self.source.value(value).map(|reason| expected.reason = Some(reason)),
+                // What is wrong with a reason is told of once.
+                "because" => self.reason(value).map(|reason| expected.reason = Some(reason)).inspect_err(|_| {
+                    expected.reason = Some(String::new());
+                }),
+                "script" => self.source.value(value).map(|script| expected.script = Some(script)),
+                word => match LISTS.iter().find(|(list, _)| *list == word) {
+                    Some((_, grades)) => self.listed(value, grades, &mut expected),
+                    None => self.one(word, key.span(), value, &mut expected),
+                },
+            };
+            self.noted(read);
         }
         if expected.expects_trouble() && expected.reason.is_none() {
-            let message = "what is expected here needs a `reason`, or `because` with the key of one";
-            return Err(self.source.wrong(names.span(), message.into()));
+            self.wrong(names.span(), "what is expected here needs a `reason`, or `because` with the key of one");
         }
-        Ok(expected)
+        expected
+    }
+
+    /// The grades of one requirement.
+    fn one(
+        &self,
+        word: &str,
+        span: Range<usize>,
+        value: Spanned<Value>,
+        expected: &mut Expected,
+    ) -> Result<(), FileError> {
+        let requirement = self.requirement(word, span.clone(), LISTS.map(|(list, _)| list))?;
+        let grades = self.grades(value)?;
+        self.grade(requirement, &span, grades, expected)
     }
 
     /// The text of a reason that is given by its key: the folder's own, or one of all folders.
@@ -188,8 +232,9 @@ impl Reader<'_> {
         let span = list.span();
         let list = Spanned::new(span, self.source.value::<String>(list)?);
         for (id, span) in self.source.list(&list) {
-            let requirement = self.requirement(id, span.clone(), [])?;
-            self.grade(requirement, &span, grades.to_vec(), expected)?;
+            let read = self.requirement(id, span.clone(), []);
+            let read = read.and_then(|requirement| self.grade(requirement, &span, grades.to_vec(), expected));
+            self.noted(read);
         }
         Ok(())
     }

@@ -61,7 +61,19 @@ impl Expectations {
     /// It is not TOML of that form, or it names a scenario, balancer, requirement or reason that does not
     /// exist, or expects a violation without saying why, or accepts whatever happens.
     pub fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Self, FileError> {
-        file::parse(source, known)
+        let mut mistakes = Vec::new();
+        let expectations = Self::read(source, known, &mut mistakes);
+        match mistakes.into_iter().next() {
+            Some(first) => Err(first),
+            None => Ok(expectations),
+        }
+    }
+
+    /// Reads what can be read of a folder's table of expected outcomes, and notes every mistake in it, from its beginning.
+    pub(crate) fn read(source: Source<'_>, known: &Known<'_>, mistakes: &mut Vec<FileError>) -> Self {
+        let expectations = file::read(source, known, mistakes);
+        mistakes.sort_by_key(|FileError(diagnostic)| (diagnostic.line, diagnostic.column));
+        expectations
     }
 
     /// The scenarios that have a table, in the order in which they are written.

@@ -49,26 +49,65 @@ enum User {
     Nobody,
 }
 
-impl ClientOptions {
-    /// The names of the options.
-    const NAMES: [&str; 15] = [
-        "user",
-        "password",
-        "close_after_first_401",
-        "closes_with_proof",
-        "cookies",
-        "preconnects",
-        "at",
-        "port",
-        "kerberos",
-        "delegates",
-        "clock_skew",
-        "host",
-        "http2",
-        "patience",
-        "keep_alive",
-    ];
+/// An option of every client: its name, its type, what it is where it is not given, and what it means.
+pub(super) struct About {
+    pub(super) name: &'static str,
+    /// As Starlark writes types.
+    pub(super) typ: &'static str,
+    /// As a script would write it; empty where the kind of the client decides.
+    pub(super) default: &'static str,
+    pub(super) meaning: &'static str,
+}
 
+const fn about(name: &'static str, typ: &'static str, default: &'static str, meaning: &'static str) -> About {
+    About { name, typ, default, meaning }
+}
+
+/// All options.
+pub(super) const OPTIONS: [About; 15] = [
+    about(
+        "user",
+        "str | None",
+        "",
+        "The user: the one of the client's own name if unsaid, `None` for nobody, who never authenticates.",
+    ),
+    about("password", "str", "", "The password that is typed. The directory's if unsaid."),
+    about("cookies", "bool", "", "Whether the client keeps cookies. As its kind does if unsaid."),
+    about("at", "client", "", "A client whose host and address it shares."),
+    about("port", "int", "", "The port that it connects from, from 1024 to 65535. A free one if unsaid."),
+    about("host", "str", "", "What it calls the site, in `Host` and in the service name."),
+    about("patience", "float | int", "30", "How many seconds it waits for an answer, at least 0.001."),
+    about(
+        "keep_alive",
+        "float | int",
+        "",
+        "How many seconds it keeps an idle connection, at least 0.001. For good if unsaid.",
+    ),
+    about("kerberos", "bool", "True", "Whether it may use Kerberos."),
+    about("delegates", "bool", "False", "Whether it delegates its user's credentials to the server."),
+    about("clock_skew", "int", "0", "How many seconds its clock is ahead, or behind where it is less than 0."),
+    about(
+        "http2",
+        "str",
+        "\"never\"",
+        "Whether it speaks HTTP/2 where that is offered: `\"never\"`, `\"until-challenged\"` or `\"always\"`.",
+    ),
+    about(
+        "preconnects",
+        "bool",
+        "",
+        "Whether it opens a second connection beside its first. As its kind does if unsaid.",
+    ),
+    about("close_after_first_401", "bool", "False", "Whether it closes the connection with a first 401."),
+    about(
+        "closes_with_proof",
+        "bool",
+        "False",
+        "Whether it says `Connection: close` with the leg that proves who its user is.",
+    ),
+];
+
+impl ClientOptions {
     /// Reads named arguments.
     pub(super) fn read(given: &DictRef<'_>) -> Result<Self, ScriptError> {
         let mut options = Self::default();
@@ -153,7 +192,7 @@ impl ClientOptions {
 }
 
 fn unknown(name: &str) -> ScriptError {
-    let known = ClientOptions::NAMES.map(str::to_owned).to_vec();
+    let known = OPTIONS.iter().map(|option| option.name.to_owned()).collect();
     Unknown { kind: "option of a client called", given: name.to_owned(), known }.into()
 }
 
@@ -177,4 +216,22 @@ where
 {
     let found = || ScriptError::Type { expected, found: value.to_repr() };
     T::unpack_value_impl(value).ok().flatten().ok_or_else(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_that_is_documented_is_one_that_is_read() {
+        starlark::values::Heap::temp(|heap| {
+            for option in OPTIONS {
+                // A function is of none of the types.
+                let value = heap.alloc(starlark::values::structs::AllocStruct([("nothing", 1)]));
+                let error = ClientOptions::default().take(option.name, value).map_err(|error| error.to_string());
+                assert!(!error.is_err_and(|error| error.contains("option of a client called")), "{}", option.name);
+            }
+            assert!(matches!(ClientOptions::default().take("patients", heap.alloc(3)), Err(ScriptError::Unknown(_))));
+        });
+    }
 }

@@ -4,6 +4,7 @@ use stickler_model::plan::StepProblem;
 use stickler_model::{RequestProblem, WorldError};
 use stickler_runner::Diagnostic;
 
+use super::place::Place;
 use crate::nearest::nearest;
 use crate::site::{SiteError, Unknown};
 use crate::{Scenario, limits};
@@ -15,8 +16,12 @@ pub(super) enum ScriptError {
     World(WorldError),
     #[error("site() stands before the first client, and once")]
     SiteTooLate,
+    #[error("a file that is loaded only defines functions and values: put what it does into a function, and call that")]
+    ActsWhileLoaded,
     #[error("{argument} is {given}; it must be from {low} to {high}")]
     OutOfRange { argument: &'static str, given: String, low: u64, high: u64 },
+    #[error("number is {0}; it must not be less than 0")]
+    Negative(i64),
     #[error("{argument} is {given}; it must be from 0.001 (a millisecond) to {high} seconds")]
     Timer { argument: &'static str, given: String, high: u64 },
     #[error("a client without a user has no password")]
@@ -84,8 +89,8 @@ impl From<WorldError> for ScriptError {
 
 /// A Starlark error at its place: that of the innermost expression, or else of the statement.
 pub(super) fn diagnostic(scenario: &Scenario, error: &starlark::Error) -> Diagnostic {
-    let bytes = error.span().map_or_else(super::statement, |at| super::bytes(at.span));
-    scenario.diagnostic(bytes, error.without_diagnostic().to_string(), None)
+    let place = error.span().map_or_else(Place::statement, Place::of);
+    place.diagnostic(scenario, error.without_diagnostic().to_string(), None)
 }
 
 fn world_hint(error: &WorldError) -> String {

@@ -4,33 +4,43 @@
 //! * [`globals`]: the functions that a script calls (`curl`, `advance`, `crash` ...).
 //! * [`client_options`]: what a script says of a client.
 //! * [`values`]: clients, requests under way, and answers, as a script sees them.
-//! * [`errors`]: Starlark's errors as [`Diagnostic`]s.
+//! * [`errors`]: Starlark's errors as [`Diagnostic`]s. [`place`]: where a script is.
 //! * [`nesting`]: how deep a script's syntax can nest.
+//! * [`files`]: a script's own file, and those that it loads.
+//! * [`language`]: functions, methods, arguments and attributes with their documentation, as data. [`reference`](mod@reference): as
+//!   Markdown.
+//! * [`trial`]: a call tried out where there is no world, for lints.
 //!
-//! The language has no clock, no randomness, no input and, without `load`, no other files: a
+//! The language has no clock, no randomness, no input and no files but those of the script's folder: a
 //! script does the same each time.
 
 mod client_options;
 mod errors;
+pub(crate) mod files;
 mod globals;
-mod nesting;
+pub(crate) mod language;
+pub(crate) mod nesting;
+pub(crate) mod place;
+pub(crate) mod reference;
 mod session;
+pub(crate) mod trial;
 mod values;
 
-use std::cell::Cell;
-use std::ops::Range;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
-use starlark::codemap::{FileSpanRef, Span};
-use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension, Module};
-use starlark::eval::{BeforeStmtFunc, Evaluator};
-use starlark::syntax::{AstModule, Dialect};
+use starlark::codemap::FileSpanRef;
+use starlark::environment::{FrozenModule, Globals, GlobalsBuilder, LibraryExtension, Module};
+use starlark::eval::{BeforeStmtFunc, Evaluator, ReturnFileLoader};
+use starlark::syntax::Dialect;
 use stickler_model::{BalancerSpec, Topology, Trace, World, WorldError};
 use stickler_runner::{Arm, Diagnostic, End, panics};
 
 use crate::{Scenario, limits};
 use errors::ScriptError;
+use files::File;
+use place::Place;
 use session::Session;
 
 /// What came of a script, before the oracle has seen it.
@@ -49,28 +59,17 @@ pub(crate) struct Played {
 }
 
 /// Python's syntax as far as Starlark has it, with `if` and `for` at the top, and f-strings.
-const DIALECT: Dialect = Dialect {
-    enable_load: false,
+pub(crate) const DIALECT: Dialect = Dialect {
     enable_top_level_stmt: true,
     enable_f_strings: true,
     enable_keyword_only_arguments: true,
     ..Dialect::Standard
 };
 
-static GLOBALS: LazyLock<Globals> = LazyLock::new(|| {
-    GlobalsBuilder::extended_by(&[LibraryExtension::Print, LibraryExtension::StructType])
-        .with(globals::functions)
-        .with(globals::sites)
-        .with(globals::clients)
-        .with(globals::crowds)
-        .build()
+pub(crate) static GLOBALS: LazyLock<Globals> = LazyLock::new(|| {
+    let standard = GlobalsBuilder::extended_by(&[LibraryExtension::Print, LibraryExtension::StructType]);
+    globals::GROUPS.iter().fold(standard, |builder, group| builder.with(group.functions)).build()
 });
-
-thread_local! {
-    /// The statement that this thread's script is at: its first and last byte. An allocator has no
-    /// evaluator to ask.
-    static STATEMENT: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
-}
 
 /// Plays a script to its end, on this thread. Past the limit on memory, `on_out_of_memory` gets what came of the script
 /// until then, and the thread never goes on.
@@ -83,7 +82,7 @@ pub(crate) fn play(
 ) -> Played {
     let session = Rc::new(Session::new(scenario.clone(), balancer.clone(), seed, arm));
     LazyLock::force(&GLOBALS);
-    STATEMENT.set((0, 0));
+    place::begin();
     let stopped = {
         let (session, scenario) = (Rc::clone(&session), scenario.clone());
         move || on_out_of_memory(session.finish(Some(out_of_memory(&scenario))))
@@ -105,7 +104,7 @@ pub(crate) fn site(
 ) -> Result<Topology, Diagnostic> {
     let session = Session::new(scenario.clone(), BalancerSpec::named("control"), 0, Arc::new(NoWorld));
     LazyLock::force(&GLOBALS);
-    STATEMENT.set((0, 0));
+    place::begin();
     let stopped = {
         let scenario = scenario.clone();
         move || on_out_of_memory(out_of_memory(&scenario))
@@ -139,49 +138,91 @@ impl Arm for NoWorld {
 fn out_of_memory(scenario: &Scenario) -> Diagnostic {
     let message =
         format!("out of memory: a script may hold {} MiB; this statement asks for more", limits::MEMORY >> 20);
-    scenario.diagnostic(statement(), message, None)
+    Place::statement().diagnostic(scenario, message, None)
 }
 
 /// The interpreter, or the world, panicked on this thread.
 pub(crate) fn panicked(scenario: &Scenario, panic: &str) -> Diagnostic {
-    scenario.diagnostic(statement(), format!("cannot carry out this statement: {panic}"), None)
+    Place::statement().diagnostic(scenario, format!("cannot carry out this statement: {panic}"), None)
 }
 
+/// Evaluates the files that a script loads, each once, and then the script itself.
 fn evaluate(scenario: &Scenario, session: &Session) -> Result<(), Diagnostic> {
-    if let Some(at) = nesting::too_deep(scenario.source()) {
-        let message =
-            format!("this statement has more than {} brackets, operators and keywords: split it", nesting::MAX);
-        return Err(scenario.diagnostic(at, message, None));
+    let mut files = files::read(scenario)?;
+    let own = files.pop();
+    let mut evaluation = Evaluation { scenario, session, modules: HashMap::new(), ticks: 0 };
+    session.load(|| files.into_iter().try_for_each(|file| evaluation.load(file)))?;
+    own.map_or(Ok(()), |own| evaluation.play(own))
+}
+
+/// What the evaluation of a script has come to.
+struct Evaluation<'a> {
+    scenario: &'a Scenario,
+    session: &'a Session,
+    /// The files that are loaded, by key.
+    modules: HashMap<String, FrozenModule>,
+    /// The steps that were taken.
+    ticks: u64,
+}
+
+impl Evaluation<'_> {
+    /// Evaluates a file that others load.
+    fn load(&mut self, file: File) -> Result<(), Diagnostic> {
+        let key = file.key.clone();
+        let frozen = Module::with_temp_heap(|module| {
+            self.evaluate(&module, file)?;
+            module.freeze().map_err(|error| self.wrong(&starlark::Error::new_other(error)))
+        })?;
+        self.modules.insert(key, frozen);
+        Ok(())
     }
-    let wrong = |error| errors::diagnostic(scenario, &error);
-    let parsed = AstModule::parse(scenario.path(), scenario.source().to_owned(), &DIALECT).map_err(wrong)?;
-    let note = |at: FileSpanRef<'_>, _, _: &mut Evaluator<'_, '_, '_>| {
-        STATEMENT.set((at.span.begin().get(), at.span.end().get()));
-    };
-    Module::with_temp_heap(|module| {
-        let mut eval = Evaluator::new(&module);
-        eval.extra = Some(session);
-        eval.set_print_handler(session);
-        eval.set_max_callstack_size(limits::CALL_DEPTH).map_err(starlark::Error::new_other)?;
-        eval.set_max_tick_count(limits::TICKS).map_err(starlark::Error::new_other)?;
-        // The only bound on memory in a program without the counting allocator.
-        eval.set_max_heap_size(limits::MEMORY).map_err(starlark::Error::new_other)?;
-        // The name says that it is meant for debuggers; nothing else tells where a script is.
-        eval.before_stmt_for_dap(BeforeStmtFunc::Fn(&note));
-        let outcome = eval.eval_module(parsed, &GLOBALS).map(|_| ());
-        if eval.get_total_tick_count() > limits::TICKS { Err(ScriptError::TooManySteps.into()) } else { outcome }
-    })
-    .map_err(wrong)
+
+    /// Evaluates the script's own file.
+    fn play(&mut self, file: File) -> Result<(), Diagnostic> {
+        Module::with_temp_heap(|module| self.evaluate(&module, file))
+    }
+
+    fn evaluate(&mut self, module: &Module<'_>, file: File) -> Result<(), Diagnostic> {
+        let File { syntax, loads, .. } = file;
+        let known = |(name, key): &(String, String)| Some((name.clone(), self.modules.get(key)?.clone()));
+        let loaded: Vec<(String, FrozenModule)> = loads.iter().filter_map(known).collect();
+        let loaded: HashMap<&str, &FrozenModule> =
+            loaded.iter().map(|(name, module)| (name.as_str(), module)).collect();
+        let loader = ReturnFileLoader { modules: &loaded };
+        let left = limits::TICKS.saturating_sub(self.ticks).max(1);
+        let (outcome, ticks) = evaluate_syntax(module, syntax, &loader, self.session, left);
+        self.ticks += ticks;
+        outcome.map_err(|error| self.wrong(&error))
+    }
+
+    fn wrong(&self, error: &starlark::Error) -> Diagnostic {
+        errors::diagnostic(self.scenario, error)
+    }
 }
 
-/// The bytes of the statement that the script is at.
-fn statement() -> Range<usize> {
-    let (start, end) = STATEMENT.get();
-    start as usize..end as usize
-}
-
-fn bytes(span: Span) -> Range<usize> {
-    span.begin().get() as usize..span.end().get() as usize
+/// Evaluates a file in a module, within limits. Returns what came of it, and how many steps it took.
+fn evaluate_syntax(
+    module: &Module<'_>,
+    syntax: starlark::syntax::AstModule,
+    loader: &ReturnFileLoader<'_>,
+    session: &Session,
+    ticks: u64,
+) -> (starlark::Result<()>, u64) {
+    let note = |at: FileSpanRef<'_>, _, _: &mut Evaluator<'_, '_, '_>| place::note(at);
+    let mut eval = Evaluator::new(module);
+    eval.extra = Some(session);
+    eval.set_print_handler(session);
+    eval.set_loader(loader);
+    let limited = eval.set_max_callstack_size(limits::CALL_DEPTH).and_then(|()| eval.set_max_tick_count(ticks));
+    // The only bound on memory in a program without the counting allocator.
+    if let Err(error) = limited.and_then(|()| eval.set_max_heap_size(limits::MEMORY)) {
+        return (Err(starlark::Error::new_other(error)), 0);
+    }
+    // The name says that it is meant for debuggers; nothing else tells where a script is.
+    eval.before_stmt_for_dap(BeforeStmtFunc::Fn(&note));
+    let outcome = eval.eval_module(syntax, &GLOBALS).map(|_| ());
+    let taken = eval.get_total_tick_count();
+    (if taken > ticks { Err(ScriptError::TooManySteps.into()) } else { outcome }, taken)
 }
 
 #[cfg(test)]

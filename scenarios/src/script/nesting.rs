@@ -7,16 +7,13 @@
 use std::ops::Range;
 
 /// Most brackets, operators and keywords in one statement, and most `elif` in a script.
-pub(super) const MAX: usize = 4_000;
+pub(crate) const MAX: usize = 4_000;
 
 /// The first place at which there are too many of them.
-pub(super) fn too_deep(source: &str) -> Option<Range<usize>> {
+pub(crate) fn too_deep(source: &str) -> Option<Range<usize>> {
     let (mut in_statement, mut elifs, mut depth) = (0, 0, 0_usize);
-    let mut rest = source;
-    while let Some(first) = rest.chars().next() {
-        let at = source.len() - rest.len();
-        let length = token_length(rest, first);
-        match (&rest[..length], first) {
+    for (at, token) in tokens(source) {
+        match (token, token.chars().next()?) {
             ("elif", _) => elifs += 1,
             ("not" | "lambda" | "if" | "and" | "or" | "in", _) => in_statement += 1,
             (_, '\n' | ';') if depth == 0 => in_statement = 0,
@@ -28,11 +25,21 @@ pub(super) fn too_deep(source: &str) -> Option<Range<usize>> {
             _ => {}
         }
         if in_statement > MAX || elifs > MAX {
-            return Some(at..at + length);
+            return Some(at..at + token.len());
         }
-        rest = &rest[length..];
     }
     None
+}
+
+/// The words, comments, strings, joined line ends and single characters of a text, with their places.
+pub(crate) fn tokens(source: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = &source[at..];
+        let token = &rest[..token_length(rest, rest.chars().next()?)];
+        at += token.len();
+        Some((at - token.len(), token))
+    })
 }
 
 /// Length of the word, comment, string, joined line end or single character that `text` begins with.

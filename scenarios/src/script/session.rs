@@ -6,7 +6,6 @@ use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use stickler_runner::{Arm, Diagnostic, End};
 
 use super::Played;
 use super::errors::ScriptError;
+use super::place::Place;
 use crate::site::{self, ServerChange, server};
 use crate::{Scenario, limits};
 
@@ -44,6 +44,8 @@ pub(super) struct Session {
     expects: Cell<bool>,
     /// Whether an action is under way: where the script's thread has panicked meanwhile, the world is not to be trusted.
     in_world: Cell<bool>,
+    /// Whether a file is being loaded.
+    loading: Cell<bool>,
 }
 
 /// What changes. Borrowed for the length of one call, and no call calls another.
@@ -100,7 +102,31 @@ impl Session {
             printed: RefCell::default(),
             expects: Cell::new(false),
             in_world: Cell::new(false),
+            loading: Cell::new(false),
         }
+    }
+
+    /// Puts the script at a site that is described already.
+    pub(super) fn at(&self, site: Topology) {
+        let mut state = self.state.borrow_mut();
+        (state.topology, state.site_given) = (site, true);
+    }
+
+    /// Returns whether the arm cannot do what the script has asked for.
+    pub(super) fn is_unsupported(&self) -> bool {
+        self.state.borrow().unsupported.is_some()
+    }
+
+    /// Loads files, which must not do anything meanwhile.
+    pub(super) fn load<T>(&self, load: impl FnOnce() -> T) -> T {
+        self.loading.set(true);
+        let loaded = load();
+        self.loading.set(false);
+        loaded
+    }
+
+    fn check_not_loading(&self) -> Result<(), ScriptError> {
+        if self.loading.get() { Err(ScriptError::ActsWhileLoaded) } else { Ok(()) }
     }
 
     /// The session of the script that is running.
@@ -110,6 +136,7 @@ impl Session {
 
     /// Describes the site anew; only before there is a world, and once.
     pub(super) fn set_site(&self, change: impl FnOnce(&mut Topology)) -> Result<(), ScriptError> {
+        self.check_not_loading()?;
         let mut state = self.state.borrow_mut();
         if state.site_given || !matches!(state.stage, Stage::Planned) {
             return Err(ScriptError::SiteTooLate);
@@ -261,6 +288,7 @@ impl Session {
 
     /// Shows each event so far. There is a world from now on.
     pub(super) fn visit(&self, see: &mut dyn FnMut(&Event)) -> Result<(), ScriptError> {
+        self.check_not_loading()?;
         self.state.borrow_mut().world(self)?.visit(see);
         Ok(())
     }
@@ -283,6 +311,7 @@ impl Session {
 
     /// What the balancer declares about itself. There is a world from now on.
     pub(super) fn promises(&self) -> Result<Promises, ScriptError> {
+        self.check_not_loading()?;
         Ok(self.state.borrow_mut().world(self)?.promises())
     }
 
@@ -295,15 +324,10 @@ impl Session {
         self.expects.set(true);
     }
 
-    /// Notes that an expectation did not hold, at these bytes of the script.
-    pub(super) fn fail(&self, at: Range<usize>, message: String, actual: Option<String>) {
-        let failure = self.scenario.diagnostic(at, message, actual);
+    /// Notes that an expectation did not hold, at this place of the script.
+    pub(super) fn fail(&self, at: Place, message: String, actual: Option<String>) {
+        let failure = at.diagnostic(&self.scenario, message, actual);
         limits::unmetered(|| self.failures.borrow_mut().push(failure));
-    }
-
-    /// The script's text.
-    pub(super) fn source(&self) -> &str {
-        self.scenario.source()
     }
 
     /// A script that asks for nothing would be green and mean nothing.
@@ -343,6 +367,7 @@ impl Session {
     }
 
     fn perform(&self, action: Action) -> Result<Outcome, ScriptError> {
+        self.check_not_loading()?;
         let mut state = self.state.borrow_mut();
         if state.actions >= limits::ACTIONS {
             return Err(ScriptError::TooManyActions);

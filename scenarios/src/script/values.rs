@@ -9,7 +9,6 @@
 )]
 
 use std::fmt;
-use std::ops::Range;
 use std::time::Duration;
 
 use allocative::Allocative;
@@ -28,6 +27,7 @@ use stickler_model::bounds::MAX_PATIENCE;
 use stickler_model::{Answer, BodySending, Name, Payload, Principal, RequestId, RequestSpec, topology};
 
 use super::errors::ScriptError;
+use super::place::Place;
 use super::session::Session;
 use crate::site::{self, ServerChange, Unknown};
 
@@ -130,7 +130,7 @@ impl<'v> StarlarkValue<'v> for Response {
     }
 
     fn dir_attr(&self) -> Vec<String> {
-        ATTRIBUTES.iter().map(|&name| name.to_owned()).collect()
+        ATTRIBUTES.iter().map(|&(name, ..)| name.to_owned()).collect()
     }
 }
 
@@ -160,13 +160,25 @@ impl Client {
 
 #[starlark_module]
 fn client_methods(builder: &mut MethodsBuilder) {
-    /// The client's name.
+    /// The client's name, which is that of its host as well.
     #[starlark(attribute)]
     fn name(this: &Client) -> starlark::Result<String> {
         Ok(this.name.to_string())
     }
 
-    /// `GET`, and waits for the answer. `headers` are fields that the client adds by itself.
+    /// Asks for a page by `GET`, and waits for the answer.
+    ///
+    /// # Arguments
+    /// * `path`: The path, percent-encoded, with a query if you like.
+    /// * `headers`: Fields that the client adds to the request, none of those that are its own.
+    ///
+    /// # Returns
+    /// The answer.
+    ///
+    /// Examples:
+    /// ```python
+    /// alice.get("/inbox").expect(status = 200, user = "CORP\\alice")
+    /// ```
     fn get<'v>(
         this: &Client,
         #[starlark(default = "/")] path: &str,
@@ -176,9 +188,23 @@ fn client_methods(builder: &mut MethodsBuilder) {
         Ok(ask(request(this, "GET", path, Payload::Empty, headers)?, eval)?)
     }
 
-    /// `POST`, and waits for the answer. `chunked`: the body goes in chunks, so that its length is not known in advance;
-    /// `expect`: the client waits for `100 Continue` first, or does not, whatever its kind does; `limit_rate`: the body goes
-    /// at this many bytes per second.
+    /// Sends a body by `POST`, and waits for the answer.
+    ///
+    /// # Arguments
+    /// * `path`: The path, percent-encoded, with a query if you like.
+    /// * `body`: A text of at most 1 MiB, `bytes_of(...)`, or `None`.
+    /// * `headers`: Fields that the client adds to the request, none of those that are its own.
+    /// * `chunked`: Whether the body goes in chunks, so that its length is not known in advance.
+    /// * `expect`: Whether the client waits for `100 Continue` before it sends the body. As its kind does if unsaid.
+    /// * `limit_rate`: How many bytes of the body go in a second (curl: `--limit-rate`). As fast as they can if unsaid.
+    ///
+    /// # Returns
+    /// The answer.
+    ///
+    /// Examples:
+    /// ```python
+    /// alice.post("/upload", bytes_of(300000), chunked = True, limit_rate = 50000)
+    /// ```
     fn post<'v>(
         this: &Client,
         path: &str,
@@ -193,7 +219,19 @@ fn client_methods(builder: &mut MethodsBuilder) {
         Ok(ask(sent(spec, chunked, expect, limit_rate)?, eval)?)
     }
 
-    /// Any method, and waits for the answer.
+    /// Asks by any method, and waits for the answer.
+    ///
+    /// # Arguments
+    /// * `method`: The method: a token of RFC 9110.
+    /// * `path`: The path, percent-encoded, with a query if you like.
+    /// * `body`: A text of at most 1 MiB, `bytes_of(...)`, or `None`.
+    /// * `headers`: Fields that the client adds to the request, none of those that are its own.
+    /// * `chunked`: Whether the body goes in chunks, so that its length is not known in advance.
+    /// * `expect`: Whether the client waits for `100 Continue` before it sends the body. As its kind does if unsaid.
+    /// * `limit_rate`: How many bytes of the body go in a second (curl: `--limit-rate`). As fast as they can if unsaid.
+    ///
+    /// # Returns
+    /// The answer.
     fn request<'v>(
         this: &Client,
         method: &str,
@@ -209,7 +247,26 @@ fn client_methods(builder: &mut MethodsBuilder) {
         Ok(ask(sent(spec, chunked, expect, limit_rate)?, eval)?)
     }
 
-    /// Starts a request, and does not wait: `wait()` of what comes back does.
+    /// Starts a request, and does not wait for its answer.
+    ///
+    /// # Arguments
+    /// * `method`: The method: a token of RFC 9110.
+    /// * `path`: The path, percent-encoded, with a query if you like.
+    /// * `body`: A text of at most 1 MiB, `bytes_of(...)`, or `None`.
+    /// * `headers`: Fields that the client adds to the request, none of those that are its own.
+    /// * `chunked`: Whether the body goes in chunks, so that its length is not known in advance.
+    /// * `expect`: Whether the client waits for `100 Continue` before it sends the body. As its kind does if unsaid.
+    /// * `limit_rate`: How many bytes of the body go in a second (curl: `--limit-rate`). As fast as they can if unsaid.
+    ///
+    /// # Returns
+    /// The request. Its `wait()` waits for the answer. Assign it to `_` if nobody is meant to.
+    ///
+    /// Examples:
+    /// ```python
+    /// first = alice.start("POST", "/upload", bytes_of(100000))
+    /// advance(ms = 5)
+    /// first.wait().expect(status = 200)
+    /// ```
     fn start<'v>(
         this: &Client,
         method: &str,
@@ -226,8 +283,20 @@ fn client_methods(builder: &mut MethodsBuilder) {
         Ok(Pending { request })
     }
 
-    /// Sends bytes as they are on a bare connection of this client's host; what came back, as text. It stops reading
-    /// when the connection ends, or nothing came for `patience_ms`.
+    /// Sends bytes as they are, on a bare connection of the client's host. It stops to read where the connection ends, or where
+    /// nothing has come for a while.
+    ///
+    /// # Arguments
+    /// * `text`: What it sends, at most 1 MiB.
+    /// * `patience_ms`: For how many milliseconds nothing may come.
+    ///
+    /// # Returns
+    /// What came back, as text.
+    ///
+    /// Examples:
+    /// ```python
+    /// alice.send_raw("GET / HTTP/1.1\r\nHost: www.corp.example\r\n\r\n")
+    /// ```
     fn send_raw<'v>(
         this: &Client,
         text: &str,
@@ -239,13 +308,20 @@ fn client_methods(builder: &mut MethodsBuilder) {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
-    /// The token with which it would begin to authenticate under `Negotiate`, as `Authorization` carries it, for
-    /// `send_raw`; None where it has none to offer. It is not sent.
+    /// Makes the token with which the client would begin to authenticate under `Negotiate`, for `send_raw()`. It is not sent.
+    ///
+    /// # Returns
+    /// The token as `Authorization` carries it, `None` where the client has none to offer. By NTLM it is the same text each time, and
+    /// such a text stands for the latest one.
     fn make_token<'v>(this: &Client, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneOr<String>> {
         Ok(NoneOr::from_option(Session::of(eval).make_token(this.name.clone())?))
     }
 
-    /// The user logs off, and another takes the seat; the client authenticates anew on the connections that it has.
+    /// Seats another user at the client. It authenticates anew, on the connections that it has.
+    ///
+    /// # Arguments
+    /// * `user`: The user.
+    /// * `password`: The password that is typed. The directory's if unsaid.
     fn switch_user<'v>(
         this: &Client,
         user: &str,
@@ -258,7 +334,7 @@ fn client_methods(builder: &mut MethodsBuilder) {
         Ok(NoneType)
     }
 
-    /// Closes the client's connections; it may ask again on new ones.
+    /// Closes the client's connections. It may ask again, on new ones.
     fn disconnect(this: &Client, eval: &mut Evaluator) -> starlark::Result<NoneType> {
         Session::of(eval).disconnect(this.name.clone())?;
         Ok(NoneType)
@@ -267,7 +343,10 @@ fn client_methods(builder: &mut MethodsBuilder) {
 
 #[starlark_module]
 fn pending_methods(builder: &mut MethodsBuilder) {
-    /// Lets the world run until the answer is there.
+    /// Waits for the answer. A second time, it returns the same one.
+    ///
+    /// # Returns
+    /// The answer.
     fn wait(this: &Pending, eval: &mut Evaluator) -> starlark::Result<Response> {
         Ok(this.answer(eval)?)
     }
@@ -275,8 +354,18 @@ fn pending_methods(builder: &mut MethodsBuilder) {
 
 #[starlark_module]
 fn response_methods(builder: &mut MethodsBuilder) {
-    /// Notes each attribute that is not as given; a list means any of its values. The script goes
-    /// on either way. Returns the response.
+    /// Notes each attribute of the answer that is not as given. The script goes on either way.
+    ///
+    /// # Arguments
+    /// * `expected`: Attributes with their values. A list means any of its values.
+    ///
+    /// # Returns
+    /// The same answer.
+    ///
+    /// Examples:
+    /// ```python
+    /// alice.get("/").expect(status = [200, 503], user = "CORP\\alice")
+    /// ```
     fn expect<'v>(
         this: Value<'v>,
         #[starlark(kwargs)] expected: DictRef<'v>,
@@ -288,7 +377,7 @@ fn response_methods(builder: &mut MethodsBuilder) {
             Session::of(eval).expects();
             let actual = response.attribute(name, eval.heap()).ok_or_else(|| unknown_attribute(name))?;
             if !is_wanted(actual, wanted)? {
-                let at = argument(Session::of(eval).source(), eval.call_stack_top_location(), name);
+                let at = argument(eval.call_stack_top_location(), name);
                 let message = format!("expected {name} = {}", wanted.to_repr());
                 Session::of(eval).fail(at, message, Some(response.describe(actual)));
             }
@@ -297,24 +386,39 @@ fn response_methods(builder: &mut MethodsBuilder) {
     }
 }
 
-/// What [`Response::attribute`] knows, for `dir()` and for hints.
-const ATTRIBUTES: [&str; 16] = [
-    "id",
-    "status",
-    "user",
-    "backend",
-    "connection",
-    "number",
-    "requests",
-    "error",
-    "elapsed_ms",
-    "method",
-    "path",
-    "length",
-    "digest",
-    "body_length",
-    "hop",
-    "headers",
+/// An attribute of a response: its name, its type as Starlark writes it, and what it means.
+pub(super) type Attribute = (&'static str, &'static str, &'static str);
+
+/// What [`Response::attribute`] knows.
+pub(super) const ATTRIBUTES: [Attribute; 16] = [
+    ("id", "str", "The id that all legs of the request carry, `\"r1\"`."),
+    ("status", "int | None", "The status of the answer. `None` where there was no answer."),
+    (
+        "user",
+        "str | None",
+        "As whom the application has processed the request, `\"CORP\\\\alice\"`. `None` where it did not know anybody.",
+    ),
+    ("backend", "str | None", "The server whose application has answered, `\"iis1\"`."),
+    ("connection", "int | None", "The number of the connection at that server."),
+    ("number", "int | None", "The number of the request on that connection, from 1."),
+    ("requests", "int", "How many HTTP requests the client has sent for it, those of the handshake included."),
+    ("error", "str | None", "Why there was no answer."),
+    ("elapsed_ms", "float", "How long it took, in milliseconds."),
+    ("method", "str | None", "The method that the application has seen."),
+    ("path", "str | None", "The path that the application has seen."),
+    ("length", "int | None", "The length of the body that the application has seen, in bytes."),
+    ("digest", "str | None", "A digest of that body."),
+    ("body_length", "int", "The length of the answer's body, in bytes."),
+    (
+        "hop",
+        "str | None",
+        "Whom a second server would see if the application asked it in the user's name, for the page `/hop`.",
+    ),
+    (
+        "headers",
+        "dict[str, str]",
+        "The fields of the answer, by name in lower case. The values of one that is there more than once stand in one text.",
+    ),
 ];
 
 impl Response {
@@ -448,7 +552,7 @@ fn unknown_attribute(name: &str) -> ScriptError {
     Unknown {
         kind: "attribute of a response called",
         given: name.into(),
-        known: ATTRIBUTES.map(str::to_owned).to_vec(),
+        known: ATTRIBUTES.iter().map(|&(name, ..)| name.to_owned()).collect(),
     }
     .into()
 }
@@ -457,18 +561,19 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
 
-/// The bytes of the argument `name = value` in a call, so that the actual value can stand under it;
-/// those of the whole call where it is not found (`**arguments`).
-fn argument(source: &str, call: Option<FileSpan>, name: &str) -> Range<usize> {
-    let Some(call) = call.map(|call| super::bytes(call.span)) else { return super::statement() };
-    let text = source.get(call.clone()).unwrap_or_default();
+/// The place of the argument `name = value` in a call, so that the actual value can stand under it;
+/// that of the whole call where it is not found (`**arguments`).
+fn argument(call: Option<FileSpan>, name: &str) -> Place {
+    let Some(call) = call.map(|call| Place::of(&call)) else { return Place::statement() };
+    let text = call.text().get(call.bytes.clone()).unwrap_or_default();
     let starts = text.match_indices(name).filter(|&(at, _)| {
         let after = text[at + name.len()..].trim_start();
         text[..at].ends_with([' ', '(', ',', '\n', '\t']) && after.starts_with('=') && !after.starts_with("==")
     });
     // Of a chain of calls, the span covers all; the last one is what is being called.
     let Some((start, _)) = starts.last() else { return call };
-    call.start + start..call.start + start + argument_length(&text[start..])
+    let bytes = call.bytes.start + start..call.bytes.start + start + argument_length(&text[start..]);
+    call.with_bytes(bytes)
 }
 
 /// Length of an argument: to the comma or bracket that ends it, quotes and inner brackets aside.
@@ -509,11 +614,19 @@ pub(super) fn server_change(value: Value<'_>) -> Result<ServerChange, ScriptErro
     Err(ScriptError::Type { expected, found: value.to_repr() })
 }
 
+/// How a value is allocated, and shown. What is `bound` to a world stays in the module that has made it; a `value` can be that of a
+/// file which is loaded.
 macro_rules! allocated_and_shown {
-    ($type:ident, |$this:ident| $format:literal, $($argument:expr),*) => {
+    (bound $type:ident, |$this:ident| $format:literal, $($argument:expr),*) => {
+        allocated_and_shown!($type, alloc_complex_no_freeze, |$this| $format, $($argument),*);
+    };
+    (value $type:ident, |$this:ident| $format:literal, $($argument:expr),*) => {
+        allocated_and_shown!($type, alloc_simple, |$this| $format, $($argument),*);
+    };
+    ($type:ident, $allocate:ident, |$this:ident| $format:literal, $($argument:expr),*) => {
         impl<'v> AllocValue<'v> for $type {
             fn alloc_value(self, heap: Heap<'v>) -> Value<'v> {
-                heap.alloc_complex_no_freeze(self)
+                heap.$allocate(self)
             }
         }
 
@@ -526,20 +639,20 @@ macro_rules! allocated_and_shown {
     };
 }
 
-allocated_and_shown!(Client, |this| "<client {}>", this.name);
-allocated_and_shown!(Pending, |this| "<request {}>", this.request);
+allocated_and_shown!(bound Client, |this| "<client {}>", this.name);
+allocated_and_shown!(bound Pending, |this| "<request {}>", this.request);
 allocated_and_shown!(
-    Response,
+    bound Response,
     |this| "<response to {}: {}>",
     this.answer.request,
     this.answer.status.map_or("none".to_owned(), |status| status.to_string())
 );
-allocated_and_shown!(Acceptor, |this| "<acceptor {:?}>", this.0);
-allocated_and_shown!(Server, |this| "<server {:?}>", this.0);
-allocated_and_shown!(Controller, |this| "<controller {:?}>", this.0);
-allocated_and_shown!(Partner, |this| "<partner {:?}>", this.0);
-allocated_and_shown!(Settings, |this| "<authentication {:?}>", this.0);
-allocated_and_shown!(Body, |this| "bytes_of({})", this.length);
+allocated_and_shown!(value Acceptor, |this| "<acceptor {:?}>", this.0);
+allocated_and_shown!(value Server, |this| "<server {:?}>", this.0);
+allocated_and_shown!(value Controller, |this| "<controller {:?}>", this.0);
+allocated_and_shown!(value Partner, |this| "<partner {:?}>", this.0);
+allocated_and_shown!(value Settings, |this| "<authentication {:?}>", this.0);
+allocated_and_shown!(value Body, |this| "bytes_of({})", this.length);
 
 #[cfg(test)]
 mod tests {

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 /// Names that the variable of a client, a request or a token must not have: words of the language, functions, which would be
 /// out of reach, and variables of loops. A test of the script language finds a function that is missing.
 #[rustfmt::skip]
-pub(crate) const RESERVED: [&str; 104] = [
+pub(crate) const RESERVED: [&str; 105] = [
     "False", "None", "True", "abs", "advance", "all", "and", "answer", "any", "app_log", "as", "assert", "async",
     "await", "await_checks", "bool", "break", "browser", "bytes", "bytes_of", "chr", "class", "client", "configure",
     "continue", "controller", "counts", "crash", "crowd", "curl", "curl_negotiate", "def", "del", "dict", "dir",
     "drain", "elif", "else", "enumerate", "except", "expect", "fail", "finally", "float", "for", "from", "getattr",
     "global", "hang", "hasattr", "hash", "hold", "if", "import", "in", "int", "is", "lambda", "len", "list", "load",
-    "logon_log", "max", "member", "min", "nonlocal", "not", "or", "ord", "partner", "pass", "power_loss", "print",
+    "logon_log", "max", "member", "min", "nonlocal", "not", "or", "ord", "padded", "partner", "pass", "power_loss", "print",
     "promises", "raise", "range", "release", "repr", "request", "reset", "restart", "resume", "return", "reversed",
     "rogue", "server", "set", "site", "sorted", "start_crowd", "str", "struct", "tracked", "trusted_header", "try",
     "tuple", "type", "undrain", "wait_all", "while", "windows_authentication", "with", "yield", "zip",

@@ -180,7 +180,8 @@ impl<'p> Steps<'p> {
             let wanted = if self.uses.waits == 1 { "p".to_owned() } else { format!("p{number}") };
             self.names.fresh(&wanted)
         });
-        self.say(variable.as_deref(), &[call]);
+        // Whoever reads the script sees that nobody is meant to wait.
+        self.say(Some(variable.as_deref().unwrap_or("_")), &[call]);
         if let Some(variable) = variable {
             self.requests.insert(id, variable);
         }

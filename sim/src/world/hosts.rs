@@ -7,9 +7,11 @@ use stickler_lb_core::{FlowIdle, FlowIdleEnd};
 use stickler_lb_proxy::SpliceConfig;
 use stickler_model::{Entropy, Env, Name, WorldError};
 use stickler_site::{Hosts, PacketMode, Role, Service, Settings};
+use stickler_tls::KeySink;
 
 use super::nat::NatAdapter;
 use super::{Envs, addresses, invalid};
+use crate::capture::Recorder;
 use crate::engine::{Engine, HostId, IdleEnd, IdleLimit, Nat, NatMode, SimNet};
 
 /// The number of connections that the packet-level balancer translates at a time.
@@ -25,7 +27,7 @@ pub(super) struct SimHosts<'a> {
 }
 
 /// Returns the settings with which a simulated site is assembled: all randomness comes from the seed.
-pub(super) fn settings(seed: u64) -> Settings {
+pub(super) fn settings(seed: u64, capture: Option<&Recorder>) -> Settings {
     Settings {
         seed,
         names: vec![addresses::HOST_HEADER.to_owned()],
@@ -34,6 +36,7 @@ pub(super) fn settings(seed: u64) -> Settings {
             let entropy = Entropy::new(seed, &format!("TLS of {who}"));
             Arc::new(move |bytes: &mut [u8]| entropy.fill(bytes))
         }),
+        tls_keys: capture.cloned().map(|capture| Arc::new(move |line: &str| capture.lock().secret(line)) as KeySink),
         log: None,
     }
 }

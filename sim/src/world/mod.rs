@@ -9,6 +9,8 @@ mod addresses;
 mod hosts;
 mod nat;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use stickler_model::{
 };
 use stickler_site::{Backends, Balancer, Clients, NewClient, Site};
 
+use crate::capture::Recorder;
 use crate::engine::{Clock, Engine, HostId, Link, Settings, SimNet, Stopped};
 use hosts::SimHosts;
 
@@ -61,6 +64,8 @@ pub struct SimWorld {
     world: Name,
     /// The backends as the balancer of a [control](Self::control) knows them; `None`: the balancer finds out by itself.
     backends: Option<Backends>,
+    /// The recorder of packets, if they are captured.
+    capture: Option<Recorder>,
 }
 
 impl SimWorld {
@@ -77,7 +82,26 @@ impl SimWorld {
     ///
     /// # Errors
     /// [`WorldError`]: the topology is not valid ([`Topology::check`]), or it uses a name twice.
-    pub fn with_balancer(mut topology: Topology, balancer: Balancer, seed: u64) -> Result<Self, WorldError> {
+    pub fn with_balancer(topology: Topology, balancer: Balancer, seed: u64) -> Result<Self, WorldError> {
+        Self::build(topology, balancer, seed, None)
+    }
+
+    /// Builds the same world as [`SimWorld::new`], and records what goes over its links.
+    pub(crate) fn captured(
+        topology: Topology,
+        balancer: &BalancerSpec,
+        seed: u64,
+        capture: Recorder,
+    ) -> Result<Self, WorldError> {
+        Self::build(topology, Balancer::of(balancer)?, seed, Some(capture))
+    }
+
+    fn build(
+        mut topology: Topology,
+        balancer: Balancer,
+        seed: u64,
+        capture: Option<Recorder>,
+    ) -> Result<Self, WorldError> {
         let spec = balancer.spec().clone();
         balancer.adapt(&mut topology);
         topology.check().map_err(invalid)?;
@@ -89,9 +113,13 @@ impl SimWorld {
         let journal = Journal::new(Arc::clone(&clock) as Arc<dyn stickler_model::Clock>);
         let full = Arc::clone(&journal);
         engine.exhausted_when(move || full.is_full());
+        if let Some(capture) = capture.clone() {
+            capture.lock().begin(EPOCH);
+            engine.set_packet_log(Some(Box::new(move |record| capture.lock().packet(record))));
+        }
         let envs = Envs { clock: Arc::clone(&clock), journal: Arc::clone(&journal), seed };
         let mut hosts = SimHosts { engine: &mut engine, envs: &envs };
-        let machines = Site::start(&mut hosts, &topology, balancer, &hosts::settings(seed))?;
+        let machines = Site::start(&mut hosts, &topology, balancer, &hosts::settings(seed, capture.as_ref()))?;
         let promises = machines.promises();
         let mut world = Self {
             clients: Clients::new(machines.front_end()),
@@ -104,6 +132,7 @@ impl SimWorld {
             clock,
             world: Name::from("world"),
             backends: None,
+            capture,
         };
         // Everybody listens before the first client comes.
         world.run(|engine| engine.settle(LAST_PACKETS))?;
@@ -322,8 +351,20 @@ impl SimWorld {
         Ok(Outcome::Done)
     }
 
+    /// Gives the capture the names of all hosts, and the keys of all accounts.
+    fn end_capture(&self) {
+        let Some(capture) = &self.capture else { return };
+        let mut names: BTreeMap<IpAddr, Vec<Name>> = BTreeMap::new();
+        for name in self.machines.names().chain(self.clients.names()) {
+            if let Ok(ip) = self.address(name) {
+                names.entry(ip).or_default().push(name.clone());
+            }
+        }
+        capture.lock().end(names, self.machines.domains().keytab());
+    }
+
     /// Returns the address of a host or client.
-    fn address(&self, name: &Name) -> Result<std::net::IpAddr, WorldError> {
+    fn address(&self, name: &Name) -> Result<IpAddr, WorldError> {
         if let Some(ip) = self.machines.address(name) {
             return Ok(ip);
         }
@@ -388,6 +429,7 @@ impl World for SimWorld {
         self.clients.disconnect();
         // The trace is complete without the last closes, should a task have panicked over them.
         let _ = self.engine.settle(LAST_PACKETS);
+        self.end_capture();
         Trace { header: self.header.clone(), events: self.journal.take() }
     }
 }

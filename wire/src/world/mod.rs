@@ -409,7 +409,14 @@ fn name_services(topology: &mut Topology, host: &str) {
 /// Returns the settings with which the site is assembled. The keys of TLS come from the operating system.
 fn own_settings(seed: u64, host: &str) -> Settings {
     let names = vec![host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
-    Settings { seed, names, iterations: Some(ITERATIONS), tls_random: settings::tls_random(), log: None }
+    Settings {
+        seed,
+        names,
+        iterations: Some(ITERATIONS),
+        tls_random: settings::tls_random(),
+        tls_keys: None,
+        log: None,
+    }
 }
 
 impl World for WireWorld {

@@ -16,12 +16,12 @@ use crate::ntlm::acceptor::TokenChecking;
 use crate::ntlm::text::same_name;
 use crate::status::SecStatus;
 
-/// How a server accepts Kerberos.
+/// The configuration of a server that accepts Kerberos.
 #[derive(Clone, Debug)]
 pub struct AcceptorConfig {
     /// The keys of the account that the service runs as: current and older.
     pub keys: ServiceKeys,
-    /// How far the clocks may be apart, in seconds; [`AcceptorConfig::DEFAULT_SKEW`].
+    /// The largest permitted difference between the clocks in seconds. The default is [`AcceptorConfig::DEFAULT_SKEW`].
     pub max_skew: u64,
     /// Whether the channel binding is checked, on connections that have one.
     pub channel_binding: TokenChecking,
@@ -34,10 +34,10 @@ pub struct AcceptorConfig {
 }
 
 impl AcceptorConfig {
-    /// Five minutes: the default of Windows and MIT.
+    /// Five minutes, which is the default of Windows and MIT.
     pub const DEFAULT_SKEW: u64 = 300;
 
-    /// A server with these keys and default rules.
+    /// Returns the configuration of a server with these keys and the default rules.
     pub const fn new(keys: ServiceKeys) -> Self {
         Self {
             keys,
@@ -50,66 +50,66 @@ impl AcceptorConfig {
     }
 }
 
-/// A ticket that was accepted.
+/// A client whose ticket was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The client.
+    /// The client that authenticated.
     pub client: Principal,
     /// The service that the ticket is for.
     pub server: Principal,
-    /// Ticket flags, see [`flags`].
+    /// The ticket flags, see [`flags`].
     pub ticket_flags: u32,
-    /// When the client authenticated to its KDC.
+    /// The time at which the client authenticated to its KDC.
     pub auth_time: KerberosTime,
-    /// Until when the ticket holds.
+    /// The end of the ticket's validity.
     pub end_time: KerberosTime,
-    /// Encryption type of the ticket.
+    /// The encryption type of the ticket.
     pub ticket_etype: Etype,
-    /// Version of the key that decrypted the ticket.
+    /// The version of the key that decrypted the ticket.
     pub kvno: u32,
-    /// Context flags; none where there is no 0x8003 checksum.
+    /// The context flags. None is set if there is no 0x8003 checksum.
     pub gss_flags: GssFlags,
     /// Whether a channel binding was compared, and matched.
     pub channel_bound: bool,
-    /// A TGT of the client's that came along, to act on its behalf.
+    /// A TGT of the client, if it was forwarded, with which the server can act on the client's behalf.
     pub delegated: Option<Credential>,
-    /// The AP-REP token to send, where the client asked for mutual authentication.
+    /// The AP-REP token to send, if the client asked for mutual authentication.
     pub reply: Option<Vec<u8>>,
-    /// Keys for MIC tokens.
+    /// The keys for MIC tokens.
     pub context: GssContext,
 }
 
-/// A token that was refused, and what to tell the client.
+/// The refusal of a token, and the answer to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// Why.
+    /// The reason of the refusal.
     pub refusal: Refusal,
-    /// A KRB-ERROR token for the client; empty where Kerberos has no error for it.
+    /// A KRB-ERROR token for the client. It is empty if Kerberos has no error for the refusal.
     pub token: Vec<u8>,
 }
 
-/// Why a token was refused.
+/// The reason why a token was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Not an AP-REQ under the OID of Kerberos.
+    /// The token is not an AP-REQ under the OID of Kerberos.
     #[error("the token is not a Kerberos AP-REQ message")]
     NotApReq,
-    /// A message that does not decode.
+    /// A message cannot be decoded.
     #[error("{0}")]
     Malformed(#[from] MessageError),
-    /// Kerberos says no.
+    /// The check failed with this Kerberos error.
     #[error("the ticket was refused: {0}")]
     Kerberos(KrbErrorCode),
-    /// The channel binding is missing, or another connection's.
+    /// The channel binding is missing, or belongs to another connection.
     #[error("the channel binding is missing or belongs to another TLS connection")]
     BadBindings,
-    /// The ticket is for a service that this server is not.
+    /// The ticket is for a service that this server does not provide.
     #[error("the ticket is for {0:?}, which is not a service of this server")]
     ServiceName(String),
 }
 
 impl Refusal {
-    /// The SSPI status of the refusal, which IIS logs as `sc-win32-status`.
+    /// Returns the SSPI status of the refusal, which IIS logs as `sc-win32-status`.
     pub const fn sec_status(&self) -> SecStatus {
         match self {
             Self::NotApReq | Self::Malformed(_) => SecStatus::INVALID_TOKEN,
@@ -119,7 +119,7 @@ impl Refusal {
         }
     }
 
-    /// The Kerberos error, where it is one.
+    /// Returns the Kerberos error, if the refusal is one.
     pub const fn krb_error(&self) -> Option<KrbErrorCode> {
         match self {
             Self::Kerberos(code) => Some(*code),
@@ -134,10 +134,11 @@ impl From<KrbErrorCode> for Refusal {
     }
 }
 
-/// Verifies an AP-REQ token. `binding` is that of the TLS connection, `replays` the host's cache.
+/// Verifies an AP-REQ token. `binding` is the channel binding of the TLS connection, and `replays` is the host's replay
+/// cache.
 ///
 /// # Errors
-/// [`Rejected`], with a KRB-ERROR for the client where there is one.
+/// [`Rejected`], with a KRB-ERROR for the client if Kerberos has one.
 pub fn accept(
     config: &AcceptorConfig,
     binding: Option<ChannelBinding>,
@@ -155,14 +156,14 @@ pub fn accept(
     })
 }
 
-/// A KRB-ERROR token with the server's clock, from which a client with a wrong one can recover.
+/// Returns a KRB-ERROR token with the server's clock, from which a client with a wrong clock can recover.
 fn error_token(code: KrbErrorCode, realm: &str, sname: &PrincipalName, now: FileTime) -> Vec<u8> {
     let (stime, susec) = KerberosTime::split(now);
     let error = KrbError { stime, susec, code, crealm: None, cname: None, realm, sname: sname.clone(), e_data: None };
     frame(TokenId::Error, &error.encode())
 }
 
-/// The ticket's name is taken once nothing can be refused any more.
+/// Carries out the checks. The name is moved out of the ticket only when nothing can be refused any more.
 fn verify(
     config: &AcceptorConfig,
     binding: Option<ChannelBinding>,
@@ -219,15 +220,15 @@ fn verify(
     })
 }
 
-/// A ticket's plaintext, and the key that opened it.
+/// The plaintext of a ticket, and the key that decrypted it.
 pub(in crate::kerberos) struct Opened {
     pub(in crate::kerberos) plain: Vec<u8>,
     pub(in crate::kerberos) key: Key,
     pub(in crate::kerberos) kvno: u32,
 }
 
-/// Tries the current key of the ticket's type, then older ones. What none decrypts is MODIFIED; that a
-/// server without any key says NOKEY, and without one of the type ETYPE_NOSUPP, is not measured.
+/// Tries the current key of the ticket's type, then older ones. If no key decrypts the ticket, the error is MODIFIED.
+/// It is not measured that a server without any key answers NOKEY, and one without a key of the type ETYPE_NOSUPP.
 pub(in crate::kerberos) fn open_ticket(keys: &ServiceKeys, ticket: &Ticket<'_>) -> Result<Opened, KrbErrorCode> {
     if keys.is_empty() {
         return Err(KrbErrorCode::NOKEY);
@@ -243,7 +244,7 @@ pub(in crate::kerberos) fn open_ticket(keys: &ServiceKeys, ticket: &Ticket<'_>) 
     Err(code)
 }
 
-/// The authenticator must be of now, and the ticket must hold now.
+/// Checks that the authenticator is recent and that the ticket is valid now.
 pub(in crate::kerberos) fn check_times(
     max_skew: u64,
     ticket: &EncTicketPart<'_>,
@@ -275,7 +276,7 @@ fn check_service(config: &AcceptorConfig, sname: &PrincipalName) -> Result<(), R
     if ours { Ok(()) } else { Err(Refusal::ServiceName(name)) }
 }
 
-/// The 0x8003 checksum, if there is one; a malformed one is refused.
+/// Returns the 0x8003 checksum, if there is one. A malformed checksum is refused.
 fn gss_checksum<'a>(authenticator: &Authenticator<'a>) -> Result<Option<GssChecksum<'a>>, KrbErrorCode> {
     match authenticator.checksum {
         Some(checksum) if checksum.kind == CHECKSUM_TYPE => {
@@ -285,7 +286,8 @@ fn gss_checksum<'a>(authenticator: &Authenticator<'a>) -> Result<Option<GssCheck
     }
 }
 
-/// Whether a binding was compared and matched: the rules of extended protection, as for NTLM.
+/// Returns whether a channel binding was compared and matched. The rules of extended protection are the same as for
+/// NTLM.
 fn check_binding(
     checking: TokenChecking,
     ours: Option<ChannelBinding>,
@@ -299,7 +301,7 @@ fn check_binding(
     }
 }
 
-/// The AP-REP, if one is due, and the keys that both sides then have.
+/// Returns the AP-REP, if one is requested, and the keys that both sides then have.
 fn answer(
     config: &AcceptorConfig,
     mutual: bool,

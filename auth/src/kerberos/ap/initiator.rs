@@ -11,25 +11,25 @@ use crate::kerberos::message::{
 use crate::kerberos::status::KrbErrorCode;
 use crate::kerberos::{Credential, KerberosTime, usage};
 
-/// How a client makes its AP-REQ.
+/// The configuration of a client that makes an AP-REQ.
 #[derive(Clone, Debug)]
 pub struct InitiatorConfig {
-    /// Ask the server to prove itself with an AP-REP (Windows, MIT and curl do).
+    /// Whether the client asks the server to prove itself with an AP-REP (Windows, MIT and curl do).
     pub mutual: bool,
-    /// Context flags beyond MUTUAL and DELEGATE, which follow from the other fields.
+    /// The context flags other than MUTUAL and DELEGATE, which follow from the other fields.
     pub flags: GssFlags,
-    /// Whether the authenticator carries the 0x8003 checksum; without, neither flags nor binding.
+    /// Whether the authenticator carries the 0x8003 checksum. Without it neither flags nor a channel binding are sent.
     pub checksum: bool,
-    /// The binding of the TLS connection, where there is one.
+    /// The channel binding of the TLS connection, if there is one.
     pub channel_binding: Option<ChannelBinding>,
-    /// Propose a key for the session (Windows, MIT and curl do).
+    /// Whether the client proposes a key for the session (Windows, MIT and curl do).
     pub subkey: bool,
-    /// A forwarded TGT for the server to act with (RFC 4121 4.1.1).
+    /// A forwarded TGT with which the server can act for the client (RFC 4121 4.1.1).
     pub delegate: Option<Credential>,
 }
 
 impl Default for InitiatorConfig {
-    /// What MIT and Windows do for a web request.
+    /// Returns the configuration that MIT and Windows use for a web request.
     fn default() -> Self {
         Self {
             mutual: true,
@@ -53,43 +53,43 @@ pub struct Initiator {
     mutual: bool,
 }
 
-/// What a client has after the exchange.
+/// The result of an exchange for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Established {
-    /// Keys for MIC tokens.
+    /// The keys for MIC tokens.
     pub context: GssContext,
     /// Whether the server has proved itself.
     pub mutual: bool,
 }
 
-/// Why a client does not accept the server's answer.
+/// The reason why a client does not accept the server's answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InitiatorError {
-    /// Not a token of Kerberos, or not one that answers an AP-REQ.
+    /// The bytes are not a token of Kerberos, or not one that answers an AP-REQ.
     #[error("the server's token is neither a Kerberos AP-REP nor a KRB-ERROR message")]
     NotKerberos,
-    /// A message that does not decode.
+    /// A message cannot be decoded.
     #[error("{0}")]
     Malformed(#[from] MessageError),
-    /// The AP-REP is in another key.
+    /// The AP-REP is encrypted in another key.
     #[error("the server's AP-REP cannot be read: {0}")]
     Crypto(#[from] CryptoError),
     /// The AP-REP answers another request.
     #[error("the AP-REP answers a different request: its time differs from that of the authenticator that was sent")]
     OtherRequest,
-    /// The server refused. With SKEW, `server_time` is what to try again with.
+    /// The server refused. After SKEW, the client can try again with `server_time`.
     #[error("the server refused the ticket: {code}")]
     Refused {
-        /// Its error code.
+        /// The error code of the server.
         code: KrbErrorCode,
-        /// Its clock.
+        /// The server's clock.
         server_time: FileTime,
     },
 }
 
 impl Initiator {
-    /// An AP-REQ token for the service of `credential`, and what waits for its answer. `now` is the
-    /// client's clock, or the server's after an error of [`KrbErrorCode::SKEW`].
+    /// Returns an AP-REQ token for the service of `credential`, and the state that waits for the answer. `now` is the
+    /// client's clock, or the server's clock after an error of [`KrbErrorCode::SKEW`].
     pub fn start(config: &InitiatorConfig, credential: &Credential, nonces: Nonces, now: FileTime) -> (Vec<u8>, Self) {
         let (ctime, cusec) = KerberosTime::split(now);
         let session_key = credential.key;
@@ -121,12 +121,12 @@ impl Initiator {
         (frame(TokenId::ApReq, &request.encode()), waiting)
     }
 
-    /// Whether an AP-REP is due; otherwise [`Self::context`] holds at once.
+    /// Returns whether an AP-REP is expected. If not, [`Self::context`] is valid at once.
     pub const fn is_mutual(&self) -> bool {
         self.mutual
     }
 
-    /// What both sides share if there is no AP-REP.
+    /// Returns the keys that both sides share if there is no AP-REP.
     pub fn context(&self) -> GssContext {
         GssContext {
             key: self.subkey.unwrap_or(self.session_key),
@@ -139,7 +139,7 @@ impl Initiator {
     /// Takes the server's token.
     ///
     /// # Errors
-    /// A KRB-ERROR; an AP-REP that is not the answer to this request.
+    /// The token is a KRB-ERROR, or an AP-REP that does not answer this request.
     pub fn finish(&self, token: &[u8]) -> Result<Established, InitiatorError> {
         match unframe(token) {
             Some((TokenId::ApRep, message)) => self.reply(message),

@@ -17,16 +17,16 @@ pub(in crate::kerberos) use acceptor::{check_times, open_ticket};
 pub use initiator::{Established, Initiator, InitiatorConfig, InitiatorError};
 pub use replay::ReplayCache;
 
-/// What one side needs of randomness; none of it may be used twice.
+/// The random bytes that one side needs. None of them may be used twice.
 #[derive(Clone, Copy)]
 pub struct Nonces {
-    /// Confounder of the authenticator or of the AP-REP.
+    /// The confounder of the authenticator or of the AP-REP.
     pub confounder: [u8; 16],
-    /// Confounder of a forwarded ticket.
+    /// The confounder of a forwarded ticket.
     pub cred_confounder: [u8; 16],
-    /// The subkey that this side proposes, of which as many bytes are taken as needed.
+    /// The subkey that this side proposes. As many bytes of it are used as the key type needs.
     pub subkey: [u8; 32],
-    /// First sequence number; 30 bits of it are used, as some peers read more as negative.
+    /// The first sequence number. 30 bits of it are used, because some peers read larger numbers as negative.
     pub sequence: u32,
 }
 

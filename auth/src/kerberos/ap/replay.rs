@@ -1,52 +1,53 @@
-//! The replay cache: mandatory, and per host (RFC 4120 3.2.3). A replay at another host of the same
-//! account therefore goes unseen.
+//! The replay cache, which is mandatory, and which each host has for itself (RFC 4120 3.2.3). A replay at another host
+//! of the same account is therefore not detected.
 
 use std::collections::BTreeSet;
 
 use crate::kerberos::KerberosTime;
 
-/// The authenticators that a host has accepted while they could be replayed; owned by the host.
+/// The authenticators that a host has accepted and that could still be replayed. The host owns the cache.
 #[derive(Clone, Debug)]
 pub struct ReplayCache {
     capacity: usize,
     seen: BTreeSet<Fingerprint>,
-    /// The same, by the time from which the clock alone refuses them.
+    /// The same entries, ordered by the time from which the clock check alone refuses them.
     expiring: BTreeSet<(KerberosTime, Fingerprint)>,
 }
 
-/// The last 16 bytes of an authenticator's ciphertext: for AES its tag and what precedes, for RC4
-/// keystream over a random confounder's message. MIT identifies replays likewise since 1.18; client
-/// and time, which RFC 4120 names, collide for innocent requests of one microsecond.
+/// The last 16 bytes of an authenticator's ciphertext. For AES these are the tag and the bytes before it, for RC4 bytes
+/// of keystream over a message with a random confounder. MIT identifies replays in the same way since version 1.18. RFC
+/// 4120 names client and time instead, which are the same for two legitimate requests within one microsecond.
 type Fingerprint = [u8; 16];
 
 impl ReplayCache {
-    /// Entries that a busy host needs: five minutes of 300 logons a second.
+    /// The number of entries that a busy host needs: five minutes of 300 logons a second.
     pub const DEFAULT_CAPACITY: usize = 100_000;
 
-    /// A cache of at most `capacity` entries (at least one). Beyond that the oldest is forgotten:
-    /// memory stays bounded, and a replay of that one would pass.
+    /// Creates a cache of at most `capacity` entries (at least one). A full cache drops its oldest entry. Memory stays
+    /// bounded, but a replay of the dropped authenticator would be accepted.
     pub const fn new(capacity: usize) -> Self {
         let capacity = if capacity == 0 { 1 } else { capacity };
         Self { capacity, seen: BTreeSet::new(), expiring: BTreeSet::new() }
     }
 
-    /// Entries held.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.seen.len()
     }
 
-    /// Whether none is held.
+    /// Returns whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.seen.is_empty()
     }
 
-    /// Forgets everything, as a reboot does.
+    /// Removes all entries, as a reboot does.
     pub fn clear(&mut self) {
         self.seen.clear();
         self.expiring.clear();
     }
 
-    /// Remembers an authenticator until `until`; whether it is new. Forgets what has expired at `now`.
+    /// Remembers an authenticator until `until`, and returns whether it is new. Entries that have expired at `now` are
+    /// removed.
     pub(super) fn insert(&mut self, cipher: &[u8], now: KerberosTime, until: KerberosTime) -> bool {
         while let Some((expiry, fingerprint)) = self.expiring.first().copied()
             && expiry < now

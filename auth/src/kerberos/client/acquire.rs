@@ -1,4 +1,4 @@
-//! The way to a ticket: cache, AS exchange, TGS exchanges along referrals.
+//! The way to a ticket: the cache, the AS exchange, and TGS exchanges along referrals.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use crate::FileTime;
 use crate::kerberos::message::flags;
 use crate::kerberos::{Credential, KerberosTime, PrincipalName};
 
-/// Most realms on the way to a service (Windows follows 10).
+/// The largest number of realms on the way to a service (Windows follows 10).
 const MAX_REFERRALS: u32 = 10;
 
-/// A client on its way to one ticket. The caller carries messages to KDCs and replies back.
+/// A client on the way to one ticket. The caller carries the messages to KDCs and the replies back.
 pub struct Acquire {
     config: Arc<ClientConfig>,
     service: PrincipalName,
-    /// Options of the last request: FORWARDED for a TGT to hand over.
+    /// The options of the last request: FORWARDED for a TGT that is to be handed over.
     extra: u32,
     state: State,
     referrals: u32,
-    /// The KDC's clock less ours, in ticks.
+    /// The difference of the KDC's clock from the client's, in ticks.
     offset: i64,
 }
 
@@ -29,22 +29,22 @@ enum State {
     Done,
 }
 
-/// What to do next.
+/// The next step of the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send this to a KDC of this realm, and pass its reply to [`Acquire::take`].
+    /// The caller sends this request to a KDC of this realm, and passes the reply to [`Acquire::take`].
     Send {
-        /// The realm.
+        /// The realm whose KDC is asked.
         realm: String,
-        /// The request.
+        /// The request to send.
         request: Vec<u8>,
     },
-    /// The ticket.
+    /// The ticket was obtained.
     Done(Box<Credential>),
 }
 
 impl Acquire {
-    /// On the way to a ticket for `service`; done at once if `cache` has it.
+    /// Starts on the way to a ticket for `service`. It is complete at once if `cache` holds the ticket.
     pub fn service(
         config: Arc<ClientConfig>,
         service: PrincipalName,
@@ -61,7 +61,7 @@ impl Acquire {
         (acquire, step)
     }
 
-    /// On the way to a forwarded TGT, to hand to a service (see
+    /// Starts on the way to a forwarded TGT, which is handed to a service (see
     /// [`InitiatorConfig::delegate`](crate::kerberos::ap::InitiatorConfig::delegate)).
     pub fn forwarded_tgt(
         config: Arc<ClientConfig>,
@@ -79,10 +79,10 @@ impl Acquire {
         Self { config, service, extra, state: State::Done, referrals: 0, offset: 0 }
     }
 
-    /// Takes a KDC's reply; tickets go into `cache`.
+    /// Takes a KDC's reply, and puts tickets into `cache`.
     ///
     /// # Errors
-    /// The KDC refused, or its reply is not one to the last request.
+    /// The KDC refused, or the reply does not answer the last request.
     pub fn take(
         &mut self,
         reply: &[u8],
@@ -123,7 +123,7 @@ impl Acquire {
         }
     }
 
-    /// The first request: with the TGT of the client's realm, or for one.
+    /// Returns the first request, which uses the TGT of the client's realm or asks for one.
     fn first(&mut self, cache: &CredentialCache, nonces: Nonces, now: FileTime) -> Step {
         let home = PrincipalName::krbtgt(&self.config.client.realm);
         match cache.get(&home, KerberosTime::from_file_time(now)) {

@@ -13,29 +13,30 @@ use crate::kerberos::message::{
 use crate::kerberos::status::{KrbErrorCode, extended_status};
 use crate::kerberos::{Credential, KerberosTime, Principal, PrincipalName, keys, usage};
 
-/// Most requests of one exchange: plain, pre-authenticated, with the KDC's clock, in another realm.
+/// The largest number of requests in one exchange: a plain one, a pre-authenticated one, one with the KDC's clock, one
+/// in another realm.
 const MAX_REQUESTS: u32 = 5;
 
-/// Where an AS exchange stands.
+/// The state of an AS exchange.
 pub(super) struct AsExchange {
     config: Arc<ClientConfig>,
-    /// The realm asked: the client's, unless its KDC names another.
+    /// The realm that is asked: the client's, unless its KDC names another.
     pub(super) realm: String,
-    /// The key of the timestamp, once it is known which.
+    /// The key of the timestamp, once it is known.
     key: Option<Key>,
-    /// The KDC's clock less ours, in ticks, once an error has told.
+    /// The difference of the KDC's clock from the client's in ticks, once an error has shown it.
     offset: i64,
     nonce: u32,
-    /// When the last request was made, by our clock.
+    /// The time of the last request by the client's clock.
     sent: FileTime,
     requests: u32,
 }
 
-/// What a reply leads to.
+/// The consequence of a reply.
 pub(super) enum AsStep {
-    /// Ask again, better.
+    /// The client asks again, with what the error has told.
     Again,
-    /// A TGT, and how far the KDC's clock is ahead, in ticks.
+    /// The exchange gave a TGT. The number says how far the KDC's clock is ahead, in ticks.
     Done(Box<Credential>, i64),
 }
 
@@ -49,7 +50,7 @@ impl AsExchange {
         exchange
     }
 
-    /// The next AS-REQ.
+    /// Returns the next AS-REQ.
     pub(super) fn request(&mut self, nonces: Nonces, now: FileTime) -> Vec<u8> {
         self.requests += 1;
         self.nonce = nonces.nonce();
@@ -101,7 +102,7 @@ impl AsExchange {
         Ok(AsStep::Done(Box::new(credential), self.offset))
     }
 
-    /// What an error teaches, or that it is one.
+    /// Learns from an error how to ask again. Any other error is returned.
     fn error(&mut self, error: &KrbError<'_>) -> Result<(), ClientError> {
         let refused = Err(refused(error));
         if self.requests >= MAX_REQUESTS {
@@ -130,7 +131,7 @@ impl AsExchange {
         }
     }
 
-    /// The client's key as pre-authentication data says, or with the default salt.
+    /// Returns the client's key according to the pre-authentication data, or with the default salt.
     fn key_of(&self, methods: &[PaData<'_>]) -> Result<Key, ClientError> {
         let info = methods.iter().find(|data| data.kind == PaData::ETYPE_INFO2);
         let Some(info) = info else {
@@ -166,14 +167,14 @@ impl AsExchange {
     }
 }
 
-/// Options of every request.
+/// Returns the options of every request.
 pub(super) fn options(config: &ClientConfig) -> u32 {
     let forwardable = if config.forwardable { flags::FORWARDABLE } else { 0 };
     let canonicalize = if config.canonicalize { flags::CANONICALIZE } else { 0 };
     flags::RENEWABLE | flags::RENEWABLE_OK | forwardable | canonicalize
 }
 
-/// The error, with the NTSTATUS of a Windows KDC where there is one.
+/// Returns the error, with the NTSTATUS of a Windows KDC if it has one.
 pub(super) fn refused(error: &KrbError<'_>) -> ClientError {
     let status = error.e_data.and_then(|data| {
         let mut r = Reader::new(data).nested(tag::SEQUENCE).ok()?;
@@ -184,7 +185,7 @@ pub(super) fn refused(error: &KrbError<'_>) -> ClientError {
     ClientError::Refused { code: error.code, status }
 }
 
-/// The credential that a reply brings, if it is the reply to the request of `nonce`.
+/// Returns the credential that a reply brings, if it answers the request with this `nonce`.
 pub(super) fn credential(
     client: Principal,
     ticket: &[u8],

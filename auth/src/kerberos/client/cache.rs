@@ -1,25 +1,26 @@
-//! The tickets that a client has.
+//! The tickets of a client.
 
 use std::collections::BTreeMap;
 
 use crate::kerberos::{Credential, KerberosTime, PrincipalName};
 
-/// One client's tickets in memory, by the service's name.
+/// The tickets of one client in memory, by the name of the service.
 #[derive(Clone, Debug, Default)]
 pub struct CredentialCache {
     tickets: BTreeMap<PrincipalName, Credential>,
 }
 
 impl CredentialCache {
-    /// Most tickets that are kept.
+    /// The largest number of tickets that are kept.
     pub const CAPACITY: usize = 1024;
 
-    /// The ticket for `service`, if there is one that still holds at `now`.
+    /// Returns the ticket for `service`, if there is one that is still valid at `now`.
     pub fn get(&self, service: &PrincipalName, now: KerberosTime) -> Option<&Credential> {
         self.tickets.get(service).filter(|ticket| ticket.holds_at(now))
     }
 
-    /// Keeps a ticket under `service`: the name asked for. When full, the one that ends first goes.
+    /// Keeps a ticket under `service`, the name that was asked for. If the cache is full, the ticket that ends first is
+    /// dropped.
     pub fn insert(&mut self, service: PrincipalName, ticket: Credential) {
         if self.tickets.len() >= Self::CAPACITY && !self.tickets.contains_key(&service) {
             let first = self.tickets.iter().min_by_key(|(_, ticket)| ticket.end_time);
@@ -30,17 +31,17 @@ impl CredentialCache {
         self.tickets.insert(service, ticket);
     }
 
-    /// Forgets the ticket for `service`, as after a refusal.
+    /// Removes the ticket for `service`, for example after a refusal.
     pub fn remove(&mut self, service: &PrincipalName) -> Option<Credential> {
         self.tickets.remove(service)
     }
 
-    /// Forgets all tickets, as `klist purge` does.
+    /// Removes all tickets, as `klist purge` does.
     pub fn clear(&mut self) {
         self.tickets.clear();
     }
 
-    /// The tickets, by name.
+    /// Returns the tickets, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&PrincipalName, &Credential)> {
         self.tickets.iter()
     }

@@ -22,12 +22,12 @@ pub use acquire::{Acquire, Step};
 pub use cache::CredentialCache;
 pub use tgs::TgsExchange;
 
-/// What a client proves itself with.
+/// The secret with which a client proves its identity.
 #[derive(Clone)]
 pub enum Secret {
-    /// A password; the KDC says with which salt it makes keys.
+    /// A password. The KDC says with which salt it makes keys.
     Password(String),
-    /// Keys, as from a key table.
+    /// Keys, for example from a key table.
     Keys(Vec<Key>),
 }
 
@@ -40,25 +40,26 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Who a client is and how it asks.
+/// The identity of a client, and its habits.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// The client.
+    /// The principal name of the client.
     pub client: Principal,
-    /// What it proves itself with.
+    /// The secret with which it proves its identity.
     pub secret: Secret,
-    /// Encryption types that it speaks, the preferred first.
+    /// The encryption types that the client supports, the preferred one first.
     pub etypes: Vec<Etype>,
-    /// Ask for tickets that can be forwarded.
+    /// Whether the client asks for tickets that can be forwarded.
     pub forwardable: bool,
-    /// Let KDCs correct names and refer to other realms, as Windows does and MIT when told to.
+    /// Whether KDCs may correct names and refer to other realms. Windows allows it, and MIT when told to.
     pub canonicalize: bool,
-    /// Send an encrypted timestamp at once, if the keys are known without asking (RFC 4120 3.1.1).
+    /// Whether the client sends an encrypted timestamp with its first request, if it knows its keys without asking (RFC
+    /// 4120 3.1.1).
     pub preauth_at_once: bool,
 }
 
 impl ClientConfig {
-    /// A client as Windows makes it.
+    /// Returns the configuration of a Windows client.
     pub fn new(client: Principal, secret: Secret) -> Self {
         Self {
             client,
@@ -71,14 +72,14 @@ impl ClientConfig {
     }
 }
 
-/// What one request needs of randomness; none of it may be used twice.
+/// The random bytes that one request needs. None of them may be used twice.
 #[derive(Clone, Copy)]
 pub struct Nonces {
-    /// The number that a reply repeats; 31 bits of it are used, as some KDCs read more as negative.
+    /// The number that a reply repeats. 31 bits of it are used, because some KDCs read larger numbers as negative.
     pub nonce: u32,
-    /// Confounder of the timestamp or the authenticator.
+    /// The confounder of the timestamp or of the authenticator.
     pub confounder: [u8; 16],
-    /// Key for the TGS reply, of which as many bytes are taken as needed.
+    /// The key for the TGS reply. As many bytes of it are used as the key type needs.
     pub subkey: [u8; 32],
 }
 
@@ -88,39 +89,39 @@ impl Nonces {
     }
 }
 
-/// Why a client gets no ticket.
+/// The reason why a client gets no ticket.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
-    /// A reply that does not decode.
+    /// A reply cannot be decoded.
     #[error("{0}")]
     Malformed(#[from] MessageError),
-    /// A reply in another key, or a key that cannot be made.
+    /// A reply is encrypted in another key, or a key cannot be made.
     #[error("the KDC's reply cannot be read: {0}")]
     Crypto(#[from] CryptoError),
-    /// A reply to another request.
+    /// A reply answers another request. The text names the field that differs.
     #[error("the KDC's reply answers a different request: its {0} differs")]
     OtherRequest(&'static str),
-    /// The KDC refused.
+    /// The KDC refused the request.
     #[error("the KDC refused: {code}")]
     Refused {
-        /// Its error code.
+        /// The error code of the KDC.
         code: KrbErrorCode,
         /// The NTSTATUS that a Windows KDC adds (MS-KILE 2.2.1).
         status: Option<NtStatus>,
     },
-    /// No encryption type that both know, or no key of it.
+    /// The client and the KDC have no encryption type in common, or there is no key of it.
     #[error("the KDC offers no encryption type that the client has a key for")]
     NoEtype,
-    /// KDCs refer to each other without end.
+    /// KDCs refer the client to each other without end.
     #[error("the KDCs keep referring the client to one another; check the trusts for a loop")]
     ReferralLoop,
-    /// A reply when none was due.
+    /// A reply arrived when none was expected.
     #[error("a KDC's reply arrived although no request is pending")]
     UnexpectedReply,
 }
 
 impl ClientError {
-    /// The SSPI status that a Windows client reports.
+    /// Returns the SSPI status that a Windows client reports.
     pub const fn sec_status(&self) -> SecStatus {
         match self {
             Self::Refused { code, .. } => code.initiator_status(),

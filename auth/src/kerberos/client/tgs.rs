@@ -19,8 +19,8 @@ pub struct TgsExchange {
 }
 
 impl TgsExchange {
-    /// A TGS-REQ that turns `tgt` into a ticket for `server`, to be sent to the KDC that `tgt` is for,
-    /// and what waits for the reply. `extra` are options beyond those of `config`, such as
+    /// Returns a TGS-REQ that turns `tgt` into a ticket for `server`, and the state that waits for the reply. The
+    /// request goes to the KDC that `tgt` is for. `extra` are options beyond those of `config`, such as
     /// [`FORWARDED`](crate::kerberos::message::flags::FORWARDED).
     pub fn start(
         config: &ClientConfig,
@@ -63,11 +63,11 @@ impl TgsExchange {
         (request, waiting)
     }
 
-    /// The credential that the KDC's reply brings: for the service asked for, or, as a referral, for
-    /// the ticket-granting service of another realm.
+    /// Returns the credential that the KDC's reply brings. It is for the requested service or, as a referral, for the
+    /// ticket-granting service of another realm.
     ///
     /// # Errors
-    /// A KRB-ERROR; a reply in another key or to another request.
+    /// The reply is a KRB-ERROR, is encrypted in another key, or answers another request.
     pub fn finish(&self, reply: &[u8]) -> Result<Credential, ClientError> {
         if let Ok(error) = KrbError::decode(reply) {
             return Err(refused(&error));

@@ -3,10 +3,10 @@
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256, Block};
 
-/// Bytes of an AES block.
+/// The number of bytes of an AES block.
 pub(super) const BLOCK: usize = 16;
 
-/// AES with a key of 128 or 256 bits, as Kerberos chains it.
+/// AES with a key of 128 or 256 bits in the mode of Kerberos.
 #[derive(Clone)]
 pub struct AesCts(Cipher);
 
@@ -17,7 +17,7 @@ enum Cipher {
 }
 
 impl AesCts {
-    /// With a key of 16 bytes, else of the first 32.
+    /// Creates the cipher from a key of 16 bytes, or from the first 32 bytes of a longer key.
     pub(super) fn new(key: &[u8]) -> Self {
         Self(match <&[u8; 16]>::try_from(key) {
             Ok(key) => Cipher::Aes128(Aes128::new(&Array(*key))),
@@ -25,15 +25,15 @@ impl AesCts {
         })
     }
 
-    /// With a 128-bit key, for whoever wants the mode alone.
+    /// Creates the cipher from a 128-bit key, for callers that want the mode alone.
     pub fn aes128(key: &[u8; 16]) -> Self {
         Self::new(key)
     }
 
-    /// Encrypts in place; `data` has at least 16 bytes, which a confounder provides.
+    /// Encrypts `data` in place. It must have at least 16 bytes, which a confounder guarantees.
     ///
     /// # Panics
-    /// With less than 16 bytes.
+    /// `data` has less than 16 bytes.
     pub fn encrypt(&self, data: &mut [u8]) {
         assert!(data.len() >= BLOCK, "ciphertext stealing needs a whole block");
         let mut previous = [0; BLOCK];
@@ -56,10 +56,10 @@ impl AesCts {
         }
     }
 
-    /// Decrypts in place; `data` has at least 16 bytes.
+    /// Decrypts `data` in place. It must have at least 16 bytes.
     ///
     /// # Panics
-    /// With less than 16 bytes.
+    /// `data` has less than 16 bytes.
     pub fn decrypt(&self, data: &mut [u8]) {
         assert!(data.len() >= BLOCK, "ciphertext stealing needs a whole block");
         let (whole, tail) = data.split_at_mut((data.len() - 1) / BLOCK * BLOCK);
@@ -84,7 +84,7 @@ impl AesCts {
         self.decrypt_chain(chained);
     }
 
-    /// Plain CBC over whole blocks.
+    /// Decrypts whole blocks in plain CBC mode.
     fn decrypt_chain(&self, blocks: &mut [u8]) {
         let mut previous = [0; BLOCK];
         // Eight at a time: the processor works on them side by side.
@@ -99,7 +99,7 @@ impl AesCts {
         }
     }
 
-    /// One block of CBC.
+    /// Encrypts one block in CBC mode.
     pub(super) fn encrypt_chained(&self, block: &mut [u8; BLOCK], previous: &[u8; BLOCK]) {
         xor(block, previous);
         let block = <&mut Block>::from(block);
@@ -109,7 +109,7 @@ impl AesCts {
         }
     }
 
-    /// Whole blocks, each by itself.
+    /// Decrypts whole blocks, each of them independently.
     fn decrypt_blocks(&self, bytes: &mut [u8]) {
         let blocks = Array::cast_slice_from_core_mut(bytes.as_chunks_mut::<BLOCK>().0);
         match &self.0 {

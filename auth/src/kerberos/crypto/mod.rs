@@ -36,15 +36,15 @@ pub use rc4_profile::gss_signature;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i32)]
 pub enum Etype {
-    /// aes128-cts-hmac-sha1-96.
+    /// The type aes128-cts-hmac-sha1-96 (RFC 3962).
     Aes128Sha1 = 17,
-    /// aes256-cts-hmac-sha1-96, the default choice of Windows.
+    /// The type aes256-cts-hmac-sha1-96 (RFC 3962), which Windows chooses by default.
     Aes256Sha1 = 18,
-    /// aes128-cts-hmac-sha256-128.
+    /// The type aes128-cts-hmac-sha256-128 (RFC 8009).
     Aes128Sha256 = 19,
-    /// aes256-cts-hmac-sha384-192.
+    /// The type aes256-cts-hmac-sha384-192 (RFC 8009).
     Aes256Sha384 = 20,
-    /// rc4-hmac.
+    /// The type rc4-hmac (RFC 4757).
     Rc4Hmac = 23,
 }
 
@@ -107,7 +107,7 @@ impl fmt::Display for Etype {
     }
 }
 
-/// Why a cryptographic operation failed.
+/// The reason why a cryptographic operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CryptoError {
     /// An encryption type that is not implemented here.
@@ -116,7 +116,7 @@ pub enum CryptoError {
     /// A key has a length that its type does not have.
     #[error("the key has {got} bytes, but {etype} needs {}", etype.key_len())]
     KeyLength {
-        /// The encryption type.
+        /// The encryption type of the key.
         etype: Etype,
         /// The length of the key in bytes.
         got: usize,

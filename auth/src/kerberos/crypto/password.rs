@@ -1,4 +1,4 @@
-//! String-to-key: a password, a salt and a number of iterations make a key.
+//! String-to-key: the derivation of a key from a password, a salt and a number of iterations.
 
 use pbkdf2::pbkdf2_hmac;
 use sha1::Sha1;
@@ -10,13 +10,13 @@ use super::mac::KeyedMac;
 use super::{CryptoError, Etype, Key};
 use crate::ntlm::crypto::ntowf_v1;
 
-/// Iterations of types 17 and 18 where nobody says otherwise (RFC 3962 4).
+/// The default number of iterations of types 17 and 18 (RFC 3962 4).
 pub const DEFAULT_ITERATIONS_SHA1: u32 = 4096;
 
-/// Iterations of types 19 and 20 where nobody says otherwise (RFC 8009 4).
+/// The default number of iterations of types 19 and 20 (RFC 8009 4).
 pub const DEFAULT_ITERATIONS_SHA2: u32 = 32_768;
 
-/// Most iterations that are followed: a second of work or so.
+/// The largest number of iterations that is accepted. It takes about a second.
 pub const MAX_ITERATIONS: u32 = 1 << 20;
 
 /// The constant under which the result of PBKDF2 is derived once more.
@@ -58,7 +58,7 @@ pub(super) fn string_to_key(
     Ok(Key::from_random(etype, &buffer))
 }
 
-/// The salt with the encryption type's name before it (RFC 8009 4).
+/// Returns the salt with the name of the encryption type before it (RFC 8009 4).
 fn named(etype: Etype, salt: &[u8]) -> Vec<u8> {
     [etype.to_string().as_bytes(), &[0], salt].concat()
 }

@@ -1,4 +1,4 @@
-//! RC4-HMAC (RFC 4757).
+//! The RC4-HMAC encryption type (RFC 4757).
 
 use hmac::Mac;
 use md5::{Digest, Md5};
@@ -8,18 +8,18 @@ use subtle::ConstantTimeEq;
 use super::{Confounder, CryptoError};
 use crate::ntlm::crypto::{HmacMd5, hmac_md5, rc4};
 
-/// Bytes of the confounder and of the checksum before it.
+/// The number of bytes of the confounder, which follows the checksum.
 const CONFOUNDER: usize = 8;
 const CHECKSUM: usize = 16;
 
-/// K1 of one usage, keyed.
+/// The HMAC that is keyed with K1 of one usage.
 #[derive(Clone)]
 pub(super) struct Rc4Usage {
     mac: HmacMd5,
 }
 
 impl Rc4Usage {
-    /// That of a key, which comes keyed.
+    /// Creates the usage from a key, which comes as a keyed HMAC.
     pub(super) fn new(key: &HmacMd5, usage: u32) -> Self {
         let k1 = keyed(key, &[&microsoft_usage(usage).to_le_bytes()]);
         Self { mac: hmac_md5(&k1) }
@@ -51,7 +51,7 @@ impl Rc4Usage {
     }
 }
 
-/// HMAC-MD5 checksum (RFC 4757 4), 16 bytes.
+/// Returns the HMAC-MD5 checksum (RFC 4757 4), 16 bytes.
 pub(super) fn checksum(key: &[u8], usage: u32, parts: &[&[u8]]) -> Vec<u8> {
     let mut digest = Md5::new_with_prefix(microsoft_usage(usage).to_le_bytes());
     for part in parts {
@@ -60,12 +60,12 @@ pub(super) fn checksum(key: &[u8], usage: u32, parts: &[&[u8]]) -> Vec<u8> {
     keyed(&hmac_md5(&signature_key(key)), &[&digest.finalize()]).to_vec()
 }
 
-/// Ksign (RFC 4757 4), 16 bytes.
+/// Returns Ksign (RFC 4757 4), 16 bytes.
 fn signature_key(key: &[u8]) -> [u8; 16] {
     keyed(&hmac_md5(key), &[b"signaturekey\0"])
 }
 
-/// The usage number that Microsoft's implementation gives to one of RFC 4120 (RFC 4757 3).
+/// Returns the usage number by which Microsoft's implementation replaces one of RFC 4120 (RFC 4757 3).
 const fn microsoft_usage(usage: u32) -> u32 {
     match usage {
         3 => 8,
@@ -82,11 +82,10 @@ fn keyed(mac: &HmacMd5, parts: &[&[u8]]) -> [u8; 16] {
     mac.finalize().into_bytes().into()
 }
 
-/// SND_SEQ and SGN_CKSUM of a GSS token with an RC4 key of 16 bytes (RFC 4757 7.2, 7.3), 8 bytes each.
+/// Returns SND_SEQ and SGN_CKSUM of a GSS token with an RC4 key of 16 bytes (RFC 4757 7.2, 7.3), 8 bytes each.
 ///
-/// The checksum is over `parts`, one after the other; `usage` is 15 for a MIC, 13 for a wrap token. The
-/// sequence number is encrypted under the checksum; `direction` is 0 from the initiator, 0xFF from the
-/// acceptor.
+/// The checksum covers the concatenated `parts`. `usage` is 15 for a MIC and 13 for a wrap token. The sequence number
+/// is encrypted under the checksum; `direction` is 0 from the initiator and 0xFF from the acceptor.
 pub fn gss_signature(key: &[u8], usage: u32, parts: &[&[u8]], sequence: u32, direction: u8) -> ([u8; 8], [u8; 8]) {
     let mut digest = Md5::new_with_prefix(usage.to_le_bytes());
     for part in parts {

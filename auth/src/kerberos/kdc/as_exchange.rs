@@ -1,4 +1,4 @@
-//! The authentication service: from a password to a ticket-granting ticket (RFC 4120 3.1).
+//! The authentication service, which turns a password into a ticket-granting ticket (RFC 4120 3.1).
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::kerberos::{Principal, PrincipalName, usage};
 use crate::status::NtStatus;
 
 impl Kdc<'_> {
-    /// Answers an AS-REQ; `client` becomes what the directory makes of it.
+    /// Answers an AS-REQ. `client` is set to the name that the directory has for the client.
     pub(super) fn authentication_service(
         &self,
         request: &KdcReq<'_>,
@@ -74,7 +74,7 @@ impl Kdc<'_> {
         }
     }
 
-    /// The service of an initial ticket: as a rule the ticket-granting service itself.
+    /// Returns the service of an initial ticket, which is normally the ticket-granting service itself.
     fn initial_service(&self, name: &PrincipalName) -> Result<Arc<Account>, Failure> {
         if name.krbtgt_realm().is_some_and(|realm| same_realm(realm, &self.config.realm)) {
             return Ok(self.principals.krbtgt());
@@ -86,7 +86,7 @@ impl Kdc<'_> {
         }
     }
 
-    /// The client's key for the reply, once an encrypted timestamp has proved that the client has one.
+    /// Returns the client's key for the reply, after an encrypted timestamp has proved that the client has it.
     fn preauthenticate<'a>(
         &self,
         request: &KdcReq<'_>,
@@ -120,18 +120,18 @@ impl Kdc<'_> {
     }
 }
 
-/// The key that a reply goes under, and whether the client has proved to have it.
+/// The key that encrypts the reply, and whether the client has proved that it has the key.
 struct ClientKey<'a> {
     key: &'a LongTermKey,
     proven: bool,
 }
 
-/// Whether an account's state shows only to whoever knows its password (MS-KILE 3.3.5.7.1).
+/// Returns whether an account's state is disclosed only to a client that knows its password (MS-KILE 3.3.5.7.1).
 const fn needs_password(status: NtStatus) -> bool {
     matches!(status, NtStatus::PASSWORD_EXPIRED | NtStatus::PASSWORD_MUST_CHANGE)
 }
 
-/// An error that says how to pre-authenticate (RFC 4120 7.5.9: METHOD-DATA as e-data).
+/// Returns an error that says how to pre-authenticate (RFC 4120 7.5.9: METHOD-DATA as e-data).
 fn preauth_error(code: KrbErrorCode, account: &Account, etypes: impl Iterator<Item = Etype>) -> Failure {
     let info = etype_info(account, etypes);
     let methods =
@@ -139,7 +139,7 @@ fn preauth_error(code: KrbErrorCode, account: &Account, etypes: impl Iterator<It
     Failure { e_data: Some(PaData::encode_list(&methods)), ..Failure::from(code) }
 }
 
-/// ETYPE-INFO2 of those types: how the client makes its keys (RFC 4120 5.2.7.5).
+/// Returns ETYPE-INFO2 of these types, which tells the client how to make its keys (RFC 4120 5.2.7.5).
 fn etype_info(account: &Account, etypes: impl Iterator<Item = Etype>) -> Vec<u8> {
     let params = |etype: Etype| {
         let default = match etype {

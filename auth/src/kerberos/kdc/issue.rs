@@ -1,4 +1,4 @@
-//! What both exchanges do in the end: a ticket, and the reply that brings it.
+//! The common end of both exchanges: a ticket, and the reply that carries it.
 
 use super::{Account, Failure, Issued, Kdc, Reply};
 use crate::kerberos::crypto::Key;
@@ -10,7 +10,7 @@ use crate::kerberos::pac::{self, Subject};
 use crate::kerberos::status::KrbErrorCode;
 use crate::kerberos::{KerberosTime, Principal, PrincipalName, usage};
 
-/// How long a ticket holds.
+/// The validity of a ticket.
 #[derive(Clone, Copy)]
 pub(super) struct Times {
     pub(super) auth: KerberosTime,
@@ -19,7 +19,7 @@ pub(super) struct Times {
     pub(super) renew_till: Option<KerberosTime>,
 }
 
-/// A ticket to be issued.
+/// The data of a ticket that is to be issued.
 pub(super) struct Grant<'a> {
     pub(super) exchange: Exchange,
     pub(super) client: &'a Principal,
@@ -30,11 +30,11 @@ pub(super) struct Grant<'a> {
     pub(super) times: Times,
     pub(super) nonce: u32,
     pub(super) referral: bool,
-    /// How many groups the ticket names, in a PAC; 0: it has none.
+    /// The number of groups that the PAC of the ticket names; 0 means that the ticket has no PAC.
     pub(super) groups: u16,
 }
 
-/// The key that a reply is encrypted in.
+/// The key that encrypts a reply.
 pub(super) struct ReplyKey {
     pub(super) key: Key,
     pub(super) kvno: Option<u32>,
@@ -42,7 +42,8 @@ pub(super) struct ReplyKey {
 }
 
 impl Kdc<'_> {
-    /// The ticket's times: what the client wants, within the rules and `limit`, a presented ticket's end.
+    /// Returns the times of the ticket: those that the client asks for, within the rules and `limit`, the end of the
+    /// presented ticket.
     pub(super) fn times(
         &self,
         body: &KdcReqBody<'_>,
@@ -69,14 +70,14 @@ impl Kdc<'_> {
         Ok(Times { auth, start, end, renew_till: renew_till.filter(|till| *till > end) })
     }
 
-    /// The service's key that the ticket is encrypted in: of the KDC's preferred type, whatever the
-    /// client can do, for the client never looks inside.
+    /// Returns the service's key that encrypts the ticket. It is of the KDC's preferred type, whatever the client
+    /// supports, because the client never decrypts the ticket.
     fn ticket_key<'a>(&self, service: &'a Account) -> Result<&'a LongTermKey, Failure> {
         let found = self.config.etypes.iter().find_map(|etype| service.key(*etype));
         found.ok_or(KrbErrorCode::ETYPE_NOSUPP.into())
     }
 
-    /// The reply that brings the ticket.
+    /// Returns the reply that carries the ticket.
     pub(super) fn issue(&self, grant: &Grant<'_>, reply_key: &ReplyKey, padata: Vec<PaData<'_>>) -> Reply {
         let ticket_key = self.ticket_key(grant.service)?;
         let ticket = self.ticket(grant, ticket_key);
@@ -135,7 +136,8 @@ impl Kdc<'_> {
         Ticket { realm: &self.config.realm, sname: grant.server.clone(), enc_part }.encode()
     }
 
-    /// The PAC of a ticket for a user with groups. A KDC whose own account has no key of its types leaves it out.
+    /// Returns the PAC of a ticket for a user with groups. A KDC whose own account has no key of its types leaves it
+    /// out.
     fn pac(&self, grant: &Grant<'_>, service: &Key) -> Option<Vec<u8>> {
         let krbtgt = (grant.groups > 0).then(|| self.principals.krbtgt())?;
         let krbtgt = self.ticket_key(&krbtgt).ok()?.key;

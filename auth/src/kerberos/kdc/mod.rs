@@ -29,28 +29,29 @@ mod tgs;
 /// An account as a KDC sees it: a client, a service, or both.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// Its canonical name: `sAMAccountName`, or the service principal name asked for.
+    /// The canonical name of the account: `sAMAccountName`, or the service principal name that was asked for.
     pub name: PrincipalName,
-    /// Its keys: those of the newest version first.
+    /// The keys of the account, those of the newest version first.
     pub keys: Vec<LongTermKey>,
-    /// The salt of its keys (see [`super::keys`]), which clients are told.
+    /// The salt of the keys (see [`super::keys`]), which clients are told.
     pub salt: String,
-    /// Iterations of its keys, which clients are told; `None` for the default of the type.
+    /// The number of iterations of the keys, which clients are told; `None` stands for the default of the type.
     pub iterations: Option<u32>,
-    /// [`NtStatus::SUCCESS`], or why it cannot log on now.
+    /// [`NtStatus::SUCCESS`], or the reason why the account cannot log on now.
     pub status: NtStatus,
-    /// Whether it must pre-authenticate (Windows: unless the account says otherwise).
+    /// Whether the account must pre-authenticate. On Windows it must, unless the account is configured otherwise.
     pub preauth_required: bool,
-    /// Whether its tickets may be forwarded: not if it is sensitive or protected.
+    /// Whether tickets of the account may be forwarded. Those of sensitive and protected accounts may not.
     pub forwardable: bool,
-    /// Whether, as a service, it is trusted for delegation.
+    /// Whether the account is, as a service, trusted for delegation.
     pub ok_as_delegate: bool,
-    /// How many domain local groups it is a member of: its tickets for services name them, at 40 bytes each.
+    /// The number of domain local groups that the account is a member of. Its tickets for services name them, at 40
+    /// bytes each.
     pub groups: u16,
 }
 
 impl Account {
-    /// An account in good standing.
+    /// Creates an account in good standing.
     pub fn new(name: PrincipalName, keys: Vec<LongTermKey>, salt: &str) -> Self {
         Self {
             name,
@@ -65,63 +66,64 @@ impl Account {
         }
     }
 
-    /// The newest key of that encryption type.
+    /// Returns the newest key of this encryption type.
     fn key(&self, etype: Etype) -> Option<&LongTermKey> {
         self.keys.iter().filter(|key| key.key.etype() == etype).max_by_key(|key| key.kvno)
     }
 }
 
-/// What a directory knows about a name.
+/// The knowledge of a directory about a name.
 #[derive(Clone, Debug)]
 pub enum Lookup {
-    /// This account.
+    /// The name belongs to this account.
     Found(Arc<Account>),
-    /// Ask the KDC of this realm.
+    /// The KDC of this realm is to be asked.
     Referral(String),
-    /// Several accounts have the name: a duplicate SPN.
+    /// Several accounts have the name, which is a duplicate SPN.
     Duplicate,
-    /// Nobody.
+    /// No account has the name.
     Unknown,
 }
 
-/// The directory behind a KDC.
+/// The directory that a KDC uses.
 pub trait Principals {
-    /// The client that an AS request names; case is the directory's business. A name of type
+    /// Returns the client that an AS request names. The directory decides whether case matters. A name of type
     /// [`PrincipalName::ENTERPRISE`] is a user principal name.
     fn client(&self, name: &PrincipalName) -> Lookup;
 
-    /// The service that a request names, the KDC's own excepted: an SPN, or an account by its name.
+    /// Returns the service that a request names: an SPN, or an account by its name. The KDC's own service is not looked
+    /// up here.
     fn service(&self, name: &PrincipalName) -> Lookup;
 
-    /// The account `krbtgt`.
+    /// Returns the account `krbtgt`, whose keys encrypt ticket-granting tickets.
     fn krbtgt(&self) -> Arc<Account>;
 
-    /// The keys shared with the KDC of `realm`, if there is a trust.
+    /// Returns the keys that are shared with the KDC of `realm`, if there is a trust.
     fn trust(&self, realm: &str) -> Option<Arc<Account>>;
 }
 
-/// The rules of a KDC.
+/// The configuration of a KDC.
 #[derive(Clone, Debug)]
 pub struct KdcConfig {
     /// The realm, in upper case.
     pub realm: String,
-    /// How far clocks may be apart, in seconds.
+    /// The largest permitted difference between the clocks, in seconds.
     pub max_skew: u64,
-    /// Longest life of a ticket, in seconds.
+    /// The longest lifetime of a ticket, in seconds.
     pub max_life: u64,
-    /// Longest life of a renewable ticket with its renewals, in seconds.
+    /// The longest lifetime of a renewable ticket including its renewals, in seconds.
     pub max_renew: u64,
-    /// The encryption types in use, the preferred first.
+    /// The encryption types in use, the preferred one first.
     pub etypes: Vec<Etype>,
-    /// Whether a TGS-REQ is refused whose authenticator has no checksum. RFC 4120 3.3.2 wants the checksum compared with the
-    /// request's body, and Samba refuses a request without one (`KRB_AP_ERR_INAPP_CKSUM`: fortra/impacket pull request
-    /// 2211). A KDC of Windows takes it: impacket (`getKerberosTGS`) and minikerberos send none. One that is there has to be
-    /// right in either case.
+    /// Whether a TGS-REQ is refused if its authenticator has no checksum. According to RFC 4120 3.3.2 the checksum is
+    /// compared with the request's body, and Samba refuses a request without one (`KRB_AP_ERR_INAPP_CKSUM`:
+    /// fortra/impacket pull request 2211). A KDC of Windows accepts it: impacket (`getKerberosTGS`) and minikerberos
+    /// send no checksum. A checksum that is present must be right in either case.
     pub requires_checksum: bool,
 }
 
 impl KdcConfig {
-    /// The defaults of a Windows domain: 5 minutes, 10 hours, 7 days, no checksum required.
+    /// Returns the defaults of a Windows domain: 5 minutes, 10 hours, 7 days, no checksum required.
     pub fn new(realm: &str) -> Self {
         Self {
             realm: realm.into(),
@@ -134,50 +136,50 @@ impl KdcConfig {
     }
 }
 
-/// What an answer needs of randomness; none of it may be used twice.
+/// The random bytes that an answer needs. None of them may be used twice.
 #[derive(Clone, Copy)]
 pub struct Nonces {
-    /// The session key, of which as many bytes are taken as needed.
+    /// The session key. As many bytes of it are used as the key type needs.
     pub session_key: [u8; 32],
-    /// Confounder of the ticket.
+    /// The confounder of the ticket.
     pub ticket_confounder: [u8; 16],
-    /// Confounder of the reply.
+    /// The confounder of the reply.
     pub reply_confounder: [u8; 16],
 }
 
-/// What a KDC answers, and what it means for the directory's counters and logs.
+/// The answer of a KDC, and its meaning for the counters and logs of the directory.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The message to send: an AS-REP, a TGS-REP or a KRB-ERROR.
     pub message: Vec<u8>,
-    /// What happened.
+    /// The outcome of the request.
     pub outcome: Outcome,
 }
 
-/// What happened to a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The exchange; `None` for bytes that are no request.
+    /// The exchange, or `None` if the bytes are not a request.
     pub exchange: Option<Exchange>,
-    /// The client, as far as it is known.
+    /// The client, if it is known.
     pub client: Option<Principal>,
-    /// The service asked for.
+    /// The service that was asked for.
     pub server: Option<PrincipalName>,
-    /// The ticket, or the error. [`KrbErrorCode::PREAUTH_FAILED`] counts against the password of
-    /// `client`; [`KrbErrorCode::PREAUTH_REQUIRED`] is no failure.
+    /// The issued ticket, or the error. [`KrbErrorCode::PREAUTH_FAILED`] counts against the password of `client`;
+    /// [`KrbErrorCode::PREAUTH_REQUIRED`] is not a failure.
     pub result: Result<Issued, KrbErrorCode>,
 }
 
 /// A ticket that was issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Issued {
-    /// Encryption type of the ticket: of the service's key.
+    /// The encryption type of the ticket, which is that of the service's key.
     pub ticket_etype: Etype,
-    /// Encryption type of the session key.
+    /// The encryption type of the session key.
     pub session_etype: Etype,
-    /// Ticket flags.
+    /// The flags of the ticket.
     pub flags: u32,
-    /// Whether it refers the client to another realm.
+    /// Whether the ticket refers the client to another realm.
     pub referral: bool,
 }
 
@@ -212,7 +214,7 @@ pub fn answer(
     Answer { message, outcome: Outcome { exchange: Some(request.exchange), client, server, result } }
 }
 
-/// One request's surroundings.
+/// The state of the KDC while it answers one request.
 #[derive(Clone, Copy)]
 struct Kdc<'a> {
     config: &'a KdcConfig,
@@ -227,20 +229,20 @@ impl Kdc<'_> {
     }
 }
 
-/// A reply and what it issues, or the error in its place.
+/// The reply and the ticket that it issues, or an error.
 type Reply = Result<(Vec<u8>, Issued), Failure>;
 
-/// An error in the making.
+/// An error before it is encoded.
 struct Failure {
     code: KrbErrorCode,
     e_data: Option<Vec<u8>>,
-    /// The realm that a client should ask instead.
+    /// The realm that the client should ask instead.
     realm: Option<String>,
 }
 
 impl Failure {
-    /// The error of an account in this state, with the NTSTATUS as a Windows KDC adds it: KERB-ERROR-DATA
-    /// of type 3, KERB_ERR_TYPE_EXTENDED (MS-KILE 2.2.2).
+    /// Returns the error for an account in this state, with the NTSTATUS as a Windows KDC adds it: KERB-ERROR-DATA of
+    /// type 3, KERB_ERR_TYPE_EXTENDED (MS-KILE 2.2.2).
     fn of_account(status: NtStatus) -> Self {
         let e_data = Writer::encode(|w| {
             w.sequence(|w| {
@@ -279,12 +281,13 @@ fn error(
     .encode()
 }
 
-/// Whether two realms are the same: Windows does not mind their case.
+/// Returns whether two realms are the same. Windows ignores their case.
 fn same_realm(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
 }
 
-/// The session key of a ticket: of the client's first type that KDC and service know too.
+/// Returns the session key of a ticket. It is of the first type in the client's list that the KDC and the service
+/// support too.
 fn session_key(kdc: Kdc<'_>, wanted: &[i32], service: &Account) -> Result<Key, Failure> {
     let known = |etype: &Etype| kdc.config.etypes.contains(etype) && service.key(*etype).is_some();
     let etype = wanted.iter().filter_map(|number| Etype::from_number(*number)).find(known);
@@ -292,12 +295,12 @@ fn session_key(kdc: Kdc<'_>, wanted: &[i32], service: &Account) -> Result<Key, F
     Ok(Key::from_random(etype, &kdc.nonces.session_key))
 }
 
-/// The name that a body must have.
+/// Returns the name that a body must have.
 fn required(name: Option<&PrincipalName>, else_code: KrbErrorCode) -> Result<&PrincipalName, Failure> {
     name.ok_or(Failure::from(else_code))
 }
 
-/// What a body asks for, in the order of both exchanges.
+/// Returns whether a body asks for an option.
 fn wants(body: &KdcReqBody<'_>, option: u32) -> bool {
     body.options & option != 0
 }

@@ -1,4 +1,4 @@
-//! The ticket-granting service: from a ticket to another (RFC 4120 3.3, RFC 6806 8).
+//! The ticket-granting service, which turns a ticket into another one (RFC 4120 3.3, RFC 6806 8).
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::kerberos::message::{
 use crate::kerberos::status::KrbErrorCode;
 use crate::kerberos::{KerberosTime, Principal, PrincipalName, usage};
 
-/// The service of a ticket: its account, the name in the ticket, and whether it is another realm's KDC.
+/// The service of a ticket: its account, its name in the ticket, and whether it is another realm's KDC.
 struct Service {
     account: Arc<Account>,
     name: PrincipalName,
     referral: bool,
 }
 
-/// What the presented ticket and its authenticator say, once verified.
+/// The contents of the presented ticket and its authenticator after their verification.
 struct Presented {
     client: Principal,
     flags: u32,
@@ -32,7 +32,7 @@ struct Presented {
 }
 
 impl Kdc<'_> {
-    /// Answers a TGS-REQ; `client` becomes whom the presented ticket names.
+    /// Answers a TGS-REQ. `client` is set to the client that the presented ticket names.
     pub(super) fn ticket_granting_service(
         &self,
         request: &KdcReq<'_>,
@@ -72,8 +72,9 @@ impl Kdc<'_> {
         self.issue(&grant, &reply_key, Vec::new())
     }
 
-    /// How many groups a ticket of this client for a service names. They are domain local ones, which the KDC of the service's
-    /// domain adds when it issues a ticket for the service (MS-KILE 3.3.5.7.3); a ticket-granting ticket names none.
+    /// Returns the number of groups in a ticket of this client for a service. They are domain local groups, which the
+    /// KDC of the service's domain adds when it issues a ticket for the service (MS-KILE 3.3.5.7.3). A ticket-granting
+    /// ticket names none.
     fn groups(&self, client: &Principal, service: &Service) -> u16 {
         let ours = same_realm(&client.realm, &self.config.realm);
         if service.referral || !ours || service.name.krbtgt_realm().is_some() {
@@ -85,7 +86,7 @@ impl Kdc<'_> {
         }
     }
 
-    /// Verifies the ticket, its authenticator, and the checksum, if there is one, that ties both to the body.
+    /// Verifies the ticket, its authenticator, and the checksum that ties both to the body, if there is one.
     fn presented(&self, request: &KdcReq<'_>) -> Result<Presented, Failure> {
         let data = request.padata.iter().find(|data| data.kind == PaData::TGS_REQ);
         let data = data.ok_or(KrbErrorCode::PADATA_TYPE_NOSUPP)?;
@@ -129,7 +130,7 @@ impl Kdc<'_> {
         })
     }
 
-    /// The keys that a presented ticket may be in: ours, or those of the trust that it came by.
+    /// Returns the keys that can decrypt a presented ticket: those of this KDC, or those of the trust that it came by.
     fn ticket_keys(&self, ticket: &Ticket<'_>) -> Result<ServiceKeys, Failure> {
         let ours = ticket.sname.krbtgt_realm().is_some_and(|realm| same_realm(realm, &self.config.realm));
         if !ours {
@@ -160,14 +161,15 @@ impl Kdc<'_> {
         }
     }
 
-    /// A ticket for the ticket-granting service of `realm`, in the key of the trust.
+    /// Returns a ticket for the ticket-granting service of `realm`, encrypted in the key of the trust.
     fn refer(&self, realm: &str) -> Result<Service, Failure> {
         let account = self.principals.trust(realm).ok_or(KrbErrorCode::S_PRINCIPAL_UNKNOWN)?;
         Ok(Service { account, name: PrincipalName::krbtgt(realm), referral: true })
     }
 }
 
-/// The new ticket's flags, and until when it may hold: as the presented one, unless that is renewed.
+/// Returns the flags of the new ticket and the latest end of its validity, which is that of the presented ticket unless
+/// that one is renewed.
 fn ticket_flags(
     body: &KdcReqBody<'_>,
     presented: &Presented,

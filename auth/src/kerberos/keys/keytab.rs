@@ -1,7 +1,7 @@
-//! Key tables: the file in which MIT and Windows' `ktpass` give a service its keys.
+//! Key tables: the files with which MIT and Windows' `ktpass` give a service its keys.
 //!
-//! The format is MIT's version 5.02, all numbers big endian: entries that are preceded by their
-//! length; a negative length is a hole.
+//! The format is version 5.02 of MIT. All numbers are big endian, and each entry is preceded by its length. A negative
+//! length marks a hole.
 
 use super::LongTermKey;
 use crate::kerberos::crypto::{CryptoError, Key};
@@ -10,59 +10,59 @@ use crate::kerberos::name::{Principal, PrincipalName};
 /// The first two bytes of a file.
 const VERSION: [u8; 2] = [5, 2];
 
-/// Most entries that are read.
+/// The largest number of entries that are read.
 const MAX_ENTRIES: usize = 4096;
 
-/// Most components of a name that are read.
+/// The largest number of components of a name that are read.
 const MAX_PARTS: u16 = 16;
 
-/// A key table.
+/// The contents of a key table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keytab {
-    /// Its entries, in the file's order.
+    /// The entries in the order of the file.
     pub entries: Vec<KeytabEntry>,
 }
 
-/// One key of one principal.
+/// An entry: one key of one principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeytabEntry {
-    /// Whose key it is.
+    /// The principal that owns the key.
     pub principal: Principal,
-    /// When the entry was written, in seconds since 1970.
+    /// The time at which the entry was written, in seconds since 1970.
     pub timestamp: u32,
     /// The key and its version.
     pub key: LongTermKey,
 }
 
-/// Why bytes are not a key table.
+/// The reason why bytes are not a key table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeytabError {
-    /// Another format, or another version of it.
+    /// The file has another format, or another version of it.
     #[error("this is not a key table, which begins with the bytes 05 02; write it with a current ktutil or ktpass")]
     Version,
     /// The file ends within an entry, or an entry within a field.
     #[error("the key table is cut off within the entry at byte {at}")]
     Truncated {
-        /// Position of the entry's length.
+        /// The position of the entry's length in the file, in bytes.
         at: usize,
     },
-    /// A name that is not UTF-8 or has too many components.
+    /// A name is not UTF-8 or has too many components.
     #[error("the entry at byte {at} has a malformed name")]
     Name {
-        /// Position of the entry's length.
+        /// The position of the entry's length in the file, in bytes.
         at: usize,
     },
-    /// More entries than anybody has.
+    /// The file has more entries than any genuine one.
     #[error("the key table has more than {MAX_ENTRIES} entries")]
     TooMany,
 }
 
 impl Keytab {
-    /// Reads a file. Entries with an encryption type that is not implemented are skipped, as a server
-    /// has no use for them.
+    /// Reads a file. Entries with an encryption type that is not implemented are skipped, because a server cannot use
+    /// them.
     ///
     /// # Errors
-    /// Another format, a file that is cut off.
+    /// The file has another format or is cut off.
     pub fn decode(bytes: &[u8]) -> Result<Self, KeytabError> {
         let mut rest = bytes.strip_prefix(&VERSION).ok_or(KeytabError::Version)?;
         let mut entries = Vec::new();
@@ -84,7 +84,7 @@ impl Keytab {
         Ok(Self { entries })
     }
 
-    /// The file.
+    /// Returns the bytes of the file.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = VERSION.to_vec();
         for entry in &self.entries {

@@ -8,18 +8,18 @@ use super::{
 /// An AP-REQ: a ticket and an authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApReq<'a> {
-    /// Options, see [`super::flags`].
+    /// The AP options; see [`super::flags`].
     pub options: u32,
-    /// The ticket's DER, see [`Ticket::decode`].
+    /// The ticket in DER; see [`Ticket::decode`].
     pub ticket: &'a [u8],
-    /// An [`super::Authenticator`] in the session key.
+    /// An [`super::Authenticator`], encrypted in the session key.
     pub authenticator: EncryptedData<'a>,
 }
 
 impl<'a> ApReq<'a> {
     const APPLICATION: u8 = 14;
 
-    /// The message's DER.
+    /// Encodes the message in DER.
     pub fn encode(&self) -> Vec<u8> {
         encode(Self::APPLICATION, |w| {
             write_head(w, 0, Self::APPLICATION);
@@ -32,7 +32,7 @@ impl<'a> ApReq<'a> {
     /// Reads the message; the ticket is read too, and its bytes are kept.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &'a [u8]) -> Result<(Self, Ticket<'a>), MessageError> {
         message(bytes, "AP-REQ", Self::APPLICATION, |r| {
             read_head(r, 0, Self::APPLICATION)?;
@@ -51,14 +51,14 @@ impl<'a> ApReq<'a> {
 /// An AP-REP: the server's proof that it could read the ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApRep<'a> {
-    /// An [`EncApRepPart`] in the session key.
+    /// An [`EncApRepPart`], encrypted in the session key.
     pub enc_part: EncryptedData<'a>,
 }
 
 impl<'a> ApRep<'a> {
     const APPLICATION: u8 = 15;
 
-    /// The message's DER.
+    /// Encodes the message in DER.
     pub fn encode(&self) -> Vec<u8> {
         Writer::encode(|w| self.write(w))
     }
@@ -73,7 +73,7 @@ impl<'a> ApRep<'a> {
     /// Reads the message.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         message(bytes, "AP-REP", Self::APPLICATION, |r| {
             read_head(r, 0, Self::APPLICATION)?;
@@ -85,9 +85,9 @@ impl<'a> ApRep<'a> {
 /// The plaintext of an AP-REP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncApRepPart<'a> {
-    /// The second of the authenticator.
+    /// The second of the authenticator's time, repeated.
     pub ctime: KerberosTime,
-    /// The microseconds of the authenticator.
+    /// The microseconds of the authenticator's time, repeated.
     pub cusec: u32,
     /// The key that the server chooses for the session.
     pub subkey: Option<Typed<'a>>,
@@ -98,7 +98,7 @@ pub struct EncApRepPart<'a> {
 impl<'a> EncApRepPart<'a> {
     const APPLICATION: u8 = 27;
 
-    /// The plaintext.
+    /// Encodes the plaintext in DER.
     pub fn encode(&self) -> Vec<u8> {
         encode(Self::APPLICATION, |w| {
             w.field(0, |w| self.ctime.write(w));
@@ -111,7 +111,7 @@ impl<'a> EncApRepPart<'a> {
     /// Reads the plaintext.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         message(bytes, "EncAPRepPart", Self::APPLICATION, |r| {
             Ok(Self {

@@ -10,14 +10,14 @@ use super::{
 pub struct KrbCred<'a> {
     /// The DER of each ticket, see [`Ticket::decode`].
     pub tickets: Vec<&'a [u8]>,
-    /// An [`EncKrbCredPart`] in the session key; of type 0 where it is in plain.
+    /// An [`EncKrbCredPart`], encrypted in the session key. A plain one has type 0.
     pub enc_part: EncryptedData<'a>,
 }
 
 impl<'a> KrbCred<'a> {
     const APPLICATION: u8 = 22;
 
-    /// The message's DER.
+    /// Encodes the message in DER.
     pub fn encode(&self) -> Vec<u8> {
         encode(Self::APPLICATION, |w| {
             write_head(w, 0, Self::APPLICATION);
@@ -29,7 +29,7 @@ impl<'a> KrbCred<'a> {
     /// Reads the message.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         message(bytes, "KRB-CRED", Self::APPLICATION, |r| {
             read_head(r, 0, Self::APPLICATION)?;
@@ -48,33 +48,33 @@ impl<'a> KrbCred<'a> {
 /// The plaintext of a KRB-CRED: one entry for each ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncKrbCredPart<'a> {
-    /// What goes with each ticket, in their order.
+    /// The information about each ticket, in the same order.
     pub tickets: Vec<KrbCredInfo<'a>>,
 }
 
-/// What goes with one forwarded ticket.
+/// The information about one forwarded ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KrbCredInfo<'a> {
-    /// The session key.
+    /// The session key of the ticket.
     pub key: Typed<'a>,
-    /// The client's realm.
+    /// The realm of the client.
     pub crealm: &'a str,
-    /// The client.
+    /// The name of the client.
     pub cname: PrincipalName,
-    /// Ticket flags.
+    /// The flags of the ticket.
     pub flags: u32,
-    /// Until when the ticket holds.
+    /// The end of the ticket's validity.
     pub end_time: KerberosTime,
-    /// The service's realm.
+    /// The realm of the service.
     pub srealm: &'a str,
-    /// The service.
+    /// The name of the service.
     pub sname: PrincipalName,
 }
 
 impl<'a> EncKrbCredPart<'a> {
     const APPLICATION: u8 = 29;
 
-    /// The plaintext.
+    /// Encodes the plaintext in DER.
     pub fn encode(&self) -> Vec<u8> {
         encode(Self::APPLICATION, |w| {
             w.field(0, |w| {
@@ -95,11 +95,11 @@ impl<'a> EncKrbCredPart<'a> {
         })
     }
 
-    /// Reads the plaintext. Every field but the key is optional in RFC 4120; a ticket without those
-    /// that are needed here is refused.
+    /// Reads the plaintext. Every field but the key is optional in RFC 4120; a ticket without those that are needed
+    /// here is refused.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         message(bytes, "EncKrbCredPart", Self::APPLICATION, |r| {
             let tickets = r.field(0, |r| r.list(MAX_LIST, KrbCredInfo::read))?;

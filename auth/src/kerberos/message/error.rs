@@ -1,4 +1,4 @@
-//! KRB-ERROR (RFC 4120 5.9.1).
+//! The KRB-ERROR message (RFC 4120 5.9.1).
 
 use super::{KerberosTime, MessageError, PrincipalName, Writer, encode, message, micros, read_head, write_head};
 use crate::kerberos::status::KrbErrorCode;
@@ -6,28 +6,28 @@ use crate::kerberos::status::KrbErrorCode;
 /// An error, from a KDC or a server. It is not authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KrbError<'a> {
-    /// The sender's clock: second.
+    /// The second of the sender's clock.
     pub stime: KerberosTime,
-    /// The sender's clock: microseconds.
+    /// The microseconds of the sender's clock.
     pub susec: u32,
-    /// What went wrong.
+    /// The error code.
     pub code: KrbErrorCode,
-    /// The client's realm; with [`KrbErrorCode::WRONG_REALM`], the realm to ask.
+    /// The realm of the client. With [`KrbErrorCode::WRONG_REALM`] it is the realm to ask instead.
     pub crealm: Option<&'a str>,
-    /// The client.
+    /// The name of the client.
     pub cname: Option<PrincipalName>,
     /// The realm of the service.
     pub realm: &'a str,
-    /// The service.
+    /// The name of the service.
     pub sname: PrincipalName,
-    /// More for the client: which pre-authentication is needed, or an NTSTATUS (MS-KILE 2.2.2).
+    /// Further data for the client: the required pre-authentication, or an NTSTATUS (MS-KILE 2.2.2).
     pub e_data: Option<&'a [u8]>,
 }
 
 impl<'a> KrbError<'a> {
     const APPLICATION: u8 = 30;
 
-    /// The message's DER.
+    /// Encodes the message in DER.
     pub fn encode(&self) -> Vec<u8> {
         encode(Self::APPLICATION, |w| {
             write_head(w, 0, Self::APPLICATION);
@@ -42,10 +42,10 @@ impl<'a> KrbError<'a> {
         })
     }
 
-    /// Reads the message; the client's clock and the text, which nothing depends on, are skipped.
+    /// Reads the message. The client's clock and the text are skipped, because nothing depends on them.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         message(bytes, "KRB-ERROR", Self::APPLICATION, |r| {
             read_head(r, 0, Self::APPLICATION)?;

@@ -6,12 +6,12 @@ use super::{
     application, encode, message, read_head, sequence, tag, whole, write_head,
 };
 
-/// Which exchange a message belongs to.
+/// The exchange that a message belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exchange {
-    /// With the authentication service: a password makes a ticket-granting ticket.
+    /// The exchange with the authentication service, which turns a password into a ticket-granting ticket.
     As,
-    /// With the ticket-granting service: a ticket makes another ticket.
+    /// The exchange with the ticket-granting service, which turns a ticket into another one.
     Tgs,
 }
 
@@ -38,16 +38,16 @@ impl Exchange {
 /// An AS-REQ or TGS-REQ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KdcReq<'a> {
-    /// Which of both.
+    /// The exchange that the request belongs to.
     pub exchange: Exchange,
-    /// Pre-authentication data; for the TGS, the AP-REQ.
+    /// The pre-authentication data. A request to the TGS has its AP-REQ here.
     pub padata: Vec<PaData<'a>>,
-    /// The DER of the body, over which a TGS request's checksum goes.
+    /// The body in DER, over which the checksum of a TGS request is computed.
     pub raw_body: &'a [u8],
 }
 
 impl<'a> KdcReq<'a> {
-    /// The message's DER.
+    /// Encodes the message in DER.
     pub fn encode(&self) -> Vec<u8> {
         encode(self.exchange.request(), |w| {
             write_head(w, 1, self.exchange.request());
@@ -58,10 +58,10 @@ impl<'a> KdcReq<'a> {
         })
     }
 
-    /// Reads either message, body and all.
+    /// Reads either message together with its body.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &'a [u8]) -> Result<(Self, KdcReqBody<'a>), MessageError> {
         let first = bytes.first().copied();
         let exchange =
@@ -82,26 +82,26 @@ impl<'a> KdcReq<'a> {
 /// The body of a request to a KDC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KdcReqBody<'a> {
-    /// Options, see [`super::flags`].
+    /// The KDC options; see [`super::flags`].
     pub options: u32,
-    /// The client; a TGS takes it from the ticket.
+    /// The client. A TGS takes it from the ticket instead.
     pub cname: Option<PrincipalName>,
     /// The realm of the service, and of the client in an AS request.
     pub realm: &'a str,
-    /// The service.
+    /// The name of the service.
     pub sname: Option<PrincipalName>,
-    /// Until when the ticket should hold; 0 for as long as can be.
+    /// The requested end of the ticket's validity; 0 asks for the longest possible.
     pub till: KerberosTime,
-    /// Until when it should be renewable.
+    /// The requested time until which the ticket is renewable.
     pub rtime: Option<KerberosTime>,
     /// A number that the answer repeats.
     pub nonce: u32,
-    /// Numbers of encryption types, the preferred first.
+    /// The numbers of the client's encryption types, the preferred one first.
     pub etypes: Vec<i32>,
 }
 
 impl<'a> KdcReqBody<'a> {
-    /// The body's DER.
+    /// Encodes the body in DER.
     pub fn encode(&self) -> Vec<u8> {
         Writer::encode(|w| {
             w.sequence(|w| {
@@ -117,7 +117,8 @@ impl<'a> KdcReqBody<'a> {
         })
     }
 
-    /// Addresses, authorization data and additional tickets are skipped: nothing here honours them.
+    /// Reads the body. Addresses, authorization data and additional tickets are skipped, because this KDC does not
+    /// support them.
     fn read(r: &mut Reader<'a>) -> Result<Self, DerError> {
         sequence(r, |r| {
             let options = r.field(0, Reader::flags)?;
@@ -146,22 +147,22 @@ impl<'a> KdcReqBody<'a> {
 /// An AS-REP or TGS-REP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KdcRep<'a> {
-    /// Which of both.
+    /// The exchange that the reply belongs to.
     pub exchange: Exchange,
-    /// Pre-authentication data.
+    /// The pre-authentication data of the reply.
     pub padata: Vec<PaData<'a>>,
-    /// The client's realm.
+    /// The realm of the client.
     pub crealm: &'a str,
     /// The client, as the KDC spells it.
     pub cname: PrincipalName,
-    /// The ticket's DER, see [`Ticket::decode`].
+    /// The ticket in DER; see [`Ticket::decode`].
     pub ticket: &'a [u8],
-    /// An [`EncKdcRepPart`] in the client's key, or in that of the TGS request.
+    /// An [`EncKdcRepPart`], encrypted in the client's key or in the key that the TGS request names.
     pub enc_part: EncryptedData<'a>,
 }
 
 impl<'a> KdcRep<'a> {
-    /// The message's DER.
+    /// Encodes the message in DER.
     pub fn encode(&self) -> Vec<u8> {
         encode(self.exchange.reply(), |w| {
             write_head(w, 0, self.exchange.reply());
@@ -178,7 +179,7 @@ impl<'a> KdcRep<'a> {
     /// Reads the answer of `exchange`.
     ///
     /// # Errors
-    /// Anything else, a KRB-ERROR among them.
+    /// The bytes are not this answer, for example because they are a KRB-ERROR.
     pub fn decode(bytes: &'a [u8], exchange: Exchange) -> Result<(Self, Ticket<'a>), MessageError> {
         message(bytes, "KDC reply", exchange.reply(), |r| {
             read_head(r, 0, exchange.reply())?;
@@ -196,31 +197,31 @@ impl<'a> KdcRep<'a> {
     }
 }
 
-/// What a KDC tells the client alone about a ticket.
+/// The part of a reply that only the client can read: the data of its ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncKdcRepPart<'a> {
-    /// The session key.
+    /// The session key of the ticket.
     pub key: Typed<'a>,
     /// The nonce of the request.
     pub nonce: u32,
-    /// Ticket flags, see [`super::flags`].
+    /// The flags of the ticket; see [`super::flags`].
     pub flags: u32,
-    /// When the client authenticated.
+    /// The time at which the client authenticated.
     pub auth_time: KerberosTime,
-    /// From when the ticket holds.
+    /// The start of the ticket's validity.
     pub start_time: Option<KerberosTime>,
-    /// Until when it holds.
+    /// The end of the ticket's validity.
     pub end_time: KerberosTime,
-    /// Until when it can be renewed.
+    /// The time until which the ticket can be renewed.
     pub renew_till: Option<KerberosTime>,
     /// The realm of the service.
     pub srealm: &'a str,
-    /// The service: another than was asked for in a referral.
+    /// The name of the service. In a referral it differs from the one that was asked for.
     pub sname: PrincipalName,
 }
 
 impl<'a> EncKdcRepPart<'a> {
-    /// The plaintext for a reply of `exchange`. Its `last-req`, which must be there, says nothing.
+    /// Encodes the plaintext for a reply of `exchange`. The mandatory field `last-req` carries no information.
     pub fn encode(&self, exchange: Exchange) -> Vec<u8> {
         encode(exchange.encrypted_reply(), |w| {
             w.field(0, |w| self.key.write(w));
@@ -243,11 +244,10 @@ impl<'a> EncKdcRepPart<'a> {
         })
     }
 
-    /// Reads the plaintext of either reply: some KDCs give an AS reply the tag of a TGS one (RFC 4120
-    /// 5.4.2).
+    /// Reads the plaintext of either reply, because some KDCs give an AS reply the tag of a TGS reply (RFC 4120 5.4.2).
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         let first = bytes.first().copied();
         let as_tag = tag::application(Exchange::As.encrypted_reply());

@@ -34,33 +34,33 @@ pub use kdc::{EncKdcRepPart, Exchange, KdcRep, KdcReq, KdcReqBody};
 pub use preauth::{EtypeInfo2Entry, PaData, PaEncTsEnc};
 pub use ticket::{Authenticator, EncTicketPart, Ticket};
 
-/// Longest message that is decoded, in bytes: a ticket with a large PAC fits, and IIS takes no longer
-/// token by default.
+/// The longest message that is decoded, in bytes. A ticket with a large PAC fits, and IIS accepts no longer token by
+/// default.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
 /// The protocol version in every message (RFC 4120 5.4.1).
 const PVNO: i64 = 5;
 
-/// Most entries of a list within a message (encryption types, pre-authentication data, tickets).
+/// The largest number of entries in a list within a message (encryption types, pre-authentication data, tickets).
 const MAX_LIST: usize = 64;
 
-/// Why bytes are not the message that is due.
+/// The reason why bytes are not the expected message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// Not the DER of this message.
+    /// The bytes are not the DER of this message.
     #[error("the {what} is malformed: {error}")]
     Der {
-        /// The message.
+        /// The name of the message.
         what: &'static str,
-        /// What is wrong, and where.
+        /// The fault and its position.
         error: DerError,
     },
-    /// Longer than anything genuine.
+    /// The bytes are longer than any genuine message.
     #[error("the {what} has {got} bytes, more than the limit of {MAX_MESSAGE}")]
     TooLong {
-        /// The message.
+        /// The name of the message.
         what: &'static str,
-        /// Its length.
+        /// The length of the bytes.
         got: usize,
     },
 }
@@ -97,14 +97,14 @@ pub mod flags {
     pub const USE_SESSION_KEY: u32 = 1 << 30;
 }
 
-/// Ciphertext with what it takes to find the key (RFC 4120 5.2.9).
+/// A ciphertext with the data that identifies its key (RFC 4120 5.2.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncryptedData<'a> {
-    /// Number of the encryption type.
+    /// The number of the encryption type.
     pub etype: i32,
-    /// Version of the key, where it is a long-term one.
+    /// The version of the key, if it is a long-term key.
     pub kvno: Option<u32>,
-    /// The ciphertext.
+    /// The encrypted bytes.
     pub cipher: &'a [u8],
 }
 
@@ -123,49 +123,49 @@ impl<'a> EncryptedData<'a> {
         })
     }
 
-    /// The DER, for a pre-authentication value.
+    /// Encodes the data in DER, for a pre-authentication value.
     pub fn encode(&self) -> Vec<u8> {
         Writer::encode(|w| self.write(w))
     }
 
-    /// Reads what [`Self::encode`] wrote.
+    /// Reads the bytes that [`Self::encode`] returned.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         whole(bytes, "EncryptedData", Self::read)
     }
 }
 
-/// A type and its bytes: a key, a checksum, authorization data (RFC 4120 5.2.6, 5.2.9).
+/// A type number and its bytes: a key, a checksum, or authorization data (RFC 4120 5.2.6, 5.2.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Typed<'a> {
-    /// Number of the encryption, checksum or data type.
+    /// The number of the encryption type, checksum type or data type.
     pub kind: i32,
     /// The key, the checksum or the data.
     pub value: &'a [u8],
 }
 
 impl<'a> Typed<'a> {
-    /// A key as a message carries it.
+    /// Returns a key in the form that messages carry.
     pub fn of_key(key: &'a Key) -> Self {
         Self { kind: key.etype().number(), value: key.as_bytes() }
     }
 
-    /// The DER of authorization data (RFC 4120 5.2.6), as a value inside of other authorization data.
+    /// Encodes a list of authorization data (RFC 4120 5.2.6) in DER, as a value inside other authorization data.
     pub fn encode_list(list: &[Self]) -> Vec<u8> {
         Writer::encode(|w| w.sequence(|w| list.iter().for_each(|each| each.write(w))))
     }
 
-    /// Reads what [`Self::encode_list`] wrote.
+    /// Reads the bytes that [`Self::encode_list`] returned.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode_list(bytes: &'a [u8]) -> Result<Vec<Self>, MessageError> {
         whole(bytes, "AuthorizationData", |r| r.list(MAX_LIST, Self::read))
     }
 
-    /// The key that this is.
+    /// Returns the key that this value holds.
     ///
     /// # Errors
-    /// An encryption type that is not implemented, a length that it does not have.
+    /// The encryption type is not implemented, or the length is not that of the type.
     pub fn key(&self) -> Result<Key, CryptoError> {
         Key::from_wire(self.kind, self.value)
     }
@@ -182,7 +182,7 @@ impl<'a> Typed<'a> {
     }
 }
 
-/// A SEQUENCE whose fields `read` takes, all of them.
+/// Reads a SEQUENCE. `read` must take all its fields.
 fn sequence<'a, T>(
     r: &mut Reader<'a>,
     read: impl FnOnce(&mut Reader<'a>) -> Result<T, DerError>,
@@ -193,7 +193,7 @@ fn sequence<'a, T>(
     Ok(value)
 }
 
-/// All of `bytes`, which `read` takes.
+/// Reads `bytes` with `read`, which must take all of them.
 fn whole<'a, T>(
     bytes: &'a [u8],
     what: &'static str,
@@ -206,7 +206,7 @@ fn whole<'a, T>(
     read(&mut r).and_then(|value| r.finish().map(|()| value)).map_err(|error| MessageError::Der { what, error })
 }
 
-/// All of `bytes`: the application tag `number` around a SEQUENCE that `read` takes.
+/// Reads all of `bytes`: the application tag `number` around a SEQUENCE that `read` takes.
 fn message<'a, T>(
     bytes: &'a [u8],
     what: &'static str,
@@ -216,7 +216,7 @@ fn message<'a, T>(
     whole(bytes, what, |r| application(r, number, read))
 }
 
-/// The application tag `number` around a SEQUENCE that `read` takes.
+/// Reads the application tag `number` around a SEQUENCE that `read` takes.
 fn application<'a, T>(
     r: &mut Reader<'a>,
     number: u8,
@@ -228,35 +228,35 @@ fn application<'a, T>(
     Ok(value)
 }
 
-/// A message: the application tag `number` around a SEQUENCE that `fields` writes.
+/// Returns a message: the application tag `number` around a SEQUENCE that `fields` writes.
 fn encode(number: u8, fields: impl FnOnce(&mut Writer)) -> Vec<u8> {
     Writer::encode(|w| write(w, number, fields))
 }
 
-/// Writes what [`encode`] gives.
+/// Writes the bytes that [`encode`] returns.
 fn write(w: &mut Writer, number: u8, fields: impl FnOnce(&mut Writer)) {
     w.nested(tag::application(number), |w| w.sequence(fields));
 }
 
-/// The two fields with which most messages begin: version and type, from field `first` on.
+/// Writes the two fields with which most messages begin, version and type, from field `first` on.
 fn write_head(w: &mut Writer, first: u8, kind: u8) {
     w.field(first, |w| w.integer(PVNO));
     w.field(first + 1, |w| w.integer(kind.into()));
 }
 
-/// Reads what [`write_head`] wrote.
+/// Reads the two fields that [`write_head`] writes.
 fn read_head(r: &mut Reader<'_>, first: u8, kind: u8) -> Result<(), DerError> {
     expect(r, first, PVNO, "a protocol version other than 5")?;
     expect(r, first + 1, kind.into(), "a message type that contradicts the tag")
 }
 
-/// The field `[number]` with an integer that is known.
+/// Reads the field `[number]`, whose integer must have this value.
 fn expect(r: &mut Reader<'_>, number: u8, value: i64, else_what: &'static str) -> Result<(), DerError> {
     let before = *r;
     if r.primitive_field::<i64>(number)? == value { Ok(()) } else { Err(before.error(Fault::Value(else_what))) }
 }
 
-/// Microseconds, 0 to 999,999 (RFC 4120 5.2.4).
+/// Reads microseconds, 0 to 999,999 (RFC 4120 5.2.4).
 fn micros(r: &mut Reader<'_>) -> Result<u32, DerError> {
     let before = *r;
     u32::try_from(r.integer()?)

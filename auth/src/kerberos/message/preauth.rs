@@ -1,28 +1,28 @@
-//! Pre-authentication data (RFC 4120 5.2.7), and what it holds.
+//! Pre-authentication data (RFC 4120 5.2.7) and its contents.
 
 use super::{DerError, KerberosTime, MAX_LIST, MessageError, Reader, Writer, micros, sequence, whole};
 
-/// Pre-authentication data (RFC 4120 5.2.7).
+/// An element of pre-authentication data (RFC 4120 5.2.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaData<'a> {
-    /// Its type, such as [`PaData::ENC_TIMESTAMP`].
+    /// The type of the data, such as [`PaData::ENC_TIMESTAMP`].
     pub kind: i32,
-    /// Its value.
+    /// The contents of the data.
     pub value: &'a [u8],
 }
 
 impl<'a> PaData<'a> {
-    /// An AP-REQ with the ticket that a TGS request presents.
+    /// The type of an AP-REQ with the ticket that a TGS request presents.
     pub const TGS_REQ: i32 = 1;
-    /// The time, encrypted in the client's key: [`PaEncTsEnc`].
+    /// The type of the time that is encrypted in the client's key: [`PaEncTsEnc`].
     pub const ENC_TIMESTAMP: i32 = 2;
-    /// In an error's e-data: a KERB-EXT-ERROR with an NTSTATUS (MS-KILE 2.2.1).
+    /// The type of a KERB-EXT-ERROR with an NTSTATUS, in the e-data of an error (MS-KILE 2.2.1).
     pub const PW_SALT: i32 = 3;
-    /// Encryption types with salts: a list of [`EtypeInfo2Entry`].
+    /// The type of a list of encryption types with their salts: [`EtypeInfo2Entry`].
     pub const ETYPE_INFO2: i32 = 19;
-    /// A service's request on behalf of a user (MS-SFU), which is not supported here.
+    /// The type of a service's request on behalf of a user (MS-SFU), which is not supported here.
     pub const FOR_USER: i32 = 129;
-    /// Whether a PAC is wanted (MS-KILE 2.2.3).
+    /// The type of the statement whether a PAC is wanted (MS-KILE 2.2.3).
     pub const PAC_REQUEST: i32 = 128;
 
     pub(super) fn write(&self, w: &mut Writer) {
@@ -36,15 +36,15 @@ impl<'a> PaData<'a> {
         sequence(r, |r| Ok(Self { kind: r.primitive_field(1)?, value: r.primitive_field(2)? }))
     }
 
-    /// METHOD-DATA: a list of these, as the e-data of an error.
+    /// Encodes METHOD-DATA, a list of elements, as the e-data of an error.
     pub fn encode_list(list: &[Self]) -> Vec<u8> {
         Writer::encode(|w| write_list(w, list, Self::write))
     }
 
-    /// Reads what [`Self::encode_list`] wrote.
+    /// Reads the bytes that [`Self::encode_list`] returned.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode_list(bytes: &'a [u8]) -> Result<Vec<Self>, MessageError> {
         whole(bytes, "METHOD-DATA", |r| r.list(MAX_LIST, Self::read))
     }
@@ -54,19 +54,19 @@ impl<'a> PaData<'a> {
     }
 }
 
-/// An encryption type that a KDC has a key of, and how to make that key from the password.
+/// An encryption type for which a KDC has a key, and the parameters that derive this key from the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EtypeInfo2Entry<'a> {
-    /// Number of the type.
+    /// The number of the encryption type.
     pub etype: i32,
-    /// The salt; absent, the default of the principal.
+    /// The salt; `None` stands for the default salt of the principal.
     pub salt: Option<&'a str>,
-    /// Parameters: the number of iterations in 4 bytes, big endian (RFC 3962 4).
+    /// The parameters: the number of iterations in 4 bytes, big endian (RFC 3962 4).
     pub s2kparams: Option<&'a [u8]>,
 }
 
 impl<'a> EtypeInfo2Entry<'a> {
-    /// ETYPE-INFO2: a list of these.
+    /// Encodes ETYPE-INFO2, a list of entries.
     pub fn encode_list(list: &[Self]) -> Vec<u8> {
         Writer::encode(|w| {
             write_list(w, list, |entry, w| {
@@ -79,10 +79,10 @@ impl<'a> EtypeInfo2Entry<'a> {
         })
     }
 
-    /// Reads what [`Self::encode_list`] wrote.
+    /// Reads the bytes that [`Self::encode_list`] returned.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode_list(bytes: &'a [u8]) -> Result<Vec<Self>, MessageError> {
         whole(bytes, "ETYPE-INFO2", |r| {
             r.list(MAX_LIST, |r| {
@@ -101,14 +101,14 @@ impl<'a> EtypeInfo2Entry<'a> {
 /// The plaintext of an encrypted timestamp (RFC 4120 5.2.7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaEncTsEnc {
-    /// The client's clock: second.
+    /// The second of the client's clock.
     pub time: KerberosTime,
-    /// The client's clock: microseconds.
+    /// The microseconds of the client's clock.
     pub micros: u32,
 }
 
 impl PaEncTsEnc {
-    /// The plaintext.
+    /// Encodes the plaintext in DER.
     pub fn encode(&self) -> Vec<u8> {
         Writer::encode(|w| {
             w.sequence(|w| {
@@ -121,7 +121,7 @@ impl PaEncTsEnc {
     /// Reads the plaintext.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         whole(bytes, "PA-ENC-TS-ENC", |r| {
             sequence(r, |r| {

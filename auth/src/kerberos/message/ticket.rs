@@ -5,21 +5,21 @@ use super::{
     application, encode, expect, message, micros, whole,
 };
 
-/// A ticket: what a client carries from the KDC to a service without seeing inside.
+/// A ticket, which a client carries from the KDC to a service and cannot read itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket<'a> {
-    /// The realm that issued it.
+    /// The realm that issued the ticket.
     pub realm: &'a str,
-    /// The service.
+    /// The name of the service.
     pub sname: PrincipalName,
-    /// An [`EncTicketPart`] in the service's key.
+    /// An [`EncTicketPart`], encrypted in the service's key.
     pub enc_part: EncryptedData<'a>,
 }
 
 impl<'a> Ticket<'a> {
     const APPLICATION: u8 = 1;
 
-    /// The ticket's DER.
+    /// Encodes the ticket in DER.
     pub fn encode(&self) -> Vec<u8> {
         encode(Self::APPLICATION, |w| {
             w.field(0, |w| w.integer(PVNO));
@@ -32,7 +32,7 @@ impl<'a> Ticket<'a> {
     /// Reads a ticket.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         whole(bytes, "Ticket", Self::read)
     }
@@ -49,35 +49,35 @@ impl<'a> Ticket<'a> {
     }
 }
 
-/// The part of a ticket that only the KDC and the service read.
+/// The part of a ticket that only the KDC and the service can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncTicketPart<'a> {
-    /// Ticket flags, see [`super::flags`].
+    /// The flags of the ticket; see [`super::flags`].
     pub flags: u32,
-    /// The session key.
+    /// The session key of the ticket.
     pub key: Typed<'a>,
-    /// The client's realm.
+    /// The realm of the client.
     pub crealm: &'a str,
-    /// The client.
+    /// The name of the client.
     pub cname: PrincipalName,
-    /// Realms on the way (RFC 4120 3.3.3.2): the encoding's type, 1, and its contents.
+    /// The realms on the way (RFC 4120 3.3.3.2): the encoding's type, which is 1, and its contents.
     pub transited: Typed<'a>,
-    /// When the client authenticated to a KDC.
+    /// The time at which the client authenticated to a KDC.
     pub auth_time: KerberosTime,
-    /// From when the ticket holds; absent, from `auth_time`.
+    /// The start of the ticket's validity; `None` stands for `auth_time`.
     pub start_time: Option<KerberosTime>,
-    /// Until when it holds.
+    /// The end of the ticket's validity.
     pub end_time: KerberosTime,
-    /// Until when it can be renewed.
+    /// The time until which the ticket can be renewed.
     pub renew_till: Option<KerberosTime>,
-    /// Authorization data, such as a PAC.
+    /// The authorization data, such as a PAC.
     pub authorization_data: Vec<Typed<'a>>,
 }
 
 impl<'a> EncTicketPart<'a> {
     const APPLICATION: u8 = 3;
 
-    /// The plaintext of a ticket.
+    /// Encodes the plaintext of the ticket in DER.
     pub fn encode(&self) -> Vec<u8> {
         encode(Self::APPLICATION, |w| {
             w.field(0, |w| w.flags(self.flags));
@@ -96,7 +96,7 @@ impl<'a> EncTicketPart<'a> {
     /// Reads the plaintext of a ticket. Client addresses, which Windows does not set, are skipped.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         message(bytes, "EncTicketPart", Self::APPLICATION, |r| {
             let part = Self {
@@ -117,29 +117,29 @@ impl<'a> EncTicketPart<'a> {
     }
 }
 
-/// Proof that the sender knows a ticket's session key now (RFC 4120 5.5.1).
+/// The proof that the sender knows a ticket's session key now (RFC 4120 5.5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authenticator<'a> {
-    /// The client's realm.
+    /// The realm of the client.
     pub crealm: &'a str,
-    /// The client.
+    /// The name of the client.
     pub cname: PrincipalName,
-    /// A checksum of what goes with it: of type 0x8003 for GSS-API (RFC 4121 4.1.1).
+    /// A checksum of the accompanying data. With GSS-API it has type 0x8003 (RFC 4121 4.1.1).
     pub checksum: Option<Typed<'a>>,
-    /// The client's clock: second.
+    /// The second of the client's clock.
     pub ctime: KerberosTime,
-    /// The client's clock: microseconds.
+    /// The microseconds of the client's clock.
     pub cusec: u32,
     /// A key that the client proposes for the session.
     pub subkey: Option<Typed<'a>>,
-    /// The client's first sequence number.
+    /// The first sequence number of the client.
     pub seq_number: Option<u32>,
 }
 
 impl<'a> Authenticator<'a> {
     const APPLICATION: u8 = 2;
 
-    /// The plaintext of an authenticator.
+    /// Encodes the plaintext of the authenticator in DER.
     pub fn encode(&self) -> Vec<u8> {
         encode(Self::APPLICATION, |w| {
             w.field(0, |w| w.integer(PVNO));
@@ -153,10 +153,10 @@ impl<'a> Authenticator<'a> {
         })
     }
 
-    /// Reads the plaintext of an authenticator; its authorization data is skipped.
+    /// Reads the plaintext of an authenticator. Authorization data in it is skipped.
     ///
     /// # Errors
-    /// Anything else.
+    /// The bytes are not a valid encoding of it, or are too long.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         message(bytes, "Authenticator", Self::APPLICATION, |r| {
             expect(r, 0, PVNO, "an authenticator's version other than 5")?;

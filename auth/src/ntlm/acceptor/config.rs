@@ -1,4 +1,4 @@
-//! How a server accepts NTLM: its names, its switches, and what follows from them alone.
+//! The configuration of a server that accepts NTLM, and what follows from it alone.
 
 use super::{Refusal, WORKSTATION};
 use crate::FileTime;
@@ -15,46 +15,48 @@ use crate::ntlm::wire::{DecodeError, Version};
 /// The names that a Challenge advertises in its AV pairs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetNames {
-    /// NetBIOS name of the machine, AV 1.
+    /// The NetBIOS name of the machine (AV 1).
     pub netbios_computer: String,
-    /// NetBIOS name of its domain, AV 2; the machine's own when it is not joined.
+    /// The NetBIOS name of its domain (AV 2), or of the machine itself if it is not joined to a domain.
     pub netbios_domain: String,
-    /// DNS name of the machine, AV 3.
+    /// The DNS name of the machine (AV 3).
     pub dns_computer: String,
-    /// DNS name of its domain, AV 4; left out when empty.
+    /// The DNS name of its domain (AV 4), which is left out if it is empty.
     pub dns_domain: String,
-    /// DNS name of its forest, AV 5; left out when empty.
+    /// The DNS name of its forest (AV 5), which is left out if it is empty.
     pub dns_tree: String,
 }
 
-/// IIS `tokenChecking`: whether a property of extended protection is checked.
+/// The setting `tokenChecking` of IIS: whether a property of extended protection is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenChecking {
-    /// Never.
+    /// The property is never checked.
     #[default]
     None,
-    /// Where the client sent it.
+    /// The property is checked if the client sent it.
     Allow,
-    /// Always: a client that did not send it is refused.
+    /// The property is always checked. A client that did not send it is refused.
     Require,
 }
 
-/// How a server accepts NTLM.
+/// The configuration of a server that accepts NTLM.
 #[derive(Clone, Debug, Default)]
 pub struct AcceptorConfig {
-    /// Names in the Challenge.
+    /// The names in the Challenge.
     pub names: TargetNames,
-    /// Whether the machine is joined to a domain: then the target is the domain, else the machine.
+    /// Whether the machine is joined to a domain. Then the target is the domain; otherwise it is the machine.
     pub joined: bool,
-    /// Version field of the Challenge. It is in every one, whether or not the client asked (recorded exchanges of IIS 8.5 with
-    /// curl, which does not ask, and whose Authenticate repeats the flag; MS-NLMP 2.2.2.10 has it for debugging alone).
+    /// The version field of the Challenge. Every Challenge has it, whether or not the client asked for it: recorded
+    /// exchanges of IIS 8.5 with curl show it, although curl does not ask, and its Authenticate repeats the flag.
+    /// According to MS-NLMP 2.2.2.10 the field is for debugging only.
     pub version: Version,
-    /// Refuse clients that do not offer 128-bit keys (off: curl and Chromium never offer it).
+    /// Whether clients that do not offer 128-bit keys are refused. It is off because curl and Chromium never offer
+    /// them.
     pub require_128bit: bool,
-    /// Refuse an NTLMv2 timestamp that is further than this many ticks from the server's clock; `None`
-    /// does not check (Windows after 2008 R2). [`AcceptorConfig::SKEW_36_HOURS`] is the older rule.
+    /// The largest difference of an NTLMv2 timestamp from the server's clock in ticks; `None` turns the check off
+    /// (Windows after 2008 R2). [`AcceptorConfig::SKEW_36_HOURS`] is the older rule.
     pub max_skew: Option<u64>,
-    /// Whether a null session is a logon (IIS: no).
+    /// Whether a null session counts as a logon. It does not with IIS.
     pub allow_anonymous: bool,
     /// Whether the channel binding is checked, on connections that have one.
     pub channel_binding: TokenChecking,
@@ -65,10 +67,10 @@ pub struct AcceptorConfig {
 }
 
 impl AcceptorConfig {
-    /// 36 hours in ticks: what Windows up to 2008 R2 allowed.
+    /// The number of ticks in 36 hours, which Windows up to 2008 R2 allowed.
     pub const SKEW_36_HOURS: u64 = 36 * 3600 * FileTime::TICKS_PER_SECOND;
 
-    /// What this acceptor can do if the client wants it.
+    /// The flags that this acceptor supports if the client asks for them.
     const SUPPORTED: NegotiateFlags = NegotiateFlags::UNICODE
         .union(NegotiateFlags::OEM)
         .union(NegotiateFlags::SIGN)
@@ -81,14 +83,14 @@ impl AcceptorConfig {
         .union(NegotiateFlags::KEY_EXCH)
         .union(NegotiateFlags::KEY_56);
 
-    /// What every Challenge has.
+    /// The flags of every Challenge.
     const ALWAYS: NegotiateFlags = NegotiateFlags::REQUEST_TARGET
         .union(NegotiateFlags::NTLM)
         .union(NegotiateFlags::ALWAYS_SIGN)
         .union(NegotiateFlags::TARGET_INFO)
         .union(NegotiateFlags::VERSION);
 
-    /// The Challenge's flags for a client's (3.2.5.1.1).
+    /// Returns the flags of the Challenge that answers a client with these flags (3.2.5.1.1).
     pub(super) fn challenge_flags(&self, client: NegotiateFlags) -> Result<NegotiateFlags, Refusal> {
         if self.require_128bit && !client.contains(NegotiateFlags::KEY_128) {
             return Err(Refusal::Weak);
@@ -106,7 +108,7 @@ impl AcceptorConfig {
         Ok(flags | target)
     }
 
-    /// The Challenge message.
+    /// Encodes the Challenge message.
     pub(super) fn encode_challenge(&self, flags: NegotiateFlags, server_challenge: [u8; 8], now: FileTime) -> Vec<u8> {
         let names = &self.names;
         let target = if self.joined { &names.netbios_domain } else { &names.netbios_computer };
@@ -120,7 +122,7 @@ impl AcceptorConfig {
         .encode()
     }
 
-    /// What to ask the DC about `message`.
+    /// Returns the question to the DC about `message`.
     pub(super) fn logon_request(
         &self,
         message: &Authenticate<'_>,
@@ -153,7 +155,7 @@ impl AcceptorConfig {
         })
     }
 
-    /// The service name that the client sent, if it is one of ours or nobody asks.
+    /// Returns the service name that the client sent, if it is a name of this server or is not checked.
     pub(super) fn check_service_name(&self, pairs: AvPairs<'_>) -> Result<Option<String>, Refusal> {
         let sent = pairs.target_name().filter(|name| !name.is_empty());
         let ours = |name: &str| self.service_names.iter().any(|each| same_name(each, name));
@@ -166,7 +168,7 @@ impl AcceptorConfig {
         }
     }
 
-    /// Whether the time in an NTLMv2 response is near enough, where anybody asks.
+    /// Checks that the time in an NTLMv2 response is near enough to the server's clock, if that is configured.
     pub(super) fn check_clock(&self, response: NtResponse<'_>, now: FileTime) -> Result<(), Refusal> {
         let (Some(limit), NtResponse::V2(v2)) = (self.max_skew, response) else { return Ok(()) };
         let skew = v2.timestamp.0.abs_diff(now.0);
@@ -175,7 +177,7 @@ impl AcceptorConfig {
 }
 
 impl TargetNames {
-    /// The AV pairs of a Challenge, in the order of Windows: 2, 1, 4, 3, 5, 7.
+    /// Encodes the AV pairs of a Challenge in the order of Windows: 2, 1, 4, 3, 5, 7.
     fn encode(&self, now: FileTime) -> Vec<u8> {
         let mut pairs = AvPairsBuf::default();
         pairs.push_text(AvId::NB_DOMAIN_NAME, &self.netbios_domain);

@@ -1,4 +1,4 @@
-//! What comes out of an acceptor.
+//! The outcomes of an acceptor.
 
 use std::fmt;
 
@@ -7,39 +7,39 @@ use crate::ntlm::flags::NegotiateFlags;
 use crate::ntlm::wire::DecodeError;
 use crate::status::{BadPasswordCode, NtStatus, SecStatus};
 
-/// What is to be done next.
+/// The next step of the caller.
 #[derive(Debug)]
 pub enum Step {
-    /// Send this Challenge.
+    /// The caller sends this Challenge.
     Challenge(Vec<u8>),
-    /// Ask the DC (or the local SAM), then call [`super::Acceptor::resume`].
+    /// The caller asks the DC (or the local SAM), then calls [`super::Acceptor::resume`].
     NeedLogon(LogonRequest),
-    /// The client is this account.
+    /// The client has logged on as this account.
     Authenticated(Box<Authenticated>),
-    /// The handshake has failed; the next one begins with a Negotiate.
+    /// The handshake has failed. The next one begins with a Negotiate.
     Refused(Refusal),
 }
 
-/// A successful logon.
+/// The result of a successful logon.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authenticated {
-    /// The account's NetBIOS domain, as the DC names it; empty when anonymous.
+    /// The NetBIOS domain of the account, as the DC names it. It is empty for a null session.
     pub domain: String,
-    /// The account's name, as the DC spells it; empty when anonymous.
+    /// The name of the account, as the DC spells it. It is empty for a null session.
     pub user: String,
     /// The workstation as the client sent it.
     pub workstation: String,
-    /// A null session.
+    /// Whether the logon is a null session.
     pub anonymous: bool,
-    /// The guest account stands in for an unknown user.
+    /// Whether the guest account stands in for an unknown user.
     pub guest: bool,
-    /// SIDs of the user and its groups.
+    /// The SIDs of the user and its groups.
     pub sids: Vec<String>,
     /// The exported session key, 16 bytes.
     pub session_key: [u8; 16],
     /// The flags in force.
     pub flags: NegotiateFlags,
-    /// Whether a MIC was present, and so was verified.
+    /// Whether a MIC was present, and was therefore verified.
     pub mic: bool,
     /// Whether a channel binding was compared, and matched.
     pub channel_bound: bool,
@@ -47,46 +47,46 @@ pub struct Authenticated {
     pub target_name: Option<String>,
 }
 
-/// Why a handshake was refused.
+/// The reason why a handshake was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The token does not decode.
+    /// The token cannot be decoded.
     #[error("the token is malformed: {0}")]
     Malformed(#[from] DecodeError),
-    /// An Authenticate without a Challenge before it, on this connection.
+    /// An Authenticate arrived on this connection without a Challenge before it.
     #[error("an Authenticate message arrived on a connection that has no handshake pending")]
     NoContext,
     /// The client does not offer what this server requires.
     #[error("the client does not offer 128-bit keys, which this server requires")]
     Weak,
-    /// A null session, which this server does not take.
+    /// The client asks for a null session, which this server does not accept.
     #[error("this server does not accept anonymous logons")]
     Anonymous,
-    /// The DC or the SAM refused.
+    /// The DC or the SAM refused with this status.
     #[error("the logon was refused: {0}")]
     Logon(NtStatus),
-    /// KEY_EXCH was negotiated, but no 16-byte session key came.
+    /// KEY_EXCH was negotiated, but the session key does not have 16 bytes.
     #[error("a key exchange was negotiated, but the encrypted session key has {0} bytes instead of 16")]
     KeyExchange(usize),
-    /// The MIC is announced and does not match.
+    /// The response announces a MIC, which does not match.
     #[error("the message integrity code does not match: one of the handshake's messages was altered")]
     Mic,
-    /// The channel binding is missing, or another connection's.
+    /// The channel binding is missing, or belongs to another connection.
     #[error("the channel binding is missing or belongs to another TLS connection")]
     BadBindings,
-    /// The service name is missing, or another server's.
+    /// The service name is missing, or belongs to another server.
     #[error("the target name {0:?} is not a service of this server")]
     TargetName(String),
-    /// The timestamp is too far from the server's clock.
+    /// The timestamp differs too much from the server's clock, by this many ticks.
     #[error("the client's clock differs from the server's by {0} ticks of 100 ns, which is more than allowed")]
     Skew(u64),
-    /// A logon reply came when none was due.
+    /// A logon reply arrived when none was expected.
     #[error("a logon reply arrived although no logon is pending")]
     UnexpectedReply,
 }
 
 impl Refusal {
-    /// The SSPI status of the refusal. That of a wrong target name is unmeasured on IIS.
+    /// Returns the SSPI status of the refusal. The status for a wrong target name is not measured on IIS.
     pub fn sec_status(&self) -> SecStatus {
         match self {
             Self::Malformed(_) | Self::NoContext | Self::KeyExchange(_) => SecStatus::INVALID_TOKEN,
@@ -100,7 +100,7 @@ impl Refusal {
         }
     }
 
-    /// The value of `sc-win32-status` in the log.
+    /// Returns the value of `sc-win32-status` in the log.
     pub fn sc_win32_status(&self, bad_password: BadPasswordCode) -> u32 {
         match self {
             Self::Logon(status) => status.sc_win32_status(bad_password),

@@ -1,4 +1,4 @@
-//! How a client answers a Challenge: flags, responses, target info (MS-NLMP 3.1.5.1.2, 3.3).
+//! The answer of a client to a Challenge: flags, responses and target info (MS-NLMP 3.1.5.1.2, 3.3).
 
 use super::{Credentials, InitiatorConfig, InitiatorError, Nonces};
 use crate::FileTime;
@@ -19,7 +19,7 @@ pub(super) struct Responses {
 }
 
 impl InitiatorConfig {
-    /// The flags of the Authenticate: those that both sides set. REQUEST_TARGET is the client's alone.
+    /// Returns the flags of the Authenticate: those that both sides set. The client alone decides on REQUEST_TARGET.
     pub(super) fn authenticate_flags(&self, challenge: NegotiateFlags) -> NegotiateFlags {
         let profile = &self.profile;
         let mut flags = challenge;
@@ -39,12 +39,12 @@ impl InitiatorConfig {
         flags
     }
 
-    /// Whether the Authenticate's MIC field is filled: only an NTLMv2 blob can announce it.
+    /// Returns whether the MIC field of the Authenticate is filled. Only an NTLMv2 blob can announce a MIC.
     pub(crate) fn sends_mic(&self) -> bool {
         self.profile.mic && self.profile.response == ResponseKind::NtlmV2 && self.credentials.nt_hash.is_some()
     }
 
-    /// The responses to `challenge`; `flags` are those of the Authenticate.
+    /// Computes the responses to `challenge`. `flags` are those of the Authenticate.
     pub(super) fn responses(
         &self,
         challenge: &Challenge<'_>,
@@ -91,7 +91,7 @@ impl InitiatorConfig {
         })
     }
 
-    /// The server's AV pairs, extended by the client's own (3.1.5.1.2).
+    /// Returns the server's AV pairs, extended by those of the client (3.1.5.1.2).
     fn target_info(&self, server: AvPairs<'_>) -> Vec<u8> {
         let mut pairs = if self.sends_mic() {
             let flags = server.flags() | AvPairs::FLAG_MIC;
@@ -144,7 +144,7 @@ impl InitiatorConfig {
         }
     }
 
-    /// The Authenticate message, a MIC still zero.
+    /// Encodes the Authenticate message. A MIC is still zero.
     pub(super) fn encode(
         &self,
         responses: &Responses,

@@ -41,7 +41,7 @@ pub struct InitiatorConfig {
 /// The random bytes that an Authenticate requires.
 #[derive(Clone, Copy)]
 pub struct Nonces {
-    /// The client challenge.
+    /// The random challenge of the client.
     pub client_challenge: [u8; 8],
     /// The session key that the initiator chooses if KEY_EXCH is negotiated.
     pub exported_session_key: [u8; 16],
@@ -100,9 +100,9 @@ pub enum InitiatorError {
     /// A field of the Authenticate would be longer than its 16-bit length can express.
     #[error("{field} would have {len} bytes, more than the 65,535 that an Authenticate message can carry")]
     TooLong {
-        /// The field's name.
+        /// The name of the field.
         field: &'static str,
-        /// The field's length in bytes.
+        /// The length of the field in bytes.
         len: usize,
     },
 }

@@ -1,7 +1,7 @@
-//! The server's side of `Negotiate`: SPNEGO, raw NTLM, raw Kerberos.
+//! The server's side of `Negotiate`: SPNEGO, raw NTLM and raw Kerberos.
 //!
-//! As with NTLM alone, the acceptor never sees a hash: it yields a logon request and is resumed with
-//! the reply. Kerberos needs no DC, but the host's [`ReplayCache`].
+//! As with NTLM alone, the acceptor never sees a hash: it yields a logon request and is resumed with the reply.
+//! Kerberos needs no DC, but it needs the host's [`ReplayCache`].
 
 use std::sync::Arc;
 
@@ -21,12 +21,12 @@ mod outcome;
 
 pub use outcome::{Authenticated, Identity, Refusal, Rejected, Step};
 
-/// How a server accepts `Negotiate`.
+/// The configuration of a server that accepts `Negotiate`.
 #[derive(Clone, Debug)]
 pub struct AcceptorConfig {
-    /// How it accepts NTLM; `None` for the provider `Negotiate:Kerberos`.
+    /// The configuration of NTLM, or `None` for the provider `Negotiate:Kerberos`.
     pub ntlm: Option<Arc<ntlm::acceptor::AcceptorConfig>>,
-    /// How it accepts Kerberos; `None` for a machine without keys.
+    /// The configuration of Kerberos, or `None` for a machine without keys.
     pub kerberos: Option<Arc<ap::AcceptorConfig>>,
 }
 
@@ -39,16 +39,16 @@ impl AcceptorConfig {
     }
 }
 
-/// What one token needs of randomness; none of it may be used twice.
+/// The random bytes that one token needs. None of them may be used twice.
 #[derive(Clone, Copy)]
 pub struct Nonces {
-    /// NTLM's server challenge.
+    /// The server challenge of NTLM.
     pub server_challenge: [u8; 8],
-    /// For an AP-REP.
+    /// The random bytes for an AP-REP.
     pub kerberos: ap::Nonces,
 }
 
-/// One connection's acceptor.
+/// The acceptor of one connection.
 pub struct Acceptor {
     config: Arc<AcceptorConfig>,
     binding: Option<ChannelBinding>,
@@ -56,42 +56,42 @@ pub struct Acceptor {
     state: State,
 }
 
-/// Where the handshake stands; `None` in place of a session is a raw one.
+/// The state of the handshake. `None` in place of a session stands for raw tokens without SPNEGO.
 enum State {
-    /// No handshake pending.
+    /// No handshake is pending.
     Idle,
-    /// NTLM's Challenge is out.
+    /// NTLM's Challenge was sent.
     Challenged(Option<Session>),
-    /// The DC is being asked; the client's MIC waits for its key.
+    /// The DC is being asked. The client's MIC is kept until its key is known.
     AwaitingLogon(Option<Session>, Option<Vec<u8>>),
-    /// A mechanism is chosen, and its first token is due.
+    /// A mechanism is chosen, and its first token is expected.
     Chosen(Session),
-    /// Kerberos has accepted, and the client's MIC is due.
+    /// Kerberos has accepted, and the client's MIC is expected.
     AwaitingMic(Session, Box<ap::Accepted>),
 }
 
-/// What SPNEGO has settled.
+/// The result of the SPNEGO negotiation.
 struct Session {
-    /// DER of the list of mechanisms, which the MIC is over.
+    /// The list of mechanisms in DER, which the MIC covers.
     mech_types: Vec<u8>,
     mechanism: Mechanism,
     /// Whether the answer that names the mechanism is still to be sent.
     first: bool,
-    /// Whether the client's first choice was not ours: then both must send a MIC (RFC 4178 5).
+    /// Whether both sides must send a MIC, because the client's first choice was not accepted (RFC 4178 5).
     mic_required: bool,
 }
 
 impl Acceptor {
-    /// An acceptor for one connection; `binding` is that of its TLS session, where there is one.
+    /// Creates the acceptor of a connection. `binding` is the channel binding of its TLS session, if there is one.
     pub fn new(config: impl Into<Arc<AcceptorConfig>>, binding: Option<ChannelBinding>) -> Self {
         let config = config.into();
         let ntlm = config.ntlm.clone().map(|ntlm| ntlm::acceptor::Acceptor::new(ntlm, binding));
         Self { config, binding, ntlm, state: State::Idle }
     }
 
-    /// Takes a token from the client. `now` is the server's clock, `replays` the host's cache.
+    /// Takes a token from the client. `now` is the server's clock, and `replays` is the host's replay cache.
     ///
-    /// A first token begins anew at any time. Whatever fails leaves no handshake pending, unless it is
+    /// A first token begins a new handshake at any time. After a failure no handshake is pending, unless the failure is
     /// [`Rejected::recoverable`].
     pub fn accept(&mut self, token: &[u8], nonces: Nonces, now: FileTime, replays: &mut ReplayCache) -> Step {
         let mut turn = Turn { nonces, now, replays };
@@ -126,7 +126,7 @@ impl Acceptor {
         }
     }
 
-    /// Forgets a pending handshake.
+    /// Drops a pending handshake.
     pub fn reset(&mut self) {
         self.state = State::Idle;
         if let Some(ntlm) = &mut self.ntlm {
@@ -134,13 +134,13 @@ impl Acceptor {
         }
     }
 
-    /// Whether a handshake has begun and not ended.
+    /// Returns whether a handshake has begun and not ended.
     pub const fn is_pending(&self) -> bool {
         !matches!(self.state, State::Idle)
     }
 
-    /// Chooses the client's first mechanism that is enabled here. Its token counts only if it is the
-    /// first of all (RFC 4178 4.2.1), whichever OID of Kerberos that has.
+    /// Chooses the client's first mechanism that is enabled here. The client's token is used only if it belongs to the
+    /// first mechanism of the list (RFC 4178 4.2.1); both OIDs of Kerberos count as the same mechanism.
     fn begin(&mut self, init: &NegTokenInit<'_>, turn: &mut Turn<'_>) -> Step {
         let enabled = |oid: &&[u8]| {
             let mechanism = Mechanism::from_oid(oid)?;
@@ -179,7 +179,7 @@ impl Acceptor {
         }
     }
 
-    /// A token of the chosen mechanism.
+    /// Passes a token to the chosen mechanism.
     fn feed(&mut self, session: Session, token: &[u8], mic: Option<&[u8]>, turn: &mut Turn<'_>) -> Step {
         match session.mechanism {
             Mechanism::Kerberos | Mechanism::MsKerberos => self.kerberos(Some(session), token, mic, turn),
@@ -237,7 +237,8 @@ impl Acceptor {
         }
     }
 
-    /// Kerberos is through, but the client could not sign yet: it needed the AP-REP.
+    /// Asks for the client's MIC after Kerberos has succeeded. The client could not sign earlier, because it needed the
+    /// AP-REP.
     fn ask_for_mic(&mut self, session: Session, accepted: Box<ap::Accepted>) -> Step {
         let mic = MicKey::Kerberos(accepted.context).sign(Sender::Acceptor, &session.mech_types);
         let token = NegTokenResp {
@@ -251,7 +252,7 @@ impl Acceptor {
         Step::Continue(token)
     }
 
-    /// With a clock that is wrong, the client learns the right one and may try again (MS-KILE 3.4.5).
+    /// Refuses a Kerberos token. A client with a wrong clock learns the right time and may try again (MS-KILE 3.4.5).
     fn kerberos_refused(&mut self, session: Option<Session>, error: ap::Rejected) -> Step {
         let recoverable = error.refusal.krb_error() == Some(KrbErrorCode::SKEW);
         let token = match &session {
@@ -271,15 +272,15 @@ impl Acceptor {
     }
 }
 
-/// What comes with one token.
+/// The arguments that come with one token.
 struct Turn<'a> {
     nonces: Nonces,
     now: FileTime,
     replays: &'a mut ReplayCache,
 }
 
-/// The end of an NTLM handshake: with the AV flag of a MIC, or where NTLM was not the first choice, the
-/// list of mechanisms must be signed too; otherwise a signature is checked where it is sent.
+/// Ends an NTLM handshake. The list of mechanisms must be signed if the AV flag of a MIC is set or NTLM was not the
+/// first choice. Otherwise a signature is checked only if it was sent.
 fn conclude_ntlm(session: Option<&Session>, done: Box<ntlm::acceptor::Authenticated>, mic: Option<&[u8]>) -> Step {
     let key = MicKey::Ntlm(done.flags, done.session_key);
     // A guest or null session has no key in common with the server.
@@ -294,7 +295,7 @@ fn conclude_ntlm(session: Option<&Session>, done: Box<ntlm::acceptor::Authentica
     authenticated(session, Identity::Ntlm(done), token, mic.is_some())
 }
 
-/// The end of a Kerberos handshake; with `answered`, the AP-REP and our MIC are out already.
+/// Ends a Kerberos handshake. With `answered`, the AP-REP and the server's MIC were already sent.
 fn conclude_kerberos(
     session: Option<&Session>,
     mut accepted: Box<ap::Accepted>,
@@ -314,7 +315,7 @@ fn conclude_kerberos(
     authenticated(session, Identity::Kerberos(accepted), Some(token), mic.is_some())
 }
 
-/// Checks the client's MIC; gives ours, if there is one to be answered.
+/// Checks the client's MIC, and returns the server's MIC if one must be sent.
 fn check_mic(
     session: Option<&Session>,
     key: MicKey,
@@ -337,7 +338,7 @@ fn check_mic(
     }
 }
 
-/// The last NegTokenResp.
+/// Returns the last NegTokenResp.
 fn completed(session: &Session, token: Option<&[u8]>, mic: Option<&[u8]>) -> Vec<u8> {
     NegTokenResp {
         state: Some(NegState::AcceptCompleted),
@@ -359,7 +360,7 @@ fn authenticated(session: Option<&Session>, identity: Identity, token: Option<Ve
     }))
 }
 
-/// A refusal in the client's framing: nothing for a raw token.
+/// Returns a refusal in the client's framing, which is empty for a raw token.
 fn refused(refusal: Refusal, session: Option<&Session>) -> Step {
     let token = NegTokenResp { state: Some(NegState::Reject), ..NegTokenResp::default() };
     rejected(refusal, session.map(|_| token.encode()).unwrap_or_default())

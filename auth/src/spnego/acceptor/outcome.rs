@@ -1,4 +1,4 @@
-//! What comes out of an acceptor of `Negotiate`.
+//! The outcomes of an acceptor of `Negotiate`.
 
 use super::super::{Mechanism, Package};
 use crate::der::DerError;
@@ -7,25 +7,25 @@ use crate::logon::LogonRequest;
 use crate::ntlm;
 use crate::status::{BadPasswordCode, SecStatus};
 
-/// What is to be done next.
+/// The next step of the caller.
 #[derive(Debug)]
 pub enum Step {
-    /// Send this token and wait for the client's next: with a 401.
+    /// The caller sends this token with a 401 and waits for the client's next token.
     Continue(Vec<u8>),
-    /// Ask the DC (or the local SAM), then call [`super::Acceptor::resume`]. NTLM only.
+    /// The caller asks the DC (or the local SAM), then calls [`super::Acceptor::resume`]. Only NTLM needs it.
     NeedLogon(LogonRequest),
-    /// The client is this account.
+    /// The client has logged on as this account.
     Authenticated(Box<Authenticated>),
     /// The handshake has failed.
     Refused(Box<Rejected>),
 }
 
-/// A successful handshake.
+/// The result of a successful handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authenticated {
-    /// Who the client is.
+    /// The identity of the client.
     pub identity: Identity,
-    /// The last token, which rides in the final answer; empty where there is none.
+    /// The last token, which is sent with the final answer. It is empty if there is none.
     pub token: Vec<u8>,
     /// The mechanism that SPNEGO chose; `None` for a raw token.
     pub negotiated: Option<Mechanism>,
@@ -33,17 +33,17 @@ pub struct Authenticated {
     pub mech_list_mic: bool,
 }
 
-/// Who a client is, by the package that says so.
+/// The identity of a client, by the package that established it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// By NTLM.
+    /// The client authenticated with NTLM.
     Ntlm(Box<ntlm::acceptor::Authenticated>),
-    /// By Kerberos.
+    /// The client authenticated with Kerberos.
     Kerberos(Box<ap::Accepted>),
 }
 
 impl Identity {
-    /// The package.
+    /// Returns the package that established the identity.
     pub const fn package(&self) -> Package {
         match self {
             Self::Ntlm(_) => Package::Ntlm,
@@ -52,56 +52,56 @@ impl Identity {
     }
 }
 
-/// A handshake that failed, and what to tell the client.
+/// A failed handshake, and the answer to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// Why.
+    /// The reason of the refusal.
     pub refusal: Refusal,
-    /// A token that says so, in the framing of the client's; empty where there is none. Whether it is
-    /// sent is the server's habit: IIS answers most failures with a bare scheme.
+    /// A token that reports the refusal in the framing of the client's token, or empty if there is none. The server
+    /// decides whether to send it: IIS answers most failures with a bare scheme.
     pub token: Vec<u8>,
-    /// Whether the client can go on with another token on this connection: after a KRB-ERROR that
-    /// tells it the server's clock.
+    /// Whether the client can continue with another token on this connection, after a KRB-ERROR has told it the
+    /// server's clock.
     pub recoverable: bool,
 }
 
-/// Why a handshake was refused.
+/// The reason why a handshake was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The token is not SPNEGO, NTLM or Kerberos.
     #[error("the token is neither SPNEGO nor NTLM nor Kerberos")]
     UnknownToken,
-    /// The SPNEGO token does not decode.
+    /// The SPNEGO token cannot be decoded.
     #[error("the SPNEGO token is malformed: {0}")]
     Malformed(#[from] DerError),
-    /// The client offers nothing that is enabled here.
+    /// The client offers no mechanism that is enabled here.
     #[error("the client offers no mechanism that this server has enabled")]
     NoMechanism,
-    /// A raw token of a package that is not enabled here.
+    /// The raw token belongs to a package that is not enabled here.
     #[error("{0} is not enabled on this server")]
     Disabled(Package),
-    /// A continuation without a beginning on this connection.
+    /// A continuation arrived on this connection without a first token before it.
     #[error("a continuation token arrived on a connection that has no negotiation pending")]
     NoContext,
-    /// A continuation without a token of the mechanism.
+    /// A continuation has no token of the mechanism.
     #[error("the client sent no token for the mechanism that was chosen")]
     NoToken,
-    /// A MIC is due and missing.
+    /// A required MIC is missing.
     #[error("the client's mechListMIC is missing: a stronger mechanism may have been removed from the list in transit")]
     MissingMic,
-    /// A MIC is there and does not match.
+    /// A MIC does not match.
     #[error("the client's mechListMIC does not match: the list of mechanisms was altered in transit")]
     BadMic,
-    /// NTLM refused.
+    /// NTLM refused for this reason.
     #[error("NTLM failed: {0}")]
     Ntlm(ntlm::acceptor::Refusal),
-    /// Kerberos refused.
+    /// Kerberos refused for this reason.
     #[error("Kerberos failed: {0}")]
     Kerberos(ap::Refusal),
 }
 
 impl Refusal {
-    /// The SSPI status of the refusal.
+    /// Returns the SSPI status of the refusal.
     pub fn sec_status(&self) -> SecStatus {
         match self {
             Self::UnknownToken | Self::Malformed(_) | Self::NoContext | Self::NoToken => SecStatus::INVALID_TOKEN,
@@ -112,7 +112,7 @@ impl Refusal {
         }
     }
 
-    /// The value of `sc-win32-status` in the log.
+    /// Returns the value of `sc-win32-status` in the log.
     pub fn sc_win32_status(&self, bad_password: BadPasswordCode) -> u32 {
         match self {
             Self::Ntlm(refusal) => refusal.sc_win32_status(bad_password),

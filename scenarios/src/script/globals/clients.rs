@@ -19,8 +19,18 @@ use crate::site::check_name;
 const KIND: &str = "kind of client";
 
 #[starlark_module]
-pub(in super::super) fn clients(builder: &mut GlobalsBuilder) {
-    /// Adds a client that behaves as `curl --ntlm`. The options are those of every client (`client_options.rs`).
+pub(super) fn clients(builder: &mut GlobalsBuilder) {
+    /// Adds a client that behaves as `curl --ntlm`: the Negotiate leg at once, the body of a POST with the last leg only.
+    ///
+    /// # Arguments
+    /// * `name`: The name of the client, and of its user unless `user` says otherwise.
+    /// * `options`: The options of every client.
+    ///
+    /// Examples:
+    /// ```python
+    /// alice = curl("alice")
+    /// mallory = curl("mallory", user = None)
+    /// ```
     fn curl<'v>(
         name: &str,
         #[starlark(kwargs)] options: DictRef<'v>,
@@ -29,7 +39,11 @@ pub(in super::super) fn clients(builder: &mut GlobalsBuilder) {
         Ok(add_client(eval, name, Agent::Curl, &options)?)
     }
 
-    /// Adds a client that behaves as `curl --negotiate -u :`: it has tickets, and nothing else.
+    /// Adds a client that behaves as `curl --negotiate -u :`: it sends a ticket at once, and knows nothing else.
+    ///
+    /// # Arguments
+    /// * `name`: The name of the client, and of its user unless `user` says otherwise.
+    /// * `options`: The options of every client.
     fn curl_negotiate<'v>(
         name: &str,
         #[starlark(kwargs)] options: DictRef<'v>,
@@ -38,7 +52,17 @@ pub(in super::super) fn clients(builder: &mut GlobalsBuilder) {
         Ok(add_client(eval, name, Agent::CurlNegotiate, &options)?)
     }
 
-    /// Adds a client that behaves as a browser on Windows.
+    /// Adds a client that behaves as a browser on Windows, Chromium or Edge: it asks first, and then authenticates with a ticket, or
+    /// by NTLM where it has none.
+    ///
+    /// # Arguments
+    /// * `name`: The name of the client, and of its user unless `user` says otherwise.
+    /// * `options`: The options of every client.
+    ///
+    /// Examples:
+    /// ```python
+    /// bob = browser("bob-at-home", user = "bob", kerberos = False)
+    /// ```
     fn browser<'v>(
         name: &str,
         #[starlark(kwargs)] options: DictRef<'v>,
@@ -47,7 +71,18 @@ pub(in super::super) fn clients(builder: &mut GlobalsBuilder) {
         Ok(add_client(eval, name, Agent::Browser, &options)?)
     }
 
-    /// Adds a client that behaves as the user agent `kind`.
+    /// Adds a client that behaves as a user agent that is called by its name.
+    ///
+    /// # Arguments
+    /// * `name`: The name of the client, and of its user unless `user` says otherwise.
+    /// * `kind`: The user agent: `"curl"`, `"curl_negotiate"`, `"curl_anyauth"`, `"browser"`, `"wininet"`, `"chromium_linux"`,
+    ///   `"firefox_linux"`, `"wget"`, `"mono"`, `"lwp"` or `"requests_kerberos"`.
+    /// * `options`: The options of every client.
+    ///
+    /// Examples:
+    /// ```python
+    /// dave = client("dave", "chromium_linux")
+    /// ```
     fn client<'v>(
         name: &str,
         kind: Value<'v>,

@@ -36,13 +36,30 @@ struct Member {
 }
 
 #[starlark_module]
-pub(in super::super) fn crowds(builder: &mut GlobalsBuilder) {
-    /// A crowd: so many clients of this kind, at which `user01`, `user02` and so on sit, as far as a client is not there yet.
-    /// Each asks for `path` so often, one request after the other, and pauses before each: `think_ms` on average, from nothing
-    /// to twice that, as the seed draws. Waits for all answers. The other options are those of every client. A list of
-    /// clients that are there already may stand in place of the number.
+pub(super) fn crowds(builder: &mut GlobalsBuilder) {
+    /// Lets many clients ask at the same time, and waits for all answers.
     ///
-    /// Returns a list with the `client`, the `user` that sits at it and the `answers` of each.
+    /// New clients are called as their users, `user01`, `user02` and so on, as far as no client is called so yet. The directory has
+    /// 20 such users, and more where the crowd is the first to act.
+    ///
+    /// # Arguments
+    /// * `who`: How many clients, at most 1,000, or a list of clients that are there already.
+    /// * `kind`: The user agent of new clients, as a text or as the function that adds one: `"curl"`, `curl`. A browser if unsaid.
+    /// * `requests`: How many requests each client makes, one after the other.
+    /// * `think_ms`: How long each pauses before a request on average, in milliseconds: from nothing to twice that, as the seed
+    ///   draws.
+    /// * `path`: What each asks for.
+    /// * `options`: The options of every client, but those that make sense for one client alone.
+    ///
+    /// # Returns
+    /// A list of structs: the `client`, the `user` who sits at it, and its `answers`.
+    ///
+    /// Examples:
+    /// ```python
+    /// for member in crowd(50, kind = "browser", requests = 6, think_ms = 200):
+    ///     for answer in member.answers:
+    ///         answer.expect(status = 200, user = member.user)
+    /// ```
     fn crowd<'v>(
         who: Value<'v>,
         #[starlark(require = named)] kind: Option<Value<'v>>,
@@ -70,7 +87,26 @@ pub(in super::super) fn crowds(builder: &mut GlobalsBuilder) {
         Ok(seen)
     }
 
-    /// The same, without waiting: each of the list has `requests`, whose `wait()` waits.
+    /// Lets many clients ask at the same time, and does not wait.
+    ///
+    /// # Arguments
+    /// * `who`: How many clients, at most 1,000, or a list of clients that are there already.
+    /// * `kind`: The user agent of new clients, as a text or as the function that adds one: `"curl"`, `curl`. A browser if unsaid.
+    /// * `requests`: How many requests each client makes, one after the other.
+    /// * `think_ms`: How long each pauses before a request on average, in milliseconds: from nothing to twice that, as the seed
+    ///   draws.
+    /// * `path`: What each asks for.
+    /// * `options`: The options of every client, but those that make sense for one client alone.
+    ///
+    /// # Returns
+    /// A list of structs: the `client`, the `user` who sits at it, and its `requests`, each of which has `wait()`.
+    ///
+    /// Examples:
+    /// ```python
+    /// members = start_crowd([alice, bob], requests = 3)
+    /// crash("iis1")
+    /// wait_all(members[0].requests)
+    /// ```
     fn start_crowd<'v>(
         who: Value<'v>,
         #[starlark(require = named)] kind: Option<Value<'v>>,

@@ -35,20 +35,52 @@ use crate::site::names::{
 use crate::site::{self, ServerChange, Site, SiteChange, TRUST_PASSWORD, Unknown, check_name, is_reason, pool};
 
 #[starlark_module]
-pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
-    /// Describes the site; before the first client, and once. What is not given stays as it is:
-    /// two backends, the standard directory, no lockout, 250 us of latency each way, no jitter, no TLS.
-    /// `groups` says how many groups users are members of, which makes their tickets longer; `services` are accounts with
-    /// their service principal names, those of `delegation` trusted to act on for their users; `files` what the application
-    /// opens below `/files/`, with who may read it. `tls` says what a balancer at which TLS ends has behind it: `own`,
-    /// `same` (its certificate) or `plain`; `between` what the balancer of `front` has between it and the other, where TLS ends
-    /// at it: `again`, or `plain`. `controllers` are the DCs, in the order in which servers ask them; `partner` is
-    /// a second domain. `broken` says why nobody can log on at this site whatever balancer is in front of it: what fails
-    /// there is then not the balancer's fault. `servers` says what differs at one: `server()`, or
-    /// `windows_authentication()`, or one that is not IIS. The parts below the paths of `anonymous`, and the methods of
-    /// `anonymous_methods`, need no logon; with `anonymous_windows_too` who has logged on is known there as well.
-    /// `workgroup`: the servers are in no domain, and have the accounts of `accounts`, by default those of the directory.
-    /// `connection_timeout` is in seconds; `max_field_length` and `max_request_bytes` are limits of http.sys, in bytes.
+pub(super) fn sites(builder: &mut GlobalsBuilder) {
+    /// Describes the site. It stands before the first client, and once.
+    ///
+    /// What is not given stays as it is without `site()`, or as IIS has it.
+    ///
+    /// # Arguments
+    /// * `backends`: How many servers there are, called `iis1`, `iis2` and so on.
+    /// * `users`: Users of the domain with their passwords, beside those of the standard directory or in their place.
+    /// * `forbidden`: Users whom the application refuses after a good logon (401.3).
+    /// * `groups`: How many domain local groups users are members of. Each makes the tickets of its members 40 bytes longer.
+    /// * `services`: Service accounts, or machines (`"iis1$"`), with their service principal names.
+    /// * `delegation`: Those of `services` that are trusted to act on for their users.
+    /// * `lockout`: How many wrong passwords lock an account, from 1 to 999. Nothing locks one if unsaid.
+    /// * `latency_us`: How long a packet takes, each way, in microseconds.
+    /// * `jitter_us`: How much longer a packet may take, as the seed draws, in microseconds.
+    /// * `providers`: What IIS offers, in its order: `"NTLM"`, `"Negotiate"`, `"Negotiate:Kerberos"`, `"Nego2"`. NTLM alone if unsaid.
+    /// * `iis`: The version: `"iis6"` or `"iis10"`.
+    /// * `authentication`: How IIS authenticates: `windows_authentication(...)`.
+    /// * `files`: Files that the application opens below `/files/` as its user, each with the users who may read it.
+    /// * `acceptor`: Servers that are not IIS: `tracked(...)`, `trusted_header(...)` or `rogue(...)`.
+    /// * `servers`: What differs at a server, by its name: `server(...)`, `windows_authentication(...)`, or one that is not IIS.
+    /// * `front`: A second balancer in front of the one that is judged: the name of a mechanism.
+    /// * `tls`: TLS, and what a balancer at which it ends has behind it: `"own"` certificates of the servers, the `"same"` one as its
+    ///   own, or `"plain"` HTTP.
+    /// * `http2`: Whether HTTP/2 is offered, by the servers as well. It needs `tls`.
+    /// * `between`: What the balancer of `front` has between it and the other, where TLS ends at it: TLS `"again"`, or `"plain"` HTTP.
+    /// * `controllers`: The DCs of the domain, `controller(...)`, in the order in which servers ask them.
+    /// * `partner`: A second domain: `partner(...)`.
+    /// * `broken`: Why nobody can log on at this site, whatever balancer is in front of it, in one line of at most 200 characters.
+    ///   What fails there is then not the balancer's fault.
+    /// * `connection_timeout`: After how many seconds IIS closes an idle connection (`connectionTimeout`, 120 by default).
+    /// * `max_field_length`: The longest header field of a request that http.sys takes, in bytes, from 64 to 65534
+    ///   (`MaxFieldLength`, 16384 by default). A longer one is answered 400.
+    /// * `max_request_bytes`: The longest request line with all header fields that http.sys takes, in bytes, from 256 to 16777216
+    ///   (`MaxRequestBytes`, 16384 by default).
+    /// * `anonymous`: Paths that need no logon, with all below them.
+    /// * `anonymous_methods`: Methods that need no logon.
+    /// * `anonymous_windows_too`: Whether whoever has logged on is known in the anonymous part as well. Nobody is known there if not.
+    /// * `workgroup`: Whether the servers are in no domain. They take NTLM with accounts of their own: `alice` is `.\alice` at the
+    ///   client, and `IIS1\alice` at iis1.
+    /// * `accounts`: The accounts of each server with their passwords. In a workgroup, those of the directory if unsaid.
+    ///
+    /// Examples:
+    /// ```python
+    /// site(backends = 3, lockout = 5, tls = "own", servers = {"iis2": server(certificate = "expired")})
+    /// ```
     fn site<'v>(
         #[starlark(require = named, default = 2)] backends: i64,
         #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,
@@ -148,10 +180,30 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
         Ok(checked.map(|()| NoneType)?)
     }
 
-    /// How the servers authenticate (`<windowsAuthentication>`), each setting as IIS has it if unsaid. `pool` is `machine`,
-    /// or the account that the application pool runs as; `keep_alive` is `always`, `closed-by-failure`, `closed-by-challenge` or
-    /// `never`; `token_checking` is `none`, `allow` or `require`; `max_concurrent_api` is how many logons a server asks its
-    /// domain for at once.
+    /// Says how servers authenticate (`<windowsAuthentication>`), for `site()`, `server()` and `configure()`.
+    ///
+    /// # Arguments
+    /// * `pool`: The identity of the application pool: `"machine"`, or the account that it runs as.
+    /// * `kernel_mode`: Whether http.sys authenticates, as the machine (`useKernelMode`).
+    /// * `app_pool_credentials`: Whether tickets are decrypted with the pool's key in kernel mode (`useAppPoolCredentials`).
+    /// * `persist_non_ntlm`: Whether a ticket authenticates its connection, as NTLM always does, or its request alone
+    ///   (`authPersistNonNTLM`).
+    /// * `single_request`: Whether every request has to authenticate (`authPersistSingleRequest`).
+    /// * `via_ends_persistence`: Whether a request with a `Via` header has to authenticate each time.
+    /// * `keep_alive`: When the server keeps a connection open: `"always"`; not behind an answer that refuses a token
+    ///   (`"closed-by-failure"`); behind no 401 to a token, so that no handshake of two steps ends (`"closed-by-challenge"`); `"never"`.
+    /// * `token_checking`: Extended protection (`tokenChecking`): `"none"`, `"allow"` or `"require"`.
+    /// * `protection_flags`: Flags of extended protection: `"Proxy"`, `"NoServiceNameCheck"`, `"AllowDotlessSpn"`, `"ProxyCohosting"`.
+    /// * `service_names`: Service names that extended protection takes.
+    /// * `max_concurrent_api`: How many logons a server asks its DC for at once (`MaxConcurrentApi`): 10 by default, and 2 for `iis6`.
+    ///
+    /// # Returns
+    /// The settings.
+    ///
+    /// Examples:
+    /// ```python
+    /// site(authentication = windows_authentication(pool = "svc-web", kernel_mode = False))
+    /// ```
     fn windows_authentication(
         #[starlark(require = named, default = "machine")] pool: &str,
         #[starlark(require = named, default = true)] kernel_mode: bool,
@@ -183,10 +235,32 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
         }))
     }
 
-    /// For `site(servers=)` and `configure()`: what differs at one server, each setting as the site has it if unsaid.
-    /// `acceptor` is a server that is not IIS; `certificate` is `own`, `same` (the balancer's), `expired`, `other-name`, or
-    /// `as-site`; `clock_skew` is how many seconds its clock is ahead; `accounts` are its own, with their passwords, over
-    /// those of the site, and None takes one away; in a `workgroup` it knows no other.
+    /// Says what differs at one server, for `site(servers = ...)` and `configure()`. What is not given is as the site has it.
+    ///
+    /// # Arguments
+    /// * `acceptor`: A server that is not IIS.
+    /// * `authentication`: How it authenticates: `windows_authentication(...)`.
+    /// * `providers`: What it offers, in its order.
+    /// * `iis`: Its version: `"iis6"` or `"iis10"`.
+    /// * `certificate`: The certificate that it shows: its `"own"`, the `"same"` as the balancer's, one that has `"expired"`, one of
+    ///   the `"other-name"`, or `"as-site"`. It needs `site(tls = ...)`.
+    /// * `clock_skew`: How many seconds its clock is ahead, or behind where it is less than 0.
+    /// * `connection_timeout`: After how many seconds it closes an idle connection.
+    /// * `max_field_length`: The longest header field that it takes, in bytes.
+    /// * `max_request_bytes`: The longest request line with all header fields that it takes, in bytes.
+    /// * `anonymous`: Paths that need no logon there.
+    /// * `anonymous_methods`: Methods that need no logon there.
+    /// * `anonymous_windows_too`: Whether whoever has logged on is known in the anonymous part as well.
+    /// * `workgroup`: Whether it is in no domain.
+    /// * `accounts`: Its own accounts with their passwords, over those that the site gives it. `None` takes an account away.
+    ///
+    /// # Returns
+    /// The settings.
+    ///
+    /// Examples:
+    /// ```python
+    /// site(servers = {"iis2": server(clock_skew = 600, accounts = {"bob": None})})
+    /// ```
     fn server<'v>(
         #[starlark(require = named)] acceptor: Option<&'v Acceptor>,
         #[starlark(require = named)] authentication: Option<&'v Settings>,
@@ -227,9 +301,23 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
         }))
     }
 
-    /// For `site(controllers=)`: a DC that takes `slow_ms` for each logon, that lacks accounts, or has older passwords of
-    /// accounts (`outdated`), or that asks another DC for `max_concurrent_api` logons at once. `requires_checksum`: whether
-    /// its KDC refuses a request without a checksum (RFC 4120, Samba; Windows does not).
+    /// Describes a domain controller, for `site(controllers = ...)`.
+    ///
+    /// # Arguments
+    /// * `name`: The name of its host.
+    /// * `slow_ms`: How long it takes for each logon, in milliseconds.
+    /// * `lacks`: Accounts that it does not have yet.
+    /// * `outdated`: Accounts of which it has an older password.
+    /// * `max_concurrent_api`: How many logons it asks another DC for at once.
+    /// * `requires_checksum`: Whether its KDC refuses a request without a checksum, as RFC 4120 and Samba do, and Windows does not.
+    ///
+    /// # Returns
+    /// The domain controller.
+    ///
+    /// Examples:
+    /// ```python
+    /// site(controllers = [controller("dc", slow_ms = 60000), controller("dc2")])
+    /// ```
     fn controller(
         name: &str,
         #[starlark(require = named, default = 0)] slow_ms: i64,
@@ -250,8 +338,21 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
         }))
     }
 
-    /// For `site(partner=)`: the domain PARTNER with these users, on the DC `dc-partner`. Its trust with CORP `holds`, is
-    /// `broken`, or there is `none`; `password` is that of the trust, at CORP where it is broken. With `claims` its DC vouches for users of that domain.
+    /// Describes a second domain, `PARTNER`, on the DC `dc-partner`, for `site(partner = ...)`.
+    ///
+    /// # Arguments
+    /// * `users`: The names of its users.
+    /// * `trust`: The trust between the two domains: it `"holds"`, is `"broken"`, or there is `"none"`.
+    /// * `password`: The password of the trust, at `CORP` where it is broken.
+    /// * `claims`: The domain that its DC claims its users to be of, where that is another one.
+    ///
+    /// # Returns
+    /// The domain.
+    ///
+    /// Examples:
+    /// ```python
+    /// site(partner = partner(["paula"], trust = "broken"))
+    /// ```
     fn partner(
         users: UnpackListOrTuple<String>,
         #[starlark(require = named, default = "holds")] trust: &str,
@@ -262,8 +363,19 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
         Ok(Partner(site::Partner { users: users.items, trust, password: password.to_owned(), claims }))
     }
 
-    /// For `site(acceptor=)` and `site(servers=)`: a server that looks users up in a table of its own, by the
-    /// connection's other end or by the value of `header`; `check` is `nothing`, `address` or `token`.
+    /// Describes a server that looks its users up in a table of its own, for `site()` and `configure()`.
+    ///
+    /// # Arguments
+    /// * `header`: The request header whose value it looks up. The other end of the connection if unsaid.
+    /// * `check`: What it compares beside that: `"nothing"`, the client's `"address"`, or a `"token"` that it has given out.
+    ///
+    /// # Returns
+    /// The server.
+    ///
+    /// Examples:
+    /// ```python
+    /// site(acceptor = tracked(header = "Jespa-Connection-Id", check = "token"))
+    /// ```
     fn tracked(
         #[starlark(require = named)] header: Option<String>,
         #[starlark(require = named, default = "nothing")] check: &str,
@@ -273,13 +385,34 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
         Ok(Acceptor(topology::Acceptor::Tracked(Tracked { by, check })))
     }
 
-    /// A server that takes the user from this request header, which the balancer sets.
+    /// Describes a server that takes the user from a request header, which the balancer sets.
+    ///
+    /// # Arguments
+    /// * `name`: The header.
+    ///
+    /// # Returns
+    /// The server.
+    ///
+    /// Examples:
+    /// ```python
+    /// site(acceptor = trusted_header("X-Remote-User"))
+    /// ```
     fn trusted_header(name: String) -> starlark::Result<Acceptor> {
         Ok(Acceptor(topology::Acceptor::TrustedHeader(name)))
     }
 
-    /// A server that misbehaves: `garbage`, `half-head`, `half-body`, `wrong-length`, `header-flood`, `silent` or
-    /// `closes`.
+    /// Describes a server that misbehaves.
+    ///
+    /// # Arguments
+    /// * `how`: `"garbage"` (no HTTP), `"half-head"`, `"half-body"`, `"wrong-length"`, `"header-flood"`, `"silent"` or `"closes"`.
+    ///
+    /// # Returns
+    /// The server.
+    ///
+    /// Examples:
+    /// ```python
+    /// site(servers = {"iis2": rogue("half-body")})
+    /// ```
     fn rogue(how: &str) -> starlark::Result<Acceptor> {
         Ok(Acceptor(topology::Acceptor::Rogue(one_of("way to misbehave", how, &ROGUES)?)))
     }

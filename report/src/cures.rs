@@ -5,11 +5,11 @@ use stickler_catalogue::explanation;
 use stickler_catalogue::explanation::Cure;
 use stickler_oracle::Requirement;
 
-/// What cures these requirements over a product: each cure once, with the requirements that it is for.
+/// Returns what cures these requirements over a product: each cure once, with the requirements that it is for.
 ///
 /// A product has the cures of its own name, or else those of the longest name of a product that its name starts with, word by word:
 /// "Google Cloud Application Load Balancer" has those of "Google Cloud".
-pub(super) fn over(product: &str, requirements: &[Requirement]) -> Vec<(&'static Cure, Vec<Requirement>)> {
+pub fn over(product: &str, requirements: &[Requirement]) -> Vec<(&'static Cure, Vec<Requirement>)> {
     let mut found: IndexMap<&str, (&Cure, Vec<Requirement>)> = IndexMap::new();
     for &requirement in requirements {
         let Some(explanation) = explanation(requirement.id()) else { continue };
@@ -28,8 +28,8 @@ pub(super) fn over(product: &str, requirements: &[Requirement]) -> Vec<(&'static
     found.into_values().collect()
 }
 
-/// What cures a requirement whatever the product.
-pub(super) fn of_all(requirement: Requirement) -> impl Iterator<Item = &'static Cure> {
+/// Returns what cures a requirement whatever the product.
+pub fn of_all(requirement: Requirement) -> impl Iterator<Item = &'static Cure> {
     explanation(requirement.id()).into_iter().flat_map(|it| &it.cures).filter(|cure| cure.product.is_none())
 }
 

@@ -1,0 +1,86 @@
+//! The arguments of `script`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Format;
+
+/// What authors of scenarios need.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 done, or nothing found; 1 findings; 2 a file or the arguments are wrong.\n\nExamples:\n  \
+stickler script new my-site --like user-after-user\n  stickler script lint my-scripts\n  stickler script watch my-site.star"
+)]
+pub(crate) struct Script {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: ScriptCommand,
+}
+
+/// What to do for an author.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScriptCommand {
+    /// Write a commented script to start from. No file is ever overwritten.
+    New(New),
+    /// Find the mistakes of scripts, and of the tables beside them, without running them.
+    #[command(after_help = "Exit codes: 0 nothing found; 1 findings; 2 something cannot be read.\n\n\
+`# starlark-lint-disable CODE` on a line, or on the one above it, switches a rule off there.")]
+    Lint(Lint),
+    /// Print the language reference.
+    Docs(Docs),
+    /// Run scripts whenever they are saved, and show the verdicts, until Ctrl-C.
+    Watch(Watch),
+}
+
+/// The script to be written.
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The name of the scenario, or the path of its file: `my-site` writes my-site.star.
+    pub(crate) name: PathBuf,
+    /// Begin with what this shipped scenario does.
+    #[arg(long, value_name = "SCENARIO")]
+    pub(crate) like: Option<String>,
+}
+
+/// The scripts to be looked at.
+#[derive(Debug, Args)]
+pub(crate) struct Lint {
+    /// Scripts, with all that they load; or folders, with those below them.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<String>,
+    /// How to show what is found.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// How the reference is shown.
+#[derive(Debug, Args)]
+pub(crate) struct Docs {
+    /// The format.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: DocsFormat,
+}
+
+/// The format of the reference.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DocsFormat {
+    /// As docs/language.md has it.
+    #[default]
+    Markdown,
+}
+
+/// The scripts to be watched.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// A script, or a folder of scripts.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// A mechanism or a product profile to run over; may be given more than once. By default a sound one and two that are not:
+    /// l4-nat, pin-on-401 and shared-pool.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) balancer: Vec<String>,
+    /// The seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}

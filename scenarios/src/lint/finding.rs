@@ -1,0 +1,207 @@
+//! What a lint has found, as data, and as text.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+use stickler_model::escape;
+
+use super::rules::Rule;
+
+/// The longest stretch of one line that a text shows, in bytes.
+const SHOWN: usize = 160;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The script fails there, whatever the balancer does, if it comes to that place.
+    Error,
+    /// The script runs, and hardly does what its author meant.
+    Warning,
+}
+
+/// Where a finding is: from a first character to the one behind the last, both counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Span {
+    /// The line of the first character.
+    pub line: usize,
+    /// The column of the first character, in characters.
+    pub column: usize,
+    /// The line on which it ends.
+    pub end_line: usize,
+    /// The column behind the last character, in characters.
+    pub end_column: usize,
+    /// The same place in bytes from the file's beginning.
+    #[serde(skip)]
+    pub bytes: (usize, usize),
+}
+
+/// One mistake in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The rule that found it, in small letters with hyphens: one of [`RULES`](super::RULES).
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file's path as it was given.
+    pub file: String,
+    /// The place in the file.
+    pub span: Span,
+    /// What is wrong, as a sentence without a full stop.
+    pub message: String,
+    /// What may have been meant, or what there is to choose from.
+    pub hint: Option<String>,
+}
+
+/// All that a lint has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The findings, by file and place.
+    pub findings: Vec<Finding>,
+    /// The texts of the files that were read, by path.
+    #[serde(skip)]
+    pub(super) texts: BTreeMap<String, Arc<str>>,
+}
+
+impl Span {
+    /// The place of these bytes of a text; what lies outside of it is moved to its end.
+    pub(super) fn new(text: &str, bytes: Range<usize>) -> Self {
+        let start = floor(text, bytes.start);
+        let end = floor(text, bytes.end).max(start);
+        let position = |at: usize| {
+            let begin = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+            (1 + text[..begin].matches('\n').count(), 1 + text[begin..at].chars().count())
+        };
+        let ((line, column), (end_line, end_column)) = (position(start), position(end));
+        Self { line, column, end_line, end_column, bytes: (start, end) }
+    }
+}
+
+/// The nearest boundary of characters at or before a byte.
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0)
+}
+
+impl Finding {
+    /// A finding at these bytes of a file's text.
+    pub(super) fn new(rule: &Rule, file: &str, text: &str, bytes: Range<usize>, message: String) -> Self {
+        let (code, severity) = (rule.code, rule.severity);
+        Self { code, severity, file: file.to_owned(), span: Span::new(text, bytes), message, hint: None }
+    }
+
+    /// The same with a hint.
+    pub(super) fn with_hint(self, hint: Option<String>) -> Self {
+        Self { hint: hint.filter(|hint| !hint.is_empty()), ..self }
+    }
+}
+
+impl Report {
+    /// The number of files that were read.
+    pub fn files(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Adds the text of a file that was read.
+    pub(super) fn read(&mut self, file: &str, text: &str) {
+        self.texts.insert(file.to_owned(), text.into());
+    }
+
+    /// Sorts the findings by file and place, and leaves out what is there twice.
+    pub(super) fn sort(&mut self) {
+        let place =
+            |finding: &Finding| (finding.file.clone(), finding.span.clone(), finding.code, finding.message.clone());
+        self.findings.sort_by_cached_key(place);
+        self.findings.dedup();
+    }
+
+    /// The findings as text, each with its line and a mark under the place, with colours if asked for.
+    pub fn text(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let shown = |finding: &Finding| format!("{}\n", self.shown(finding, &renderer));
+        self.findings.iter().map(shown).collect::<Vec<_>>().join("\n")
+    }
+
+    fn shown(&self, finding: &Finding, renderer: &Renderer) -> String {
+        let level = match finding.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let title = escape::lines(&finding.message).into_owned();
+        let path = escape::line(&finding.file).into_owned();
+        let text = self.texts.get(&finding.file).map_or("", |text| text);
+        let (line, marked) = excerpt(text, finding.span.bytes);
+        let snippet = Snippet::source(line).line_start(finding.span.line).path(path);
+        let mut group = level
+            .primary_title(title)
+            .id(finding.code)
+            .element(snippet.annotation(AnnotationKind::Primary.span(marked)));
+        if let Some(hint) = &finding.hint {
+            group = group.element(Level::HELP.message(escape::lines(hint).into_owned()));
+        }
+        renderer.render(&[group])
+    }
+}
+
+/// The line on which a place begins, without what a terminal would obey, and the place in it.
+fn excerpt(text: &str, (start, end): (usize, usize)) -> (String, Range<usize>) {
+    let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[begin..].lines().next().unwrap_or_default();
+    let from = (start - begin).min(line.len());
+    let to = floor(line, end.saturating_sub(begin).min(from + SHOWN)).max(from);
+    let plain = |c: char| if matches!(escape::line(c.encode_utf8(&mut [0; 4])), Cow::Owned(_)) { ' ' } else { c };
+    let plain = |text: &str| text.chars().map(plain).collect::<String>();
+    let (before, marked) = (plain(&line[..from]), plain(&line[from..to]));
+    (plain(line), before.len()..before.len() + marked.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rules;
+    use super::*;
+
+    fn report(text: &str, bytes: Range<usize>) -> Report {
+        let finding = Finding::new(&rules::UNKNOWN_NAME, "x.star", text, bytes, "there is no `crul`".into());
+        let mut report =
+            Report { findings: vec![finding.with_hint(Some("did you mean `curl`?".into()))], ..Report::default() };
+        report.read("x.star", text);
+        report
+    }
+
+    #[test]
+    fn a_finding_is_shown_with_its_line_a_mark_and_the_hint() {
+        let text = "x = 1\n\u{fc} = crul(\"a\")\n";
+        let at = text.find("crul").unwrap();
+        insta::assert_snapshot!(report(text, at..at + 4).text(false), @r#"
+        error[unknown-name]: there is no `crul`
+         --> x.star:2:5
+          |
+        2 | ü = crul("a")
+          |     ^^^^
+          |
+          = help: did you mean `curl`?
+        "#);
+    }
+
+    #[test]
+    fn any_place_at_all_can_be_shown_and_a_terminal_obeys_nothing_of_it() {
+        let text = "\u{fc}b\u{1b}[2J\n\nc\u{202e}\r\n";
+        for start in 0..14 {
+            for end in 0..14 {
+                let shown = report(text, Range { start, end }).text(false);
+                assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
+            }
+        }
+        assert!(report("", 0..0).text(false).contains("x.star:1:1"));
+    }
+
+    #[test]
+    fn places_are_counted_in_characters_and_end_behind_the_last_one() {
+        let text = "a\n\u{fc}\u{fc} b\nc";
+        let span = Span::new(text, text.find('b').unwrap()..text.len());
+        assert_eq!((span.line, span.column, span.end_line, span.end_column), (2, 4, 3, 2));
+    }
+}

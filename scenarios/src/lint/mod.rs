@@ -1,0 +1,86 @@
+//! Finds the mistakes of scripts without running them: all at once, each with its place and what may have been meant.
+//!
+//! * [`rules`]: the list of rules. `finding`: what they find, as data and as text.
+//! * `syntax`: parses a text with mistakes. `loads`, `names`, `calls`, `values`, `flow`: what is looked at.
+//! * `types`: what follows from a text about its names.
+//! * `files`: which files are looked at.
+//!
+//! What a lint finds is a mistake whatever a run would answer: where something depends on an answer, or on what the balancer declares, nothing
+//! is said.
+
+mod calls;
+mod files;
+mod finding;
+mod flow;
+mod loads;
+mod names;
+mod rules;
+mod sink;
+mod syntax;
+mod types;
+mod values;
+
+use std::path::Path;
+use std::sync::mpsc::Sender;
+
+use crate::script::place;
+use crate::{Scenario, SuiteError, limits};
+use sink::Sink;
+use types::Names;
+
+pub use finding::{Finding, Report, Severity, Span};
+pub use rules::{RULES, Rule};
+
+/// Looks at scripts, at those of folders with all folders below them, and at the tables beside them. `balancers` are the names that
+/// exist, for these tables.
+///
+/// # Errors
+/// A path leads nowhere, or something cannot be read.
+pub fn lint(paths: &[String], balancers: &[&str]) -> Result<Report, SuiteError> {
+    files::lint(paths, balancers)
+}
+
+/// Looks at one script, on a thread of its own with the limits of scripts.
+pub fn lint_script(scenario: &Scenario) -> Vec<Finding> {
+    let work = |script: &Scenario, sender: &Sender<_>| {
+        let (parked, at) = (sender.clone(), script.clone());
+        let stopped = move || {
+            drop(parked.send(vec![given_up(&at, "a value of this script takes more memory than a script may hold")]))
+        };
+        limits::metered(limits::MEMORY, stopped, || {
+            let found = look_at(script);
+            // What is sent away is not the script's.
+            limits::unmetered(|| found.clone())
+        })
+    };
+    let wrong = |error: stickler_runner::Diagnostic| {
+        let scenario = Scenario::new("", &error.file, "");
+        scenario.map(|scenario| vec![given_up(&scenario, &error.message)]).unwrap_or_default()
+    };
+    crate::run::on_a_thread(scenario, work, wrong)
+}
+
+fn given_up(scenario: &Scenario, message: &str) -> Finding {
+    Finding::new(&rules::ARGUMENT_VALUE, scenario.path(), scenario.source(), 0..0, message.to_owned())
+}
+
+fn look_at(scenario: &Scenario) -> Vec<Finding> {
+    let (path, text) = (scenario.path(), scenario.source());
+    place::begin();
+    let parsed = syntax::parse(path, text);
+    let mut sink = Sink { path, text, module: parsed.module.as_ref(), findings: Vec::new() };
+    for mistake in parsed.mistakes {
+        sink.add(mistake.rule, mistake.bytes, mistake.message, mistake.hint);
+    }
+    if let Some(module) = &parsed.module {
+        let is_library = crate::suite::is_library(Path::new(path));
+        let loaded = loads::check(scenario, module, &mut sink);
+        let complete = loaded.is_empty() && parsed.left_out.is_empty() && !is_library;
+        let found = Names::of(module, text, &loaded);
+        names::check(module, &found, &parsed.left_out, is_library, &mut sink);
+        calls::check(module.statement(), &found, &mut sink);
+        values::check(module.statement(), &found, complete, &mut sink);
+        flow::check(module.statement(), &found, &mut sink);
+    }
+    sink.findings
+}

@@ -1,0 +1,68 @@
+//! The rules of a lint.
+
+use serde::Serialize;
+
+use super::finding::Severity::{self, Error, Warning};
+
+/// A rule: what it is called, how bad its findings are, and what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Rule {
+    /// The name, in small letters with hyphens. `# starlark-lint-disable NAME` on the line, or on the line above it, switches
+    /// the rule off there.
+    pub code: &'static str,
+    /// How bad its findings are.
+    pub severity: Severity,
+    /// What it finds.
+    pub about: &'static str,
+}
+
+macro_rules! rules {
+    ($($name:ident: $severity:ident, $code:literal, $about:literal;)*) => {
+        $(pub(super) const $name: Rule = Rule { code: $code, severity: $severity, about: $about };)*
+
+        /// All rules.
+        pub const RULES: &[Rule] = &[$($name),*];
+    };
+}
+
+rules! {
+    SYNTAX: Error, "syntax", "The text is not Starlark.";
+    TOO_DEEP: Error, "too-deep", "A statement nests deeper than a script may.";
+    LOAD: Error, "load", "A `load` names no file that the script may load, or no name of that file.";
+    UNKNOWN_NAME: Error, "unknown-name", "Neither the language nor the script has this name.";
+    UNASSIGNED: Error, "unassigned", "A variable is read before it is assigned.";
+    UNKNOWN_ATTRIBUTE: Error, "unknown-attribute", "A value has no method or attribute of this name.";
+    ARGUMENTS: Error, "arguments", "A call has an argument too many, lacks one, or names one that the function does not have.";
+    ARGUMENT_TYPE: Error, "argument-type", "An argument is of a type that the function does not take.";
+    ARGUMENT_VALUE: Error, "argument-value", "The function refuses the value of an argument.";
+    UNKNOWN_USER: Error, "unknown-user", "A client has a user whom the directory lacks.";
+    UNKNOWN_HOST: Error, "unknown-host", "The site has no host or client of this name.";
+    DUPLICATE_CLIENT: Error, "duplicate-client", "Two clients have the same name.";
+    DUPLICATE_NAME: Warning, "duplicate-name", "A function is defined twice, or its name is assigned to something else.";
+    DUPLICATE_KEY: Warning, "duplicate-key", "A dictionary has the same key twice.";
+    SITE_LATE: Error, "site-late", "`site()` stands behind the first client, or is called twice.";
+    UNAWAITED_REQUEST: Warning, "unawaited-request", "A request is started, and nobody waits for it.";
+    UNUSED_CLIENT: Warning, "unused-client", "A client is added, and never does anything.";
+    UNUSED_VARIABLE: Warning, "unused-variable", "A variable is assigned, and never read.";
+    UNUSED_LOAD: Warning, "unused-load", "A name is loaded, and never used.";
+    UNREACHABLE: Warning, "unreachable", "A statement is never executed.";
+    MISSING_RETURN: Warning, "missing-return", "A function returns a value on some ways, and none on others.";
+    NO_EFFECT: Warning, "no-effect", "A statement does nothing.";
+    FORMAT_WIDTH: Error, "format-width", "A format has a width, which Starlark's formats do not know.";
+    EXPECTED: Error, "expected", "A table of expected outcomes is wrong.";
+    GROUP: Error, "group", "A file that describes a folder is wrong.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_have_names_of_their_own_and_say_what_they_find_in_a_sentence() {
+        let mut codes: Vec<&str> = RULES.iter().map(|rule| rule.code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), RULES.len());
+        assert!(RULES.iter().all(|rule| rule.about.ends_with('.')));
+    }
+}

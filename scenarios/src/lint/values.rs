@@ -1,0 +1,349 @@
+//! Values: what is written down in a call is given to the function, where there is no world, and the function says whether it takes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use starlark::syntax::ast::{
+    ArgumentP, AssignTargetP, AstArgument, AstAssignTarget, AstExpr, AstLiteral, AstStmt, BinOp, ExprP, StmtP,
+};
+use stickler_model::{Topology, standard};
+
+use super::rules;
+use super::sink::Sink;
+use super::types::{Names, Type};
+use crate::script::place::bytes;
+use crate::script::trial::{Refusal, RefusalKind, try_out};
+
+/// What adds one client.
+pub(super) const CLIENTS: [&str; 4] = ["curl", "curl_negotiate", "browser", "client"];
+
+/// What makes values that other calls take.
+const MAKERS: [&str; 9] = [
+    "server",
+    "windows_authentication",
+    "controller",
+    "partner",
+    "tracked",
+    "trusted_header",
+    "rogue",
+    "bytes_of",
+    "padded",
+];
+
+/// What says or does something with values that can be looked at without a world.
+const DOERS: [&str; 15] = [
+    "crowd",
+    "start_crowd",
+    "advance",
+    "await_checks",
+    "crash",
+    "power_loss",
+    "restart",
+    "hang",
+    "resume",
+    "drain",
+    "undrain",
+    "configure",
+    "hold",
+    "release",
+    "reset",
+];
+
+/// Methods of a client that say something of values which can be looked at.
+const METHODS: [&str; 5] = ["get", "post", "request", "start", "switch_user"];
+
+/// Most trials in one file: what is written by people has a few dozen.
+const MOST: usize = 2_000;
+
+/// Looks at the values in calls. `complete` says whether all that the script does stands in this file.
+pub(super) fn check(statement: &AstStmt, names: &Names, complete: bool, sink: &mut Sink<'_>) {
+    let mut check = Check {
+        names,
+        text: sink.text,
+        constants: Vec::new(),
+        site: complete.then(|| standard::site(2)),
+        clients: BTreeSet::new(),
+        all_clients: complete,
+        assigned: BTreeMap::new(),
+        left: MOST,
+    };
+    super::types::assignments(statement, &mut |target, _| check.count(target));
+    check.clients(statement);
+    check.constants(statement);
+    check.statement(statement, sink);
+}
+
+/// A variable whose value is written down.
+struct Constant {
+    name: String,
+    /// Its assignment.
+    line: String,
+    /// The names that stand in it.
+    needs: BTreeSet<String>,
+}
+
+struct Check<'a> {
+    names: &'a Names,
+    text: &'a str,
+    /// The constants of the module, in order.
+    constants: Vec<Constant>,
+    /// The site that the script describes; `None` where that does not follow from the text.
+    site: Option<Topology>,
+    /// The names of the clients that are written down.
+    clients: BTreeSet<String>,
+    /// Whether there are no other clients.
+    all_clients: bool,
+    /// How often each variable is assigned.
+    assigned: BTreeMap<String, usize>,
+    left: usize,
+}
+
+impl Check<'_> {
+    fn count(&mut self, target: &AstAssignTarget) {
+        match &target.node {
+            AssignTargetP::Identifier(name) => *self.assigned.entry(name.node.ident.clone()).or_default() += 1,
+            AssignTargetP::Tuple(targets) => targets.iter().for_each(|target| self.count(target)),
+            AssignTargetP::Index(_) | AssignTargetP::Dot(..) => {}
+        }
+    }
+
+    /// Notes the names of all clients.
+    fn clients(&mut self, statement: &AstStmt) {
+        statement.node.visit_expr(|expression| self.clients_of(expression));
+    }
+
+    fn clients_of(&mut self, expression: &AstExpr) {
+        if let ExprP::Call(function, arguments) = &expression.node {
+            match self.names.builtin(function, &[]) {
+                Some("crowd" | "start_crowd") => self.all_clients = false,
+                Some(name) if CLIENTS.contains(&name) => match name_of_client(&arguments.args) {
+                    Some(name) => drop(self.clients.insert(name.to_owned())),
+                    None => self.all_clients = false,
+                },
+                _ => {}
+            }
+        }
+        expression.node.visit_expr(|inner| self.clients_of(inner));
+    }
+
+    /// Notes the constants of the module, and the site.
+    fn constants(&mut self, statement: &AstStmt) {
+        let statements = match &statement.node {
+            StmtP::Statements(statements) => statements.iter().collect(),
+            _ => vec![statement],
+        };
+        let mut described = false;
+        for statement in statements {
+            match &statement.node {
+                StmtP::Assign(assign) => {
+                    let AssignTargetP::Identifier(name) = &assign.lhs.node else { continue };
+                    let name = &name.node.ident;
+                    if self.assigned.get(name) == Some(&1) && self.is_constant(&assign.rhs) {
+                        let line = format!("{name} = {}\n", self.written(&assign.rhs));
+                        let needs = identifiers(&assign.rhs);
+                        let site = self.site.clone().unwrap_or_else(|| standard::site(2));
+                        if self.try_out(&line, &needs, Some(&site)).is_ok() {
+                            self.constants.push(Constant { name: name.clone(), line, needs });
+                        }
+                    }
+                }
+                StmtP::Expression(expression) if self.is_site(expression) => {
+                    described = true;
+                    self.site = match &expression.node {
+                        ExprP::Call(_, arguments) if self.are_constant(&arguments.args) => {
+                            let text = format!("{}\npromises()\n", self.written(expression));
+                            self.try_out(&text, &identifiers(expression), None).ok()
+                        }
+                        _ => None,
+                    };
+                }
+                _ => {}
+            }
+        }
+        if !described && self.mentions_site(statement) {
+            self.site = None;
+        }
+    }
+
+    fn is_site(&self, expression: &AstExpr) -> bool {
+        matches!(&expression.node, ExprP::Call(function, _) if self.names.builtin(function, &[]) == Some("site"))
+    }
+
+    /// Whether `site()` is called anywhere.
+    fn mentions_site(&self, statement: &AstStmt) -> bool {
+        fn any(check: &Check<'_>, expression: &AstExpr) -> bool {
+            let mut found = check.is_site(expression);
+            expression.node.visit_expr(|inner| found |= any(check, inner));
+            found
+        }
+        let mut found = false;
+        statement.node.visit_expr(|expression| found |= any(self, expression));
+        found
+    }
+
+    fn written(&self, expression: &AstExpr) -> &str {
+        self.text.get(bytes(expression.span)).unwrap_or("None")
+    }
+
+    /// Tries a statement out behind the constants that it needs.
+    fn try_out(&self, text: &str, needs: &BTreeSet<String>, site: Option<&Topology>) -> Result<Topology, Refusal> {
+        let (mut needs, mut lines) = (needs.clone(), Vec::new());
+        for constant in self.constants.iter().rev() {
+            if needs.contains(&constant.name) {
+                needs.extend(constant.needs.iter().cloned());
+                lines.push(constant.line.as_str());
+            }
+        }
+        lines.reverse();
+        try_out(&(lines.concat() + text), site, &self.clients)
+    }
+
+    /// Whether the value of an expression follows from what is written there, and from constants.
+    fn is_constant(&self, expression: &AstExpr) -> bool {
+        let all = |inner: &[AstExpr]| inner.iter().all(|inner| self.is_constant(inner));
+        match &expression.node {
+            ExprP::Literal(literal) => !matches!(literal, AstLiteral::Ellipsis),
+            ExprP::Identifier(name) => {
+                let name = name.node.ident.as_str();
+                self.constants.iter().any(|constant| constant.name == name)
+                    || (matches!(name, "True" | "False" | "None") && self.names.is_builtin(name, &[]))
+            }
+            ExprP::Tuple(inner) | ExprP::List(inner) => all(inner),
+            ExprP::Dict(pairs) => pairs.iter().all(|(key, value)| self.is_constant(key) && self.is_constant(value)),
+            ExprP::Minus(inner) | ExprP::Plus(inner) | ExprP::Not(inner) => self.is_constant(inner),
+            // A product may be as large as it likes.
+            ExprP::Op(left, BinOp::Add | BinOp::Subtract | BinOp::Percent, right) => {
+                self.is_constant(left) && self.is_constant(right)
+            }
+            ExprP::Call(function, arguments) => {
+                let makes = |name| MAKERS.contains(&name) || CLIENTS.contains(&name);
+                self.names.builtin(function, &[]).is_some_and(makes) && self.are_constant(&arguments.args)
+            }
+            _ => false,
+        }
+    }
+
+    fn are_constant(&self, arguments: &[AstArgument]) -> bool {
+        let plain = |argument: &AstArgument| matches!(argument.node, ArgumentP::Positional(_) | ArgumentP::Named(..));
+        arguments.iter().all(|argument| plain(argument) && self.is_constant(argument.node.expr()))
+    }
+
+    fn statement(&mut self, statement: &AstStmt, sink: &mut Sink<'_>) {
+        statement.node.visit_expr(|expression| self.expression(expression, sink));
+    }
+
+    /// Looks at the calls of an expression, inner ones first: where an inner one is wrong, nothing is known of the outer one.
+    fn expression(&mut self, expression: &AstExpr, sink: &mut Sink<'_>) {
+        expression.node.visit_expr(|inner| self.expression(inner, sink));
+        let ExprP::Call(function, arguments) = &expression.node else { return };
+        let (before, arguments) = (self.beginning(function), &arguments.args);
+        let Some(before) = before.filter(|_| !arguments.is_empty() && self.are_constant(arguments)) else { return };
+        if !sink.has_any_in(&bytes(expression.span)) {
+            self.call(&before, arguments, bytes(expression.span), sink);
+        }
+    }
+
+    /// What stands before the arguments in a trial of a call; `None` where it is not tried out.
+    fn beginning(&self, function: &AstExpr) -> Option<String> {
+        if let Some(name) = self.names.builtin(function, &[]) {
+            let lists = [&CLIENTS[..], &MAKERS, &DOERS, &["site"]];
+            return lists.iter().any(|list| list.contains(&name)).then(|| name.to_owned());
+        }
+        match &function.node {
+            ExprP::Dot(of, name) if self.names.infer(of, &[]) == Type::named("client") => {
+                let method = METHODS.contains(&name.node.as_str());
+                method.then(|| format!("client(\"somebody\", \"curl\", user = None).{}", name.node))
+            }
+            _ => None,
+        }
+    }
+
+    /// Tries a call out; where it is refused, without one of its arguments after the other, to find the one that is at fault.
+    fn call(&mut self, before: &str, arguments: &[AstArgument], at: Range<usize>, sink: &mut Sink<'_>) {
+        let after = if before == "site" { "\npromises()\n" } else { "\n" };
+        let site = if before == "site" { None } else { Some(self.site.clone().unwrap_or_else(|| standard::site(2))) };
+        let mut given: Vec<&AstArgument> = arguments.iter().collect();
+        while let Err(refusal) = self.trial(before, &given, after, site.as_ref()) {
+            let named = given.iter().filter(|argument| argument.node.name().is_some()).copied().collect::<Vec<_>>();
+            let culprit = named.into_iter().find(|culprit| {
+                let rest: Vec<&AstArgument> =
+                    given.iter().filter(|other| other.span != culprit.span).copied().collect();
+                match self.trial(before, &rest, after, site.as_ref()) {
+                    Ok(_) => true,
+                    // Without a required argument, everything is refused.
+                    Err(other) => other.message != refusal.message && other.kind != RefusalKind::Value,
+                }
+            });
+            let place = culprit.or_else(|| named_by(&refusal, arguments)).or(match arguments {
+                [one] => Some(one),
+                _ => None,
+            });
+            let place = place.map_or(at.clone(), |argument| bytes(argument.node.expr().span));
+            self.refused(refusal, before == "site", place, sink);
+            let Some(culprit) = culprit else { return };
+            given.retain(|argument| argument.span != culprit.span);
+        }
+    }
+
+    fn trial(
+        &mut self,
+        before: &str,
+        given: &[&AstArgument],
+        after: &str,
+        site: Option<&Topology>,
+    ) -> Result<(), Refusal> {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            return Ok(());
+        }
+        let written = |argument: &&AstArgument| match &argument.node {
+            ArgumentP::Named(name, value) => format!("{} = {}", name.node, self.written(value)),
+            other => self.written(other.expr()).to_owned(),
+        };
+        let needs = given.iter().flat_map(|argument| identifiers(argument.node.expr())).collect();
+        let given: Vec<String> = given.iter().map(written).collect();
+        self.try_out(&format!("{before}({}){after}", given.join(", ")), &needs, site).map(drop)
+    }
+
+    /// Adds what a function refuses; `of_site` says whether it is `site()`, which says itself what there is.
+    fn refused(&self, refusal: Refusal, of_site: bool, at: Range<usize>, sink: &mut Sink<'_>) {
+        let name = refusal.name.as_deref().unwrap_or_default();
+        let is_server = name.strip_prefix("iis").is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()));
+        let rule = match refusal.kind {
+            // What is not known of the site, or of clients, is no mistake.
+            RefusalKind::User | RefusalKind::Host if self.site.is_none() && !of_site => return,
+            RefusalKind::Host if !self.all_clients && !is_server && !of_site => return,
+            RefusalKind::User => &rules::UNKNOWN_USER,
+            RefusalKind::Host => &rules::UNKNOWN_HOST,
+            RefusalKind::Value => &rules::ARGUMENT_VALUE,
+        };
+        sink.add(rule, at, refusal.message, refusal.hint);
+    }
+}
+
+/// The names that stand in an expression.
+fn identifiers(expression: &AstExpr) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    if let ExprP::Identifier(name) = &expression.node {
+        names.insert(name.node.ident.clone());
+    }
+    expression.node.visit_expr(|inner| names.extend(identifiers(inner)));
+    names
+}
+
+/// The argument that is the name which is not known.
+fn named_by<'a>(refusal: &Refusal, arguments: &'a [AstArgument]) -> Option<&'a AstArgument> {
+    let name = refusal.name.as_deref()?;
+    arguments.iter().find(
+        |argument| matches!(&argument.node.expr().node, ExprP::Literal(AstLiteral::String(text)) if text.node == name),
+    )
+}
+
+/// The name of the client that a call adds, where it is written down.
+pub(super) fn name_of_client(arguments: &[AstArgument]) -> Option<&str> {
+    let name = arguments.iter().find(|argument| matches!(argument.node.name(), None | Some("name")))?;
+    match &name.node.expr().node {
+        ExprP::Literal(AstLiteral::String(text)) => Some(&text.node),
+        _ => None,
+    }
+}

@@ -1,0 +1,208 @@
+//! The files of a script: its own, and those that it loads.
+//!
+//! A path is relative to the folder of the file that loads, and leads to a file of the script's folder or of one below it. There
+//! is no way out: no absolute path, no `..`, no link.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use starlark::syntax::AstModule;
+use stickler_runner::{Diagnostic, text_file};
+
+use super::place::bytes;
+use super::{DIALECT, errors, nesting};
+use crate::Scenario;
+use crate::scenario::MAX_SOURCE;
+
+/// Most files that a script may load, those that these load included.
+pub(crate) const MAX_FILES: usize = 32;
+
+/// How many files may load one another in a row.
+pub(crate) const MAX_DEPTH: usize = 8;
+
+/// Most bytes that all files of a script may have together.
+pub(crate) const MAX_BYTES: u64 = 512 * 1024;
+
+/// Why a file cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error("this script has no folder to load files from")]
+    NoFolder,
+    #[error(
+        "`{0}` is no path of a file below the script's folder: write it with `/`, without `..`, and not from the root"
+    )]
+    Outside(String),
+    #[error("`{0}` is a link, and a script loads files of its own folder alone")]
+    Link(String),
+    #[error("cannot read {path}: {source}")]
+    Unreadable { path: String, source: std::io::Error },
+    #[error("{path} is longer than {MAX_SOURCE} bytes: split it")]
+    TooLong { path: String },
+    #[error("these files load one another in a circle: {}", .0.join(", "))]
+    Cycle(Vec<String>),
+    #[error("more than {MAX_DEPTH} files load one another in a row: {}", .0.join(", "))]
+    TooDeep(Vec<String>),
+    #[error("a script may load {MAX_FILES} files")]
+    TooMany,
+    #[error("the files of a script may have {MAX_BYTES} bytes together")]
+    TooMuch,
+}
+
+/// A file of a script.
+pub(super) struct File {
+    /// Its path below the script's folder, with `/`.
+    pub(super) key: String,
+    pub(super) syntax: AstModule,
+    /// What its `load` statements name, and the keys of these files.
+    pub(super) loads: Vec<(String, String)>,
+}
+
+/// A file that may be loaded, as it is on disk.
+pub(crate) struct Text {
+    /// Its path as messages show it.
+    pub(crate) path: PathBuf,
+    pub(crate) text: Arc<str>,
+}
+
+/// The key of the file that a `load` of another one names.
+///
+/// # Errors
+/// [`LoadError::Outside`].
+pub(crate) fn key(loading: &str, path: &str) -> Result<String, LoadError> {
+    let outside = || LoadError::Outside(path.chars().take(80).collect());
+    let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    // What is no separator here may be one on another system, and a colon names a drive there.
+    if path.is_empty() || path.contains(['\\', ':', '\0']) || !Path::new(path).components().all(plain) {
+        return Err(outside());
+    }
+    let parts = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/");
+    Ok(loading.rsplit_once('/').map_or(parts.clone(), |(folder, _)| format!("{folder}/{parts}")))
+}
+
+/// Reads the file of this key below a folder.
+///
+/// # Errors
+/// It is a link or below one, is longer than a script may be, or cannot be read.
+pub(crate) fn read_file(folder: &Path, key: &str) -> Result<Text, LoadError> {
+    let mut path = folder.to_owned();
+    for part in key.split('/') {
+        path.push(part);
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_symlink()) {
+            return Err(LoadError::Link(path.display().to_string()));
+        }
+    }
+    let shown = path.display().to_string();
+    match text_file::read(&path, MAX_SOURCE) {
+        Ok(text) => Ok(Text { path, text: text.into() }),
+        Err(source) if source.kind() == ErrorKind::FileTooLarge => Err(LoadError::TooLong { path: shown }),
+        Err(source) => Err(LoadError::Unreadable { path: shown, source }),
+    }
+}
+
+/// Reads and parses a script and all files that it loads. Each stands behind those that it loads, the script's own at the end.
+///
+/// # Errors
+/// A file cannot be loaded, at the place that loads it; or it is not Starlark.
+pub(super) fn read(scenario: &Scenario) -> Result<Vec<File>, Diagnostic> {
+    let mut reader =
+        Reader { scenario, folder: scenario.folder(), files: Vec::new(), known: BTreeMap::new(), bytes: 0 };
+    let name = scenario.folder().and_then(|_| Path::new(scenario.path()).file_name()).unwrap_or_default();
+    let key = name.to_string_lossy().into_owned();
+    reader.add(&key, scenario.path(), scenario.source(), &mut Vec::new())?;
+    Ok(reader.files)
+}
+
+struct Reader<'a> {
+    scenario: &'a Scenario,
+    folder: Option<&'a Path>,
+    files: Vec<File>,
+    /// The keys of the files that were begun, and whether they are done.
+    known: BTreeMap<String, bool>,
+    bytes: u64,
+}
+
+impl Reader<'_> {
+    /// Adds a file behind those that it loads. `above` are the keys of the files that led here.
+    fn add(&mut self, key: &str, path: &str, text: &str, above: &mut Vec<String>) -> Result<(), Diagnostic> {
+        if let Some(at) = nesting::too_deep(text) {
+            let message =
+                format!("this statement has more than {} brackets, operators and keywords: split it", nesting::MAX);
+            return Err(Diagnostic::new(path, text, at, message, None));
+        }
+        self.known.insert(key.to_owned(), false);
+        self.bytes += text.len() as u64;
+        let syntax = AstModule::parse(path, text.to_owned(), &DIALECT);
+        let syntax = syntax.map_err(|error| errors::diagnostic(self.scenario, &error))?;
+        above.push(key.to_owned());
+        let mut loads = Vec::new();
+        for load in syntax.loads() {
+            let wrong = |error: LoadError| Diagnostic::new(path, text, bytes(load.span.span), error.to_string(), None);
+            loads.push((load.module_id.to_owned(), self.load(key, load.module_id, above, wrong)?));
+        }
+        above.pop();
+        self.known.insert(key.to_owned(), true);
+        self.files.push(File { key: key.to_owned(), syntax, loads });
+        Ok(())
+    }
+
+    /// Adds the file that a `load` names, unless it is there, and returns its key.
+    fn load(
+        &mut self,
+        loading: &str,
+        named: &str,
+        above: &mut Vec<String>,
+        wrong: impl Fn(LoadError) -> Diagnostic,
+    ) -> Result<String, Diagnostic> {
+        let folder = self.folder.ok_or_else(|| wrong(LoadError::NoFolder))?;
+        let key = key(loading, named).map_err(&wrong)?;
+        match self.known.get(&key) {
+            Some(true) => return Ok(key),
+            Some(false) => return Err(wrong(LoadError::Cycle(circle(above, &key)))),
+            None => {}
+        }
+        if above.len() > MAX_DEPTH {
+            return Err(wrong(LoadError::TooDeep(above.iter().chain([&key]).cloned().collect())));
+        }
+        if self.known.len() > MAX_FILES {
+            return Err(wrong(LoadError::TooMany));
+        }
+        let Text { path, text } = read_file(folder, &key).map_err(&wrong)?;
+        if self.bytes + text.len() as u64 > MAX_BYTES {
+            return Err(wrong(LoadError::TooMuch));
+        }
+        self.add(&key, &path.display().to_string(), &text, above)?;
+        Ok(key)
+    }
+}
+
+/// The files of a circle, from the one that is loaded again to itself.
+pub(crate) fn circle(above: &[String], key: &str) -> Vec<String> {
+    let from = above.iter().position(|above| above == key).unwrap_or(0);
+    above[from..].iter().map(String::as_str).chain([key]).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_relative_to_the_file_that_loads_and_never_leads_out() {
+        assert_eq!(key("a.star", "lib.star").unwrap(), "lib.star");
+        assert_eq!(key("a.star", "./lib/x.star").unwrap(), "lib/x.star");
+        assert_eq!(key("lib/x.star", "y/z.star").unwrap(), "lib/y/z.star");
+        for path in
+            ["", "/etc/passwd", "../x.star", "lib/../../x.star", "lib\\x.star", "C:x.star", "x\0.star", "..", "//x"]
+        {
+            assert!(matches!(key("lib/a.star", path), Err(LoadError::Outside(_))), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_circle_begins_and_ends_with_the_same_file() {
+        let above = ["a.star", "b.star", "c.star"].map(str::to_owned);
+        assert_eq!(circle(&above, "b.star"), ["b.star", "c.star", "b.star"]);
+        assert_eq!(circle(&above, "c.star"), ["c.star", "c.star"]);
+    }
+}
