@@ -53,12 +53,9 @@ pub(crate) fn bless(runs: &[Run], reason: &str, allow_identity: bool) -> Result<
         let written =
             OpenOptions::new().create(true).append(true).open(file).and_then(|mut out| out.write_all(text.as_bytes()));
         written.map_err(|error| Failure::Wrong(format!("cannot write {}: {error}", file.display())))?;
-        let _ = writeln!(
-            io::stderr(),
-            "stickler: {}: {} rows",
-            escape::line(&file.display().to_string()),
-            files[file].len()
-        );
+        let (rows, shown) = (files[file].len(), file.display().to_string());
+        let s = if rows == 1 { "" } else { "s" };
+        let _ = writeln!(io::stderr(), "stickler: {}: {rows} row{s} added", escape::line(&shown));
     }
     Ok(())
 }
@@ -109,8 +106,11 @@ impl Row {
 
     /// The row as it stands in a table.
     fn text(&self, scenario: &str, balancer: &str, reason: &str) -> String {
-        let key = |text: &str| toml::Value::from(text).to_string();
-        let mut text = format!("\n[{}.{}]\nreason = {}\n", key(scenario), key(balancer), key(reason));
+        let value = |text: &str| toml::Value::from(text).to_string();
+        let is_bare =
+            |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        let key = |text: &str| if is_bare(text) { text.to_owned() } else { value(text) };
+        let mut text = format!("[{}.{}]\nreason = {}\n", key(scenario), key(balancer), value(reason));
         match (self.failed, self.runs) {
             (0, _) => {}
             (failed, runs) if failed == runs => text.push_str("script = \"fails\"\n"),
@@ -147,6 +147,9 @@ fn addition(file: &Path, rows: &BTreeMap<(String, String), Row>, reason: &str) -
         let names = |key: &String| key.split(',').any(|name| name.trim() == balancer);
         if own.is_some_and(|own| own.keys().any(names)) {
             return Err(wrong(format!("it has a row for {scenario} over {balancer} already: change that one by hand")));
+        }
+        if !known.is_empty() || !text.is_empty() {
+            text.push('\n');
         }
         text.push_str(&row.text(scenario, balancer, reason));
     }

@@ -9,11 +9,8 @@ use super::Format;
 /// What authors of scenarios need.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 done, and nothing found; 1 lint found mistakes; 2 something cannot be read or written.\n\nExamples:\n  \
-stickler script new mine --like one-shot\n  \
-stickler script lint mine.star\n  \
-stickler script watch mine.star --balancer haproxy-safe\n  \
-stickler script docs > language.md"
+    after_help = "Exit codes: 0 done, or nothing found; 1 findings; 2 a file or the arguments are wrong.\n\nExamples:\n  \
+stickler script new my-site --like user-after-user\n  stickler script lint my-scripts\n  stickler script watch my-site.star"
 )]
 pub(crate) struct Script {
     /// What to do.

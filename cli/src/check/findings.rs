@@ -1,8 +1,10 @@
 //! What came of a check as findings in files, for SARIF.
 
+use stickler_advisor::{Document, Remedy};
 use stickler_catalogue::explanation::{Cure, Explanation};
 use stickler_oracle::Requirement;
 use stickler_report::sarif::{Change, Edit, Finding, Level, Log, Notice, Rule};
+use stickler_report::test_case::Place;
 
 use super::judge::Outcome;
 use super::report::{Judgement, Report, SiteReport, Tried};
@@ -63,7 +65,8 @@ fn help(Explanation { means, log, cures, .. }: &Explanation) -> String {
 /// The requirements that a site violates, where the lines stand that make it so, and the lines that were not judged.
 fn of_site(site: &SiteReport) -> Vec<Finding> {
     let reasons = site.mechanism.iter().filter_map(|reason| reason.at.clone());
-    let mut places: Vec<_> = reasons.collect();
+    let reasons = reasons.filter(|at| site.to_change.as_ref() != Some(at));
+    let mut places: Vec<_> = site.to_change.iter().cloned().chain(reasons).collect();
     if places.is_empty() {
         // What nothing in the file says is the product's default. The first line that it does say something on stands for it.
         places.extend(site.facts.first().map(|fact| fact.at.clone()));
@@ -114,6 +117,17 @@ fn message(site: &SiteReport, judgement: &Judgement, id: &str) -> String {
 
 fn change(tried: &Tried) -> Change {
     Change { title: tried.title.clone(), edits: tried.edits.clone() }
+}
+
+/// Returns the first line that the best remedy of a site changes; `None` where there is none, or it only adds lines.
+pub(super) fn to_change(document: &dyn Document, site: usize) -> Option<Place> {
+    let files = document.remedies(site).into_iter().find_map(|remedy| match remedy {
+        Remedy::Edit { files, .. } => Some(files),
+        Remedy::Choice(_) => None,
+    })?;
+    let edits = files.iter().flat_map(edits);
+    let changed = edits.into_iter().find(|edit| edit.count > 0)?;
+    Some(Place { file: changed.file, line: Some(changed.first), column: None })
 }
 
 /// Returns the lines that a changed file replaces.

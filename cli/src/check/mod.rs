@@ -165,6 +165,7 @@ impl Check<'_> {
         let profile = profile(document, site, &whole(site, &sandbox)?)?;
         let simulated = simulated(document, site)?;
         let mut report = SiteReport::new(site, &sandbox, &profile, &simulated);
+        report.to_change = findings::to_change(document, index);
         if self.arguments.is_static {
             return Ok(report);
         }

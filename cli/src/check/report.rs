@@ -62,6 +62,9 @@ pub(crate) struct SiteReport {
     simulated: Judgement,
     /// Requirements over which the two differ.
     differences: Vec<String>,
+    /// The line that the best remedy changes.
+    #[serde(skip)]
+    pub(super) to_change: Option<Place>,
     /// What could be changed, and what came of it.
     pub(super) remedies: Vec<Tried>,
     /// The site as a profile, in TOML.
@@ -245,6 +248,7 @@ impl SiteReport {
             real: None,
             simulated: Judgement::new(simulated, false),
             differences: Vec::new(),
+            to_change: None,
             remedies: Vec::new(),
             profile: profile.toml().to_owned(),
         }
