@@ -302,7 +302,7 @@ fn width_of_percent(format: &str) -> Option<String> {
     let mut rest = format;
     while let Some(at) = rest.find('%') {
         let after = &rest[at + 1..];
-        let flags = after.find(|c: char| !"0123456789.-+ #".contains(c)).unwrap_or(after.len());
+        let flags = after.find(|c: char| !"0123456789.-+#".contains(c)).unwrap_or(after.len());
         let letter = after[flags..].chars().next();
         if flags > 0 && letter.is_some_and(|c| "dsrioxXeEfFgGc".contains(c)) {
             return Some(format!("%{}", &after[..=flags]));

@@ -72,7 +72,7 @@ pub(crate) struct Text {
 /// [`LoadError::Outside`].
 pub(crate) fn key(loading: &str, path: &str) -> Result<String, LoadError> {
     let outside = || LoadError::Outside(path.chars().take(80).collect());
-    let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     // What is no separator here may be one on another system, and a colon names a drive there.
     if path.is_empty() || path.contains(['\\', ':', '\0']) || !Path::new(path).components().all(plain) {
         return Err(outside());
