@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use stickler_catalogue::{defects, mechanisms, profiles};
 use stickler_report::json::{self, RequirementText};
+use stickler_report::pretty;
 
 use crate::args::{Format, List};
 use crate::output::Reports;
@@ -46,7 +47,7 @@ pub(crate) fn list(arguments: &List) -> Result<(), Failure> {
     if arguments.format == Format::Json {
         return Reports::open("list", &[], true)?.finish(None, &catalogue);
     }
-    Ok(pretty(&mut io::stdout().lock(), &catalogue)?)
+    Ok(show(&mut io::stdout().lock(), &catalogue)?)
 }
 
 fn catalogue() -> Result<Catalogue, Failure> {
@@ -79,7 +80,8 @@ fn entry(name: &str, label: Option<&str>, summary: &str) -> Entry {
     Entry { name: name.into(), summary, description: String::new() }
 }
 
-fn pretty(out: &mut impl Write, catalogue: &Catalogue) -> io::Result<()> {
+fn show(out: &mut impl Write, catalogue: &Catalogue) -> io::Result<()> {
+    let columns = pretty::columns();
     for (title, entries) in [
         ("GROUPS OF SCENARIOS (stickler run GROUP)", &catalogue.groups),
         ("SCENARIOS (stickler run NAME)", &catalogue.scenarios),
@@ -90,16 +92,18 @@ fn pretty(out: &mut impl Write, catalogue: &Catalogue) -> io::Result<()> {
         writeln!(out, "{title}")?;
         let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
         for entry in entries {
-            writeln!(out, "  {:<width$}  {}", entry.name, entry.summary)?;
+            let head = format!("  {:<width$}  ", entry.name);
+            write!(out, "{}", pretty::hanging(&head, &entry.summary, columns))?;
         }
         writeln!(out)?;
     }
     writeln!(out, "REQUIREMENTS")?;
     for requirement in &catalogue.requirements {
-        writeln!(
+        let RequirementText { id, severity, text, source } = requirement;
+        write!(
             out,
-            "  {}  {:<6}  {} [{}]",
-            requirement.id, requirement.severity, requirement.text, requirement.source
+            "{}",
+            pretty::hanging(&format!("  {id}  {severity:<6}  "), &format!("{text} [{source}]"), columns)
         )?;
     }
     Ok(())

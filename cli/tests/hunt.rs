@@ -146,7 +146,7 @@ fn a_folder_of_something_else_is_refused_and_stays_as_it_is() {
     let lock = fs::File::options().write(true).open(out.join("lock")).unwrap();
     lock.lock().unwrap();
     let (code, text) = hunt("");
-    assert!(code == Some(2) && text.contains("another hunt is going on"), "{text}");
+    assert!(code == Some(2) && text.contains("another process is hunting in this folder"), "{text}");
     assert_eq!(there, files(&out));
 }
 

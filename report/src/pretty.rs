@@ -46,6 +46,8 @@ fn rows(runs: &[Run], color: bool, width: Option<u16>) -> String {
     table::render(&headings, &rows.collect::<Vec<_>>(), width)
 }
 
+pub use crate::table::hanging;
+
 /// Returns how many columns the terminal has to which standard output goes; `None` where it goes elsewhere.
 pub fn columns() -> Option<usize> {
     table::columns().map(usize::from)

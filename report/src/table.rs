@@ -107,6 +107,21 @@ pub(crate) fn wrapped(text: &str, indent: &str, width: usize) -> String {
     out
 }
 
+/// Returns the head and behind it the text, in lines of at most `width` characters where one is given; further lines begin where the
+/// text does. Where that leaves little room, the text stands below the head.
+pub fn hanging(head: &str, text: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return format!("{head}{text}\n") };
+    let indent = head.chars().count();
+    if width < indent + LITTLE {
+        return format!("{}\n{}", head.trim_end(), wrapped(text, "      ", width));
+    }
+    let lines = wrapped(text, &" ".repeat(indent), width);
+    format!("{head}{}", lines.trim_start())
+}
+
+/// Columns that are too few for text beside a head.
+const LITTLE: usize = 32;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +146,20 @@ mod tests {
             }
             assert!(text.lines().all(|line| line.chars().count() <= width.into()), "{width}:\n{text}");
         }
+    }
+
+    #[test]
+    fn text_hangs_behind_its_head_and_stands_below_it_where_there_is_no_room() {
+        let (head, text) = ("  name  ", "a balancer of connections, which keeps each of them");
+        assert_eq!(hanging(head, text, None), "  name  a balancer of connections, which keeps each of them\n");
+        assert_eq!(
+            hanging(head, text, Some(40)),
+            "  name  a balancer of connections, which\n        keeps each of them\n"
+        );
+        assert_eq!(
+            hanging(head, text, Some(30)),
+            "  name\n      a balancer of\n      connections, which keeps\n      each of them\n"
+        );
     }
 
     #[test]

@@ -341,7 +341,7 @@ pub(crate) fn all_scripts_in(folder: &Path) -> Result<Vec<PathBuf>, SuiteError> 
 
 fn entries(folder: &Path) -> Result<Vec<std::fs::DirEntry>, SuiteError> {
     let given = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let entries = std::fs::read_dir(given).and_then(|entries| entries.collect::<std::io::Result<_>>());
+    let entries = std::fs::read_dir(given).and_then(Iterator::collect);
     entries.map_err(|source| unreadable(given, source))
 }
 

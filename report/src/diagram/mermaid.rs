@@ -13,7 +13,6 @@ pub(super) fn render(diagram: &Diagram) -> String {
     let mut text = String::from("sequenceDiagram\n");
     let _ = writeln!(text, "    accTitle: {}", escaped(&diagram.title));
     for (index, participant) in diagram.participants.iter().enumerate() {
-        let word = if participant.kind == Kind::Client { "actor" } else { "participant" };
         let mut label = escaped(&participant.name);
         let detail = match participant.kind {
             Kind::Client => diagram.user(participant.user),
@@ -22,7 +21,7 @@ pub(super) fn render(diagram: &Diagram) -> String {
         if !detail.is_empty() {
             let _ = write!(label, "<br/>{}", escaped(detail));
         }
-        let _ = writeln!(text, "    {word} p{index} as {label}");
+        let _ = writeln!(text, "    participant p{index} as {label}");
     }
     let mut marked = false;
     for (index, row) in diagram.rows.iter().enumerate() {

@@ -110,6 +110,9 @@ pub struct Sighting {
     pub evidence: Vec<String>,
     /// The command that shows it again.
     pub replay: String,
+    /// How many events the run has.
+    #[serde(skip)]
+    pub(crate) events: usize,
     /// The seed of the run.
     #[serde(skip)]
     pub(crate) seed: u64,
@@ -236,6 +239,7 @@ impl Row {
                     summary: first.summary.clone(),
                     evidence: transcript::lines(trace, &first.events),
                     replay: replay.to_owned(),
+                    events: trace.events.len(),
                     seed: run.seed,
                     takes,
                     calm,

@@ -27,7 +27,7 @@ pub(super) struct Example<'a> {
     pub(super) seen: Vec<(usize, &'a Sighting)>,
 }
 
-/// The examples in the order of the requirements, and which one of them proves a cell.
+/// The examples in the order of the requirements, of each in the order in which they were picked, and which one of them proves a cell.
 pub(super) struct Picked<'a> {
     pub(super) examples: Vec<Example<'a>>,
     pub(super) proofs: BTreeMap<(usize, Column), usize>,
@@ -45,8 +45,7 @@ pub(super) enum By {
     Scenario,
 }
 
-/// Picks examples until each cell has one: that which proves the most cells that have none yet, of those the shortest, of those the
-/// first.
+/// Picks examples until each cell has one.
 pub(super) fn pick(matrix: &Matrix, by: By) -> Picked<'_> {
     let mut alike: IndexMap<Alike<'_>, Vec<(usize, &Sighting)>> = IndexMap::new();
     for (row, requirement, sighting) in sightings(matrix) {
@@ -67,27 +66,48 @@ pub(super) fn pick(matrix: &Matrix, by: By) -> Picked<'_> {
             .collect::<Vec<_>>()
     };
     let proved: Vec<Vec<(usize, Column)>> = alike.iter().map(cells).collect();
-    let mut open: BTreeSet<(usize, Column)> = proved.iter().flatten().copied().collect();
-    let mut picked: Vec<usize> = Vec::new();
-    while !open.is_empty() {
-        let gain = |index: &usize| proved[*index].iter().filter(|cell| open.contains(cell)).count();
-        let length = |index: &usize| alike.get_index(*index).map_or(0, |(key, _)| key.3.len());
-        let Some(best) = (0..proved.len()).min_by_key(|index| (Reverse(gain(index)), length(index))) else { break };
-        for cell in &proved[best] {
-            open.remove(cell);
-        }
-        picked.push(best);
-    }
-    picked.sort_by_key(|&index| (alike.get_index(index).map(|(key, _)| key.0), index));
+    // What was picked first for a cell proves it, wherever it stands on the page.
+    let order = match by {
+        By::Evidence => simplest(&proved, |index| alike[index][0].1.events),
+        By::Scenario => fewest(&proved),
+    };
+    let mut picked = order.clone();
+    picked.sort_by_key(|&index| alike.get_index(index).map(|(key, _)| key.0));
+    let place: BTreeMap<usize, usize> = picked.iter().enumerate().map(|(place, &index)| (index, place)).collect();
     let mut proofs = BTreeMap::new();
-    for (example, &index) in picked.iter().enumerate() {
+    for index in order {
         for &cell in &proved[index] {
-            proofs.entry(cell).or_insert(example);
+            proofs.entry(cell).or_insert(place[&index]);
         }
     }
     let example =
         |&index: &usize| alike.get_index(index).map(|(key, seen)| Example { requirement: key.0, seen: seen.clone() });
     Picked { examples: picked.iter().filter_map(example).collect(), proofs }
+}
+
+/// Picks for each cell the example whose run is the shortest: it is the easiest to understand. `length` is that of a run.
+fn simplest(proved: &[Vec<(usize, Column)>], length: impl Fn(usize) -> usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..proved.len()).collect();
+    order.sort_by_key(|&index| length(index));
+    let mut done: BTreeSet<(usize, Column)> = BTreeSet::new();
+    // Each cell of an example is new, or has a shorter one.
+    order.retain(|&index| proved[index].iter().fold(false, |is_new, &cell| done.insert(cell) || is_new));
+    order
+}
+
+/// Picks few examples: always that which proves the most cells that have none yet, of those the first.
+fn fewest(proved: &[Vec<(usize, Column)>]) -> Vec<usize> {
+    let mut open: BTreeSet<(usize, Column)> = proved.iter().flatten().copied().collect();
+    let mut picked = Vec::new();
+    while !open.is_empty() {
+        let gain = |index: &usize| proved[*index].iter().filter(|cell| open.contains(cell)).count();
+        let Some(best) = (0..proved.len()).min_by_key(|index| Reverse(gain(index))) else { break };
+        for cell in &proved[best] {
+            open.remove(cell);
+        }
+        picked.push(best);
+    }
+    picked
 }
 
 /// A scenario that shows that a requirement is violated over some balancers.

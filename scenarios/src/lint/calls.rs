@@ -103,7 +103,7 @@ impl Walk<'_, '_> {
             }
             ExprP::Op(left, BinOp::Percent, right) => {
                 if let Some(width) = literal(left).and_then(width_of_percent) {
-                    self.no_width(left, width);
+                    self.no_width(left, &width);
                 }
                 self.expression(left);
                 self.expression(right);
@@ -122,7 +122,9 @@ impl Walk<'_, '_> {
                 ClauseP::If(condition) => self.expression(condition),
             }
         }
-        bodies.iter().for_each(|body| self.expression(body));
+        for body in bodies {
+            self.expression(body);
+        }
         self.locals = outside;
     }
 
@@ -155,10 +157,12 @@ impl Walk<'_, '_> {
         }
         let hint = match name {
             "zfill" | "rjust" | "ljust" if typ == "str" => "`padded(number, 2)` writes leading zeros".to_owned(),
-            _ => suggestion(name, members.keys().map(String::as_str).collect(), |near| match &members[near] {
-                Member::Method(signature) => signature.to_string(),
-                Member::Attribute(_) => near.to_owned(),
-            }),
+            _ => {
+                suggestion(name, &members.keys().map(String::as_str).collect::<Vec<_>>(), |near| match &members[near] {
+                    Member::Method(signature) => signature.to_string(),
+                    Member::Attribute(_) => near.to_owned(),
+                })
+            }
         };
         let message = format!("a value of type {typ} has no method or attribute `{name}`");
         self.sink.add(&rules::UNKNOWN_ATTRIBUTE, at, message, Some(hint));
@@ -251,11 +255,11 @@ impl Walk<'_, '_> {
         if method == "format"
             && let Some(width) = literal(of).and_then(width_of_braces)
         {
-            self.no_width(of, width);
+            self.no_width(of, &width);
         }
     }
 
-    fn no_width(&mut self, at: &AstExpr, width: String) {
+    fn no_width(&mut self, at: &AstExpr, width: &str) {
         let message = format!("`{width}` has a width, which Starlark's formats do not know");
         let hint = "`padded(number, 2)` writes leading zeros: \"user%s\" % padded(1)";
         self.sink.add(&rules::FORMAT_WIDTH, bytes(at.span), message, Some(hint.to_owned()));
@@ -263,7 +267,7 @@ impl Walk<'_, '_> {
 }
 
 /// What may have been meant, or all that there is. `show` says how the nearest is written.
-pub(super) fn suggestion(name: &str, known: Vec<&str>, show: impl Fn(&str) -> String) -> String {
+pub(super) fn suggestion(name: &str, known: &[&str], show: impl Fn(&str) -> String) -> String {
     match nearest(name, known.iter().copied()) {
         Some(near) => {
             let shown = show(near);
@@ -304,7 +308,7 @@ fn width_of_percent(format: &str) -> Option<String> {
             return Some(format!("%{}", &after[..=flags]));
         }
         // Two signs stand for one.
-        rest = if after.starts_with('%') { &after[1..] } else { after };
+        rest = after.strip_prefix('%').unwrap_or(after);
     }
     None
 }

@@ -1,6 +1,6 @@
 //! Which files a lint looks at: scripts with all that they load, and the tables beside them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use starlark::syntax::AstModule;
@@ -36,9 +36,9 @@ pub(super) fn lint(paths: &[String], balancers: &[&str]) -> Result<Report, Suite
             return Err(suite::nothing_matched(given));
         }
     }
-    let mut seen: BTreeMap<PathBuf, ()> = BTreeMap::new();
+    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     while let Some(path) = scripts.pop_front() {
-        if seen.insert(path.clone(), ()).is_some() {
+        if !seen.insert(path.clone()) {
             continue;
         }
         let scenario = Scenario::load(&path)?;

@@ -38,11 +38,11 @@ pub(super) fn check(
             let known = exported.as_ref().and_then(|exported| exported.get(*name));
             loaded.insert((*local).to_owned(), known.cloned().flatten());
             if let (Some(exported), None) = (&exported, known) {
-                let known = exported.keys().map(String::as_str).collect();
+                let known: Vec<&str> = exported.keys().map(String::as_str).collect();
                 let hint = if exported.is_empty() {
                     "it defines nothing".to_owned()
                 } else {
-                    suggestion(name, known, str::to_owned)
+                    suggestion(name, &known, str::to_owned)
                 };
                 let message = if name.starts_with('_') {
                     format!("`{name}` is that file's own: a name that begins with `_` is not loaded")

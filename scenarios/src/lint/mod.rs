@@ -45,7 +45,8 @@ pub fn lint_script(scenario: &Scenario) -> Vec<Finding> {
     let work = |script: &Scenario, sender: &Sender<_>| {
         let (parked, at) = (sender.clone(), script.clone());
         let stopped = move || {
-            drop(parked.send(vec![given_up(&at, "a value of this script takes more memory than a script may hold")]))
+            let message = "a value of this script takes more memory than a script may hold";
+            drop(parked.send(vec![given_up(&at, message)]));
         };
         limits::metered(limits::MEMORY, stopped, || {
             let found = look_at(script);

@@ -86,7 +86,9 @@ fn elements(statement: &AstStmt) -> BTreeSet<usize> {
             }
             _ => (None, &[][..]),
         };
-        each.iter().for_each(|each| mark(&each.var, found));
+        if let Some(each) = each {
+            mark(&each.var, found);
+        }
         for clause in clauses {
             if let ClauseP::For(each) = clause {
                 mark(&each.var, found);

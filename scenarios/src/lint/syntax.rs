@@ -124,18 +124,15 @@ fn chunks(text: &str) -> Vec<Range<usize>> {
 fn quote_after(line: &str, before: Option<&'static str>) -> Option<&'static str> {
     let (mut open, mut rest) = (before, line);
     loop {
-        match open {
-            Some(quote) => match rest.find(quote) {
-                Some(at) => (open, rest) = (None, &rest[at + 3..]),
-                None => return open,
-            },
-            None => {
-                let code = rest.find('#').unwrap_or(rest.len());
-                let next = ["\"\"\"", "'''"].into_iter().filter_map(|quote| Some((rest.find(quote)?, quote))).min();
-                match next {
-                    Some((at, quote)) if at < code => (open, rest) = (Some(quote), &rest[at + 3..]),
-                    _ => return None,
-                }
+        if let Some(quote) = open {
+            let Some(at) = rest.find(quote) else { return open };
+            (open, rest) = (None, &rest[at + 3..]);
+        } else {
+            let code = rest.find('#').unwrap_or(rest.len());
+            let next = ["\"\"\"", "'''"].into_iter().filter_map(|quote| Some((rest.find(quote)?, quote))).min();
+            match next {
+                Some((at, quote)) if at < code => (open, rest) = (Some(quote), &rest[at + 3..]),
+                _ => return None,
             }
         }
     }

@@ -61,7 +61,7 @@ impl Type {
 
     /// What two values have in common.
     fn join(self, other: Self) -> Self {
-        if self == other { self } else { Self::Any }
+        if self == other { other } else { Self::Any }
     }
 
     /// The type of the elements.
@@ -229,7 +229,7 @@ impl Names {
 
     /// The type of an expression. The innermost variables stand at the end of `locals`.
     pub(super) fn infer(&self, expression: &AstExpr, locals: &[Locals]) -> Type {
-        let infer = |inner: &AstExpr| self.infer(inner, locals);
+        let typ = |part: &AstExpr| self.infer(part, locals);
         match &expression.node {
             ExprP::Literal(literal) => Type::named(match literal {
                 AstLiteral::Int(_) => "int",
@@ -241,36 +241,41 @@ impl Names {
             ExprP::FString(_) => Type::named("str"),
             ExprP::Identifier(name) => self.variable(&name.node.ident, locals),
             ExprP::List(elements) => {
-                let types = elements.iter().map(infer).reduce(Type::join);
+                let types = elements.iter().map(typ).reduce(Type::join);
                 Type::List(Box::new(types.unwrap_or(Type::Any)))
             }
             ExprP::Tuple(_) => Type::named("tuple"),
             ExprP::Dict(_) | ExprP::DictComprehension(..) => Type::named("dict"),
             ExprP::ListComprehension(body, each, clauses) => {
-                let inner = self.comprehension(each, clauses, locals);
-                Type::List(Box::new(self.infer(body, &inner)))
+                let within = self.comprehension(each, clauses, locals);
+                Type::List(Box::new(self.infer(body, &within)))
             }
             ExprP::Not(_) => Type::named("bool"),
-            ExprP::Minus(inner) | ExprP::Plus(inner) => infer(inner),
-            ExprP::If(parts) => infer(&parts.1).join(infer(&parts.2)),
+            ExprP::Minus(number) | ExprP::Plus(number) => typ(number),
+            ExprP::If(parts) => typ(&parts.1).join(typ(&parts.2)),
             ExprP::Op(left, operator, right) => match operator {
-                BinOp::And | BinOp::Or => infer(left).join(infer(right)),
-                BinOp::Add => infer(left).join(infer(right)),
-                BinOp::Percent if infer(left) == Type::named("str") => Type::named("str"),
-                BinOp::Equal | BinOp::NotEqual | BinOp::In | BinOp::NotIn => Type::named("bool"),
-                BinOp::Less | BinOp::LessOrEqual | BinOp::Greater | BinOp::GreaterOrEqual => Type::named("bool"),
+                BinOp::And | BinOp::Or | BinOp::Add => typ(left).join(typ(right)),
+                BinOp::Percent if typ(left) == Type::named("str") => Type::named("str"),
+                BinOp::Equal
+                | BinOp::NotEqual
+                | BinOp::In
+                | BinOp::NotIn
+                | BinOp::Less
+                | BinOp::LessOrEqual
+                | BinOp::Greater
+                | BinOp::GreaterOrEqual => Type::named("bool"),
                 _ => Type::Any,
             },
-            ExprP::Index(parts) => infer(&parts.0).element(),
-            ExprP::Slice(whole, ..) => match infer(whole) {
+            ExprP::Index(parts) => typ(&parts.0).element(),
+            ExprP::Slice(whole, ..) => match typ(whole) {
                 list @ Type::List(_) => list,
                 _ => Type::Any,
             },
             ExprP::Call(function, _) => {
                 self.signature(function, locals).map_or(Type::Any, |it| Type::parse(&it.returns))
             }
-            ExprP::Dot(of, name) => match infer(of).name().and_then(|of| LANGUAGE.types.get(of)?.get(&name.node)) {
-                Some(Member::Attribute(typ)) => Type::parse(typ),
+            ExprP::Dot(of, name) => match typ(of).name().and_then(|of| LANGUAGE.types.get(of)?.get(&name.node)) {
+                Some(Member::Attribute(text)) => Type::parse(text),
                 _ => Type::Any,
             },
             _ => Type::Any,

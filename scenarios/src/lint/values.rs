@@ -11,6 +11,7 @@ use stickler_model::{Topology, standard};
 use super::rules;
 use super::sink::Sink;
 use super::types::{Names, Type};
+use crate::script::language::{LANGUAGE, Member};
 use crate::script::place::bytes;
 use crate::script::trial::{Refusal, RefusalKind, try_out};
 
@@ -263,21 +264,23 @@ impl Check<'_> {
         let after = if before == "site" { "\npromises()\n" } else { "\n" };
         let site = if before == "site" { None } else { Some(self.site.clone().unwrap_or_else(|| standard::site(2))) };
         let mut given: Vec<&AstArgument> = arguments.iter().collect();
+        let mut is_first = true;
         while let Err(refusal) = self.trial(before, &given, after, site.as_ref()) {
-            let named = given.iter().filter(|argument| argument.node.name().is_some()).copied().collect::<Vec<_>>();
-            let culprit = named.into_iter().find(|culprit| {
+            // What is refused now may be so because something is left out; a name that stands for nothing is wrong in any case.
+            if !is_first && (refusal.name.is_none() || refusal.kind != RefusalKind::Value) {
+                return;
+            }
+            is_first = false;
+            let mut optional = given.iter().copied().filter(|argument| may_be_left_out(before, argument));
+            let culprit = optional.find(|culprit| {
                 let rest: Vec<&AstArgument> =
                     given.iter().filter(|other| other.span != culprit.span).copied().collect();
-                match self.trial(before, &rest, after, site.as_ref()) {
-                    Ok(_) => true,
-                    // Without a required argument, everything is refused.
-                    Err(other) => other.message != refusal.message && other.kind != RefusalKind::Value,
-                }
+                self.trial(before, &rest, after, site.as_ref())
+                    .err()
+                    .is_none_or(|other| other.message != refusal.message)
             });
-            let place = culprit.or_else(|| named_by(&refusal, arguments)).or(match arguments {
-                [one] => Some(one),
-                _ => None,
-            });
+            let alone = if let [one] = arguments { Some(one) } else { None };
+            let place = culprit.or_else(|| named_by(&refusal, arguments)).or(alone);
             let place = place.map_or(at.clone(), |argument| bytes(argument.node.expr().span));
             self.refused(refusal, before == "site", place, sink);
             let Some(culprit) = culprit else { return };
@@ -319,6 +322,18 @@ impl Check<'_> {
         };
         sink.add(rule, at, refusal.message, refusal.hint);
     }
+}
+
+/// Whether a call can do without an argument.
+fn may_be_left_out(before: &str, argument: &AstArgument) -> bool {
+    let Some(name) = argument.node.name() else { return false };
+    let method = before.rsplit_once('.').and_then(|(_, method)| LANGUAGE.types.get("client")?.get(method));
+    let signature = match method {
+        Some(Member::Method(signature)) => Some(signature),
+        _ => LANGUAGE.functions.get(before),
+    };
+    let parameter = signature.and_then(|signature| signature.named(name));
+    parameter.is_none_or(|parameter| parameter.default.is_some())
 }
 
 /// The names that stand in an expression.

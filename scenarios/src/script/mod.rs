@@ -188,9 +188,9 @@ impl Evaluation<'_> {
         let loaded: Vec<(String, FrozenModule)> = loads.iter().filter_map(known).collect();
         let loaded: HashMap<&str, &FrozenModule> =
             loaded.iter().map(|(name, module)| (name.as_str(), module)).collect();
-        let loader = ReturnFileLoader { modules: &loaded };
+        let files = ReturnFileLoader { modules: &loaded };
         let left = limits::TICKS.saturating_sub(self.ticks).max(1);
-        let (outcome, ticks) = evaluate_syntax(module, syntax, &loader, self.session, left);
+        let (outcome, ticks) = evaluate_syntax(module, syntax, &files, self.session, left);
         self.ticks += ticks;
         outcome.map_err(|error| self.wrong(&error))
     }

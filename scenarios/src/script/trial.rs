@@ -155,11 +155,8 @@ impl World for NamesWorld {
                 Err(WorldError::Duplicate(client.name.to_string()))
             }
             Action::Fault(fault) => fault.hosts().try_for_each(|host| self.find(host)).map(|()| Outcome::Done),
-            Action::Drain(host) | Action::Undrain(host) => {
-                match self.servers.iter().any(|name| name == host.as_str()) {
-                    true => Ok(Outcome::Done),
-                    false => Err(self.unknown("backend", &host, &self.servers)),
-                }
+            Action::Drain(host) | Action::Undrain(host) if !self.servers.iter().any(|name| name == host.as_str()) => {
+                Err(self.unknown("backend", &host, &self.servers))
             }
             Action::Await(_) | Action::SendRaw(_) | Action::MakeToken { .. } => {
                 Err(WorldError::Unsupported("nothing is asked of anybody".into()))
