@@ -85,9 +85,8 @@ impl Shown<'_> {
             let problem = Problem { summary: summary.clone(), details: finding(record, path) };
             case(record.balancer.clone(), record.kind.to_string(), TestResult::Failed(problem))
         });
-        let nothing = || match self.progress.incomplete {
-            true => TestResult::Skipped(MISSING.to_owned()),
-            false => TestResult::Passed,
+        let nothing = || {
+            if self.progress.incomplete { TestResult::Skipped(MISSING.to_owned()) } else { TestResult::Passed }
         };
         let has_finding = |name: &String| findings.iter().any(|(record, _)| record.balancer == *name);
         let names = self.balancers.iter().map(ToString::to_string).filter(|name| !has_finding(name));
