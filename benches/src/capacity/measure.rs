@@ -78,7 +78,7 @@ impl Load {
             users: 100,
             requests: 10,
             think: Duration::from_secs(10),
-            idle: Duration::from_secs(120),
+            idle: Duration::from_mins(2),
             logon: Duration::ZERO,
             at_once: 10,
         }
@@ -227,8 +227,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_servers_close_early_costs_another_logon() {
-        let load =
-            Load { users: 5, requests: 4, think: Duration::from_secs(60), ..Load::usual(Scheme::Ntlm, "l4-nat") };
+        let load = Load { users: 5, requests: 4, think: Duration::from_mins(1), ..Load::usual(Scheme::Ntlm, "l4-nat") };
         let short = costs(&Load { idle: Duration::from_secs(10), ..load });
         let long = costs(&Load { idle: Duration::from_hours(1), ..load });
         assert_eq!(long.logons, 5);

@@ -260,7 +260,7 @@ impl<'a> Steps<'a> {
         let first = self.start_by(client.clone());
         self.push(Action::Await(first));
         let idle = Duration::from_secs(*self.draw.one_of(&IDLE));
-        self.advance(idle - STEP * self.draw.between(0, 6) as u32);
+        self.advance(idle.saturating_sub(STEP * self.draw.between(0, 6) as u32));
         let second = self.start_by(client);
         self.push(Action::Await(second));
     }

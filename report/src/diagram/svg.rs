@@ -119,9 +119,8 @@ impl Layout {
             rows.push(y);
             let lines = row_words(diagram, index, &columns, inner);
             y += match &row.step {
-                Step::Arrow(_) => LINE * lines.lines() + 14,
+                Step::Arrow(_) | Step::Note { .. } => LINE * lines.lines() + 14,
                 Step::Closed { .. } => LINE * lines.lines() + 6,
-                Step::Note { .. } => LINE * lines.lines() + 14,
                 Step::Found { .. } => LINE * (lines.lines() + 1) + 26,
                 Step::Folded { .. } => 30,
             };

@@ -51,7 +51,7 @@ impl<'d> Page<'d> {
         let times = diagram.rows.iter().map(|row| time(row.at).len()).max().unwrap_or(0);
         let (mut middles, mut edge) = (Vec::new(), 0);
         for participant in &diagram.participants {
-            let lane = participant.name.width().min(WIDEST_NAME).max(3) + 2;
+            let lane = participant.name.width().clamp(3, WIDEST_NAME) + 2;
             middles.push(edge + lane / 2);
             edge += lane;
         }
@@ -151,11 +151,8 @@ fn lanes(middles: &[usize], all: usize, step: Option<&Step>, diagram: &Diagram) 
         Some(Step::Arrow(Arrow { from, to, kind, .. })) if from != to => {
             let (from, to) = (middles[*from], middles[*to]);
             let dash = if *kind == Message::Opening { '·' } else { '─' };
-            for place in from.min(to) + 1..from.max(to) {
-                line[place] = match line[place] {
-                    '│' => '┼',
-                    _ => dash,
-                };
+            for sign in &mut line[from.min(to) + 1..from.max(to)] {
+                *sign = if *sign == '│' { '┼' } else { dash };
             }
             let (head, at) = if from < to { ('▶', to - 1) } else { ('◀', to + 1) };
             line[at] = head;

@@ -91,7 +91,11 @@ fn simplest(proved: &[Vec<(usize, Column)>], length: impl Fn(usize) -> usize) ->
     order.sort_by_key(|&index| length(index));
     let mut done: BTreeSet<(usize, Column)> = BTreeSet::new();
     // Each cell of an example is new, or has a shorter one.
-    order.retain(|&index| proved[index].iter().fold(false, |is_new, &cell| done.insert(cell) || is_new));
+    order.retain(|&index| {
+        let before = done.len();
+        done.extend(&proved[index]);
+        done.len() > before
+    });
     order
 }
 

@@ -51,10 +51,10 @@ impl<'t> Teller<'t> {
             }
             What::RequestEnded { request, error, .. } => {
                 let why = foreign(error.as_deref().unwrap_or("unknown"));
-                self.tells(index, event, by, *request, format!("{request} ends without an answer: {why}"))
+                self.tells(index, event, by, *request, &format!("{request} ends without an answer: {why}"))
             }
             What::RequestAbandoned { request } => {
-                self.tells(index, event, by, *request, format!("the plan is over while {request} is under way"))
+                self.tells(index, event, by, *request, &format!("the plan is over while {request} is under way"))
             }
             What::RawAnswered { .. } => self.raw_answered(index, event, by, what),
             _ => false,
@@ -189,7 +189,7 @@ impl<'t> Teller<'t> {
     }
 
     /// A note about a request at its client, with what was to be told with an arrow that never came.
-    fn tells(&mut self, index: usize, event: &'t Event, by: usize, request: RequestId, text: String) -> bool {
+    fn tells(&mut self, index: usize, event: &'t Event, by: usize, request: RequestId, text: &str) -> bool {
         let (events, extra) = self.waited(request, index);
         let heading = self.requests.get_mut(&request).and_then(|told| told.heading.take());
         let heading = heading.map(|heading| format!("{request}: {heading}; ")).unwrap_or_default();

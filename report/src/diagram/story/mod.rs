@@ -312,7 +312,9 @@ impl<'t> Teller<'t> {
                 let row = self.story.rows.len();
                 let theirs: Vec<usize> =
                     self.connections.iter().filter(|((of, _), _)| *of == at).map(|(_, &one)| one).collect();
-                theirs.into_iter().for_each(|connection| self.takes(connection, row, user));
+                for connection in theirs {
+                    self.takes(connection, row, user);
+                }
                 (Some((at, at)), About::Action, Subject { client: Some(at), ..everybody })
             }
             Action::MakeToken { client, .. } => {
@@ -353,7 +355,6 @@ fn cast(trace: &Trace) -> Vec<(Kind, &Name)> {
     for event in &trace.events {
         match &event.what {
             What::Action(Action::AddClient(client)) => kinds.push((Kind::Client, &client.name)),
-            What::Action(_) => {}
             What::DcLogon { .. } | What::DcPassedOn { .. } | What::DcTicket { .. } => {
                 kinds.push((Kind::Controller, &event.by));
             }
