@@ -243,14 +243,20 @@ fn sentence(text: &str) -> String {
 
 /// The text with its addresses as links. They end at a space, and before what a sentence puts behind them.
 fn linked(text: &str) -> String {
-    let link = |word: &str| {
+    let (mut parts, mut plain): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
+    for word in text.split_whitespace() {
         if !word.starts_with("https://") && !word.starts_with("http://") {
-            return escaped(word);
+            plain.push(word);
+            continue;
         }
+        // Code may have several words, so that what stands between two addresses is escaped as a whole.
+        parts.extend((!plain.is_empty()).then(|| escaped(&plain.join(" "))));
+        plain.clear();
         let address = word.trim_end_matches([',', ';', ':', '.', ')']);
-        format!("<{}>{}", escape::line(address), escaped(&word[address.len()..]))
-    };
-    text.split_whitespace().map(link).collect::<Vec<_>>().join(" ")
+        parts.push(format!("<{}>{}", escape::line(address), escaped(&word[address.len()..])));
+    }
+    parts.extend((!plain.is_empty()).then(|| escaped(&plain.join(" "))));
+    parts.join(" ")
 }
 
 /// The text in one line, for a list or a table.
@@ -314,7 +320,9 @@ fn wrap(out: &mut String, line: &str) {
 /// Whether a word at the beginning of a line would be taken for the beginning of a list, a heading, a quotation or a rule.
 fn opens_a_block(word: &str) -> bool {
     let number = word.trim_end_matches(['.', ')']);
-    word.starts_with(['-', '+', '*', '#', '>', '=', '|', '~']) || (number != word && number.parse::<u64>().is_ok())
+    matches!(word, "-" | "+" | "*")
+        || word.starts_with(['#', '>', '=', '|', '~'])
+        || (number != word && number.parse::<u64>().is_ok())
 }
 
 #[cfg(test)]
@@ -327,6 +335,7 @@ mod tests {
             linked("measured; https://a.example/x_y#4.2-z, (https://b.example/)"),
             "measured; <https://a.example/x_y#4.2-z>, (https://b.example/)"
         );
+        assert_eq!(linked("see `a b`: https://a.example/ `c_d e`"), "see `a b`: <https://a.example/> `c_d e`");
         assert_eq!(linked("https://a.example/: SO_LINGER"), "<https://a.example/>: SO\\_LINGER");
     }
 
