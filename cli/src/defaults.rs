@@ -35,9 +35,9 @@ type Tables = std::collections::BTreeMap<Spanned<String>, std::collections::BTre
 ///
 /// # Errors
 /// The file cannot be read or is wrong; where, and how.
-pub(crate) fn parse(line: Vec<OsString>) -> Result<Arguments, Failure> {
-    let command = || Arguments::command().color(terminal::asked(&line));
-    let matches = command().get_matches_from(&line);
+pub(crate) fn parse(line: &[OsString]) -> Result<Arguments, Failure> {
+    let command = || Arguments::command().color(terminal::asked(line));
+    let matches = command().get_matches_from(line);
     let added = match Path::new(FILE).symlink_metadata() {
         Ok(_) => {
             let text = text_file::read(Path::new(FILE), MAX_FILE);

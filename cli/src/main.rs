@@ -104,7 +104,8 @@ impl From<io::Error> for Failure {
 }
 
 fn main() -> ExitCode {
-    let arguments = match defaults::parse(std::env::args_os().collect()) {
+    let line: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let arguments = match defaults::parse(&line) {
         Ok(arguments) => arguments,
         Err(failure) => return end(Err(failure)),
     };

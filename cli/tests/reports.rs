@@ -13,12 +13,12 @@ use stickler_report::json::{Line, Runs};
 use tempfile::TempDir;
 
 /// A script of which two lines pass, and whose first expectation fails with what breaks formats.
-const HOSTILE: &str = r##""""Text that breaks formats."""
+const HOSTILE: &str = r#""""Text that breaks formats."""
 site(backends = 1)
 alice = curl("alice")
 print("]]> <!-- \x1b[31m ::error::owned %0A # SKIP")
 expect(alice.get("/").status == 404, "]]></failure>\r\n::error::owned%0A\nnot ok 9 # SKIP \x1b[2J\u202e")
-"##;
+"#;
 
 /// A folder with scripts: one that is hostile in name and text, one that is wrong, and one that passes.
 fn folder() -> TempDir {
@@ -277,4 +277,16 @@ fn a_check_writes_its_findings_as_sarif_with_the_lines_that_make_them() {
     validate_sarif(&file);
     let log: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(log["runs"][0]["invocations"][0]["executionSuccessful"], false, "{log}");
+}
+
+#[test]
+fn mistakes_of_scripts_are_sarif_as_well() {
+    let folder = folder();
+    let output = stickler(folder.path(), &["script", "lint", "broken.star", "--report", "sarif=r.sarif"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    let file = folder.path().join("r.sarif");
+    validate_sarif(&file);
+    let log: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let region = &log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"];
+    assert_eq!((&region["startLine"], &region["startColumn"]), (&4.into(), &1.into()), "{log}");
 }

@@ -146,14 +146,19 @@ fn what_is_loaded_is_bounded_in_number_depth_and_size() {
     files.push(("a.star", "load(\"f0.star\", \"x\")\nprint(x)\n"));
     assert!(error("depth", &files).contains("more than 8 files load one another in a row"));
 
-    let many: String = (0..40).map(|number| format!("load(\"m{number}.star\", x{number} = \"x\")\n")).collect();
+    let loads = |count: u32| -> String {
+        let lines: Vec<String> =
+            (0..count).map(|number| format!("load(\"m{number}.star\", x{number} = \"x\")\n")).collect();
+        lines.concat()
+    };
+    let many = loads(40);
     let named: Vec<String> = (0..40).map(|number| format!("m{number}.star")).collect();
     let mut files: Vec<(&str, &str)> = named.iter().map(|name| (name.as_str(), "x = 1\n")).collect();
     files.push(("a.star", &many));
     assert!(error("number", &files).contains("a script may load 32 files"));
 
     let long = format!("x = 1\n#{}\n", " ".repeat(60_000));
-    let ten: String = (0..10).map(|number| format!("load(\"m{number}.star\", x{number} = \"x\")\n")).collect();
+    let ten = loads(10);
     let mut files: Vec<(&str, &str)> = named.iter().take(10).map(|name| (name.as_str(), long.as_str())).collect();
     files.push(("a.star", &ten));
     assert!(error("size", &files).contains("may have 524288 bytes together"));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Format;
+use super::{Format, Report, ReportFormat, report};
 
 /// What authors of scenarios need.
 #[derive(Debug, Args)]
@@ -52,6 +52,10 @@ pub(crate) struct Lint {
     /// How to show what is found.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+    /// Write a report: sarif=FILE (for code-scanning services). An older file is replaced; `-` is standard output, in place of what
+    /// --format shows. May be given more than once.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Sarif]))]
+    pub(crate) report: Vec<Report>,
 }
 
 /// How the reference is shown.

@@ -112,7 +112,9 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
     let mut reports = Reports::open("compare", &arguments.report, arguments.format == Format::Json)?;
     let mut comparison = Comparison::default();
     let compared = comparison.add_all(arguments, reports.takes_stdout());
-    show::cases(&comparison).into_iter().for_each(|case| reports.add_case(case));
+    for case in show::cases(&comparison) {
+        reports.add_case(case);
+    }
     let missing = compared.as_ref().err().map(|failure| {
         reports.add_failure(failure);
         "not everything was compared"

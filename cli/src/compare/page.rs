@@ -12,11 +12,11 @@ use crate::jobs;
 /// The page of a comparison: a row for each profile that was compared with its product.
 pub(super) fn page(comparison: &Comparison, arguments: &args::Compare) -> Page {
     let Comparison { compared, missing } = comparison;
-    let files: String = arguments
-        .profile
-        .iter()
-        .map(|file| format!(" --profile {}", jobs::quoted(&file.display().to_string())))
-        .collect();
+    let mut files = String::new();
+    for file in &arguments.profile {
+        files.push_str(" --profile ");
+        files.push_str(&jobs::quoted(&file.display().to_string()));
+    }
     let told = compared.iter().enumerate().flat_map(|(row, one)| {
         let command = format!("stickler compare {}{files}", one.profile);
         one.scenarios.iter().flat_map(move |scenario| told(row, scenario, &command))

@@ -6,15 +6,18 @@
 mod watch;
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
 use serde_json::json;
 use stickler_model::escape;
+use stickler_report::sarif::{Finding, Level, Log, Rule};
+use stickler_report::test_case::Place;
 use stickler_scenarios::lint::{self, Report};
 
 use crate::args::{DocsFormat, Format, Lint, New, ScriptCommand};
-use crate::{Failure, jobs};
+use crate::output::Reports;
+use crate::{Failure, jobs, terminal};
 
 /// The script that every author starts from.
 const BEGINNING: &str = include_str!("beginning.star");
@@ -57,18 +60,15 @@ fn new(arguments: &New) -> Result<(), Failure> {
 /// A shipped scenario, as something to start from.
 fn like(name: &str) -> Result<String, Failure> {
     let cases = jobs::cases(&[name.to_owned()])?;
-    match &cases[..] {
-        [case] => {
-            let source = case.scenario.source();
-            Ok(format!(
-                "# Begun as a copy of the scenario {name}. The docstring says what it shows: change both.\n\n{source}"
-            ))
-        }
-        _ => {
-            let names: Vec<&str> = cases.iter().map(|case| case.scenario.name()).collect();
-            Err(Failure::Wrong(format!("`{name}` is a group of scenarios; choose one of them: {}", names.join(", "))))
-        }
-    }
+    let [case] = &cases[..] else {
+        let names: Vec<&str> = cases.iter().map(|case| case.scenario.name()).collect();
+        return Err(Failure::Wrong(format!(
+            "`{name}` is a group of scenarios; choose one of them: {}",
+            names.join(", ")
+        )));
+    };
+    let source = case.scenario.source();
+    Ok(format!("# Begun as a copy of the scenario {name}. The docstring says what it shows: change both.\n\n{source}"))
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
@@ -76,21 +76,51 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn lint(arguments: &Lint) -> Result<(), Failure> {
-    let report = lint::lint(&arguments.paths, &stickler_catalogue::names());
-    let report = report.map_err(|error| Failure::Wrong(error.to_string()))?;
-    let mut out = io::stdout().lock();
-    match arguments.format {
-        Format::Json => {
-            let document = json!({ "format": "stickler-lint-1", "files": report.files(), "findings": report.findings });
-            writeln!(out, "{}", escape::json(&format!("{document:#}")))?;
+    let mut reports = Reports::open("script lint", &arguments.report, false)?;
+    let report = match lint::lint(&arguments.paths, &stickler_catalogue::names()) {
+        Ok(report) => report,
+        Err(error) => {
+            let failure = Failure::Wrong(error.to_string());
+            reports.add_failure(&failure);
+            reports.write_findings(Log::default())?;
+            return Err(failure);
         }
-        Format::Pretty => show(&report, &mut out)?,
+    };
+    reports.write_findings(log(&report))?;
+    if !reports.takes_stdout() {
+        let mut out = io::stdout().lock();
+        match arguments.format {
+            Format::Json => {
+                let findings = &report.findings;
+                let document = json!({ "format": "stickler-lint-1", "files": report.files(), "findings": findings });
+                writeln!(out, "{}", escape::json(&format!("{document:#}")))?;
+            }
+            Format::Pretty => show(&report, &mut out)?,
+        }
     }
     if report.findings.is_empty() { Ok(()) } else { Err(Failure::NotAsExpected) }
 }
 
+/// The findings with their rules, for SARIF.
+fn log(report: &Report) -> Log {
+    let rule = |rule: &lint::Rule| Rule {
+        id: rule.code.to_owned(),
+        text: rule.about.to_owned(),
+        help: format!("{} `# starlark-lint-disable {}` switches it off on a line.", rule.about, rule.code),
+    };
+    let finding = |found: &lint::Finding| Finding {
+        rule: found.code.to_owned(),
+        level: if found.severity == lint::Severity::Error { Level::Error } else { Level::Warning },
+        message: found.hint.iter().fold(found.message.clone(), |text, hint| format!("{text}; {hint}")),
+        places: vec![Place { file: found.file.clone(), line: Some(found.span.line), column: Some(found.span.column) }],
+        fixes: Vec::new(),
+    };
+    let rules = lint::RULES.iter().map(rule).collect();
+    Log { rules, findings: report.findings.iter().map(finding).collect(), ..Log::default() }
+}
+
 fn show(report: &Report, out: &mut io::StdoutLock<'_>) -> io::Result<()> {
-    let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let color = terminal::has_color();
     if !report.findings.is_empty() {
         writeln!(out, "{}", report.text(color))?;
     }
