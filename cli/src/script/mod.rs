@@ -57,18 +57,15 @@ fn new(arguments: &New) -> Result<(), Failure> {
 /// A shipped scenario, as something to start from.
 fn like(name: &str) -> Result<String, Failure> {
     let cases = jobs::cases(&[name.to_owned()])?;
-    match &cases[..] {
-        [case] => {
-            let source = case.scenario.source();
-            Ok(format!(
-                "# Begun as a copy of the scenario {name}. The docstring says what it shows: change both.\n\n{source}"
-            ))
-        }
-        _ => {
-            let names: Vec<&str> = cases.iter().map(|case| case.scenario.name()).collect();
-            Err(Failure::Wrong(format!("`{name}` is a group of scenarios; choose one of them: {}", names.join(", "))))
-        }
-    }
+    let [case] = &cases[..] else {
+        let names: Vec<&str> = cases.iter().map(|case| case.scenario.name()).collect();
+        return Err(Failure::Wrong(format!(
+            "`{name}` is a group of scenarios; choose one of them: {}",
+            names.join(", ")
+        )));
+    };
+    let first = format!("# Begun as a copy of the scenario {name}. The docstring says what it shows: change both.");
+    Ok(format!("{first}\n\n{}", case.scenario.source()))
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
