@@ -266,14 +266,14 @@ fn one_line(text: &str) -> String {
 
 /// The text so that Markdown shows it as it is, except that what stands between backticks is code.
 fn escaped(text: &str) -> String {
-    let has_code = text.matches('`').count() % 2 == 0;
+    let has_code = text.matches('`').count().is_multiple_of(2);
     let mut out = String::with_capacity(text.len());
     for (index, part) in text.split('`').enumerate() {
         if index > 0 {
             out.push_str(if has_code { "`" } else { "\\`" });
         }
         for c in part.chars() {
-            if (index % 2 == 0 || !has_code) && matches!(c, '|' | '*' | '_' | '<' | '[' | '\\') {
+            if (index.is_multiple_of(2) || !has_code) && matches!(c, '|' | '*' | '_' | '<' | '[' | '\\') {
                 out.push('\\');
             }
             out.push(c);

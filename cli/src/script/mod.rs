@@ -67,8 +67,8 @@ fn like(name: &str) -> Result<String, Failure> {
             names.join(", ")
         )));
     };
-    let source = case.scenario.source();
-    Ok(format!("# Begun as a copy of the scenario {name}. The docstring says what it shows: change both.\n\n{source}"))
+    let first = format!("# Begun as a copy of the scenario {name}. The docstring says what it shows: change both.");
+    Ok(format!("{first}\n\n{}", case.scenario.source()))
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
