@@ -6,7 +6,7 @@
 //! * [`diagram`]: the same as a picture: text, Mermaid, SVG.
 //! * [`json`]: the verdicts for programs.
 //! * [`page`]: a report as one HTML page. `table`: tables that fit a terminal.
-//! * [`test_case`]: runs as test runners know them; [`junit`], [`tap`] and [`github`] write them.
+//! * [`mod@test_case`]: runs as test runners know them; [`junit`], [`tap`] and [`github`] write them.
 //! * [`sarif`]: findings with their places in files, for code-scanning services.
 //! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
 //! * [`cures`]: what helps over which product.

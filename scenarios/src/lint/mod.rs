@@ -1,6 +1,6 @@
 //! Finds the mistakes of scripts without running them: all at once, each with its place and what may have been meant.
 //!
-//! * [`rules`]: the list of rules. `finding`: what they find, as data and as text.
+//! * `rules`: the list of rules. `finding`: what they find, as data and as text.
 //! * `syntax`: parses a text with mistakes. `loads`, `names`, `calls`, `values`, `flow`: what is looked at.
 //! * `types`: what follows from a text about its names.
 //! * `files`: which files are looked at.
