@@ -287,6 +287,41 @@ fn mistakes_of_scripts_are_sarif_as_well() {
     let file = folder.path().join("r.sarif");
     validate_sarif(&file);
     let log: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-    let region = &log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"];
+    let results = log["runs"][0]["results"].as_array().expect("there are results");
+    let unknown = results.iter().find(|result| result["ruleId"] == "unknown-name").unwrap_or_else(|| panic!("{log}"));
+    let region = &unknown["locations"][0]["physicalLocation"]["region"];
     assert_eq!((&region["startLine"], &region["startColumn"]), (&4.into(), &1.into()), "{log}");
+}
+
+/// A page of runs says what did not end as expected, and one of a hunt what it has found; neither has markup of a script's own.
+#[test]
+fn a_page_is_a_report_of_runs_and_of_a_hunt() {
+    let folder = folder();
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("the page is there");
+    let runs = ["run", "a, b: 100%#1.star", "broken.star", "--balancer", "l4-nat", "--report", "html=runs.html"];
+    assert_eq!(stickler(folder.path(), &runs).status.code(), Some(2));
+    let page = read("runs.html");
+    assert!(page.starts_with("<!doctype html>") && page.contains("2 runs, 0 as expected"), "{page}");
+    assert!(page.contains("<h2 id=\"problems\">") && page.contains("broken.star"), "{page}");
+    assert!(!page.contains("]]></failure>") && page.contains("]]&gt;&lt;&#x2f;failure&gt;"), "{page}");
+    assert!(!page.contains('\u{1b}') && !page.contains('\u{202e}'), "nothing hides");
+
+    let hunt = [
+        "hunt",
+        "--runs",
+        "40",
+        "--no-shrink",
+        "--balancer",
+        "shared-pool",
+        "--out",
+        "h",
+        "--report",
+        "html=hunt.html",
+    ];
+    assert_eq!(stickler(folder.path(), &hunt).status.code(), Some(1));
+    let page = read("hunt.html");
+    assert!(
+        page.contains("<h1>What a hunt has found</h1>") && page.contains("stickler replay h&#x2f;findings&#x2f;"),
+        "{page}"
+    );
 }
