@@ -58,7 +58,7 @@ fn a_value_that_is_none_is_shown_where_it_stands() {
   layer = "L5"
           ^"#;
     assert_eq!(told("L7", "L5"), layer);
-    let zero = "mine.toml:9:1: all weights are zero, so nobody would be chosen: give at least one backend a weight of \
+    let zero = "mine.toml:9:1: all weights are zero, so that no backend could be chosen: give at least one backend a weight from \
                 1 to 256\n  [profile.select]\n  ^";
     assert_eq!(told("[3, 1]", "[0, 0]"), zero);
     let kind = r#"mine.toml:11:18: `select.weights` cannot be that: it is a list, each a number up to 65535

@@ -193,7 +193,7 @@ fn parts_that_need_one_another_are_refused_apart() {
     let named = format!("{cookie}cookie = {}\n", cite("\"SRV\""));
     assert_eq!(with(&named), Ok(()));
     let endless = format!("{cookie}cookie = {}\n", cite(&format!("\"{}\"", "x".repeat(64 * 1024))));
-    assert!(with(&endless).unwrap_err().contains("is no cookie's name"));
+    assert!(with(&endless).unwrap_err().contains("is not the name of a cookie"));
     let both = format!("{named}timeout = {}\n", cite("\"60s\""));
     assert!(with(&both).unwrap_err().contains("nothing of a source table"));
     let passive = format!("[profile.passive]\nfails = {}\n", cite("0"));
@@ -217,7 +217,7 @@ fn parts_that_need_one_another_are_refused_apart() {
 fn a_profile_carries_faults_like_any_mechanism() {
     let faulty = find("haproxy-safe+B6").unwrap();
     assert_eq!((&*faulty.name, faulty.layer), ("haproxy-safe+B6", Layer::L7));
-    assert!(find("haproxy-tcp+B6").unwrap_err().to_string().contains("cannot sit on `haproxy-tcp`"));
+    assert!(find("haproxy-tcp+B6").unwrap_err().to_string().contains("cannot be put on `haproxy-tcp`"));
     assert_eq!(find("haproxy-saef").unwrap_err().nearest, Some("haproxy-safe"));
     assert_eq!(Evidence::Measured.to_string(), "measured");
 }

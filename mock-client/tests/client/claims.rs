@@ -126,8 +126,8 @@ async fn a_scripts_headers_go_out_on_each_leg_and_a_claim_is_noted_before_it() {
 async fn headers_that_are_not_the_scripts_or_not_https_are_refused() {
     let bench = Bench::new(Agent::Curl, false, vec![]).await;
     for (header, expected) in [
-        (("Content-Length", "7"), "the header `content-length` is the client's own"),
-        (("X-Stickler-Request", "r9"), "the header `x-stickler-request` is the client's own"),
+        (("Content-Length", "7"), "the client itself sets the header `content-length`"),
+        (("X-Stickler-Request", "r9"), "the client itself sets the header `x-stickler-request`"),
         (("two words", "x"), "`two words` is not the name of a header field"),
         (("X", "a\nb"), "the header `x` cannot have the value"),
     ] {
