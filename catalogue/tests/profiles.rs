@@ -208,7 +208,7 @@ fn parts_that_need_one_another_are_refused_apart() {
     };
     assert_eq!(check("2s", "/up"), Ok(()));
     assert!(check("3s", "/up").unwrap_err().contains("timeout (3s) is longer than its interval (2s)"));
-    assert!(check("2s", "up").unwrap_err().contains("is no path to ask"));
+    assert!(check("2s", "up").unwrap_err().contains("a path starts with `/`"));
     let schemes = format!("[profile.pin]\ntrigger = {}\n", cite("\"401\""));
     assert!(with(&schemes).unwrap_err().contains("`pin.schemes` is missing"));
 }
