@@ -178,11 +178,12 @@ pub(crate) fn is_turned_away(index: &Index<'_>, request: &Request<'_>) -> bool {
     last == Some(true)
 }
 
-/// Returns whether a balancer may send the request's last HTTP request again on another connection: it is idempotent (RFC
-/// 9110 9.2.2) and has no proof of identity, which belongs to its connection.
+/// Returns whether a balancer can send the request's last HTTP request again on another connection: it is idempotent (RFC
+/// 9110 9.2.2), has no proof of identity, which belongs to its connection, and has no body. A balancer passes a body on as it
+/// arrives; no specification asks it to keep one for a second time.
 pub(crate) fn is_repeatable(index: &Index<'_>, request: &Request<'_>) -> bool {
     let last = index.sent(request).last();
-    request.is_idempotent() && last.is_some_and(|(.., leg)| leg == Leg::Anonymous)
+    request.is_idempotent() && request.length == 0 && last.is_some_and(|(.., leg)| leg == Leg::Anonymous)
 }
 
 /// Returns whether a server that speaks no HTTP received the request's last HTTP request, or whether nobody received it

@@ -397,12 +397,17 @@ fn fo6_blames_no_balancer_for_what_something_else_prevents() {
 
 /// An idle connection of iis1 is closed by this side, and a request of nobody follows so much later.
 fn idle_end(how: Closed, micros: u64, method: &str, leg: Leg, status: u16) -> TraceBuilder {
+    idle_end_before(Start { method, ..Start::by("probe") }, how, micros, leg, status)
+}
+
+/// The same with another request at the end, whoever sends it.
+fn idle_end_before(start: Start<'_>, how: Closed, micros: u64, leg: Leg, status: u16) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     trace.whole("alice", IIS1);
     trace.pass(120);
     trace.see("iis1", What::ServerClosed { connection: 1, how });
     trace.pass_micros(micros);
-    let start = Start { identity: None, credentials: Credentials::None, method, ..Start::by("probe") };
+    let start = Start { identity: None, credentials: Credentials::None, ..start };
     let id = trace.start_with(start);
     trace.send(id, 1, leg);
     if status == 401 {
@@ -471,6 +476,11 @@ fn fo8_asks_nothing_of_what_cannot_be_sent_twice_and_nobody_is_to_blame_for_that
         assert_eq!(trace.grade(Fo8), NotExercised, "{method}");
         assert_eq!(trace.blame(Hs7), (NotExercised, Some(Party::Undetermined)), "{method}");
     }
+    let put = Start { method: "PUT", body: Payload::Bytes(10), ..Start::by("probe") };
+    let trace = idle_end_before(put, Closed::Here, 0, Leg::Anonymous, 502);
+    assert_eq!(trace.grade(Fo8), NotExercised, "the balancer has passed the body on");
+    let put = idle_end(Closed::Here, 0, "PUT", Leg::Anonymous, 502);
+    assert_eq!(put.grade(Fo8), Violated, "without a body");
     let mut never = TraceBuilder::default();
     never.whole("alice", IIS1);
     assert_eq!(never.grade(Fo8), NotExercised);
