@@ -145,8 +145,11 @@ async function filters(page, url) {
   check((await output()).includes(`${rows} of ${rows} balancer`), `counted: ${await output()}`);
   const reset = async () => {
     await form.getByRole("button").click();
-    await page.waitForFunction(all => document.querySelectorAll("#table tbody tr:not([hidden])").length === all, rows);
-    check(await visible("details.e") === examples, "after `Show all`, examples are missing");
+    // The page filters anew when the form has been reset.
+    const whole = ([rows, examples]) => document.querySelectorAll("#table tbody tr:not([hidden])").length === rows
+      && document.querySelectorAll("details.e:not([hidden])").length === examples;
+    const shown = await page.waitForFunction(whole, [rows, examples], { timeout: 5000 }).then(() => true, () => false);
+    check(shown, "after `Show all`, rows or examples are missing");
   };
 
   await form.locator("[name=search]").fill("surely nothing has these words");
