@@ -105,7 +105,10 @@ async fn a_command_that_hangs_is_killed_at_its_limit_with_all_that_it_started() 
     let began = Instant::now();
     assert!(!hangs.is_up().await);
     assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
-    assert_eq!(hangs.told(), "check of iis1: the command did not end within 300ms, and was killed; it said: began");
+    assert_eq!(
+        hangs.told(),
+        "the check of iis1 failed: the command did not end within 300ms and was killed; it said: began"
+    );
     sleep(Duration::from_millis(1300)).await;
     assert!(!Path::new(marker).exists(), "its child has survived");
 }
@@ -147,7 +150,11 @@ async fn a_flood_of_output_holds_nobody_up_and_its_start_alone_is_told() {
 async fn a_command_that_is_not_there_is_named() {
     let missing = Asked::of("/nonexistent/check".into(), "", PLENTY, None);
     assert!(!missing.is_up().await);
-    assert!(missing.told().starts_with("check of iis1: the command `/nonexistent/check` cannot run: No such file"));
+    assert!(
+        missing
+            .told()
+            .starts_with("the check of iis1 failed: the command `/nonexistent/check` cannot be run: No such file")
+    );
 }
 
 /// Returns a topology with two servers that offer NTLM.
@@ -218,8 +225,11 @@ async fn a_site_obeys_a_command_in_place_of_its_mechanism() {
     assert_eq!(status(&up).await, 401);
     let told = told.lock().unwrap();
     let expected = format!("5 arguments: 127.0.0.1 {} / CORP\\probe", down.servers[0].1.port());
-    assert!(told.iter().any(|line| line.starts_with("check of iis1: ") && line.contains(&expected)), "{told:?}");
-    assert!(told.iter().any(|line| line.starts_with("check of iis2: ")), "{told:?}");
+    assert!(
+        told.iter().any(|line| line.starts_with("the check of iis1 failed: ") && line.contains(&expected)),
+        "{told:?}"
+    );
+    assert!(told.iter().any(|line| line.starts_with("the check of iis2 failed: ")), "{told:?}");
 }
 
 #[tokio::test]
