@@ -99,7 +99,7 @@ pub fn parse_authorization(value: &[u8], limit: usize) -> Result<AuthToken, Head
 /// Schemes that [`Scheme`] does not name are skipped with their parameters.
 ///
 /// # Errors
-/// The same as those of [`parse_authorization`].
+/// This function returns the same errors as [`parse_authorization`].
 pub fn parse_challenges<'a>(
     values: impl IntoIterator<Item = &'a [u8]>,
     limit: usize,

@@ -7,7 +7,7 @@
 //! * [`decisions`]: a balancer's decisions alone, among up to 100,000 open connections.
 //! * [`plane`]: the data plane on loopback, beside nginx and HAProxy.
 //! * [`worlds`]: small worlds from scratch, and an idle-heavy hour.
-//! * [`capacity`]: what authentication costs, and how long users wait for it, counted in the simulation.
+//! * [`capacity`]: the costs of authentication, and the time for which users wait, counted in the simulation.
 //! * [`cpu_time`]: criterion's measurement: processor time of the one thread that works. [`plane`] alone is measured by
 //!   the wall clock: it is the work of several threads and processes.
 //! * [`report`]: figures against their aims and against a stored baseline.

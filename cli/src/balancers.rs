@@ -1,4 +1,4 @@
-//! Balancers by what the user calls them.
+//! Finds balancers by the names that the user gives.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,12 @@ use stickler_runner::text_file;
 
 use crate::Failure;
 
-/// The longest file of profiles, in bytes.
+/// The largest size of a file of profiles, in bytes.
 const MAX_PROFILES: u64 = 1 << 20;
 
-/// The balancers of these names, each once. A name is that of a mechanism or of a profile, shipped or the user's own, with
-/// defects after it. Own profiles are all meant where none of them is named; all mechanisms are where nothing is.
+/// Returns the balancers of these names, each once. A name is that of a mechanism or of a profile, shipped or the
+/// user's own, with defects after it. Without names, the result is all of the user's own profiles, or all mechanisms if
+/// there are none.
 pub(crate) fn find(names: &[String], own: &[Profile]) -> Result<Vec<BalancerSpec>, Failure> {
     if names.is_empty() && own.is_empty() {
         return Ok(mechanisms().iter().map(Mechanism::spec).collect());
@@ -25,12 +26,12 @@ pub(crate) fn find(names: &[String], own: &[Profile]) -> Result<Vec<BalancerSpec
     Ok(found)
 }
 
-/// A balancer's name without its defects.
+/// Returns a balancer's name without its defects.
 fn base(name: &str) -> &str {
     name.split('+').next().unwrap_or_default()
 }
 
-/// The balancers of these names, each once.
+/// Returns the balancers of these names, each once.
 pub(crate) fn named(names: &[String], own: &[Profile]) -> Result<Vec<BalancerSpec>, Failure> {
     let mut found: Vec<BalancerSpec> = Vec::new();
     for name in names {
@@ -47,7 +48,7 @@ pub(crate) fn named(names: &[String], own: &[Profile]) -> Result<Vec<BalancerSpe
     Ok(found)
 }
 
-/// A profile with the defects of a name, `ours+B6`.
+/// Returns a profile with the defects of a name such as `ours+B6`.
 fn with_defects(profile: &Profile, name: &str) -> Result<BalancerSpec, Failure> {
     let ids = name.split('+').skip(1);
     let mechanism = profile.mechanism().with_defects(ids).map_err(|error| Failure::Wrong(error.to_string()))?;
@@ -58,7 +59,7 @@ fn with_defects(profile: &Profile, name: &str) -> Result<BalancerSpec, Failure> 
     Ok(spec)
 }
 
-/// The profiles of these files.
+/// Reads the profiles of these files.
 pub(crate) fn own_profiles(files: &[PathBuf]) -> Result<Vec<Profile>, Failure> {
     let mut all: Vec<Profile> = Vec::new();
     for file in files {
@@ -76,13 +77,14 @@ pub(crate) fn own_profiles(files: &[PathBuf]) -> Result<Vec<Profile>, Failure> {
     Ok(all)
 }
 
-/// What is wrong with a file of profiles.
+/// Converts an error in a file of profiles into a failure.
 fn of_profile(error: &ProfileError) -> Failure {
     let place = Place { file: error.path.clone(), line: Some(error.line), column: Some(error.column) };
     Failure::WrongFile(place, error.to_string())
 }
 
-/// The profiles whose name, or the words that it starts with, is one of these; all if there are none.
+/// Returns the profiles that have one of these names, or whose names start with one of them as whole words. Returns all
+/// profiles if there are no names.
 pub(crate) fn profiles_like(patterns: &[String]) -> Result<Vec<&'static Profile>, Failure> {
     for pattern in patterns {
         if !profiles().iter().any(|profile| fits(profile, pattern)) {

@@ -1,4 +1,5 @@
-//! `run --bless --reason TEXT`: what came of a user's scripts becomes what is expected of them, in the `expected.toml` beside each.
+//! `run --bless --reason TEXT`: writes the outcomes of a user's scripts as their expectations into the `expected.toml`
+//! beside each script.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,29 +13,30 @@ use stickler_runner::{Deviation, Ending, Run, text_file};
 
 use crate::Failure;
 
-/// The file of expected outcomes.
+/// The name of the file of expected outcomes.
 const EXPECTED: &str = "expected.toml";
 
-/// The longest one, in bytes.
+/// The largest size of such a file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What is written of a scenario over a balancer.
+/// The row of a table for one scenario over one balancer.
 #[derive(Debug, Default)]
 struct Row {
     /// The grades that each requirement got.
     grades: BTreeMap<Requirement, Vec<Grade>>,
     /// The requirements with a grade that was not expected.
     surprising: BTreeSet<Requirement>,
-    /// How many seeds had a script that failed, and how many there were.
+    /// The number of seeds with which the script failed, followed by the number of all seeds.
     failed: usize,
     runs: usize,
 }
 
-/// Writes the outcome of each run that was not as expected into the table beside its script. Where one cannot be, nothing is written.
+/// Writes the outcome of each run that was not as expected into the table beside its script. If one of them cannot be
+/// written, no file is changed.
 ///
 /// # Errors
-/// A scenario is a shipped one or could not be performed, the balancer has no name that a table can have, the table has a row for it
-/// already, or a violated requirement of the family ID is not allowed.
+/// A scenario is a shipped one or could not be performed, the balancer has no name that a table can have, the table has
+/// a row for it already, or a violated requirement of the family ID is not allowed.
 pub(crate) fn bless(runs: &[Run], reason: &str, allow_identity: bool) -> Result<(), Failure> {
     let mut files: BTreeMap<PathBuf, BTreeMap<(String, String), Row>> = BTreeMap::new();
     let surprising = |run: &Run| matches!(run.ending(), Ending::NotAsExpected(_));
@@ -60,7 +62,10 @@ pub(crate) fn bless(runs: &[Run], reason: &str, allow_identity: bool) -> Result<
     Ok(())
 }
 
-/// Whether the outcome of a run may be written down.
+/// Checks that the outcome of a run may be written.
+///
+/// # Errors
+/// The outcome may not be written. The message gives the reason.
 fn check(run: &Run, allow_identity: bool) -> Result<(), Failure> {
     let (scenario, balancer) = (&run.source.scenario, run.balancer.to_string());
     let wrong = |why: String| Err(Failure::Wrong(format!("{scenario} over {balancer} is not blessed: {why}")));
@@ -104,7 +109,7 @@ impl Row {
         }
     }
 
-    /// The row as it stands in a table.
+    /// Returns the row as the text of a table.
     fn text(&self, scenario: &str, balancer: &str, reason: &str) -> String {
         let value = |text: &str| toml::Value::from(text).to_string();
         let is_bare =
@@ -131,7 +136,7 @@ impl Row {
     }
 }
 
-/// What is added to a table.
+/// Returns the text that is added to a table.
 fn addition(file: &Path, rows: &BTreeMap<(String, String), Row>, reason: &str) -> Result<String, Failure> {
     let shown = file.display();
     let wrong = |why: String| Failure::Wrong(format!("{shown}: {why}"));

@@ -15,7 +15,7 @@ pub(crate) fn completions(arguments: &Completions) -> Result<(), Failure> {
     Ok(io::stdout().write_all(&text)?)
 }
 
-/// Writes a page for the command and for each of its commands, `stickler-run.1`, into a folder.
+/// Writes a man page for the command and for each of its subcommands, such as `stickler-run.1`, into a folder.
 pub(crate) fn man(arguments: &Man) -> Result<(), Failure> {
     let folder: &Path = &arguments.folder;
     let cannot =

@@ -1,4 +1,4 @@
-//! `stickler.toml` in the working folder: options that are given where the command line does not give them.
+//! `stickler.toml` in the working folder: the options that apply if the command line does not give them.
 //!
 //! ```toml
 //! [run]
@@ -7,8 +7,9 @@
 //! expectations = "accepted.toml"
 //! ```
 //!
-//! A table is about the command of its name, and a key is a long option without `--`. An option of the command line takes the place of
-//! that of the file, a list as a whole. What the file says is read as if it stood on the command line.
+//! A table holds the options of the command of its name, and a key is a long option without `--`. An option of the
+//! command line replaces that of the file; a list is replaced as a whole. Options of the file are read as if they were
+//! on the command line.
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -22,19 +23,20 @@ use toml::{Spanned, Value};
 use crate::args::Arguments;
 use crate::{Failure, terminal};
 
-/// The file.
+/// The name of the file.
 const FILE: &str = "stickler.toml";
 
-/// The longest one, in bytes.
+/// The largest size of the file, in bytes.
 const MAX_FILE: u64 = 64 << 10;
 
 /// The tables of the file by the names of commands, and the keys of each.
 type Tables = std::collections::BTreeMap<Spanned<String>, std::collections::BTreeMap<Spanned<String>, Spanned<Value>>>;
 
-/// Reads the command line, with what the file in the working folder adds to it. Ends the process where the command line is wrong.
+/// Reads the command line, and adds the options of the file in the working folder to it. Ends the process if the
+/// command line is wrong.
 ///
 /// # Errors
-/// The file cannot be read or is wrong; where, and how.
+/// The file cannot be read or is wrong. The message says where and how.
 pub(crate) fn parse(line: &[OsString]) -> Result<Arguments, Failure> {
     let command = || Arguments::command().color(terminal::asked(line));
     let matches = command().get_matches_from(line);
@@ -49,7 +51,8 @@ pub(crate) fn parse(line: &[OsString]) -> Result<Arguments, Failure> {
     if added.is_empty() {
         return Arguments::from_arg_matches(&matches).map_err(|error| Failure::Wrong(error.to_string()));
     }
-    // What stands after the command may be `-- PATH`, behind which there are no options.
+    // The options are inserted directly behind the command, because `-- PATH` may follow, behind which no options are
+    // allowed.
     let name = matches.subcommand_name().unwrap_or_default();
     let place = line.iter().position(|word| word == name).map_or(line.len(), |at| at + 1);
     let (before, after) = line.split_at(place);
@@ -90,7 +93,7 @@ fn added(text: &str, matches: &ArgMatches) -> Result<Vec<String>, Box<Diagnostic
     Ok(options)
 }
 
-/// Whether a command line gives neither an option nor one that excludes it.
+/// Returns whether a command line gives neither an option nor one that excludes it.
 fn has_room(command: &Command, option: &clap::Arg, used: &ArgMatches) -> bool {
     let excludes = |one: &clap::Arg, other: &clap::Arg| {
         command.get_arg_conflicts_with(one).iter().any(|excluded| excluded.get_id() == other.get_id())
@@ -103,7 +106,7 @@ fn has_room(command: &Command, option: &clap::Arg, used: &ArgMatches) -> bool {
     !given.any(|known| known.get_id() == option.get_id() || excludes(known, option) || excludes(option, known))
 }
 
-/// The option of a command with this name.
+/// Returns the option of a command with this name.
 fn option(command: &Command, name: &str) -> Result<clap::Arg, String> {
     let options = || command.get_arguments().filter(|known| known.get_long().is_some() && !known.is_hide_set());
     options().find(|known| known.get_long() == Some(name)).cloned().ok_or_else(|| {
@@ -112,7 +115,7 @@ fn option(command: &Command, name: &str) -> Result<clap::Arg, String> {
     })
 }
 
-/// An option with its values, as words of a command line.
+/// Returns an option with its values, as words of a command line.
 fn words(option: &clap::Arg, value: &Value) -> Result<Vec<String>, String> {
     let name = option.get_long().unwrap_or_default();
     let takes_value = option.get_action().takes_values();

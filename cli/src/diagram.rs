@@ -1,7 +1,7 @@
 //! Sequence diagrams of runs, for `run` and `replay`.
 //!
-//! Text stands below the evidence of each run that is shown. Mermaid and SVG are files for other programs, so they are all that
-//! standard output gets, and of one run.
+//! Text follows the evidence of each run that is shown. Mermaid and SVG are files for other programs, so standard
+//! output contains nothing but the diagram of one run.
 
 use std::io::Write;
 
@@ -12,14 +12,15 @@ use stickler_runner::Run;
 
 use crate::Failure;
 
-/// The width of a diagram that goes to no terminal, in columns.
+/// The width of a diagram that does not go to a terminal, in columns.
 const WIDTH: usize = 120;
 
-/// What to draw.
+/// The options about diagrams.
 #[derive(Debug, Args)]
 pub(crate) struct DiagramOptions {
-    /// Draw each run that is shown as a sequence diagram: who sent what over which connection, and as whom it was served. `text`
-    /// stands below the evidence. `mermaid` and `svg` are all that is printed, of one run: --diagram=svg > run.svg
+    /// Draw each run that is shown as a sequence diagram: who sent which message over which connection, and as whom a
+    /// request was served. `text` follows the evidence. With `mermaid` and `svg`, nothing but the diagram of one run is
+    /// printed: --diagram=svg > run.svg
     #[arg(
         id = "diagram",
         long = "diagram",
@@ -35,16 +36,19 @@ pub(crate) struct DiagramOptions {
 /// The form of a diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For a terminal, as wide as it is.
+    /// Text for a terminal, in the terminal's width.
     Text,
     /// A `sequenceDiagram` of Mermaid, for Markdown.
     Mermaid,
-    /// A picture that stands alone.
+    /// A self-contained image.
     Svg,
 }
 
 impl DiagramOptions {
-    /// Checks that so many runs can be drawn in this form, beside output for programs or not.
+    /// Checks that this number of runs can be drawn in the requested form.
+    ///
+    /// # Errors
+    /// Standard output is for other programs, or there are several runs and the form has room for one only.
     pub(crate) fn check(&self, runs: usize, is_for_programs: bool) -> Result<(), Failure> {
         let Some(format) = self.format else { return Ok(()) };
         if is_for_programs {
@@ -60,12 +64,12 @@ impl DiagramOptions {
         Ok(())
     }
 
-    /// Returns the form that is to be all that is printed, if it is one of those.
+    /// Returns the form, if it is one of those that are printed alone.
     pub(crate) fn alone(&self) -> Option<Format> {
         self.format.filter(|format| *format != Format::Text)
     }
 
-    /// Writes the diagram of a run as text, if that is asked for.
+    /// Writes the diagram of a run as text, if that is requested.
     pub(crate) fn write_below(&self, out: &mut impl Write, run: &Run) -> Result<(), Failure> {
         let diagram = if self.format == Some(Format::Text) { draw(run) } else { None };
         let Some(diagram) = diagram else { return Ok(()) };
@@ -88,7 +92,7 @@ impl Format {
     }
 }
 
-/// The diagram of a run; `None` where nothing was seen.
+/// Returns the diagram of a run; `None` if the run has no trace.
 fn draw(run: &Run) -> Option<Diagram> {
     let title = format!("{} over {}, seed {}", run.source.scenario, run.balancer, run.seed);
     run.trace.as_ref().map(|trace| Diagram::of(&title, trace, &run.verdicts, Focus::Findings))

@@ -1,16 +1,16 @@
-//! A file of violations that somebody accepts for a while: `run --expectations FILE`.
+//! Accepted violations: the file of `run --expectations FILE`.
 //!
 //! ```toml
 //! [[accept]]
-//! scenario = "lone-*"        # a name or a pattern; every scenario where it is missing
-//! balancer = "haproxy-safe"  # the same; every balancer where it is missing
+//! scenario = "lone-*"        # a name or a pattern; without it, every scenario
+//! balancer = "haproxy-safe"  # a name or a pattern; without it, every balancer
 //! requirement = "HS-1"
 //! reason = "the vendor has it: ticket 4711"
 //! until = 2027-06-30         # the last day
 //! ```
 //!
-//! An accepted violation has to happen: where it does not, the run is not as expected, so that the entry goes when its cause is gone.
-//! After its last day an entry accepts nothing, and says so.
+//! An accepted violation has to happen. If it does not, the run is not as expected, so that the entry is removed when
+//! its cause is gone. After its last day, an entry accepts nothing, and the command says so.
 
 use std::ops::Range;
 use std::path::Path;
@@ -25,10 +25,10 @@ use toml::{Spanned, Value};
 use crate::args::pattern;
 use crate::{Failure, today};
 
-/// The longest file, in bytes.
+/// The largest size of a file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What somebody accepts.
+/// The violations that a file accepts.
 #[derive(Debug)]
 pub(crate) struct Expectations {
     entries: Vec<Entry>,
@@ -43,11 +43,11 @@ struct Entry {
     requirement: Requirement,
     reason: String,
     until: Date,
-    /// Where it stands, and the entry in a line.
+    /// The place of the entry in the file, with the entry in one line as the message.
     place: Diagnostic,
 }
 
-/// The file as it is written.
+/// The structure of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -69,7 +69,7 @@ impl Expectations {
     /// Reads a file.
     ///
     /// # Errors
-    /// It cannot be read, or is wrong; where, and how.
+    /// The file cannot be read or is wrong. The message says where and how.
     pub(crate) fn read(path: &Path, today: Date) -> Result<Self, Failure> {
         let shown = path.display().to_string();
         let text = text_file::read(path, MAX_FILE);
@@ -107,7 +107,8 @@ impl Expectations {
         Ok(Self { entries: entries.collect::<Result<_, _>>()?, today })
     }
 
-    /// Adds what is accepted of a run to what is expected of it. Returns the entries about it that have expired, by their numbers.
+    /// Adds the accepted violations to the expectations of a run. Returns the indices of the entries about this run
+    /// that have expired.
     pub(crate) fn apply(&self, run: &mut Run) -> Vec<usize> {
         let mut expired = Vec::new();
         if run.end != End::Complete {
@@ -127,21 +128,21 @@ impl Expectations {
                 Severity::Should => Grade::NonStrict,
             };
             run.expected.grades.insert(entry.requirement, vec![broken]);
-            // Whoever is served wrongly sees it, and so does the script.
+            // A client that is served as somebody else sees it, so the script may fail, too.
             run.expected.script.get_or_insert(ScriptOutcome::Either);
             run.expected.reason = Some(entry.reason.clone());
         }
         expired
     }
 
-    /// Says that an entry has expired, with its place.
+    /// Returns the message that an entry has expired, with the place of the entry.
     pub(crate) fn expired(&self, index: usize) -> Option<String> {
         let Entry { place, reason, .. } = self.entries.get(index)?;
         Some(format!("{}:{}:{}: {} ({reason})", place.file, place.line, place.column, place.message))
     }
 }
 
-/// The last day of an entry.
+/// Returns the last day of an entry.
 fn day(value: &Spanned<Value>) -> Result<Date, String> {
     match value.get_ref() {
         Value::Datetime(_) | Value::String(_) => today::parse(&shown(value)),

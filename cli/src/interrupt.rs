@@ -1,4 +1,4 @@
-//! The end that somebody asks for: Ctrl-C, and the signal that service managers, schedulers and shells send.
+//! The end of the command on request: Ctrl-C, and the signal that service managers, schedulers and shells send.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::Failure;
 
-/// Listens for both. The result ends when one of them comes.
+/// Listens for both signals. The returned future completes when one of them arrives.
 #[cfg(unix)]
 pub(crate) fn asked_for() -> io::Result<impl Future<Output = io::Result<()>>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -22,18 +22,18 @@ pub(crate) fn asked_for() -> io::Result<impl Future<Output = io::Result<()>>> {
     })
 }
 
-/// Listens for Ctrl-C. The result ends when it comes.
+/// Listens for Ctrl-C. The returned future completes when it arrives.
 #[cfg(not(unix))]
 pub(crate) fn asked_for() -> io::Result<impl Future<Output = io::Result<()>>> {
     Ok(tokio::signal::ctrl_c())
 }
 
-/// As [`flag`], with the command's own error.
+/// Returns the same as [`flag`], with the command's own error.
 pub(crate) fn listen() -> Result<Arc<AtomicBool>, Failure> {
     flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))
 }
 
-/// Returns a flag that is set when the end is asked for. Whoever asks a second time ends the process at once.
+/// Returns a flag that is set when the end is requested. A second request ends the process at once.
 pub(crate) fn flag() -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

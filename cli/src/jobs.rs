@@ -1,4 +1,4 @@
-//! Scripts over balancers, in parallel.
+//! Runs scripts over balancers, in parallel.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub(crate) struct Job<'a> {
     pub(crate) seed: u64,
 }
 
-/// The scripts that the arguments mean.
+/// Returns the scripts that the arguments select.
 pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
     stickler_scenarios::select(paths, &stickler_catalogue::names()).map_err(|error| match &error {
         SuiteError::NothingMatched { .. } => Failure::Nothing(error.to_string()),
@@ -36,13 +36,13 @@ pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
     })
 }
 
-/// Most runs that one command makes. What came of each is kept until the end.
+/// The largest number of runs that one command makes. The result of each is kept until the end.
 const MAX_RUNS: u64 = 100_000;
 
-/// Most worlds at a time, each on a thread of its own and with a script on another.
+/// The largest number of worlds at a time. Each needs one thread for itself and one for its script.
 const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
-/// Every script over every balancer with every seed.
+/// Returns the jobs of every script over every balancer with every seed.
 pub(crate) fn all<'a>(
     cases: &'a [Case],
     balancers: &'a [BalancerSpec],
@@ -68,8 +68,8 @@ pub(crate) fn all<'a>(
     Ok(jobs)
 }
 
-/// Performs jobs on `threads` threads, as many as `--jobs` says by default, until all are done or `over` is set; hands what
-/// came of each to `keep` on its thread, and returns what that made of them in the order of the jobs.
+/// Performs jobs until all are done or `over` is set, on `threads` threads, or on the default number of `--jobs`.
+/// Passes each run to `keep` on its thread, and returns the results of `keep` in the order of the jobs.
 pub(crate) fn perform<T: Send>(
     jobs: &[Job<'_>],
     arm: args::Arm,
@@ -80,7 +80,7 @@ pub(crate) fn perform<T: Send>(
     Ok(perform_on(jobs, &build(arm)?, threads, over, keep))
 }
 
-/// Performs jobs on an arm, as [`perform`] does.
+/// Performs jobs on an arm in the same way as [`perform`].
 pub(crate) fn perform_on<T: Send>(
     jobs: &[Job<'_>],
     arm: &Arc<dyn Arm>,
@@ -97,9 +97,9 @@ pub(crate) fn perform_on<T: Send>(
     done
 }
 
-/// Performs jobs on an arm until all are done, `over` is set, or `take` says that it is enough. Hands what came of each, and how
-/// long it took, to `keep` on its thread; `take` gets what that made of them on this one, in the order of the jobs and as soon as
-/// those before it are done. What it gets is the same with any number of threads.
+/// Performs jobs on an arm until all are done, `over` is set, or `take` breaks. Passes each run, with its duration, to
+/// `keep` on its thread. Passes the result to `take` on the caller's thread, in the order of the jobs and as soon as
+/// all earlier ones are done. The calls of `take` are therefore the same with any number of threads.
 pub(crate) fn perform_until<T: Send>(
     jobs: &[Job<'_>],
     arm: &Arc<dyn Arm>,
@@ -121,7 +121,7 @@ pub(crate) fn perform_until<T: Send>(
                     let Some(job) = jobs.get(index) else { break };
                     let began = now();
                     let run = job.case.run(job.balancer, job.seed, arm);
-                    // The receiver outlives the scope.
+                    // The receiver lives longer than the scope, so that sending succeeds.
                     let _ = sender.send((index, keep(job, run, began.elapsed())));
                 }
             });
@@ -154,18 +154,18 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// How many worlds run at a time: as many as `--jobs` says, [`MAX_THREADS`] at the most.
+/// Returns the number of worlds that run at a time: that of `--jobs`, or else a default, and at most [`MAX_THREADS`].
 pub(crate) fn threads(jobs: Option<NonZeroUsize>, arm: &dyn Arm) -> NonZeroUsize {
     let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    // Worlds on real sockets wait more than they work.
+    // Worlds on real sockets wait more than they compute.
     let usual = if arm.name() == "wire" { cores.saturating_add(cores.get()) } else { cores };
     jobs.unwrap_or(usual).min(MAX_THREADS)
 }
 
-/// The variable of the environment that makes a product that is not installed fail the run, in place of skipping it.
+/// The environment variable that makes a run fail if its product is not installed. Without it, the run is skipped.
 const REQUIRE: &str = "STICKLER_REQUIRE_PEERS";
 
-/// The arm of this name.
+/// Returns the arm of this name.
 pub(crate) fn build(arm: args::Arm) -> Result<Arc<dyn Arm>, Failure> {
     match arm {
         args::Arm::Sim => Ok(Arc::new(SimArm)),
@@ -179,7 +179,8 @@ pub(crate) fn build(arm: args::Arm) -> Result<Arc<dyn Arm>, Failure> {
     }
 }
 
-/// Says what is wrong with scripts, each mistake once however many balancers and seeds met it.
+/// Returns the mistakes in scripts as an error. Each mistake is named once, even if several balancers and seeds show
+/// it.
 pub(crate) fn failed<'r>(
     runs: impl IntoIterator<Item = &'r Run>,
     replay: &dyn Fn(&Run) -> String,
@@ -198,20 +199,20 @@ pub(crate) fn failed<'r>(
     Err(Failure::Wrong(lines.join("\n")))
 }
 
-/// The command that makes a run again on this arm, where the user's own profiles came from these files.
+/// Returns the command that repeats a run on this arm. The user's own profiles come from the files `profiles`.
 pub(crate) fn replay(run: &Run, arm: args::Arm, profiles: &[PathBuf]) -> String {
     let wire = if arm == args::Arm::Wire { " --arm wire" } else { "" };
     let balancer = over(&run.balancer, profiles);
     format!("stickler run {}{wire}{balancer} --seed {}", quoted(&run.source.path), run.seed)
 }
 
-/// The command that shows, with evidence, what every scenario shows over this balancer.
+/// Returns the command that runs every scenario over this balancer and shows the evidence.
 pub(crate) fn everything_over(balancer: &BalancerSpec, arm: args::Arm, profiles: &[PathBuf]) -> String {
     let wire = if arm == args::Arm::Wire { " --arm wire" } else { "" };
     format!("stickler run{wire}{} --evidence", over(balancer, profiles))
 }
 
-/// The command that makes a run over a target again.
+/// Returns the command that repeats a run over a target.
 pub(crate) fn replay_over(run: &Run, url: &args::TargetUrl, servers: &[SocketAddr], profiles: &[PathBuf]) -> String {
     let servers: Vec<String> = servers.iter().map(SocketAddr::to_string).collect();
     let balancer = match &run.balancer {
@@ -227,7 +228,7 @@ pub(crate) fn replay_over(run: &Run, url: &args::TargetUrl, servers: &[SocketAdd
     )
 }
 
-/// The arguments that mean this balancer, where the user's own profiles came from these files.
+/// Returns the arguments that select this balancer. The user's own profiles come from the files `profiles`.
 fn over(balancer: &BalancerSpec, profiles: &[PathBuf]) -> String {
     let is_shipped = |name: &str| stickler_catalogue::profiles().iter().any(|profile| profile.name == name);
     let mut text = String::new();
@@ -242,7 +243,8 @@ fn over(balancer: &BalancerSpec, profiles: &[PathBuf]) -> String {
     format!("{text} --balancer {balancer}")
 }
 
-/// A word as a POSIX shell takes it. One with a NUL, which no argument of a program has, is shown as it is.
+/// Returns a word quoted for a POSIX shell. A word with a NUL, which no argument of a program can contain, is returned
+/// unchanged.
 pub(crate) fn quoted(word: &str) -> Cow<'_, str> {
     shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
 }

@@ -1,4 +1,4 @@
-//! Scenarios, mechanisms, product profiles, defects and requirements.
+//! Lists scenarios, mechanisms, product profiles, defects and requirements.
 
 use std::io::{self, Write};
 
@@ -11,33 +11,33 @@ use crate::args::{Format, List};
 use crate::output::Reports;
 use crate::{Failure, jobs};
 
-/// What `stickler list` says as JSON.
+/// The JSON document of `stickler list`.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Catalogue {
-    /// Groups of scenarios.
+    /// The groups of scenarios.
     groups: Vec<Entry>,
     /// The shipped scenarios.
     scenarios: Vec<Entry>,
-    /// Mechanisms.
+    /// The mechanisms.
     mechanisms: Vec<Entry>,
-    /// Product profiles.
+    /// The product profiles.
     profiles: Vec<Entry>,
-    /// Defects of products.
+    /// The defects of products.
     defects: Vec<Entry>,
-    /// Requirements.
+    /// The requirements.
     requirements: Vec<RequirementText>,
 }
 
-/// Something that has a name.
+/// An entry of the catalogue.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Entry {
-    /// The name.
+    /// The name of the entry.
     name: String,
-    /// What it is, in a line.
+    /// The summary in one line.
     summary: String,
-    /// The rest.
+    /// The description beyond the summary; missing if there is none.
     #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
 }

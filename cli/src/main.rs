@@ -1,20 +1,27 @@
 //! The command `stickler`: shows, reproducibly, how a load balancer treats Windows authentication.
 //!
 //! * `args`: the command line.
-//! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
-//! * `selection`: the scenarios that are meant. `expectations`: violations that somebody accepts, until a day (`today`). `bless`: what came of
-//!   scripts becomes what is expected. `state`: what failed last.
-//! * `target`: a balancer that runs already. `summary`: what runs say of the identity of users, with its number.
-//! * `diagram`: sequence diagrams of runs. `pcap`: their packets, for Wireshark. `output`: reports for other programs, and for people. `page`: what those for people show.
-//! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
-//! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
-//! * `hunt`: looks for what nobody has scripted; puts the shards of a hunt together. `interrupt`: the end that somebody asks for.
-//! * `defaults`: options from `stickler.toml`. `completions`: what shells complete, and man pages.
-//! * `namespace`: a network of this program's own. `terminal`: colours, and how far a command is.
-//! * `matrix`: product by requirement. `explain`: how a product treats connections; what a requirement, a defect or a scenario is.
-//! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
-//! * `script`: what authors of scenarios need.
-//! * `serve`: the mocks and a balancer on loopback, for real clients. `own_file`: what it writes, and writes over.
+//! * `run`: runs scripts over balancers, judges them and determines the exit code. `jobs`: runs many scripts in
+//!   parallel.
+//! * `selection`: the scenarios that the arguments select. `expectations`: violations that are accepted until a day
+//!   (`today`). `bless`: writes the outcomes of scripts as their expectations. `state`: the runs that failed last.
+//! * `target`: a balancer that runs already. `summary`: the statement of runs about the identity of users, with its
+//!   confidence.
+//! * `diagram`: sequence diagrams of runs. `pcap`: their packets, for Wireshark. `output`: reports for other programs,
+//!   and for people. `page`: the contents of the reports for people.
+//! * `record`: run files of a folder. `replay`: performs their plans again, and compares the results.
+//! * `check`: judges an operator's own configuration file over the real product. `compare`: compares profiles with
+//!   their products.
+//! * `hunt`: looks for failures that nobody has scripted; merges the shards of a hunt. `interrupt`: the signals that
+//!   end the command.
+//! * `defaults`: options from `stickler.toml`. `completions`: completions for shells, and man pages.
+//! * `namespace`: a network of this program's own. `terminal`: colours, and the progress of a command.
+//! * `matrix`: the table of balancers by requirement. `explain`: explains how a product treats connections, and what a
+//!   requirement, a defect or a scenario is.
+//! * `list`: scenarios, balancers, defects, requirements. `balancers`: finds balancers by name.
+//! * `script`: helps the authors of scenarios.
+//! * `serve`: the mocks and a balancer on loopback, for real clients. `own_file`: files that the command writes, and
+//!   may overwrite.
 
 mod args;
 mod balancers;
@@ -62,26 +69,27 @@ use stickler_report::test_case::Place;
 use stickler_runner::Diagnostic;
 use stickler_scenarios::limits::Metered;
 
-/// Bounds the memory of scripts. Worlds allocate much and briefly, where mimalloc beats the system's allocator.
+/// The allocator, which limits the memory of scripts. Worlds allocate much and briefly, where mimalloc is faster than
+/// the system's allocator.
 #[global_allocator]
 static ALLOCATOR: Metered<MiMalloc> = Metered(MiMalloc);
 
-/// Why the command ends otherwise than well.
+/// The reason for which the command does not succeed.
 enum Failure {
     /// An outcome was not the expected one. Exit 1.
     NotAsExpected,
     /// A script or the arguments are wrong. Exit 2.
     Wrong(String),
-    /// The same, where the place in a file is known. The message names it too.
+    /// A script or the arguments are wrong, at a known place in a file, which the message names too. Exit 2.
     WrongFile(Place, String),
-    /// Nothing matched: never a silent green. Exit 3.
+    /// Nothing matched the arguments or could be judged, which must not look like success. Exit 3.
     Nothing(String),
-    /// Nothing was found, in too few requests or over too few facts to say that there is nothing. Exit 4.
+    /// No failure was found, but in too few requests or with too few facts to conclude that there is none. Exit 4.
     Inconclusive(Option<String>),
     /// A product is not installed. Exit 4.
     #[cfg(unix)]
     Missing(String),
-    /// Somebody ended it before its time, and what was known has been shown. Exit 130.
+    /// The command was interrupted, after it showed the results so far. Exit 130.
     Interrupted,
     /// Nobody reads the output any more (`stickler ... | head`).
     OutputClosed,
@@ -132,7 +140,7 @@ fn main() -> ExitCode {
     end(result)
 }
 
-/// Says why the command ends otherwise than well, and returns the exit code.
+/// Prints the reason for which the command does not succeed, if any, and returns the exit code.
 fn end(result: Result<(), Failure>) -> ExitCode {
     let (code, message) = match result {
         Ok(()) | Err(Failure::OutputClosed) => (0, None),
@@ -145,7 +153,7 @@ fn end(result: Result<(), Failure>) -> ExitCode {
         Err(Failure::Missing(message)) => (4, Some(message)),
     };
     if let Some(message) = message {
-        // Where even this cannot be written, the exit code has to do.
+        // If even this message cannot be written, only the exit code remains.
         let _ = writeln!(io::stderr(), "stickler: {}", escape::lines(&message));
     }
     ExitCode::from(code)

@@ -1,4 +1,4 @@
-//! Product by requirement, measured.
+//! `stickler matrix`: measures the table of balancers by requirement.
 
 use std::io::{self, Write as _};
 use std::sync::atomic::Ordering;
@@ -32,20 +32,20 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
     }
 }
 
-/// The table, and what it was made of.
+/// The table, and the data from which it was made.
 struct Measured {
     matrix: Matrix,
     subjects: Vec<Subject>,
-    /// Of each subject.
+    /// The balancer of each subject.
     balancers: Vec<BalancerSpec>,
     cases: Vec<Case>,
-    /// The verdicts of an earlier document.
+    /// The verdicts of an earlier document, if one is given.
     earlier: Option<Grades>,
-    /// Whether somebody ended it before its time.
+    /// Whether the command was interrupted.
     interrupted: bool,
 }
 
-/// Makes the runs, and returns the table of them.
+/// Makes the runs, and returns their table.
 fn measure(arguments: &args::Matrix) -> Result<Measured, Failure> {
     let earlier = arguments.since.as_deref().map(page::earlier).transpose()?;
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<BalancerSpec>>();
@@ -59,10 +59,10 @@ fn measure(arguments: &args::Matrix) -> Result<Measured, Failure> {
         let message = "these scenarios have no place in the table: it is about balancers in front of IIS";
         return Err(Failure::Nothing(message.into()));
     }
-    let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;
+    let jobs = jobs::all(&cases, &balancers, arguments.seeds.seed, arguments.seeds.repeat.get())?;
     let replay = |run: &Run| jobs::replay(run, arguments.arm, &arguments.profile);
     let over = interrupt::listen()?;
-    // Only what the table needs is kept, not a trace for each run.
+    // Only the data for the table is kept, without the traces.
     let done = jobs::perform(&jobs, arguments.arm, arguments.jobs, &over, |job, run| {
         let index = balancers.iter().position(|balancer| balancer == job.balancer).unwrap_or_default();
         let mut one = Matrix::default();
@@ -83,7 +83,7 @@ fn measure(arguments: &args::Matrix) -> Result<Measured, Failure> {
 }
 
 impl Measured {
-    /// The table as a page.
+    /// Returns the table as a page.
     fn page(&self, arguments: &args::Matrix) -> Page {
         let Self { matrix, subjects, balancers, cases, earlier, .. } = self;
         let again = |subject: &Subject| {
@@ -129,7 +129,7 @@ fn show(measured: &Measured, arguments: &args::Matrix) -> Result<(), Failure> {
         TableFormat::Pretty => measured.matrix.text(color),
         TableFormat::Markdown => measured.matrix.markdown(),
         TableFormat::Html => measured.page(arguments).render(),
-        // A report has been written there.
+        // The JSON report has been written to standard output already.
         TableFormat::Json => return Ok(()),
     };
     writeln!(out, "{}", text.trim_end())?;

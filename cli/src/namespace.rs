@@ -1,4 +1,5 @@
-//! A network namespace of this program's own, so that nothing of it can reach, or be reached from, the operator's network.
+//! Runs this program in a network namespace of its own, so that it can neither reach the operator's network nor be
+//! reached from there.
 
 use std::env;
 use std::os::unix::process::CommandExt as _;
@@ -7,20 +8,20 @@ use std::process::{Command, Stdio};
 use stickler_catalogue::{Profile, profiles};
 use stickler_model::BalancerSpec;
 
-/// Says to the program that was started inside that it is.
+/// The environment variable that tells a program that it was started inside the namespace.
 const INSIDE: &str = "STICKLER_NAMESPACE";
 
-/// Where the product runs.
+/// The network in which the product runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Network {
-    /// In a namespace with nothing but loopback.
+    /// A network namespace with nothing but loopback.
     Own,
-    /// In the operator's network; why.
+    /// The operator's network, for this reason.
     Shared(String),
 }
 
-/// Makes this program, from its beginning, run in an empty network namespace. Returns where it runs: inside, or else here because there
-/// is no way in.
+/// Starts this program again in an empty network namespace. Returns the network in which it runs: its own inside the
+/// namespace, or the operator's network if no namespace can be entered.
 pub(crate) fn enter(wanted: bool) -> Network {
     if env::var_os(INSIDE).is_some() && stickler_wire::is_own_network() {
         return Network::Own;
@@ -29,29 +30,29 @@ pub(crate) fn enter(wanted: bool) -> Network {
         return Network::Shared("as asked for".into());
     }
     let Ok(own) = env::current_exe() else { return Network::Shared("this program cannot be found".into()) };
-    // The superuser needs no user namespace, and everybody else does.
+    // The superuser needs no user namespace, but other users do.
     for options in [&["--net"][..], &["--net", "--map-root-user"]] {
         let mut attempt = namespace(options);
         attempt.args(["true"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         if attempt.status().is_ok_and(|status| status.success()) {
             let mut command = namespace(options);
             command.arg(own).args(env::args_os().skip(1)).env(INSIDE, "1");
-            // It returns only where it fails.
+            // `exec` returns only if it fails.
             return Network::Shared(format!("unshare: {}", command.exec()));
         }
     }
     Network::Shared("`unshare --net` with `ip link set lo up` does not work here".into())
 }
 
-/// Enters a namespace where a product that one of these balancers is changes the network that it is in. Where there is no way in,
-/// its runs say so.
+/// Enters a namespace if one of these balancers is a product that changes its network. If no namespace can be entered,
+/// the runs of that product report it.
 pub(crate) fn enter_for<'a>(balancers: impl IntoIterator<Item = &'a BalancerSpec>) {
     if balancers.into_iter().filter_map(program).any(|program| stickler_wire::needs_own_network(&program)) {
         enter(true);
     }
 }
 
-/// The program of the product that a balancer is.
+/// Returns the name of the program of a balancer's product.
 fn program(balancer: &BalancerSpec) -> Option<String> {
     let of = |profile: &Profile| profile.program.as_ref().map(|program| program.name.clone());
     match balancer {
@@ -61,7 +62,7 @@ fn program(balancer: &BalancerSpec) -> Option<String> {
     }
 }
 
-/// A command that runs what is added to it in an empty network namespace, whose loopback is up.
+/// Returns a command that runs its further arguments in an empty network namespace whose loopback is up.
 fn namespace(options: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     command.args(options).args(["--", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]);

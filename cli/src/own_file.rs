@@ -1,4 +1,4 @@
-//! Files that this command writes, and writes over again: never over what somebody else has written.
+//! Files that this command writes and overwrites. It never overwrites a file that somebody else has written.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -8,10 +8,10 @@ use stickler_runner::text_file;
 
 use crate::Failure;
 
-/// The first line of such a file. Both formats, krb5.conf and PEM, have room for it.
+/// The first line of such a file. Both formats, krb5.conf and PEM, allow it.
 const MARK: &str = "# Written by stickler serve, which writes over it without asking.";
 
-/// Writes a file, with a first line by which it is known as this command's own.
+/// Writes a file, with a first line that marks it as this command's own.
 pub(crate) fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let shown = file.display();
     match may_be_written(file) {
@@ -26,7 +26,7 @@ pub(crate) fn write(file: &Path, text: &str) -> Result<(), Failure> {
     fs::write(file, format!("{MARK}\n{text}")).map_err(|error| Failure::Wrong(format!("cannot write {shown}: {error}")))
 }
 
-/// Whether nothing is lost: there is no such file, or it is empty, or this command's own.
+/// Returns whether writing the file loses nothing: it does not exist, is empty, or is this command's own.
 fn may_be_written(file: &Path) -> io::Result<bool> {
     if fs::symlink_metadata(file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(true);

@@ -1,4 +1,4 @@
-//! What the pages of reports show of balancers and runs.
+//! The parts of pages that show balancers and runs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use stickler_sim::SimArm;
 
 use crate::{Failure, args};
 
-/// The longest earlier document, in bytes.
+/// The largest size of an earlier document, in bytes.
 const MAX_EARLIER: u64 = 256 << 20;
 
-/// The verdicts of an earlier JSON document.
+/// Reads the verdicts of an earlier JSON document.
 pub(crate) fn earlier(file: &Path) -> Result<Grades, Failure> {
     let wrong = |why: String| Failure::Wrong(format!("{}: {why}", file.display()));
     let text = text_file::read(file, MAX_EARLIER).map_err(|error| wrong(error.to_string()))?;
     Grades::parse(&text).map_err(|why| wrong(format!("no JSON document of `stickler matrix` or `stickler run`: {why}")))
 }
 
-/// The heading of a page about the balancers of a table.
+/// Returns the heading of a page about the balancers of a table.
 pub(crate) fn title(matrix: &Matrix) -> String {
     match matrix.rows() {
         [one] => format!("{} and Windows authentication", one.subject.name),
@@ -33,7 +33,7 @@ pub(crate) fn title(matrix: &Matrix) -> String {
     }
 }
 
-/// Where an arm plays its scenarios.
+/// Returns a phrase for the place in which an arm plays its scenarios.
 pub(crate) const fn place(arm: args::Arm) -> &'static str {
     match arm {
         args::Arm::Sim => "in a simulated network",
@@ -41,7 +41,7 @@ pub(crate) const fn place(arm: args::Arm) -> &'static str {
     }
 }
 
-/// A balancer with what the catalogue, or the user's own profile, says of it.
+/// Returns a balancer with its description, from the catalogue or from the user's own profile.
 pub(crate) fn subject(balancer: &BalancerSpec) -> Subject {
     let name = balancer.to_string();
     let base = name.split('+').next().unwrap_or_default();
@@ -62,15 +62,15 @@ pub(crate) fn subject(balancer: &BalancerSpec) -> Subject {
     Subject { name, product, config }
 }
 
-/// A diagram of the first violation of a requirement in a run.
+/// Returns a diagram of the first violation of a requirement in a run; `None` if the run has no trace.
 pub(crate) fn diagram(run: &Run, requirement: Requirement) -> Option<String> {
     let title = format!("{} over {}", run.source.scenario, run.balancer);
     let focus = Focus::Evidence(requirement, 0);
     Some(Diagram::of(&title, run.trace.as_ref()?, &run.verdicts, focus).svg_without_style())
 }
 
-/// Draws diagrams of a page's examples. Traces are not kept, so the runs are made again: in the simulation, the same seed gives the
-/// same.
+/// Draws the diagrams of a page's examples. Traces are not kept, so the runs are repeated. In the simulation, the same
+/// seed gives the same run.
 pub(crate) fn illustrate(page: &mut Page, cases: &[Case], balancers: &[BalancerSpec]) {
     let arm: Arc<dyn Arm> = Arc::new(SimArm);
     let names: Vec<String> = page.rows.iter().map(|row| row.subject.name.clone()).collect();

@@ -13,15 +13,16 @@ use stickler_sim::CaptureArm;
 
 use crate::Failure;
 
-/// Where packets go.
+/// The options about captures.
 #[derive(Debug, Args)]
 pub(crate) struct PcapOptions {
-    /// Write what goes over every link of the simulated network to this file, for Wireshark (pcapng): with the names of all hosts and
-    /// the secrets of TLS. FILE.keytab, beside it, has the keys of all accounts: wireshark -K FILE.keytab FILE decrypts Kerberos as
-    /// well. Of one simulated run. No file is overwritten without --force.
+    /// Write the packets of every link of the simulated network to this file, for Wireshark (pcapng), with the names of
+    /// all hosts and the secrets of TLS. FILE.keytab, beside it, contains the keys of all accounts: wireshark -K
+    /// FILE.keytab FILE decrypts Kerberos as well. It needs exactly one simulated run. No file is overwritten without
+    /// --force.
     #[arg(id = "pcap", long = "pcap", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Overwrite the files of --pcap, where they exist.
+    /// Overwrite the files of --pcap, if they exist.
     #[arg(long, requires = "pcap")]
     force: bool,
 }
@@ -29,13 +30,16 @@ pub(crate) struct PcapOptions {
 /// A capture that is to be written.
 pub(crate) struct Capture {
     arm: Arc<CaptureArm>,
-    /// The packets, and the keys.
+    /// The paths of the capture and of the keys.
     files: [PathBuf; 2],
     force: bool,
 }
 
 impl PcapOptions {
-    /// Returns the capture that is asked for, if it is one of so many runs that can be made.
+    /// Returns the requested capture, if there is one.
+    ///
+    /// # Errors
+    /// There is more than one run, the run is not a simulated one, or a file exists that may not be overwritten.
     pub(crate) fn prepare(&self, runs: usize, is_simulated: bool) -> Result<Option<Capture>, Failure> {
         let Some(file) = &self.file else { return Ok(None) };
         if !is_simulated {
@@ -52,7 +56,7 @@ impl PcapOptions {
         keytab.push(".keytab");
         let files = [file.clone(), PathBuf::from(keytab)];
         for file in files.iter().filter(|_| !self.force) {
-            // Before minutes of work, and not after.
+            // The check comes before minutes of work, and not after it.
             if fs::symlink_metadata(file).is_ok() {
                 return Err(exists(file));
             }
@@ -62,12 +66,12 @@ impl PcapOptions {
 }
 
 impl Capture {
-    /// Returns the arm to run on.
+    /// Returns the arm that records the packets.
     pub(crate) fn arm(&self) -> Arc<dyn Arm> {
         Arc::clone(&self.arm) as Arc<dyn Arm>
     }
 
-    /// Writes what the run that was made sent.
+    /// Writes the packets of the run, and the keys.
     pub(crate) fn write(&self) -> Result<(), Failure> {
         let capture = self.arm.take();
         if capture.packets() == 0 {
@@ -82,7 +86,7 @@ impl Capture {
         let cut = if capture.is_cut() { ", and more that did not fit" } else { "" };
         let (packets, file, keytab) = (capture.packets(), file.display(), keytab.display());
         let message = format!("{packets} packets in {file}{cut}: wireshark -K {keytab} {file}");
-        // Where even this cannot be written, the files are there all the same.
+        // If even this message cannot be written, the files still exist.
         let _ = writeln!(io::stderr(), "stickler: {}", escape::line(&message));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Run files of a folder: SCENARIO/BALANCER/SEED.jsonl.
+//! The run files of a folder: SCENARIO/BALANCER/SEED.jsonl.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
@@ -9,22 +9,25 @@ use stickler_runner::{Run, file};
 use crate::Failure;
 use crate::jobs::Job;
 
-/// A folder that run files are written into. No file of it is ever overwritten.
+/// A folder into which run files are written. None of its files is ever overwritten.
 pub(crate) struct Folder(PathBuf);
 
-/// What became of a run that was to be recorded.
+/// The result of recording a run.
 pub(crate) enum Recorded {
-    /// Its file is written.
+    /// The file of the run was written.
     Written,
     /// The run has no file, because it has no trace: for example, it was skipped before its world was built.
     NoTrace,
-    /// Its file cannot be written; this is why.
+    /// The file of the run cannot be written, for this reason.
     Failed(String),
 }
 
 impl Folder {
-    /// Makes the folder, and sees whether files can be made in it. It is an error where they cannot, where two of the
-    /// jobs would write the same file, or one is there already, so that nothing is lost after minutes of work.
+    /// Creates the folder, and checks that files can be created in it.
+    ///
+    /// # Errors
+    /// No file can be created in the folder, two of the jobs would write the same file, or one of the files exists.
+    /// These errors are noticed early, so that no results are lost after minutes of work.
     pub(crate) fn prepare(path: &Path, jobs: &[Job<'_>]) -> Result<Self, Failure> {
         let folder = Self(path.to_owned());
         let mut files = std::collections::BTreeSet::new();
@@ -66,7 +69,7 @@ impl Folder {
     }
 }
 
-/// Makes the folder, and a file in it that is removed again.
+/// Creates the folder, and a file in it that is removed again.
 fn probe(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let file = folder.join(format!(".stickler-{}", std::process::id()));
@@ -81,10 +84,10 @@ fn write(run: &Run, path: &Path) -> io::Result<()> {
     out.flush()
 }
 
-/// A name as one part of a path.
+/// Returns a name in a form that is one component of a path.
 fn part(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.+".contains(c) { c } else { '_' };
     let part: String = name.chars().map(plain).collect();
-    // Neither the folder itself nor the one above it.
+    // The component must not stand for the folder itself or for its parent.
     if part.chars().all(|c| c == '.') { format!("_{part}") } else { part }
 }

@@ -1,4 +1,4 @@
-//! Plans of run files, performed again and compared with what is recorded.
+//! Performs the plans of run files again, and compares the results with the recorded ones.
 
 use std::io::{self, Write};
 
@@ -14,29 +14,29 @@ use crate::output::Reports;
 use crate::pcap::Capture;
 use crate::{Failure, hunt, jobs};
 
-/// Most characters that are shown of each side of a difference.
+/// The largest number of characters that are shown of each side of a difference.
 const MOST_SHOWN: usize = 4_000;
 
-/// What `stickler replay` says as JSON.
+/// The JSON document of `stickler replay`.
 #[derive(Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Replays {
-    /// The files, in the order in which they were named.
+    /// The results by file, in the order in which the files were named.
     replays: Vec<Replayed>,
 }
 
-/// What came of one file.
+/// The result of one file.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Replayed {
-    /// The run file.
+    /// The path of the run file.
     file: String,
-    /// What came of it.
+    /// The outcome of the replay.
     outcome: Outcome,
-    /// Why it was skipped, or what is wrong with it.
+    /// The reason for which the plan was skipped, or the error in the file; missing otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// Where it differs from what is recorded, in lines.
+    /// The difference from the recorded run, in lines; missing if there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     difference: Vec<String>,
     /// The number of events that were seen.
@@ -45,18 +45,18 @@ struct Replayed {
     violated: Vec<String>,
 }
 
-/// What may come of a file.
+/// The outcome of the replay of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Outcome {
-    /// It is as it was recorded.
+    /// The run is equal to the recorded one.
     Equal,
-    /// It is not.
+    /// The run differs from the recorded one.
     Different,
-    /// Nothing is recorded to compare with.
+    /// The plan was performed, and the file contains no recorded run for a comparison.
     Performed,
-    /// The arm cannot do it.
+    /// The arm does not support the plan.
     Skipped,
     /// The file or its plan is wrong.
     Wrong,
@@ -108,7 +108,7 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
 }
 
 impl Replays {
-    /// What is wrong with the files that are.
+    /// Returns the errors of the files that are wrong.
     fn wrong(&self) -> impl Iterator<Item = &str> {
         let wrong = self.replays.iter().filter(|one| one.outcome == Outcome::Wrong);
         wrong.filter_map(|one| one.reason.as_deref())
@@ -138,7 +138,8 @@ impl Replayed {
         Self { file, outcome, reason, difference: Vec::new(), events: 0, violated: Vec::new() }
     }
 
-    /// Shows it. What a plan alone violates is news; what a recorded run violates is in its file.
+    /// Shows the result. The violations of a plan without a recorded run are shown with their evidence, those of a
+    /// recorded run only on request.
     fn show(&self, out: &mut dyn Write, run: &Run, arguments: &args::Replay, is_news: bool) -> Result<(), Failure> {
         let mut out = out;
         if let Some(alone) = arguments.diagram.alone() {
@@ -169,7 +170,7 @@ impl Replayed {
     }
 }
 
-/// How a run differs from what is recorded, in lines.
+/// Returns the lines that describe the difference between a run and the recorded one.
 fn lines(difference: &Difference) -> Vec<String> {
     match difference {
         Difference::Promises(changed) => {
@@ -187,7 +188,7 @@ fn lines(difference: &Difference) -> Vec<String> {
             let (was, is) = (shown(recorded, transcript::line), shown(replayed, transcript::line));
             let mut lines = vec![format!("event {} is the first that differs", index + 1)];
             lines.extend(both(&was, &is));
-            // Two events may differ in what a transcript leaves out.
+            // Two events may differ in details that a transcript leaves out.
             if was == is {
                 lines.extend(both(&shown(recorded, json), &shown(replayed, json)));
             }
@@ -197,7 +198,7 @@ fn lines(difference: &Difference) -> Vec<String> {
             let (was, is) = (verdict_line(recorded.as_deref()), verdict_line(replayed.as_deref()));
             let mut lines = vec![format!("the events are equal, and {requirement} is judged differently")];
             lines.extend(both(&was, &is));
-            // They may differ in what these lines leave out.
+            // Two verdicts may differ in details that these lines leave out.
             if let (Some(recorded), Some(replayed), true) = (recorded, replayed, was == is) {
                 lines.extend(both(&json(recorded), &json(replayed)));
             }
@@ -219,7 +220,7 @@ fn verdict_line(verdict: Option<&RecordedVerdict>) -> String {
     format!("{}{colon}{}", verdict.grade, summaries.join("; "))
 }
 
-/// A value as it stands in a run file.
+/// Returns a value in the JSON of a run file.
 fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|error| error.to_string())
 }

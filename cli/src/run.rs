@@ -1,4 +1,4 @@
-//! Scripts over balancers, judged; what the exit code means.
+//! Runs scripts over balancers, judges the runs and determines the exit code.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -28,44 +28,44 @@ use crate::state::{Failed, FailedRun};
 use crate::summary::{Summaries, Summary};
 use crate::{Failure, balancers, bless, interrupt, page, selection, target, terminal, today};
 
-/// Up to so many runs, each shows its evidence unasked.
+/// The largest number of runs for which each shows its evidence by default.
 const FEW_RUNS: usize = 64;
 
-/// Up to so many balancers have a column each; more have a row.
+/// The largest number of balancers that have a column each. More balancers have a row each.
 const FEW_BALANCERS: usize = 6;
 
-/// What came of all runs.
+/// The results of all runs.
 #[derive(Default)]
 struct Done {
-    /// The scenarios that were meant.
+    /// The scenarios that the arguments select.
     cases: Vec<Case>,
     runs: Vec<Run>,
     matrix: Matrix,
     summaries: Summaries,
-    /// Runs that have no trace to record.
+    /// The number of runs that have no trace to record.
     unrecorded: usize,
-    /// Why run files could not be written.
+    /// The messages about run files that could not be written.
     unwritten: Vec<String>,
     /// Whether each run shows its evidence.
     evidence: bool,
-    /// Why a report could not be written.
+    /// The error of a report that could not be written.
     unreported: Option<io::Error>,
-    /// Why not all runs were made, and whether somebody ended the command.
+    /// The reason for which some runs were not made, and whether the command was interrupted.
     missing: Option<(String, bool)>,
-    /// Expectations that have expired, in a sentence each.
+    /// The expectations that have expired, one sentence each.
     expired: Vec<String>,
-    /// The packets of the run, if they are to be written.
+    /// The capture of the run's packets, if it is to be written.
     capture: Option<Capture>,
 }
 
-/// What is kept of a run.
+/// The parts of a run that are kept.
 struct Kept {
     run: Run,
     one: Matrix,
     recorded: Option<Recorded>,
     summary: Summary,
     piece: Piece,
-    /// Expectations about it that have expired.
+    /// The indices of the expectations about the run that have expired.
     expired: Vec<usize>,
 }
 
@@ -92,7 +92,8 @@ pub(crate) fn run(mut arguments: args::Run) -> Result<(), Failure> {
     reported.and_then(|()| reports.finish_runs(missing, tail)).and(shown).and_then(|()| done.end(arguments))
 }
 
-/// Has the arguments mean what failed last, if that is asked for, and returns these runs.
+/// Changes the arguments so that they select the runs that failed last, and returns these runs. Does nothing without
+/// `--rerun`.
 fn again(arguments: &mut args::Run) -> Result<Option<Vec<FailedRun>>, Failure> {
     if !arguments.rerun {
         return Ok(None);
@@ -103,13 +104,13 @@ fn again(arguments: &mut args::Run) -> Result<Option<Vec<FailedRun>>, Failure> {
         all.into_iter().cloned().collect()
     };
     arguments.paths = names(|run| &run.path);
-    arguments.balancer = names(|run| &run.balancer);
+    arguments.balancers.balancer = names(|run| &run.balancer);
     arguments.arm = if last.arm == "wire" { args::Arm::Wire } else { args::Arm::Sim };
-    arguments.profile = last.profiles;
+    arguments.balancers.profile = last.profiles;
     Ok(Some(last.runs))
 }
 
-/// Makes the runs, those of `only` alone where there are such, and hands each to the reports.
+/// Makes the runs, or those of `only` if it is given, and passes each to the reports.
 fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Reports) -> Result<Done, Failure> {
     let balancers = balancers(arguments)?;
     #[cfg(unix)]
@@ -126,7 +127,7 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
     let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
     let keeps_traces = evidence && !reports.takes_stdout();
-    let wants = reports.wants(arguments.transcript, arguments.repeat.get() > 1 || only.is_some());
+    let wants = reports.wants(arguments.transcript, arguments.seeds.repeat.get() > 1 || only.is_some());
     let keep = |job: &Job<'_>, mut run: Run, took: Duration| {
         let expired = expectations.as_ref().map(|expectations| expectations.apply(&mut run)).unwrap_or_default();
         let summary = Summary::of(job.case, &run);
@@ -140,7 +141,7 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
         Kept { run, one, recorded, summary, piece, expired }
     };
     let mut done = Done { evidence, ..Done::default() };
-    // The ports of a target's servers are there once.
+    // The servers of a target have fixed ports, so that only one run can be made at a time.
     let (arm, threads) = match (&arguments.target.url, &capture) {
         (Some(url), _) => (target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1)),
         (None, Some(capture)) => (capture.arm(), arguments.jobs),
@@ -166,7 +167,7 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
     Ok(done)
 }
 
-/// The runs to be made: of what failed last, or of the whole, this shard.
+/// Returns the runs to be made: those of `only`, or else this shard of all runs.
 fn jobs<'a>(
     arguments: &args::Run,
     only: Option<&[FailedRun]>,
@@ -181,7 +182,7 @@ fn jobs<'a>(
         };
         only.iter().filter_map(job).collect()
     } else {
-        let all = jobs::all(cases, balancers, arguments.seed, arguments.repeat.get())?;
+        let all = jobs::all(cases, balancers, arguments.seeds.seed, arguments.seeds.repeat.get())?;
         let Shard { index, count } = arguments.shard;
         all.into_iter().zip(0_u64..).filter(|(_, number)| number % count == index).map(|(job, _)| job).collect()
     };
@@ -194,19 +195,20 @@ fn jobs<'a>(
     Ok(jobs)
 }
 
-/// The balancers that the arguments mean.
+/// Returns the balancers that the arguments select.
 fn balancers(arguments: &args::Run) -> Result<Vec<BalancerSpec>, Failure> {
     match &arguments.target.url {
         Some(url) => Ok(vec![target::spec(url, arguments)?]),
-        None => balancers::find(&arguments.balancer, &balancers::own_profiles(&arguments.profile)?),
+        None => balancers::find(&arguments.balancers.balancer, &balancers::own_profiles(&arguments.balancers.profile)?),
     }
 }
 
-/// What the table has of a run. It is about balancers in front of IIS, unless somebody asks for these very scenarios.
+/// Returns the cells of the table for a run. The table contains only scenarios with balancers in front of IIS, unless
+/// the arguments name the scenarios.
 fn in_table(case: &Case, run: &Run, arguments: &args::Run) -> Matrix {
     let mut one = Matrix::default();
     let subject = page::subject(&run.balancer);
-    // What fails at a site that is declared broken says nothing about a balancer.
+    // A failure at a site that is declared broken says nothing about a balancer.
     let broken = run.trace.as_ref().is_some_and(|trace| trace.header.topology.broken.is_some());
     let offered = run.trace.as_ref().filter(|_| !arguments.paths.is_empty()).map(offered);
     let takes = case.group.accepts.or(offered).filter(|_| !broken);
@@ -217,7 +219,7 @@ fn in_table(case: &Case, run: &Run, arguments: &args::Run) -> Matrix {
 }
 
 impl Done {
-    /// Adds a run, and hands it to the reports. Says whether to go on.
+    /// Adds a run, and passes it to the reports. Returns whether to continue.
     fn take(&mut self, kept: Kept, arguments: &args::Run, reports: &mut Reports) -> ControlFlow<()> {
         let Kept { run, one, recorded, summary, piece, .. } = kept;
         if arguments.arm == args::Arm::Wire {
@@ -231,27 +233,28 @@ impl Done {
         let failed = matches!(run.ending(), Ending::NotAsExpected(_) | Ending::Failed(_));
         self.runs.push(run);
         self.matrix.merge(one);
-        // Nobody reads what would be written of the rest.
+        // After an error, nobody reads the reports of the other runs.
         self.unreported = reports.add(piece).err();
         let enough = self.unreported.is_some() || (failed && arguments.fail_fast);
         if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// Keeps what failed, for --rerun. A target, and a script from standard input, are not there again.
+    /// Stores the runs that failed, for --rerun. Runs over a target, and those of a script from standard input, cannot
+    /// be repeated and are left out.
     fn keep_failed(&self, arguments: &args::Run) {
         if arguments.target.url.is_none() {
             let failed = self.runs.iter().filter(|run| run.source.path != "-").filter_map(FailedRun::of);
             let arm = if arguments.arm == args::Arm::Wire { "wire" } else { "sim" };
-            Failed::keep(arm, &arguments.profile, failed.collect());
+            Failed::keep(arm, &arguments.balancers.profile, failed.collect());
         }
     }
 
-    /// What the command ends with, after everything was shown.
+    /// Returns the result of the command, after everything was shown.
     fn end(&self, arguments: &args::Run) -> Result<(), Failure> {
         self.capture.as_ref().map_or(Ok(()), Capture::write)?;
         let Self { runs, summaries, unrecorded, unwritten, missing, expired, .. } = self;
         if *unrecorded > 0 {
-            // Where even this cannot be written, the run files are there all the same.
+            // If even this message cannot be written, the run files still exist.
             let all = runs.len();
             let why = "without a trace, there is nothing to replay";
             let _ = writeln!(io::stderr(), "stickler: {unrecorded} of {all} runs not recorded: {why}");
@@ -278,13 +281,13 @@ impl Done {
     }
 }
 
-/// The runs as a page.
+/// Returns the page of the runs.
 fn page_of(done: &Done, earlier: Option<&Grades>, arguments: &args::Run) -> Page {
     let Done { runs, matrix, .. } = done;
     let balancers = balancers(arguments).unwrap_or_default();
     let again = |subject: &Subject| {
         let balancer = balancers.iter().find(|balancer| balancer.to_string() == subject.name);
-        balancer.map_or_else(String::new, |it| jobs::everything_over(it, arguments.arm, &arguments.profile))
+        balancer.map_or_else(String::new, |it| jobs::everything_over(it, arguments.arm, &arguments.balancers.profile))
     };
     let about = About { title: page::title(matrix), place: page::place(arguments.arm), again: &again };
     let mut page = Page::of_runs(matrix, runs, &about, &|run| replay(run, arguments));
@@ -297,37 +300,37 @@ fn page_of(done: &Done, earlier: Option<&Grades>, arguments: &args::Run) -> Page
     }
 }
 
-/// The command that makes a run again.
+/// Returns the command that repeats a run.
 fn replay(run: &Run, arguments: &args::Run) -> String {
     match &arguments.target.url {
-        Some(url) => jobs::replay_over(run, url, &arguments.target.servers, &arguments.profile),
-        None => jobs::replay(run, arguments.arm, &arguments.profile),
+        Some(url) => jobs::replay_over(run, url, &arguments.target.servers, &arguments.balancers.profile),
+        None => jobs::replay(run, arguments.arm, &arguments.balancers.profile),
     }
 }
 
-/// The first of the messages, and how many there are; `None` where there is none.
+/// Returns the first of the messages, with the number of further ones; `None` if there is no message.
 fn first_of(messages: &[String]) -> Option<String> {
     let first = messages.first()?;
     let more = messages.len() - 1;
     Some(if more == 0 { first.clone() } else { format!("{first}; and {more} more of the files") })
 }
 
-/// What the endings of all runs mean for the exit code. A run that was skipped is neither good nor bad; where all were,
-/// nothing was judged.
+/// Returns the meaning of all endings for the exit code. A skipped run counts neither as expected nor as not expected.
+/// If all runs were skipped, nothing was judged.
 fn outcome(runs: &[Run]) -> Result<(), Failure> {
     let mut judged = false;
     for run in runs {
         match run.ending() {
             Ending::AsExpected => judged = true,
             Ending::NotAsExpected(_) => return Err(Failure::NotAsExpected),
-            // Those have been told of already.
+            // These runs have been reported already.
             Ending::Failed(_) | Ending::Skipped(_) => {}
         }
     }
     if judged { Ok(()) } else { Err(Failure::Nothing("every run was skipped, so nothing was judged".into())) }
 }
 
-/// What the first server of a run offered.
+/// Returns the authentication that the first server of a run offered.
 fn offered(trace: &Trace) -> Provider {
     let first = trace.header.topology.servers.first().and_then(|server| server.providers.first());
     match first {
@@ -346,7 +349,7 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
     let mut mistakes: Vec<&Diagnostic> = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         if let Some(mistake) = run.error() {
-            // A mistake is the same over each balancer; what came before it may differ.
+            // A mistake in the script is the same over each balancer, but the failures before it may differ.
             let found_before = !run.failures.is_empty() || run.graded(Grade::Violated).next().is_some();
             if !mistakes.contains(&mistake) {
                 mistakes.push(mistake);
@@ -354,7 +357,8 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
                 continue;
             }
         }
-        // Of many seeds, the first tells what is expected; what is not expected is always told.
+        // With many seeds, an expected result is shown for the first seed only; a result that is not expected is always
+        // shown.
         let first = index == 0 || (&runs[index - 1].source, &runs[index - 1].balancer) != (&run.source, &run.balancer);
         if !run.as_expected() || arguments.transcript || (*evidence && first && pretty::is_notable(run)) {
             writeln!(out, "{}", pretty::details(run, &replay(run, arguments), arguments.transcript))?;
@@ -369,7 +373,7 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
         if balancers.len() <= FEW_BALANCERS {
             writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs, &|run| replay(run, arguments)))?;
         } else {
-            // Without a row, all that there is has been told of above.
+            // If the table has no row, everything has been shown above.
             if !matrix.rows().is_empty() {
                 writeln!(out, "{}", matrix.text(color))?;
             }
@@ -386,7 +390,7 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
         writeln!(out, "{note}")?;
     }
     for (balancer, summary) in summaries.iter() {
-        writeln!(out, "{}: {}", escape::line(balancer), summary.sentence(arguments.repeat.get()))?;
+        writeln!(out, "{}: {}", escape::line(balancer), summary.sentence(arguments.seeds.repeat.get()))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The scenarios that the arguments of a command mean.
+//! The scenarios that the arguments of a command select.
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -12,13 +12,13 @@ use stickler_scenarios::scenario::MAX_SOURCE;
 use crate::args::{Selection, pattern};
 use crate::{Failure, jobs};
 
-/// The path of standard input.
+/// The path that stands for standard input.
 const STDIN: &str = "-";
 
-/// What makes a name a pattern.
+/// The characters that make a name a pattern.
 const WILD: [char; 3] = ['*', '?', '['];
 
-/// Returns the scenarios of these paths, names and patterns that the selection leaves.
+/// Returns those scenarios of the given paths, names and patterns that the selection keeps.
 pub(crate) fn cases(paths: &[String], selection: &Selection) -> Result<Vec<Case>, Failure> {
     let expanded = expanded(paths)?;
     let named: Vec<String> = expanded.iter().filter(|path| *path != STDIN).cloned().collect();
@@ -39,13 +39,13 @@ pub(crate) fn cases(paths: &[String], selection: &Selection) -> Result<Vec<Case>
 /// Reads a script from standard input.
 fn from_stdin() -> Result<Case, Failure> {
     let mut source = String::new();
-    // One more than a script may have is too long.
+    // One byte more than a script may have is enough to reject it as too long.
     let read = io::stdin().take(MAX_SOURCE + 1).read_to_string(&mut source);
     read.map_err(|error| Failure::Wrong(format!("cannot read a script from standard input: {error}")))?;
     Case::of_source("stdin", STDIN, &source).map_err(|error| Failure::Wrong(error.to_string()))
 }
 
-/// Replaces each pattern, where it is no path, by the shipped scenarios and groups that it fits.
+/// Replaces each pattern that is not the path of a file by the shipped scenarios and groups that match it.
 fn expanded(paths: &[String]) -> Result<Vec<String>, Failure> {
     let is_pattern = |path: &str| path.contains(WILD) && Path::new(path).symlink_metadata().is_err();
     if !paths.iter().any(|path| is_pattern(path)) {
@@ -77,7 +77,8 @@ fn is_chosen(case: &Case, selection: &Selection) -> bool {
         && any(tags(case).iter().any(|own| tag.iter().any(|tag| tag.eq_ignore_ascii_case(own))), tag.is_empty())
 }
 
-/// Whether a scenario puts a requirement to the test, as its table says of some balancer. Of one without a table nobody knows.
+/// Returns whether a scenario puts a requirement to the test, as its table says for at least one balancer. A scenario
+/// without a table counts as one that does, because its grades are not known.
 fn tests(case: &Case, requirement: Requirement) -> bool {
     let name = case.scenario.name();
     if !case.expectations.scenarios().any(|known| known == name) {
@@ -89,7 +90,7 @@ fn tests(case: &Case, requirement: Requirement) -> bool {
     expected.into_iter().any(|expected| expected.grades.get(&requirement).is_some_and(|all| all.iter().any(is_test)))
 }
 
-/// The tags of a scenario: those of its group, and those of its own.
+/// Returns the tags of a scenario: those of its group, and its own.
 fn tags(case: &Case) -> Vec<String> {
     let accepts = case.group.accepts.map(|provider| match provider {
         Provider::Ntlm => "ntlm",

@@ -1,8 +1,8 @@
-//! Which runs failed last in a folder, for `run --rerun`.
+//! The runs that failed last in a folder, for `run --rerun`.
 //!
-//! It is kept where the XDG Base Directory Specification has state that outlives a program and is worth little:
-//! `$XDG_STATE_HOME/stickler/failed`, by default `~/.local/state/stickler/failed`, in one file for each working folder. Where it cannot
-//! be written, nothing is kept, and no run fails for it.
+//! They are stored in the place that the XDG Base Directory Specification provides for state that outlives a program
+//! but can be lost: `$XDG_STATE_HOME/stickler/failed`, by default `~/.local/state/stickler/failed`, in one file for
+//! each working folder. If the file cannot be written, nothing is stored, and no run fails because of that.
 
 use std::env;
 use std::fs;
@@ -15,24 +15,24 @@ use twox_hash::XxHash64;
 
 use crate::Failure;
 
-/// The version of the files.
+/// The version of the file format.
 const FORMAT: u32 = 1;
 
-/// The longest file that is read, in bytes.
+/// The largest size of a file that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
-/// The runs that failed, and what it takes to make them again.
+/// The runs that failed, with everything that is needed to repeat them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Failed {
     format: u32,
     /// The working folder.
     folder: PathBuf,
-    /// `sim` or `wire`.
+    /// The arm of the runs, `sim` or `wire`.
     pub(crate) arm: String,
-    /// Files of profiles.
+    /// The files of the user's own profiles.
     pub(crate) profiles: Vec<PathBuf>,
-    /// The runs.
+    /// The runs that failed.
     pub(crate) runs: Vec<FailedRun>,
 }
 
@@ -44,12 +44,12 @@ pub(crate) struct FailedRun {
     pub(crate) path: String,
     /// The balancer's name, with its defects.
     pub(crate) balancer: String,
-    /// The seed.
+    /// The seed of the run.
     pub(crate) seed: u64,
 }
 
 impl FailedRun {
-    /// Returns what it takes to make a run again; `None` for one that did not fail.
+    /// Returns the data that is needed to repeat a run; `None` for one that did not fail.
     pub(crate) fn of(run: &Run) -> Option<Self> {
         let failed = matches!(run.ending(), Ending::NotAsExpected(_) | Ending::Failed(_));
         let (path, balancer) = (run.source.path.clone(), run.balancer.to_string());
@@ -58,10 +58,10 @@ impl FailedRun {
 }
 
 impl Failed {
-    /// Reads what failed last in the working folder.
+    /// Reads the runs that failed last in the working folder.
     ///
     /// # Errors
-    /// Nothing is known of it, or nothing failed.
+    /// No run that failed in this folder is known.
     pub(crate) fn last() -> Result<Self, Failure> {
         let nothing =
             || Failure::Nothing("no run that failed in this folder is known: --rerun has nothing to do".to_owned());
@@ -73,12 +73,12 @@ impl Failed {
         if fits { Ok(failed) } else { Err(nothing()) }
     }
 
-    /// Keeps what failed in the working folder, if that is possible.
+    /// Stores the runs that failed in the working folder, if that is possible.
     pub(crate) fn keep(arm: &str, profiles: &[PathBuf], runs: Vec<FailedRun>) {
         let Ok(folder) = env::current_dir() else { return };
         let Some(file) = file(&folder) else { return };
         let failed = Self { format: FORMAT, folder, arm: arm.to_owned(), profiles: profiles.to_vec(), runs };
-        // The next run knows nothing then, and says so.
+        // If the file cannot be written, the next `--rerun` reports that it knows no run that failed.
         drop(failed.write(&file));
     }
 
@@ -93,7 +93,8 @@ impl Failed {
     }
 }
 
-/// The file of a working folder; `None` where nobody says where state belongs.
+/// Returns the path of the file for a working folder; `None` if no variable of the environment says where state
+/// belongs.
 fn file(folder: &Path) -> Option<PathBuf> {
     let absolute = |variable: &str| env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = absolute("XDG_STATE_HOME")

@@ -1,4 +1,5 @@
-//! What all runs over one balancer say of the identity of its users, where nothing else is expected of it.
+//! The statement of all runs over one balancer about the identity of its users, if no table of expected outcomes covers
+//! the balancer.
 
 use stickler_model::BalancerSpec;
 use stickler_runner::{Conclusion, Confidence, Run};
@@ -6,20 +7,20 @@ use stickler_scenarios::Case;
 
 use crate::Failure;
 
-/// The group of scenarios that ask whether users are kept apart.
+/// The name of the group of scenarios that test whether users are kept apart.
 const IDENTITY: &str = "identity";
 
-/// What runs say, and whether somebody asked.
+/// The confidence of some runs, and whether identity was tested on purpose.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Summary {
     pub(crate) confidence: Confidence,
-    /// Whether a scenario of the group that is about identity, or a script of the user's own that puts it to the test, was
-    /// performed.
+    /// Whether a scenario of the group about identity was performed, or a script of the user's own that puts identity
+    /// to the test.
     asked: bool,
 }
 
 impl Summary {
-    /// What one run of a case says.
+    /// Returns the summary of one run of a case.
     pub(crate) fn of(case: &Case, run: &Run) -> Self {
         let confidence = Confidence::of(run);
         // Only a shipped group has a title.
@@ -27,13 +28,14 @@ impl Summary {
         Self { confidence, asked: is_about_identity && confidence.requests > 0 }
     }
 
-    /// Adds what other runs say.
+    /// Adds the summary of other runs.
     fn join(&mut self, other: Self) {
         self.confidence.add(other.confidence);
         self.asked |= other.asked;
     }
 
-    /// What may be said, and what more it takes, after so many repetitions.
+    /// Returns the conclusion as a sentence. If it is inconclusive, the sentence names the repetitions that are needed.
+    /// `repeat` is the number of repetitions so far.
     pub(crate) fn sentence(&self, repeat: u32) -> String {
         let Self { confidence, .. } = self;
         let more = match (confidence.conclusion(), confidence.times_needed()) {
@@ -49,12 +51,14 @@ impl Summary {
     }
 }
 
-/// The summaries of balancers of which nothing is expected but what every balancer has to do, by name, in the order of the runs.
+/// The summaries by the names of balancers, in the order of the runs. They contain the balancers of which only the
+/// requirements for every balancer are expected.
 #[derive(Debug, Default)]
 pub(crate) struct Summaries(Vec<(String, Summary)>);
 
 impl Summaries {
-    /// Adds what a run says. A balancer that the tables of expected outcomes know is measured by these.
+    /// Adds the summary of a run. A balancer that the tables of expected outcomes contain is judged by these, and is
+    /// not added.
     pub(crate) fn add(&mut self, balancer: &BalancerSpec, summary: Summary) {
         let unexpected = match balancer {
             BalancerSpec::Target { .. } => true,
@@ -73,12 +77,12 @@ impl Summaries {
         }
     }
 
-    /// By the balancers' names.
+    /// Returns the summaries with the names of their balancers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Summary)> {
         self.0.iter().map(|(name, summary)| (name.as_str(), summary))
     }
 
-    /// What they mean for the exit code, where nothing else went wrong.
+    /// Returns the meaning of the summaries for the exit code, if nothing else went wrong.
     pub(crate) fn outcome(&self) -> Result<(), Failure> {
         if self.0.iter().any(|(_, summary)| summary.is_open()) { Err(Failure::Inconclusive(None)) } else { Ok(()) }
     }

@@ -1,4 +1,4 @@
-//! How this program supervises what it starts.
+//! The supervision of programs that this program starts.
 
 #[cfg(unix)]
 use std::process::ExitCode;
@@ -9,7 +9,8 @@ use crate::Failure;
 #[cfg(unix)]
 use crate::args::Supervise;
 
-/// Supervises a program that this one has started, or keeps a folder for it. An error's message goes where the program's own would.
+/// Supervises a program that this one has started, or keeps a folder for it. The message of an error goes to the error
+/// stream that the program would have used.
 #[cfg(unix)]
 pub(crate) fn supervise(arguments: &Supervise) -> ExitCode {
     use std::io::Write as _;
@@ -23,20 +24,21 @@ pub(crate) fn supervise(arguments: &Supervise) -> ExitCode {
             let result = stickler_wire::supervisor::supervise(program, &arguments.arguments);
             (result, format!("the program `{}` cannot run", program.display()))
         }
-        // The arguments need one of the two.
+        // The command line requires one of the two arguments.
         (None, None) => return ExitCode::SUCCESS,
     };
     match result {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(error) => {
-            // Where even this cannot be written, the exit code has to do: that of a shell for what it cannot run.
+            // If even this message cannot be written, only the exit code remains: that of a shell for a program that it
+            // cannot run.
             let _ = writeln!(std::io::stderr(), "{what}: {error}");
             ExitCode::from(127)
         }
     }
 }
 
-/// This program as a supervisor.
+/// Returns this program as a supervisor.
 pub(crate) fn own() -> Result<Supervisor, Failure> {
     let own = std::env::current_exe();
     let own = own.map_err(|error| Failure::Wrong(format!("cannot find this program, to supervise others: {error}")))?;

@@ -1,4 +1,5 @@
-//! A balancer that runs already: where it is, what it is said to behave as, and what is not judged of it.
+//! A balancer that runs already: its address, the balancer as which it is declared to behave, and the requirements that
+//! are not judged.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -11,11 +12,14 @@ use stickler_runner::{Arm, Run};
 use crate::args::{self, TargetUrl};
 use crate::{Failure, balancers};
 
-/// The balancer that the arguments mean, as runs know it: at this address, and said to behave as the one that is named.
+/// Returns the target as a balancer of runs, with its address and the balancer as which it is declared to behave.
+///
+/// # Errors
+/// More than one balancer is named, or a name or a profile is wrong.
 pub(crate) fn spec(url: &TargetUrl, arguments: &args::Run) -> Result<BalancerSpec, Failure> {
-    let own = balancers::own_profiles(&arguments.profile)?;
-    let known = !arguments.balancer.is_empty() || !own.is_empty();
-    let like = if known { balancers::find(&arguments.balancer, &own)? } else { Vec::new() };
+    let own = balancers::own_profiles(&arguments.balancers.profile)?;
+    let known = !arguments.balancers.balancer.is_empty() || !own.is_empty();
+    let like = if known { balancers::find(&arguments.balancers.balancer, &own)? } else { Vec::new() };
     match <[_; 1]>::try_from(like) {
         Ok([like]) => Ok(BalancerSpec::Target { address: url.address, like: Some(Box::new(like)) }),
         Err(none) if none.is_empty() => Ok(BalancerSpec::Target { address: url.address, like: None }),
@@ -26,7 +30,7 @@ pub(crate) fn spec(url: &TargetUrl, arguments: &args::Run) -> Result<BalancerSpe
     }
 }
 
-/// The arm that has the target, after it has been seen to reach the servers.
+/// Returns the arm with the target, after a test that the target reaches the servers.
 #[cfg(unix)]
 pub(crate) fn arm(url: &TargetUrl, spec: &BalancerSpec, arguments: &args::Run) -> Result<Arc<dyn Arm>, Failure> {
     use stickler_model::standard;
@@ -38,18 +42,19 @@ pub(crate) fn arm(url: &TargetUrl, spec: &BalancerSpec, arguments: &args::Run) -
     let args::Target { servers, settle, .. } = &arguments.target;
     let target = stickler_wire::Target::open(url.address, servers.clone(), *settle).map_err(wrong)?;
     let arm = stickler_wire::WireArm::new(crate::supervisor::own()?, false).with_target(target);
-    // What is wrong with the target is said once, and not by each scenario.
-    drop(arm.build(standard::site(1), spec, arguments.seed).map_err(wrong)?);
+    // An error of the target is reported once, and not by each scenario.
+    drop(arm.build(standard::site(1), spec, arguments.seeds.seed).map_err(wrong)?);
     Ok(Arc::new(arm))
 }
 
-/// There are no worlds on real sockets.
+/// Returns an error, because this system has no worlds on real sockets.
 #[cfg(not(unix))]
 pub(crate) fn arm(_: &TargetUrl, _: &BalancerSpec, _: &args::Run) -> Result<Arc<dyn Arm>, Failure> {
     Err(Failure::Wrong("a target needs a Unix system".into()))
 }
 
-/// What was not judged because nobody has said what the target promises; `None` where somebody has, or nothing was left out.
+/// Returns a message about the requirements that were not judged because the promises of the target are not known;
+/// `None` if there are none.
 pub(crate) fn not_applicable(runs: &[Run]) -> Option<String> {
     let unknown = runs.iter().filter(|run| run.trace.as_ref().is_some_and(|trace| trace.header.promises.unknown));
     let ids: BTreeSet<Requirement> =
@@ -63,7 +68,7 @@ pub(crate) fn not_applicable(runs: &[Run]) -> Option<String> {
     })
 }
 
-/// Reads the address of a target, `http://127.0.0.1:8081`, and looks its name up.
+/// Reads the URL of a target, such as `http://127.0.0.1:8081`, and resolves its name.
 pub(crate) fn url(text: &str) -> Result<TargetUrl, String> {
     let (scheme, rest) = text.split_once("://").ok_or("a target is a URL, such as http://127.0.0.1:8081")?;
     if scheme.eq_ignore_ascii_case("https") {

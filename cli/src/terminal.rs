@@ -1,4 +1,4 @@
-//! What is shown beside the output: colours, and how far a command is.
+//! The appearance of the output: colours, and the progress of a command.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -9,32 +9,33 @@ use anstream::{AutoStream, ColorChoice};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often a line says how far a command is, where there is no terminal for a bar.
+/// The interval between two lines about the progress of a command, if there is no terminal for a bar.
 const TOLD: Duration = Duration::from_secs(5);
 
-/// How much is shown, and in which colours. For every command.
+/// The options about colours and progress, which every command has.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Appearance {
-    /// Do not say how far a command is.
+    /// Do not show the progress of a command.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// When output is coloured: on a terminal, unless NO_COLOR is set or TERM is dumb; always; or never.
+    /// When to colour the output: on a terminal, unless NO_COLOR is set or TERM is dumb; always; or never.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto, hide_possible_values = false)]
     pub(crate) color: Color,
 }
 
-/// When output is coloured.
+/// The cases in which output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, as its user wants it.
+    /// Colour the output on a terminal, unless its user does not want it.
     Auto,
-    /// Always.
+    /// Always colour the output.
     Always,
-    /// Never.
+    /// Never colour the output.
     Never,
 }
 
-/// Returns when clap is to colour what it says of a command line, which it has not read then.
+/// Returns the choice of colours for clap's messages about a command line, whose option `--color` clap has not read
+/// yet.
 pub(crate) fn asked(line: &[OsString]) -> clap::ColorChoice {
     let next = |at: usize| line.get(at + 1).and_then(|word| word.to_str());
     let value = line.iter().enumerate().rev().find_map(|(at, word)| match word.to_str()? {
@@ -51,7 +52,7 @@ pub(crate) fn asked(line: &[OsString]) -> clap::ColorChoice {
 static QUIET: OnceLock<bool> = OnceLock::new();
 
 impl Appearance {
-    /// Has it hold for everything that is shown from now on.
+    /// Applies the options to all output from now on.
     pub(crate) fn apply(self) {
         let choice = match self.color {
             Color::Auto => ColorChoice::Auto,
@@ -59,7 +60,7 @@ impl Appearance {
             Color::Never => ColorChoice::Never,
         };
         choice.write_global();
-        // Nothing is shown before it is set, and it is set once.
+        // Nothing is shown before the value is set, and it is set only once.
         let _ = QUIET.set(self.quiet);
     }
 }
@@ -68,12 +69,12 @@ fn is_quiet() -> bool {
     QUIET.get().copied().unwrap_or(false)
 }
 
-/// Whether what goes to standard output is coloured.
+/// Returns whether standard output is coloured.
 pub(crate) fn has_color() -> bool {
     AutoStream::choice(&io::stdout()) != ColorChoice::Never
 }
 
-/// How far a command is: a bar on a terminal, and else a line from time to time. Both are on the error stream.
+/// The progress of a command on the error stream: a bar on a terminal, or else a line from time to time.
 pub(crate) struct Progress {
     bar: ProgressBar,
     what: &'static str,
@@ -88,13 +89,13 @@ impl Progress {
         Self { bar: bar(length, what), what, began, told: began }
     }
 
-    /// Counts one more.
+    /// Counts one more item.
     pub(crate) fn inc(&mut self) {
         self.bar.inc(1);
         self.tell();
     }
 
-    /// Says how far it is, if nothing has said so for a while.
+    /// Writes a line about the progress, unless there is a bar or the last line is recent.
     pub(crate) fn tell(&mut self) {
         if is_quiet() || !self.bar.is_hidden() || self.told.elapsed() < TOLD {
             return;
@@ -105,13 +106,13 @@ impl Progress {
         let _ = writeln!(io::stderr(), "stickler: {done} of {all} {}, {seconds} s", self.what);
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn finish(self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// A bar on the error stream; hidden where that is no terminal, and where nobody wants one.
+/// Returns a bar on the error stream. It is hidden if that is not a terminal, and if the user wants no progress.
 pub(crate) fn bar(length: usize, what: &str) -> ProgressBar {
     let style =
         ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {what}, {{elapsed}} elapsed, {{eta}} to go"))
@@ -119,13 +120,13 @@ pub(crate) fn bar(length: usize, what: &str) -> ProgressBar {
     ProgressBar::with_draw_target(Some(length as u64), target()).with_style(style)
 }
 
-/// Where a bar is drawn.
+/// Returns the target on which a bar is drawn.
 pub(crate) fn target() -> ProgressDrawTarget {
     let shown = io::stderr().is_terminal() && !is_quiet();
     if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
 }
 
-/// Whether a command says how far it is in lines, where it has no bar.
+/// Returns whether a command without a bar writes lines about its progress.
 pub(crate) fn tells() -> bool {
     !is_quiet()
 }

@@ -1,4 +1,5 @@
-//! What holds for every command: Ctrl-C, colours, progress, `stickler.toml`, completions, man pages and the examples of --help.
+//! Tests of the features that every command has: Ctrl-C, colours, progress, `stickler.toml`, completions, man pages and
+//! the examples of --help.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The house keeps its shape: arrows go down, pure crates stay pure, one binary (ARCHITECTURE.md).
+//! The workspace keeps its architecture: dependencies go to lower levels only, pure crates stay pure, and there is one
+//! binary (ARCHITECTURE.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ fn manifest(path: &Path) -> toml::Table {
     text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Dependencies that ship, by folder.
+/// Returns the dependencies that are part of the product, by folder.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
     let workspace = manifest(&root().join("Cargo.toml"));
     let members = workspace["workspace"]["members"].as_array().expect("members are a list");
@@ -77,8 +78,8 @@ fn arrows_go_down_only() {
     }
 }
 
-/// What a crate that only decides must not even reach through its dependencies: runtimes, sockets, HTTP machinery, TLS,
-/// clocks and sources of randomness.
+/// The crates that a crate of decisions must not reach, not even through its dependencies: runtimes, sockets, HTTP
+/// machinery, TLS, clocks and sources of randomness.
 const IMPURE: [&str; 18] = [
     "chrono",
     "getrandom",
@@ -100,7 +101,8 @@ const IMPURE: [&str; 18] = [
     "turmoil-net",
 ];
 
-/// Every package that this folder's crate is built from, itself included, as cargo resolves them for it alone.
+/// Returns every package from which this folder's crate is built, including itself, as cargo resolves them for this
+/// crate alone.
 fn closure(folder: &str) -> BTreeSet<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let package = format!("stickler-{folder}");
@@ -128,7 +130,7 @@ fn pure_crates_reach_no_runtime_socket_clock_or_tls() {
     assert!(closure("site").contains("mio"), "the tree is read to its depths");
 }
 
-/// The author of a balancer builds the conformance suite without the script language.
+/// The author of a balancer can build the conformance suite without the script language.
 #[test]
 fn the_conformance_suite_is_built_without_starlark() {
     let reached = closure("conformance");
@@ -198,7 +200,7 @@ fn the_lints_ban_clocks_rngs_and_sockets() {
     }
 }
 
-/// The decision halves of crates that also have a shell: no task, no socket, no clock in them. Crates without a shell
+/// The decision halves of crates that also have a shell contain no task, no socket and no clock. Crates without a shell
 /// are proven by their dependencies, above.
 #[test]
 fn decision_halves_do_no_io() {
@@ -214,7 +216,7 @@ fn decision_halves_do_no_io() {
     }
 }
 
-/// Files or folders that only decide, in crates that reach a runtime.
+/// The files or folders that contain decisions only, in crates that reach a runtime.
 const DECISION_HALVES: [&str; 11] = [
     "mock-client/src/agent",
     "mock-client/src/profile.rs",
@@ -242,7 +244,7 @@ fn files_use_each_other_in_one_direction() {
                 (stem(&file), siblings(&text))
             })
             .collect();
-        // What uses only what is left out can be left out itself; a circle never can.
+        // A file that uses only files that are left out can be left out itself; a circle never can.
         let mut left = uses.clone();
         loop {
             let done: Vec<String> = left
@@ -264,12 +266,12 @@ fn stem(file: &Path) -> String {
     file.file_stem().and_then(|stem| stem.to_str()).expect("source files have ASCII names").to_owned()
 }
 
-/// The files beside it that a file imports from: `use super::name::...`, `use super::{name, ...}`; and `mod` for its
-/// folder's own items, which lie in `mod.rs`.
+/// Returns the sibling files from which a file imports: `use super::name::...`, `use super::{name, ...}`; and `mod` for
+/// the folder's own items, which are in `mod.rs`.
 fn siblings(text: &str) -> BTreeSet<String> {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     let mut found = BTreeSet::new();
-    // What `mod.rs` calls `self::`, its files call `super::`.
+    // A `self::` in `mod.rs` is a `super::` in its files.
     for import in code.replace("self::", "super::").split("super::").skip(1) {
         let list = import.strip_prefix('{').and_then(|list| list.split('}').next()).unwrap_or(import);
         let names = if list.len() == import.len() { vec![list] } else { list.split(',').collect() };

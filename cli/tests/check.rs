@@ -1,5 +1,5 @@
-//! `stickler check`: operators' own configurations over the real products. A product that is not installed is left out, unless
-//! `STICKLER_REQUIRE_PEERS=1`.
+//! Tests of `stickler check`: operators' own configurations over the real products. A product that is not installed is
+//! left out, unless `STICKLER_REQUIRE_PEERS=1`.
 #![cfg(unix)]
 #![expect(clippy::disallowed_methods, reason = "real processes are started and looked for")]
 
@@ -16,7 +16,7 @@ use std::{env, fs, thread};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A stock haproxy.cfg of Debian's, with a farm.
+/// The haproxy.cfg that Debian ships, with a farm.
 const HAPROXY: &str = "global
 \tlog /dev/log\tlocal0
 \tchroot /var/lib/haproxy
@@ -77,7 +77,7 @@ impl Place {
         Self { folder, file }
     }
 
-    /// The command over the file.
+    /// Returns the command that checks the file.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stickler"));
         command.arg("check").arg(self.file).args(arguments).current_dir(self.folder.path());
@@ -85,14 +85,14 @@ impl Place {
         command
     }
 
-    /// Runs it; nothing is left of its temporary files.
+    /// Runs the command, and asserts that none of its temporary files is left.
     fn check(&self, arguments: &[&str]) -> Output {
         let output = self.command(arguments).output().unwrap();
         assert_eq!(fs::read_dir(self.folder.path().join("tmp")).unwrap().count(), 0, "run folders are removed");
         output
     }
 
-    /// Runs it, and returns its document and its exit code.
+    /// Runs the command, and returns its document and its exit code.
     fn json(&self, arguments: &[&str]) -> (Value, i32) {
         let output = self.check(&[&["--format", "json"], arguments].concat());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -107,12 +107,12 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
 }
 
-/// Whether a product is there; fails where it has to be.
+/// Returns whether a product is installed. If it is missing and required, the test fails.
 fn has(program: &str) -> bool {
     peers::needed(program).is_some()
 }
 
-/// The requirements that a judgement says are violated.
+/// Returns the requirements that are violated according to a judgement.
 fn violated(judgement: &Value) -> Vec<&str> {
     let requirements = judgement["requirements"].as_array().unwrap().iter();
     requirements.filter(|one| one["violated"] != 0).map(|one| one["id"].as_str().unwrap()).collect()
@@ -224,7 +224,7 @@ fn a_product_that_refuses_the_file_is_quoted() {
     assert!(said.contains("parsing [haproxy.cfg:22] : balance only supports"), "{said}");
 }
 
-/// Two files, and what HAProxy leaves out of a folder.
+/// Creates a folder with two configuration files, and files that HAProxy ignores in a folder.
 fn folder(second: &str) -> Place {
     let (first, _) = HAPROXY.split_once("frontend www").unwrap();
     let place = Place::new("conf.d/10-defaults.cfg", first);
@@ -247,7 +247,7 @@ fn a_folder_of_haproxys_is_one_configuration_and_each_line_has_its_file() {
     let line = |file: &str, line: u32| Some(serde_json::json!({ "file": file, "line": line }));
     assert_eq!(at("client_idle"), line("conf.d/10-defaults.cfg", 14), "{facts:#?}");
     assert_eq!(at("check.interval"), line("conf.d/20-site.cfg", 7), "{facts:#?}");
-    // The same files by their names, and in the wrong order.
+    // These are the same files, given by their names and in the wrong order.
     place.file = first;
     assert_eq!(place.json(&["--static", "conf.d/20-site.cfg"]).1, 1);
     place.file = "conf.d/20-site.cfg";
@@ -276,7 +276,8 @@ fn what_haproxy_refuses_in_one_of_several_files_has_its_place_there() {
     assert!(said(&output).contains("parsing [conf.d/20-site.cfg:6] : balance only"), "{}", said(&output));
 }
 
-/// Envoy with a pool for each client's connection, and hosts that take turns: the legs of a handshake go to different ones.
+/// A configuration of Envoy with a pool for each client's connection, and with hosts that take turns: the legs of a
+/// handshake go to different hosts.
 const ENVOY: &str = include_str!("../../advisor/tests/configurations/envoy/per-downstream-round-robin.yaml");
 
 #[test]
@@ -308,7 +309,7 @@ fn a_file_of_thousands_of_lines_is_read() {
     assert_eq!((code, document["sites"].as_array().unwrap().len()), (1, 1));
 }
 
-/// A HAProxy that an operator runs, and that ends with the test.
+/// A HAProxy that an operator runs, and that is ended with the test.
 struct Beside(Child);
 
 impl Drop for Beside {

@@ -1,5 +1,5 @@
-//! Sequence diagrams of what the shipped scenarios show: nothing in them refers to what is not there, and nothing that proves a
-//! violation is left out. And `--diagram` as a user meets it.
+//! Sequence diagrams of the runs of shipped scenarios: they refer to nothing that is not in the diagram, and leave out
+//! nothing that proves a violation. Also `--diagram` from a user's point of view.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -68,7 +68,8 @@ fn a_diagram_refers_to_what_it_has_and_shows_what_proves_its_findings() {
     );
 }
 
-/// Everything that a diagram refers to is there, rows are in order, and every format has all of it.
+/// Asserts that everything to which a diagram refers is there, that its rows are in order, and that every format
+/// contains all of it.
 fn check(diagram: &Diagram, what: &str) {
     let (participants, connections, users) =
         (diagram.participants.len(), diagram.connections.len(), diagram.users.len());

@@ -8,8 +8,8 @@
 //! STICKLER_EVENTS=DIR   cargo test ... -- --ignored                   # also writes the compared lines to DIR, for diff
 //! ```
 //!
-//! Only what happened is hashed: not the header, not texts for people (why a request has no answer), and of an action
-//! only its kind.
+//! Only events are hashed, without the header and without texts for people (the reason for which a request has no
+//! answer). Of an action, only the kind is hashed.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -44,7 +44,7 @@ fn the_events_are_those_that_were_stored() {
     assert_eq!(hashes.lines().count(), stored.lines().count(), "scenarios were added or removed");
 }
 
-/// A line for each scenario and seed: the hash of the events over all mechanisms.
+/// Returns a line for each scenario and seed: the hash of the events over all mechanisms.
 fn hash_all(jobs: &[(&Case, u64)], out: Option<&Path>) -> String {
     let next = AtomicUsize::new(0);
     let lines = Mutex::new(vec![String::new(); jobs.len()]);
@@ -69,7 +69,7 @@ fn hash_all(jobs: &[(&Case, u64)], out: Option<&Path>) -> String {
     lines.into_inner().unwrap().concat()
 }
 
-/// What happened in one run, a line for each event.
+/// Returns the events of one run, one line each.
 fn events(case: &Case, mechanism: &Mechanism, seed: u64) -> String {
     let arm: Arc<dyn Arm> = Arc::new(SimArm);
     let run = case.run(&BalancerSpec::named(&mechanism.name), seed, &arm);

@@ -1,4 +1,4 @@
-//! `stickler explain`: profiles, mechanisms, requirements, defects and scenarios.
+//! Tests `stickler explain` with profiles, mechanisms, requirements, defects and scenarios.
 
 use std::process::{Command, Output};
 
@@ -10,7 +10,7 @@ fn explain(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stickler")).arg("explain").args(arguments).output().expect("the command starts")
 }
 
-/// What is said of a name that means something.
+/// Returns the explanation of a known name.
 fn told(name: &str) -> String {
     let output = explain(&[name]);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -18,7 +18,7 @@ fn told(name: &str) -> String {
     String::from_utf8(output.stdout).expect("what is said is UTF-8")
 }
 
-/// What is said of arguments that are wrong.
+/// Returns the error message about wrong arguments.
 fn refused(arguments: &[&str]) -> String {
     let output = explain(arguments);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -85,7 +85,7 @@ fn a_scenario_is_explained_with_what_is_expected_in_it() {
     );
     assert_eq!(told("kerberos/one-shot"), text);
     assert!(!text.contains("need not be the balancer's doing"), "{text}");
-    // The site believes a header, and layer 4 reads none.
+    // The site trusts a header, and an L4 balancer reads none.
     let header = told("identity-header");
     assert!(header.contains("l4-nat") && header.contains("need not be the balancer's doing"), "{header}");
 }

@@ -1,4 +1,4 @@
-//! `stickler hunt` and `stickler merge`, as users call them.
+//! Tests of `stickler hunt` and `stickler merge` from a user's point of view.
 
 #![expect(clippy::disallowed_methods, reason = "real processes are started and waited for")]
 
@@ -15,14 +15,14 @@ fn stickler(folder: &Path, arguments: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stickler")).current_dir(folder).args(arguments).output().expect("it starts")
 }
 
-/// Returns the exit code, and what stands on both streams.
+/// Runs the command, and returns its exit code and the text of both streams.
 fn ends(folder: &Path, arguments: &str) -> (Option<i32>, String) {
     let output = stickler(folder, arguments);
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code(), text)
 }
 
-/// Every file below a folder, but for the lock.
+/// Returns every file below a folder, except for the lock.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let (mut files, mut open) = (BTreeMap::new(), vec![folder.to_owned()]);
     while let Some(folder_of) = open.pop() {
@@ -47,7 +47,7 @@ fn a_leak_is_found_shrunk_and_its_script_fails_in_the_same_way() {
     let command = line.split("stickler ").nth(1).unwrap().to_owned();
     let (code, text) = ends(folder.path(), &command);
     assert_eq!(code, Some(1), "{command}\n{text}");
-    // The same without the script.
+    // The plan shows the same without the script.
     let path = command.split_whitespace().nth(1).unwrap().replace("finding.star", "short.jsonl");
     let (code, text) = ends(folder.path(), &format!("replay {path}"));
     assert_eq!(code, Some(0), "{text}");
@@ -69,20 +69,20 @@ fn nothing_is_found_over_a_sound_path() {
 fn shards_give_the_bytes_of_one_hunt_whichever_way_they_are_put_together() {
     let folder = tempfile::tempdir().unwrap();
     let hunt = "hunt --balancer shared-pool --balancer pin-on-401+B6 --balancer l4-nat --runs 90 --seed 7 --no-shrink";
-    // Three balancers with units of thirty runs.
+    // The hunt has three balancers and units of thirty runs.
     assert_eq!(ends(folder.path(), &format!("{hunt} --out whole -j 2")).0, Some(1));
     for shard in 1..=3 {
         let (code, text) = ends(folder.path(), &format!("{hunt} --out part-{shard} --shard {shard}/3 -j 1"));
         assert!(matches!(code, Some(0 | 1)), "{text}");
     }
-    // A shard that runs twice changes nothing.
+    // A shard that runs twice makes no difference.
     let before = files(&folder.path().join("part-1"));
     ends(folder.path(), &format!("{hunt} --out part-1 --shard 1/3 -j 1"));
     assert_eq!(before, files(&folder.path().join("part-1")));
     let (code, text) = ends(folder.path(), "merge part-3 part-1 part-2 part-1 --out all --no-shrink");
     assert_eq!(code, Some(1), "{text}");
     assert_eq!(files(&folder.path().join("whole")), files(&folder.path().join("all")));
-    // And what was put together before can be added to; what is missing is told.
+    // A merged folder can be extended later, and missing runs are reported.
     let (_, text) = ends(folder.path(), "merge part-2 --out again --no-shrink");
     assert!(text.contains("60 of 90 runs are missing"), "{text}");
     ends(folder.path(), "merge part-1 part-3 --out again --no-shrink");
@@ -142,7 +142,7 @@ fn a_folder_of_something_else_is_refused_and_stays_as_it_is() {
         let (code, text) = hunt(more);
         assert!(code == Some(2) && text.contains(says), "{text}");
     }
-    // Two hunts in one folder.
+    // This is a second hunt in the same folder.
     let lock = fs::File::options().write(true).open(out.join("lock")).unwrap();
     lock.lock().unwrap();
     let (code, text) = hunt("");
@@ -150,7 +150,7 @@ fn a_folder_of_something_else_is_refused_and_stays_as_it_is() {
     assert_eq!(there, files(&out));
 }
 
-/// A file, what is made of its text, and what is said of it.
+/// A path of a file, the change of its text, and the message about the changed file.
 type Edit<'a> = (String, &'a dyn Fn(&str) -> String, &'a str);
 
 #[test]
@@ -184,7 +184,7 @@ fn what_cannot_be_read_is_named_and_nothing_is_overwritten() {
         assert_eq!(edited, files(&out));
         fs::write(&file, &whole[&name]).unwrap();
     }
-    // Shards of different seeds.
+    // These shards have different seeds.
     ends(folder.path(), "hunt --balancer shared-pool --runs 12 --no-shrink --seed 1 --out one");
     let (code, text) = ends(folder.path(), "merge out one --out other");
     assert!(
@@ -194,7 +194,7 @@ fn what_cannot_be_read_is_named_and_nothing_is_overwritten() {
     assert!(!folder.path().join("other").exists());
 }
 
-/// A full disk ends the hunt with what is wrong, and what was written before can be read.
+/// A full disk ends the hunt with a message, and everything that was written before can be read.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_told_and_the_folder_can_be_read() {
@@ -236,7 +236,7 @@ fn run_files_are_shrunk_too() {
     let script = files(&folder.path().join("short")).into_keys().find(|name| name.contains(".star")).unwrap();
     let (code, text) = ends(folder.path(), &format!("run short/{script} --balancer shared-pool"));
     assert_eq!(code, Some(1), "{text}");
-    // Nothing is overwritten.
+    // No file is overwritten.
     let before = files(&folder.path().join("short"));
     assert_eq!(ends(folder.path(), &format!("replay --shrink {file} --out short")).0, Some(1));
     let after = files(&folder.path().join("short"));
@@ -246,7 +246,7 @@ fn run_files_are_shrunk_too() {
     assert!(code == Some(3) && text.contains("no plan shows a failure"), "{text}");
 }
 
-/// A hunt that is ended keeps what it has found, and the same command goes on with it.
+/// An interrupted hunt keeps its findings, and the same command continues it.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_hunt_goes_on_where_it_was() {
@@ -266,7 +266,7 @@ fn an_interrupted_hunt_goes_on_where_it_was() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // It hunts as soon as it has found something; the second time, it knows that already.
+        // The hunt is under way as soon as it has findings. The second hunt has them from the beginning.
         while child.try_wait().unwrap().is_none() && !folder.path().join("part/findings").exists() {
             sleep(Duration::from_millis(20));
         }
@@ -274,14 +274,14 @@ fn an_interrupted_hunt_goes_on_where_it_was() {
         let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         assert!(killed.success() || child.try_wait().unwrap().is_some());
         let code = child.wait().unwrap().code();
-        // The later ones may come before it listens.
+        // The later signals may arrive before the command listens.
         assert!(signal != "-INT" || matches!(code, Some(1 | 4)), "{code:?}");
     }
     ends(folder.path(), &format!("{hunt} part"));
     assert_eq!(files(&folder.path().join("whole")), files(&folder.path().join("part")));
 }
 
-/// What the hunt has found is as its page says: the commands in it, with their outcome behind them.
+/// The findings of the hunt are as its page says: each command on the page is followed by its outcome.
 #[test]
 fn the_findings_of_the_documentation_are_as_they_say() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -298,7 +298,7 @@ fn the_findings_of_the_documentation_are_as_they_say() {
     }
 }
 
-/// What is found in the simulation of a product is seen on the product itself.
+/// Findings in the simulation of a product are also seen on the product itself.
 #[cfg(unix)]
 #[test]
 fn a_leak_that_is_found_in_the_simulation_of_a_product_shows_on_the_product() {
@@ -307,7 +307,7 @@ fn a_leak_that_is_found_in_the_simulation_of_a_product_shows_on_the_product() {
             continue;
         }
         let folder = tempfile::tempdir().unwrap();
-        // What real sockets allow.
+        // These are the limits of real sockets.
         let without = ["tls", "server-faults", "held-links", "resets", "drains", "dc-faults", "long-times", "jitter"];
         let without = format!("--without {}", without.join(" --without "));
         let (code, text) = ends(folder.path(), &format!("hunt --balancer {balancer} --runs 100 {without} --out out"));

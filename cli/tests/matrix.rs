@@ -1,4 +1,4 @@
-//! Do the product profiles behave as the products were measured to? And what `stickler matrix` prints.
+//! The product profiles behave as the products were measured to. Also the output of `stickler matrix`.
 //!
 //! Evidence: `M` measured on loopback over the real product, with a mock that keeps state for each TCP connection; `S`
 //! read in the product's source; `D` the vendor's documentation.
@@ -17,49 +17,49 @@ use stickler_runner::{Arm, End, Run};
 use stickler_scenarios::{Scenario, shipped};
 use stickler_sim::SimArm;
 
-/// Where a fact holds: the farm, and who comes.
+/// The situation in which a fact holds: the farm and its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Site {
-    /// One backend; clients that send their Negotiate leg at once.
+    /// One backend; the clients send their Negotiate leg at once.
     One,
-    /// One backend; clients that ask anonymously first, and log in on a 401.
+    /// One backend; the clients send an anonymous request first, and log on after a 401.
     OneAnonymousFirst,
-    /// Two backends, and nothing that brings a client back to one of them.
+    /// Two backends, without affinity.
     Two,
     /// Two backends; all clients come from one address.
     TwoFromOneAddress,
-    /// Two backends; clients keep cookies, and ask anonymously first.
+    /// Two backends; the clients keep cookies, and send an anonymous request first.
     TwoWithCookies,
-    /// One backend; a client's address and port come again with another user.
+    /// One backend; a client's address and port are used again by another user.
     AddressReused,
-    /// Kerberos alone, each request for itself (authPersistNonNTLM off).
+    /// Kerberos alone; each request is authenticated (authPersistNonNTLM is off).
     Kerberos,
-    /// Kerberos alone, and IIS remembers the connection, as it is shipped; browsers ask anonymously first.
+    /// Kerberos alone; IIS remembers the connection, which is its default. Browsers send an anonymous request first.
     KerberosPersists,
-    /// The same; a client sends its ticket at once, so that there is no 401.
+    /// Kerberos alone; IIS remembers the connection. A client sends its ticket at once, so that there is no 401.
     KerberosOneShot,
-    /// Negotiate, where some clients fall back to NTLM.
+    /// The scheme Negotiate; some clients fall back to NTLM.
     Negotiate,
-    /// One backend; a connection's first request comes before a user logs in, its second after.
+    /// One backend; the first request of a connection comes before a user logs on, and the second one afterwards.
     SecondRequest,
 }
 
-/// Whether users with valid credentials get in.
+/// The success of users with valid credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ntlm {
-    /// Always.
+    /// Users can always log on.
     Works,
-    /// Never.
+    /// Users can never log on.
     Fails,
-    /// In step with another client only.
+    /// Users can log on only in step with another client.
     WhereRealigned,
-    /// Not always; perhaps never.
+    /// Users cannot always log on, and perhaps never can.
     Unreliable,
-    /// The source does not say.
+    /// The source does not say whether users can log on.
     Unsaid,
 }
 
-/// Whether anybody was served as somebody else.
+/// The separation of users from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Users {
     Apart,
@@ -73,7 +73,7 @@ use Site::{
 };
 use Users::{Apart, MixedUp};
 
-/// Balancer, site, what becomes of NTLM and of the users there, and where that is known from.
+/// A fact: the balancer, the site, the success of users, their separation, and the source.
 type Fact = (&'static str, Site, Ntlm, Users, &'static str);
 
 #[rustfmt::skip]
@@ -144,8 +144,9 @@ const FACTS: &[Fact] = &[
     ("avi",                   Two,               Works,          Apart,   "D: NTLM is detected"),
     ("aws-nlb",               Two,               Works,          Apart,   "D: AWS names it for NTLM"),
     ("azure-lb",              Two,               Works,          Apart,   "D: connections pass through"),
-    // Google's table of its load balancers: NTLM, Kerberos alone, Negotiate with fallback to NTLM. Where it says that
-    // Kerberos works through an Application Load Balancer, it does, and mixes users up unless persistence is off.
+    // Google's table of its load balancers has NTLM, Kerberos alone, and Negotiate with fallback to NTLM. It says that
+    // Kerberos works through an Application Load Balancer. This is right, but users are mixed up unless persistence is
+    // off.
     ("gcp-passthrough-nlb",   Two,               Works,          Apart,   "D: Google: NTLM works"),
     ("gcp-proxy-nlb",         Two,               Works,          Apart,   "D: Google: NTLM works"),
     ("gcp-alb",               Two,               Unreliable,     MixedUp, "D: Google: NTLM is not supported"),
@@ -217,13 +218,14 @@ impl Ntlm {
 }
 
 impl Site {
-    /// Scenarios of the suite by name, and scripts of this test: what shows whether a user can log on, and what shows
-    /// besides whether users are kept apart.
+    /// Returns the scenarios, by names of the suite or as scripts of this test: those that show whether a user can log
+    /// on, and the further ones that show whether users are kept apart.
     const fn scenarios(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
             One => (&["lone-one-backend"], &["anonymous-after-user", "user-after-user"]),
             OneAnonymousFirst => (&[ANONYMOUS_FIRST], &["user-after-user"]),
-            // Alone, and in step with another: round robin over two may realign.
+            // The scenarios have a lone client, and a client in step with another: round robin over two backends may
+            // realign their requests.
             Two => (&["lone-two-backends", "parity"], &["leaves-in-turn"]),
             TwoFromOneAddress => (&[ONE_ADDRESS], &[]),
             TwoWithCookies => (&[COOKIES], &[]),
@@ -246,7 +248,8 @@ fn what_is_known_of_the_products_comes_out_of_the_simulation() {
 
 #[test]
 fn a_reset_behind_haproxy_between_two_requests_is_hidden_from_the_client() {
-    // Measured over HAProxy 2.6.12, `http-reuse never`: with a request on it, the client sees the end of the stream instead.
+    // This was measured over HAProxy 2.6.12 with `http-reuse never`: if a request is under way, the client sees the end
+    // of the stream instead.
     let run = Suite::new().run("pinned-reset", "haproxy-never");
     let told = run.verdicts.iter().find(|verdict| verdict.requirement.id() == "FO-4").expect("a loss was seen");
     assert!(!told.evidence.is_empty(), "the next request meets a silent 401");
@@ -257,7 +260,8 @@ fn a_reset_behind_haproxy_between_two_requests_is_hidden_from_the_client() {
     assert!(!events.iter().any(|event| error(&event.what)), "and no error");
 }
 
-/// The table of README.md has what the tables of expected outcomes have, which `stickler run` compares with each run.
+/// The table in README.md is the same as in the tables of expected outcomes, with which `stickler run` compares each
+/// run.
 #[test]
 fn the_table_of_the_readme_is_that_of_the_expected_outcomes() {
     let readme =
@@ -282,7 +286,7 @@ fn the_table_of_the_readme_is_that_of_the_expected_outcomes() {
         assert!(names.contains(&name), "there is no mechanism {name}");
         let told: BTreeSet<String> =
             (4..9).map(cell).flat_map(|cell| words(&cell)).filter(|word| word.contains('-')).collect();
-        // What is violated whatever the seed, and what may be.
+        // The requirements that are violated with every seed, and those that may be violated.
         let (mut certain, mut possible) = (BTreeSet::new(), BTreeSet::new());
         for case in cases.iter().filter(|case| case.group.accepts.is_some()) {
             for (requirement, grades) in case.expectations.expected(case.scenario.name(), name).grades {
@@ -312,7 +316,7 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The shipped scenarios, and how to run them.
+/// The shipped scenarios, with functions that run them.
 struct Suite(Vec<Scenario>);
 
 impl Suite {
@@ -322,7 +326,7 @@ impl Suite {
         Self(cases.into_iter().map(|case| case.scenario).collect())
     }
 
-    /// How the simulation differs from what is known; `None`: it does not.
+    /// Returns the difference between the simulation and a fact; `None` if there is none.
     fn differs(&self, &(balancer, site, works, users, source): &Fact) -> Option<String> {
         let (logon, apart) = site.scenarios();
         let [logon, apart] = [logon, apart].map(|scenarios| self.row(scenarios, balancer));
@@ -336,7 +340,7 @@ impl Suite {
             .then(|| format!("{balancer} at {site:?}: {:?}, but it is {:?}: {source}", (ntlm, apart), (works, users)))
     }
 
-    /// What these scenarios show of a balancer; `None` without scenarios.
+    /// Returns the row of a balancer over these scenarios; `None` without scenarios.
     fn row(&self, scenarios: &[&str], balancer: &str) -> Option<Row> {
         let subject = Subject { name: balancer.into(), product: String::new(), config: String::new() };
         let mut matrix = Matrix::default();
@@ -347,7 +351,7 @@ impl Suite {
         matrix.rows().first().cloned()
     }
 
-    /// A scenario by name, or a script.
+    /// Runs a scenario, given by name or as a script.
     fn run(&self, scenario: &str, balancer: &str) -> Run {
         let known = self.0.iter().find(|it| it.name() == scenario).cloned();
         let scenario = known.unwrap_or_else(|| Scenario::new("script", "script.star", scenario).expect("it is short"));
@@ -408,11 +412,11 @@ fn the_matrix_is_a_page_whose_elements_are_closed() {
     assert_eq!(unclosed(&text), Ok(()));
 }
 
-/// Whether each element of a page is closed, in order, but those whose end HTML leaves out.
+/// Checks that each element of a page is closed, in order, except those whose end HTML leaves out.
 fn unclosed(page: &str) -> Result<(), String> {
     const VOID: [&str; 6] = ["meta", "link", "br", "hr", "img", "input"];
     const OPTIONAL: [&str; 12] = ["html", "head", "body", "p", "li", "dt", "dd", "thead", "tbody", "tr", "th", "td"];
-    // What stands in a script is no markup.
+    // The contents of a script are not markup.
     let (before, script) = page.split_once("<script>").unwrap_or((page, ""));
     let page = [before, script.split_once("</script>").map_or("", |(_, after)| after)].concat();
     let mut open: Vec<&str> = Vec::new();

@@ -1,5 +1,5 @@
-//! `--pcap` as a user meets it, and what Wireshark's own dissectors (`tshark`) make of the files. Without `tshark` the tests that
-//! need it say so and pass, unless `STICKLER_REQUIRE_PEERS=1`.
+//! `--pcap` from a user's point of view, and the files as Wireshark's own dissectors (`tshark`) read them. Without
+//! `tshark`, the tests that need it print a note and pass, unless `STICKLER_REQUIRE_PEERS=1`.
 
 mod peers;
 
@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// What no packet may be: malformed, or with a wrong checksum. `tshark` looks at checksums where it is told to.
+/// The filter for bad packets: malformed ones, and those with a wrong checksum. `tshark` verifies checksums only if it
+/// is told to.
 const BAD: &str = "_ws.malformed || tcp.checksum.status == \"Bad\" || ip.checksum.status == \"Bad\"";
 
 fn stickler(arguments: &[&str]) -> Output {
@@ -18,7 +19,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A scenario's packets over a balancer, in a folder of its own.
+/// The packets of a scenario over a balancer, in a folder of their own.
 struct Captured {
     folder: tempfile::TempDir,
     trace: String,
@@ -51,7 +52,7 @@ impl Captured {
         self.folder.path().join("run.pcapng.keytab")
     }
 
-    /// The fields of all packets that fit the filter, a line each.
+    /// Returns the fields of all packets that match the filter, one line for each packet.
     fn fields(&self, tshark: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
         let mut command = Command::new(tshark);
         command.arg("-r").arg(self.file()).arg("-K").arg(self.keytab()).args(["-Y", filter, "-T", "fields", "-Nn"]);
@@ -62,13 +63,13 @@ impl Captured {
         for field in fields {
             command.args(["-e", field]);
         }
-        // No profile of whoever runs the tests.
+        // The Wireshark profile of the user who runs the tests must not be used.
         let output = command.env("HOME", self.folder.path()).output().expect("tshark starts");
         assert!(output.status.success(), "{}", text(&output.stderr));
         text(&output.stdout).lines().map(ToOwned::to_owned).collect()
     }
 
-    /// The protocols of all packets, after a check that none is bad.
+    /// Returns the protocols of all packets, after a check that no packet is bad.
     fn protocols(&self, tshark: &Path) -> BTreeSet<String> {
         let bad = self.fields(tshark, BAD, &["frame.number", "frame.protocols", "_ws.col.Info"]);
         assert_eq!(bad, Vec::<String>::new());
@@ -120,7 +121,7 @@ fn ntlm_is_dissected_on_every_link_with_the_names_of_the_hosts() {
     assert!(expected.iter().all(|link| links.contains(link)), "{links:?}");
     let hosts: BTreeSet<String> = captured.fields(&tshark, "ntlmssp", &["ip.src_host"]).into_iter().collect();
     assert!(["alice", "lb", "iis1"].iter().all(|host| hosts.contains(*host)), "{hosts:?}");
-    // The kernels' own sequence numbers: what is lost or out of order would show.
+    // Wireshark examines the sequence numbers of the simulated kernels: lost packets and those out of order would show.
     let strange = "tcp.analysis.retransmission || tcp.analysis.lost_segment || tcp.analysis.out_of_order";
     assert_eq!(captured.fields(&tshark, strange, &["frame.number", "_ws.col.Info"]), Vec::<String>::new());
 }
@@ -133,7 +134,7 @@ fn kerberos_is_decrypted_by_the_keys_beside_the_file() {
     for protocol in ["kerberos", "spnego", "http", "gss-api"] {
         assert!(protocols.contains(protocol), "no {protocol} in {protocols:?}");
     }
-    // A ticket as a server decrypts it, and the answer of the KDC as a client does.
+    // The parts are a ticket as a server decrypts it, and the answer of the KDC as a client decrypts it.
     for (part, of) in [("kerberos.encTicketPart_element", "http"), ("kerberos.encASRepPart_element", "kerberos")] {
         assert!(!captured.fields(&tshark, &format!("{of} && {part}"), &["frame.number"]).is_empty(), "no {part}");
     }

@@ -1,4 +1,4 @@
-//! `stickler run --record` and `stickler replay`: a run file is enough to make the run again.
+//! Tests of `stickler run --record` and `stickler replay`: a run file is enough to repeat the run.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -9,7 +9,8 @@ use stickler_runner::{Arm, play};
 use stickler_scenarios::shipped;
 use stickler_sim::SimArm;
 
-/// Mechanisms of every kind: packets, bytes, HTTP, with pools, pins, checks, cookies, a logon of its own, and defects.
+/// Mechanisms of every kind: with packets, bytes or HTTP, with pools, pins, health checks, cookies, a logon of their
+/// own, and defects.
 const BALANCERS: [&str; 8] = [
     "l4-nat",
     "l4-splice",
@@ -29,7 +30,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A folder for a test, empty.
+/// Creates an empty folder for a test.
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&folder);
@@ -191,7 +192,7 @@ fn the_name_of_a_host_is_not_a_clients() {
     }
 }
 
-/// The plan of a recorded run, alone.
+/// Returns the text of a run file that contains only the plan of a recorded run.
 fn plan_alone(path: &str) -> String {
     let content = std::fs::read_to_string(path).unwrap();
     let plan: Vec<&str> = content
@@ -258,7 +259,7 @@ fn what_differs_in_promises_and_verdicts_is_named() {
     assert!(out.contains("and ID-2 is judged differently") && out.contains("now:      violated: mallory's"), "{out}");
 }
 
-/// Runs a script, and replays what was recorded of it.
+/// Runs a script, and replays the recorded run.
 fn replayed_script(name: &str, source: &str, balancer: &str) -> (Output, Output) {
     let folder = folder(name);
     let script = folder.join("script.star");
@@ -334,7 +335,7 @@ fn where_nothing_can_be_recorded_nothing_is_run() {
 #[test]
 fn a_file_that_cannot_be_written_later_costs_no_result() {
     let folder = folder("record-later");
-    // The scenario's folder is a file.
+    // The scenario's folder is a file in this case.
     std::fs::write(folder.join("parity"), "x").unwrap();
     let into = folder.to_str().unwrap();
     let output = stickler(&["run", "parity", "-b", "l4-nat", "-b", "pin-on-401", "--record", into]);

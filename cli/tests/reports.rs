@@ -1,8 +1,8 @@
 //! Reports of the command as other programs read them: `--report FORMAT=FILE`, `--format json`.
 //!
-//! Where Perl's `TAP::Parser` and Python's `jsonschema` and `xmlschema` are there, they read what is written. With
-//! `STICKLER_REQUIRE_VALIDATORS=1`, they have to be (`.ci/run formats`). `reports/junit-10.xsd` is the schema of Jenkins's xUnit
-//! plugin, under the licence that it names.
+//! If Perl's `TAP::Parser` and Python's `jsonschema` and `xmlschema` are installed, they read the reports. With
+//! `STICKLER_REQUIRE_VALIDATORS=1`, they have to be installed (`.ci/run formats`). `reports/junit-10.xsd` is the schema
+//! of Jenkins's xUnit plugin, under the licence that it names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use stickler_report::json::{Line, Runs};
 use tempfile::TempDir;
 
-/// A script of which two lines pass, and whose first expectation fails with what breaks formats.
+/// A script that prints a text that breaks formats, and whose only expectation fails with another one.
 const HOSTILE: &str = r#""""Text that breaks formats."""
 site(backends = 1)
 alice = curl("alice")
@@ -20,7 +20,7 @@ print("]]> <!-- \x1b[31m ::error::owned %0A # SKIP")
 expect(alice.get("/").status == 404, "]]></failure>\r\n::error::owned%0A\nnot ok 9 # SKIP \x1b[2J\u202e")
 "#;
 
-/// A folder with scripts: one that is hostile in name and text, one that is wrong, and one that passes.
+/// Creates a folder with scripts: one with a hostile name and text, one that is wrong, and one that passes.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
@@ -50,7 +50,7 @@ fn schema(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schemas").join(name)
 }
 
-/// What another program says of a report; `None` where it is missing.
+/// Returns the output of another program about a report; `None` if the program is missing.
 fn other(program: &str, arguments: &[&Path]) -> Option<String> {
     let required = std::env::var_os("STICKLER_REQUIRE_VALIDATORS").is_some_and(|value| value == "1");
     let output = Command::new(program).args(arguments).output().ok();
@@ -183,7 +183,7 @@ fn seeds_are_cases_of_their_own_and_what_is_skipped_says_why() {
     assert_eq!(output.status.code(), Some(3), "nothing was judged");
 }
 
-/// Runs a command that writes JSON, and validates it.
+/// Runs a command that writes JSON, and validates the JSON.
 fn document(arguments: &[&str], name: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let output = stickler(folder.path(), arguments);
@@ -235,7 +235,7 @@ fn a_finding_of_a_hunt_is_a_case_that_failed() {
     assert!(tap.contains(" - l4-nat: nothing found\n"), "{tap}");
 }
 
-/// Validates a log against the schema of SARIF 2.1.0, which stands in the sources of the crate that writes it.
+/// Validates a log against the schema of SARIF 2.1.0, which is in the sources of the crate that writes the log.
 fn validate_sarif(file: &Path) {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
@@ -293,7 +293,8 @@ fn mistakes_of_scripts_are_sarif_as_well() {
     assert_eq!((&region["startLine"], &region["startColumn"]), (&4.into(), &1.into()), "{log}");
 }
 
-/// A page of runs says what did not end as expected, and one of a hunt what it has found; neither has markup of a script's own.
+/// A page of runs shows the runs that were not as expected, and a page of a hunt shows its findings. Neither contains
+/// markup of a script's own.
 #[test]
 fn a_page_is_a_report_of_runs_and_of_a_hunt() {
     let folder = folder();

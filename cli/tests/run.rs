@@ -1,4 +1,4 @@
-//! `stickler run` as a user meets it: exit codes, messages, replay.
+//! Tests of `stickler run` from a user's point of view: exit codes, messages, replay.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -7,7 +7,7 @@ fn stickler(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stickler")).args(arguments).output().expect("the command starts")
 }
 
-/// A script in a folder of its own.
+/// Writes a script into a folder of its own, and returns its path.
 fn script(folder: &str, source: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     std::fs::create_dir_all(&folder).expect("the test's folder can be made");
@@ -16,12 +16,12 @@ fn script(folder: &str, source: &str) -> PathBuf {
     path
 }
 
-/// Runs a script over one balancer; exit code and both outputs.
+/// Runs a script over one balancer. Returns the exit code and the text of both streams.
 fn run(folder: &str, source: &str, balancer: &str) -> (Option<i32>, String, String) {
     let path = script(folder, source);
     let path = path.to_str().expect("the test's path is UTF-8");
     let output = stickler(&["run", path, "--balancer", balancer]);
-    // The folder differs between machines.
+    // The path of the folder differs between machines.
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(path, "script.star");
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -36,7 +36,7 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn every_shipped_scenario_ends_as_expected() {
-    // Over all mechanisms, the suite in `scenarios` sees to it.
+    // The suite in `scenarios` tests this over all mechanisms.
     let output = stickler(&["run", "--balancer", "l4-nat", "--balancer", "shared-pool", "--balancer", "pin-on-401"]);
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{text}\n{}", stderr(&output));

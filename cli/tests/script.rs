@@ -1,4 +1,4 @@
-//! `stickler script` as an author meets it, and scripts of several files.
+//! Tests of `stickler script` from an author's point of view, and of scripts that consist of several files.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -20,7 +20,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A folder of the test's own, with these files.
+/// Creates a folder of the test's own, with these files.
 fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("script").join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -121,7 +121,7 @@ fn a_script_of_several_files_is_recorded_and_replayed() {
     let output = stickler(&["run", text(&scripts), "--balancer", "l4-nat", "--record", text(&record)]);
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
     assert!(stdout(&output).contains("2 runs, 2 as expected"), "{}", stdout(&output));
-    // A run file has the plan alone: it needs no script.
+    // A run file contains only the plan, and does not need the script.
     fs::remove_dir_all(&scripts).expect("the scripts can be removed");
     for name in ["a", "b"] {
         let file = record.join(name).join("l4-nat").join("0.jsonl");
@@ -141,7 +141,8 @@ fn a_mistake_in_a_loaded_file_is_shown_with_the_line_there() {
     assert!(said.contains("/lib.star:2:5: ") && said.contains("2 |     client.gett(\"/\")"), "{said}");
 }
 
-/// What was printed, expected and seen before a mistake is shown and judged, over each balancer, and recorded.
+/// The output, the expectations and the events before a mistake are shown and judged, over each balancer, and are
+/// recorded.
 #[test]
 fn a_late_mistake_takes_nothing_away_of_what_came_before() {
     let script = r#""""Title."""
@@ -187,7 +188,7 @@ print("never")
     assert_eq!((&run["printed"][0], &run["error"]["line"]), (&"so far so good".into(), &7.into()));
 }
 
-/// `stickler script watch` on a script, with the lines that it prints.
+/// A `stickler script watch` that runs, with the lines that it prints.
 struct Watch {
     child: Child,
     lines: Receiver<String>,
@@ -206,7 +207,7 @@ impl Watch {
         Self { child, lines }
     }
 
-    /// Waits for a line with this text. Returns it, and how long it took.
+    /// Waits for a line with this text. Returns the line, and the duration of the wait.
     fn line_with(&self, text: &str) -> (String, Duration) {
         let began = now();
         loop {
@@ -255,7 +256,7 @@ fn the_verdict_is_shown_after_each_save_also_behind_mistakes() {
     let (verdict, _) = watch.line_with("a.star over l4-nat");
     assert!(verdict.contains("as expected"), "{verdict}");
 
-    // What the script may load is watched too.
+    // A file that the script may load is watched, too.
     fs::write(folder.join("lib.star"), "x = 1\n").expect("the file can be saved");
     let (verdict, _) = watch.line_with("over l4-nat");
     assert!(verdict.contains("a.star"), "{verdict}");

@@ -1,4 +1,5 @@
-//! Which runs `stickler run` makes, and what it takes for expected: selection, shards, --fail-fast, --rerun, --expectations, --bless.
+//! The runs that `stickler run` makes, and their expectations: selection, shards, --fail-fast, --rerun, --expectations,
+//! --bless.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +15,7 @@ const LEAK: &str = "\"\"\"A leak.\n\nTags: leaks, short\n\"\"\"\nsite(backends =
                     browser(\"mallory\", user = None).get(\"/\").expect(status = 401)\n";
 const FINE: &str = "\"\"\"Fine.\"\"\"\nsite(backends = 1)\ncurl(\"alice\").get(\"/\").expect(status = 200)\n";
 
-/// A folder with both scripts, which is home to the state as well.
+/// Creates a folder with both scripts, in which the state is stored as well.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("leak.star"), LEAK).unwrap();
@@ -36,7 +37,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The runs that a command made, and its exit code.
+/// Returns the runs that a command made, and its exit code.
 fn runs(folder: &Path, arguments: &[&str]) -> (Vec<RunRecord>, Option<i32>) {
     let output = stickler(folder, &[&["run", "--format", "json"], arguments].concat());
     let document: Runs =
@@ -154,13 +155,13 @@ fn an_accepted_violation_is_as_expected_until_its_day() {
         "{}",
         stderr(&expired)
     );
-    // What does not happen is not as expected.
+    // An accepted violation that does not happen is not as expected.
     fs::write(folder.path().join("leak.star"), FINE).unwrap();
     let passed = on("2027-06-30");
     assert_eq!(passed.status.code(), Some(1));
     let text = String::from_utf8_lossy(&passed.stdout).into_owned();
     assert!(text.contains("expected violated (because: ticket 7)"), "{text}");
-    // An expired one says so where nothing else is wrong.
+    // An expired entry is reported if nothing else is wrong.
     assert_eq!(on("2027-07-01").status.code(), Some(1));
     accept("ID-77");
     let wrong = on("2027-06-30");
@@ -191,7 +192,7 @@ fn what_is_blessed_is_expected_and_mixed_up_users_need_a_word_more() {
         Some(0),
         "the others as before"
     );
-    // A row that is there stays.
+    // An existing row stays.
     fs::write(folder.path().join("leak.star"), FINE).unwrap();
     let again = stickler(folder.path(), &bless);
     assert_eq!(again.status.code(), Some(2));

@@ -1,5 +1,5 @@
-//! A balancer that runs already: `stickler run --target`. HAProxy is started here by hand, as a user's own would be, and left out
-//! where it is not installed, unless `STICKLER_REQUIRE_PEERS=1`.
+//! A balancer that runs already: `stickler run --target`. HAProxy is started here by hand, as a user's own would be. It
+//! is left out if it is not installed, unless `STICKLER_REQUIRE_PEERS=1`.
 #![cfg(unix)]
 #![expect(clippy::disallowed_methods, reason = "a real balancer is started, and waited for")]
 
@@ -13,7 +13,7 @@ use std::{env, fs, thread};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Options of a server whose return is noticed within half a second.
+/// The options of a server whose return is noticed within half a second.
 const CHECKED: &str = "check inter 200ms";
 
 /// A HAProxy with one listener.
@@ -25,13 +25,14 @@ struct HaProxy {
 }
 
 impl HaProxy {
-    /// Starts it in front of as many servers, where it is installed. `options` are those of a server.
+    /// Starts HAProxy in front of this number of servers, if it is installed. `options` are those of a server.
     fn start(servers: usize, options: &str) -> Option<Self> {
         let installed = peers::needed("haproxy");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("haproxy.cfg");
         let address = free(1)[0];
-        // Open until the first checks have come: HAProxy takes a server out at once whose first check fails.
+        // The ports stay open until the first checks have arrived, because HAProxy takes a server out of use at once if
+        // its first check fails.
         let ports: Vec<_> = (0..servers).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let servers: Vec<_> = ports.iter().map(|port| port.local_addr().unwrap()).collect();
         let each = servers.iter().enumerate();
@@ -55,14 +56,14 @@ impl HaProxy {
             thread::sleep(Duration::from_millis(10));
         }
         if options.contains("check") {
-            // What a check has connected to is nothing that could be accepted: it resets the connection before.
+            // A connection of a health check cannot be accepted by a server, because HAProxy resets it before.
             thread::sleep(Duration::from_secs(2));
         }
         drop(ports);
         Some(haproxy)
     }
 
-    /// Runs scenarios over it.
+    /// Runs scenarios over HAProxy.
     fn run(&self, more: &[&str]) -> Output {
         let servers: Vec<String> = self.servers.iter().map(SocketAddr::to_string).collect();
         run(self.address, &servers.join(","), more)
@@ -71,19 +72,19 @@ impl HaProxy {
 
 impl Drop for HaProxy {
     fn drop(&mut self) {
-        // Already ended, or ended now.
+        // The process has ended already, or ends now.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Addresses that nobody listens on.
+/// Returns addresses on which nobody listens.
 fn free(count: usize) -> Vec<SocketAddr> {
     let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     listeners.iter().map(|listener| listener.local_addr().unwrap()).collect()
 }
 
-/// Runs scenarios over whatever listens at the address.
+/// Runs scenarios over the balancer that listens at the address.
 fn run(address: SocketAddr, servers: &str, more: &[&str]) -> Output {
     let target = format!("http://{address}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_stickler"));
@@ -91,7 +92,7 @@ fn run(address: SocketAddr, servers: &str, more: &[&str]) -> Output {
     command.env("NO_COLOR", "1").output().unwrap()
 }
 
-/// The requirements that a run violated.
+/// Returns the requirements that a run violated.
 fn violated(output: &Output) -> Vec<String> {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let verdicts = document["runs"][0]["verdicts"].as_array().unwrap();
@@ -104,7 +105,8 @@ fn said(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
 }
 
-/// What a scenario over a fresh HAProxy violates: how many idle connections one keeps depends on how many it had before.
+/// Returns the requirements that a scenario violates over a fresh HAProxy, whose number of idle connections depends on
+/// earlier requests.
 fn over_target(scenario: &str) -> Option<Vec<String>> {
     Some(violated(&HaProxy::start(1, "")?.run(&[scenario, "--format", "json"])))
 }
@@ -120,7 +122,7 @@ fn a_haproxy_that_runs_gets_the_verdicts_of_one_that_is_started() {
         [("user-after-user", &[][..]), ("anonymous-after-user", &[]), ("interleaved", &[]), ("one-shot", &["ID-1"])]
     {
         let Some(mut seen) = over_target(scenario) else { return };
-        // Time is real: what differs has to differ again.
+        // Because time is real, a difference has to occur twice.
         if seen != expected {
             seen = over_target(scenario).unwrap();
         }
@@ -196,7 +198,7 @@ fn a_target_that_reaches_no_server_is_asked_about() {
     );
     let Some(haproxy) = HaProxy::start(1, CHECKED) else { return };
     let elsewhere = free(1)[0];
-    // Until its checks have failed, the balancer tries for three seconds.
+    // The balancer tries for three seconds, until its checks have failed.
     let output = run(haproxy.address, &elsewhere.to_string(), &["user-after-user", "--settle", "6"]);
     let asked = format!("within 6 s: is it configured to send to {elsewhere}?");
     assert!(said(&output).contains("answers 503") && said(&output).contains(&asked), "{}", said(&output));

@@ -1,5 +1,5 @@
-//! Real products under the same scenarios: `stickler run --arm wire`, and `compare`. A product that is not installed is left out,
-//! unless `STICKLER_REQUIRE_PEERS=1`.
+//! Real products with the same scenarios: `stickler run --arm wire`, and `compare`. A product that is not installed is
+//! left out, unless `STICKLER_REQUIRE_PEERS=1`.
 #![cfg(unix)]
 #![expect(clippy::disallowed_methods, reason = "real processes are started and looked for")]
 
@@ -12,7 +12,7 @@ use std::{env, fs, thread};
 
 use tempfile::TempDir;
 
-/// The command, with a folder for temporary files of its own.
+/// Returns the command, with a folder of its own for temporary files.
 fn stickler(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stickler"));
     command.args(arguments).env("TMPDIR", folder).env("NO_COLOR", "1");
@@ -27,12 +27,12 @@ fn run(arguments: &[&str]) -> Output {
     output
 }
 
-/// Whether a product is there; fails where it has to be.
+/// Returns whether a product is installed. If it is missing and required, the test fails.
 fn has(program: &str) -> bool {
     peers::needed(program).is_some()
 }
 
-/// Writes a profile into a file of a folder of its own.
+/// Writes a profile into a file, in a folder of its own.
 fn own_profile(text: &str) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ours.toml");
@@ -41,7 +41,7 @@ fn own_profile(text: &str) -> (TempDir, String) {
     (folder, path)
 }
 
-/// The requirements that a run over a balancer violates.
+/// Returns the requirements that a run over a balancer violates.
 fn violated(balancer: &str, scenario: &str) -> Vec<String> {
     let output = run(&["run", scenario, "--arm", "wire", "--balancer", balancer, "--format", "json"]);
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -53,7 +53,8 @@ fn violated(balancer: &str, scenario: &str) -> Vec<String> {
     violated.map(|verdict| verdict["requirement"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Asserts that a run over a balancer violates these requirements, and no other. Time is real: what differs has to differ again.
+/// Asserts that a run over a balancer violates these requirements and no others. Because time is real, a difference has
+/// to occur twice.
 fn assert_violates(balancer: &str, scenario: &str, expected: &[&str]) {
     if violated(balancer, scenario) != expected {
         assert_eq!(violated(balancer, scenario), expected, "{scenario} over {balancer}, for the second time");
@@ -75,7 +76,8 @@ fn a_real_nginx_with_keepalive_serves_one_user_as_another() {
     }
 }
 
-/// What each further product does with one user after another: the program that has to be there, and what is violated.
+/// Asserts the violations of further products with one user after another, if the program is installed. Each balancer
+/// is given with its violated requirements.
 fn user_after_user(program: &str, balancers: &[(&str, &[&str])]) {
     if has(program) {
         for (balancer, expected) in balancers {
@@ -84,7 +86,7 @@ fn user_after_user(program: &str, balancers: &[(&str, &[&str])]) {
     }
 }
 
-/// Users are mixed up; nobody logs on by NTLM; all is well.
+/// The violations if users are mixed up; those if nobody can log on by NTLM; and those if all is well.
 const LEAKS: &[&str] = &["ID-1", "ID-3"];
 const FAILS: &[&str] = &["HS-1", "HS-2"];
 const SOUND: &[&str] = &[];
@@ -107,7 +109,7 @@ fn nobody_logs_on_through_a_real_lighttpd() {
     user_after_user("lighttpd", &[("lighttpd", FAILS)]);
 }
 
-/// Its workers are nobody's, and write a body that is too long for their memory into the run's folder.
+/// The workers run as the user `nobody`, and write a body that is too long for their memory into the run's folder.
 #[test]
 fn a_real_nginx_takes_a_long_body() {
     if !has("nginx") {
@@ -150,7 +152,7 @@ fn nobody_logs_on_through_a_real_traffic_server_unless_it_shares_what_was_authen
     user_after_user("traffic_server", &[("trafficserver", FAILS), ("trafficserver-not-private", LEAKS)]);
 }
 
-/// No package of Debian has Envoy, so that it is not required where the others are.
+/// Debian has no package of Envoy, so Envoy is not required together with the other products.
 #[test]
 fn a_real_envoy_serves_one_user_as_another_unless_each_client_has_a_pool() {
     if peers::find("envoy").is_some() {
@@ -158,7 +160,7 @@ fn a_real_envoy_serves_one_user_as_another_unless_each_client_has_a_pool() {
     }
 }
 
-/// What products that can drain do with a server that is to get no new sessions; all others are skipped with their reason.
+/// Products that can drain a server give it no new sessions. All other products are skipped with their reason.
 #[test]
 fn a_server_is_drained_by_the_products_own_means() {
     for (program, balancer) in [("haproxy", "haproxy-tcp"), ("pen", "pen-roundrobin"), ("varnishd", "varnish-pipe")] {
@@ -173,7 +175,7 @@ fn a_server_is_drained_by_the_products_own_means() {
     }
 }
 
-/// The files of shared memory, which products that are killed leave behind.
+/// Returns the files of shared memory, which products leave behind when they are killed.
 fn shared_memory() -> Vec<String> {
     let files = fs::read_dir("/dev/shm").into_iter().flatten().filter_map(Result::ok);
     let mut names: Vec<String> = files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -183,7 +185,7 @@ fn shared_memory() -> Vec<String> {
 
 #[test]
 fn the_kernels_nat_keeps_users_apart_in_a_network_of_its_own() {
-    // Where no namespace can be made, there is no network to change.
+    // If no namespace can be created, there is no network to change.
     let namespace =
         Command::new("unshare").args(["--net", "ip", "link", "set", "lo", "up"]).stderr(Stdio::null()).status();
     if has("nft") && namespace.is_ok_and(|status| status.success()) {
@@ -202,7 +204,7 @@ fn our_own_balancers_do_on_real_sockets_what_they_do_in_the_simulation() {
 
 #[test]
 fn faults_are_injected_and_excused() {
-    // A crash and a restart of a server, a hang, links that are held, connections that are reset.
+    // The scenarios contain a crash and a restart of a server, a hang, held links, and connections that are reset.
     for scenario in ["restart", "pinned-reset", "blame"] {
         assert_violates("pin-on-401", scenario, &[]);
     }
@@ -239,7 +241,7 @@ fn a_profile_that_is_wrong_of_its_product_is_found_out() {
     if !has("haproxy") {
         return;
     }
-    // The profile says `never`, and the product's configuration does not.
+    // The profile says `never`, but the configuration of the product does not.
     let text = r#"
         [[profile]]
         name = "ours"
@@ -319,7 +321,7 @@ fn a_product_that_refuses_its_configuration_is_quoted() {
     assert!(said.contains("haproxy ended before it listened") && said.contains("only supports"), "{said}");
 }
 
-/// The processes that have this text in their command line, by number.
+/// Returns the ids of the processes that have this text in their command lines.
 fn processes(text: &str) -> Vec<u32> {
     let is_theirs = |pid: &u32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -329,7 +331,7 @@ fn processes(text: &str) -> Vec<u32> {
     all.filter(is_theirs).collect()
 }
 
-/// Kills this process, or the supervisor that it started, while a product runs; nothing is left of the product.
+/// Kills the command, or the supervisor that it started, while a product runs. Nothing of the product may be left.
 fn kill_at(balancer: &str, moment: Duration, supervisor: bool) {
     let folder = tempfile::tempdir().unwrap();
     let own = folder.path().to_str().unwrap();
@@ -352,7 +354,7 @@ fn kill_at(balancer: &str, moment: Duration, supervisor: bool) {
     for pid in victims {
         let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
     }
-    // Without its supervisor a product goes on until the run is over.
+    // Without its supervisor, a product continues until the run is over.
     let _ = child.wait();
     let until = Instant::now() + Duration::from_secs(10);
     loop {
@@ -368,7 +370,8 @@ fn kill_at(balancer: &str, moment: Duration, supervisor: bool) {
     }
 }
 
-/// Products of several processes, or that are no child of their own supervisor: a master's workers, a manager's child.
+/// Products that consist of several processes, or that are not children of their own supervisor: the workers of a
+/// master, the child of a manager.
 const FAMILIES: [(&str, &str); 5] = [
     ("nginx", "nginx-keepalive"),
     ("apache2", "httpd"),
@@ -387,7 +390,7 @@ fn nothing_is_left_of_a_product_whoever_is_killed() {
         }
     }
     let until = Instant::now() + Duration::from_secs(10);
-    // Other tests of this file run products meanwhile.
+    // Other tests of this file run products at the same time.
     while let left @ [_, ..] =
         &shared_memory().into_iter().filter(|file| !before.contains(file)).collect::<Vec<_>>()[..]
     {

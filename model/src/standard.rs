@@ -1,7 +1,9 @@
 //! The standard site, which scenarios, tests and benchmarks use unless they say otherwise. Its domain is `CORP`,
 //! `corp.example`.
 
-use crate::topology::{Acceptor, CertificateSpec, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
+use crate::topology::{
+    Acceptor, AppPool, CertificateSpec, DomainSpec, IisVersion, Provider, ServerSpec, ServiceSpec, SiteSpec, UserSpec,
+};
 use crate::{Identity, Name, Principal, Topology};
 
 /// The NetBIOS name of the domain.
@@ -21,6 +23,12 @@ pub const FORBIDDEN: &str = "trudy";
 
 /// The account of the balancer's health checks, which may log on and has no permission.
 pub const MONITOR: &str = "monitor";
+
+/// The account as which application pools run on a site that accepts Kerberos.
+const SERVICE: &str = "svc-web";
+
+/// The service principal name of the site.
+const SPN: &str = "HTTP/www.corp.example";
 
 /// Returns the domain with its accounts: `alice` to `frank`, `trudy` and `monitor` (forbidden), and `user01` to
 /// `user20`. Each has the [`password`] that belongs to its name. Accounts are never locked out.
@@ -64,6 +72,22 @@ pub fn server(name: Name) -> ServerSpec {
         clock_skew: 0,
         workgroup: false,
         accounts: Vec::new(),
+    }
+}
+
+/// Sets up a site so that its servers accept tickets under these providers: their application pools run as the account
+/// `svc-web`, which the whole farm shares, and authenticate outside kernel mode.
+pub fn accept_tickets(topology: &mut Topology, providers: &[Provider]) {
+    topology.domain.users.push(account(SERVICE.to_owned()));
+    topology.domain.services.push(ServiceSpec {
+        account: SERVICE.to_owned(),
+        spns: vec![SPN.to_owned()],
+        trusted_for_delegation: false,
+    });
+    for server in &mut topology.servers {
+        server.providers = providers.to_vec();
+        server.site.pool = AppPool::Service(SERVICE.to_owned());
+        server.site.kernel_mode = false;
     }
 }
 

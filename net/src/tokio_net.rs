@@ -21,7 +21,7 @@ impl TokioNet {
     /// Listens on `addr` like [`Net::bind`], but without an `.await`; port 0 selects a free port.
     ///
     /// # Errors
-    /// The same as for [`Net::bind`].
+    /// This function returns the same errors as [`Net::bind`].
     ///
     /// # Panics
     /// The call is made outside of a tokio runtime.
@@ -38,8 +38,8 @@ impl TokioNet {
     /// selects a free port.
     ///
     /// # Errors
-    /// The same as for [`Net::connect`]; also `AddrInUse`, or `AddrNotAvailable` if the address does not belong to this
-    /// machine.
+    /// This function returns the same errors as [`Net::connect`]; also `AddrInUse`, or `AddrNotAvailable` if the address
+    /// does not belong to this machine.
     pub async fn connect_from(self, source: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
         let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A port of the caller's choice may be used again at once: the connection before it waits in TIME-WAIT.
@@ -63,7 +63,7 @@ impl OpenPort {
     /// Opens the port of this address.
     ///
     /// # Errors
-    /// The same as for [`Net::bind`].
+    /// This function returns the same errors as [`Net::bind`].
     pub fn open(addr: SocketAddr) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;

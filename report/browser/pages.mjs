@@ -1,5 +1,5 @@
-// Opens pages in Chromium and says what is wrong with them: node pages.mjs PAGE...
-// With SCREENSHOTS=FOLDER, it also keeps a picture of each at three widths, dark and light.
+// Opens pages in Chromium and prints the mistakes that it finds: node pages.mjs PAGE...
+// With SCREENSHOTS=FOLDER, it also saves a screenshot of each page at three widths, dark and light.
 import { createRequire } from "node:module";
 import { readFileSync, mkdtempSync, rmSync, mkdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const WIDTHS = [390, 800, 1400];
-// On A4 across, with margins of 12 millimetres, a page is 273 millimetres wide.
+// The text area of A4 in landscape format, with margins of 12 millimetres, is 273 millimetres (1032 pixels) wide.
 const PAPER = 1032;
 const FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const wrong = [];
@@ -19,7 +19,7 @@ const screenshots = process.env.SCREENSHOTS;
 if (screenshots) mkdirSync(screenshots, { recursive: true });
 
 const profile = mkdtempSync(join(tmpdir(), "stickler-chromium-"));
-// A page may ask for nothing: whatever it asks for is a mistake, and does not leave the machine.
+// A page must not load anything. Any request is a mistake, and offline mode keeps it on this machine.
 const context = await chromium.launchPersistentContext(profile, {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, chromiumSandbox: false, args: FLAGS, offline: true,
 });
@@ -74,7 +74,7 @@ async function pictures(page, name) {
   await page.screenshot({ path: join(screenshots, `${name}-balancers.png`) });
 }
 
-// Nothing is wider than the window but what scrolls in a box of its own.
+// Checks that nothing is wider than the window, except content that scrolls in a box of its own.
 async function layout(page, width) {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
   check(wide <= width, `the page is ${wide} pixels wide`);
@@ -93,7 +93,7 @@ async function layout(page, width) {
 
 async function accessibility(page) {
   await page.evaluate(() => { for (const it of document.querySelectorAll("details.b, details.e")) it.open = it.matches(":nth-of-type(-n+3)"); });
-  // As a script of the page it would be kept out by the page's policy.
+  // The page's policy would block axe as a script of the page, so it is evaluated directly.
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   for (const { id, impact, help, nodes } of violations) {
@@ -145,7 +145,7 @@ async function filters(page, url) {
   check((await output()).includes(`${rows} of ${rows} balancer`), `counted: ${await output()}`);
   const reset = async () => {
     await form.getByRole("button").click();
-    // The page filters anew when the form has been reset.
+    // The page filters again after the form has been reset.
     const whole = ([rows, examples]) => document.querySelectorAll("#table tbody tr:not([hidden])").length === rows
       && document.querySelectorAll("details.e:not([hidden])").length === examples;
     const shown = await page.waitForFunction(whole, [rows, examples], { timeout: 5000 }).then(() => true, () => false);
@@ -178,7 +178,7 @@ async function filters(page, url) {
     check(without === 0, `rows without the verdict ${verdict} are shown`);
   }
   await reset();
-  // A link into what is filtered out shows it all the same.
+  // A link to a filtered element shows the element nevertheless.
   await form.locator("[name=search]").fill("surely nothing has these words");
   await page.evaluate(() => { location.hash = "#b0"; });
   await page.waitForFunction(() => document.getElementById("b0").open && !document.getElementById("b0").hidden);

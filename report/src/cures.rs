@@ -1,14 +1,14 @@
-//! What cures a violation: whatever the product, and over one product.
+//! Finds the cures of a violation, both those that apply to every product and those for one product.
 
 use indexmap::IndexMap;
 use stickler_catalogue::explanation;
 use stickler_catalogue::explanation::Cure;
 use stickler_oracle::Requirement;
 
-/// Returns what cures these requirements over a product: each cure once, with the requirements that it is for.
+/// Returns the cures of these requirements over a product. Each cure occurs once, with the requirements that it is for.
 ///
-/// A product has the cures of its own name, or else those of the longest name of a product that its name starts with, word by word:
-/// "Google Cloud Application Load Balancer" has those of "Google Cloud".
+/// A product has the cures for its own name. If there are none, it has those for the longest product name that its name
+/// starts with, word by word: "Google Cloud Application Load Balancer" has the cures for "Google Cloud".
 pub fn over(product: &str, requirements: &[Requirement]) -> Vec<(&'static Cure, Vec<Requirement>)> {
     let mut found: IndexMap<&str, (&Cure, Vec<Requirement>)> = IndexMap::new();
     for &requirement in requirements {
@@ -28,12 +28,12 @@ pub fn over(product: &str, requirements: &[Requirement]) -> Vec<(&'static Cure, 
     found.into_values().collect()
 }
 
-/// Returns what cures a requirement whatever the product.
+/// Returns the cures of a requirement that apply to every product.
 pub fn of_all(requirement: Requirement) -> impl Iterator<Item = &'static Cure> {
     explanation(requirement.id()).into_iter().flat_map(|it| &it.cures).filter(|cure| cure.product.is_none())
 }
 
-/// Whether a product's name is this one, or starts with it, word by word.
+/// Returns whether a product's name is this name, or starts with it, word by word.
 fn is_of(product: &str, name: &str) -> bool {
     product.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
@@ -73,7 +73,7 @@ mod tests {
         assert!(of_all(Requirement::Id1).count() > 0);
     }
 
-    /// A product that cures name, and that no profile is of, would have none on any page. There is no profile of LVS.
+    /// The cures of a product without a profile would appear on no page. LVS is the only such product.
     #[test]
     fn the_products_of_cures_are_those_of_profiles() {
         let named: BTreeSet<&str> =

@@ -1,8 +1,10 @@
-//! Workflow commands of GitHub Actions, which become annotations of a commit: `::error file=,line=,col=,title=::MESSAGE`
+//! Renders cases as workflow commands of GitHub Actions, which become annotations of a commit: `::error
+//! file=,line=,col=,title=::MESSAGE`
 //! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
 //!
-//! What failed is an `error`, and what was skipped a `notice` for each reason. Cases that passed have no line. The characters are
-//! escaped as in `packages/core/src/command.ts` of <https://github.com/actions/toolkit>.
+//! A failed case is an `error`, and all cases that were skipped for the same reason are one `notice`. Cases that passed
+//! have no line. The characters are escaped as in `packages/core/src/command.ts` of
+//! <https://github.com/actions/toolkit>.
 
 use std::fmt::Write as _;
 
@@ -11,7 +13,7 @@ use stickler_model::escape;
 
 use crate::test_case::{Place, TestCase, TestResult};
 
-/// Returns the commands for these cases, one a line.
+/// Returns the commands for these cases, with one command on each line.
 pub fn document(cases: &[TestCase]) -> String {
     let mut text = String::new();
     let mut skipped: IndexMap<&str, usize> = IndexMap::new();
@@ -45,7 +47,7 @@ fn command(text: &mut String, name: &str, place: Option<&Place>, title: &str, me
     let _ = writeln!(text, "title={}::{}", property(title), data(message.trim_end()));
 }
 
-/// Returns a message as data of a command.
+/// Returns a message as the data of a command.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }

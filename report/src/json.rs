@@ -1,7 +1,8 @@
-//! The same for programs: JSON.
+//! Writes runs as JSON for other programs.
 //!
-//! One document ([`Runs`]), or a line for each run. Both are written while runs are made, by a [`Writer`], so that nothing of a run
-//! has to be kept until the end. `docs/schemas/run.json` and `run-line.json` are their schemas; [`FORMAT`] is their version.
+//! The output is one document ([`Runs`]), or a line for each run. A [`Writer`] writes both while the runs are
+//! performed, so that no run has to be kept until the end. The schemas are `docs/schemas/run.json` and
+//! `docs/schemas/run-line.json`, and their version is [`FORMAT`].
 
 mod record;
 #[cfg(feature = "schema")]
@@ -21,79 +22,80 @@ pub use schema::schema_of;
 
 use crate::test_case::Place;
 
-/// The version of all JSON that is written here. A new field does not change it; one that goes, or means something else, does.
+/// The version of all JSON that this crate writes. A new field does not change the version; a field that is removed or
+/// changes its meaning does.
 pub const FORMAT: u32 = 1;
 
-/// What a document begins with.
+/// The beginning of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Head {
-    /// The version of the format, 1.
+    /// The version of the format, which is 1.
     pub format: u32,
-    /// The command that wrote it: `run`.
+    /// The command that wrote the document: `run`.
     pub command: String,
     /// The version of Stickler.
     pub stickler: String,
 }
 
 impl Head {
-    /// Returns the head of what a command of this version writes.
+    /// Returns the head of a document that `command` of the version `stickler` writes.
     pub fn new(command: &str, stickler: &str) -> Self {
         Self { format: FORMAT, command: command.to_owned(), stickler: stickler.to_owned() }
     }
 }
 
-/// What a document ends with.
+/// The end of a document.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tail {
-    /// Whether all runs were made that were asked for. `false` where somebody ended the command before its time, where one failure
-    /// was enough, and where something was wrong before the first run.
+    /// Whether all requested runs were performed. `false` if the command was interrupted, if it stopped at the first
+    /// failure, or if an error occurred before the first run.
     pub complete: bool,
-    /// What was wrong before the first run: a script, a table of expected outcomes, a profile.
+    /// The errors before the first run, such as those in a script, a table of expected outcomes or a profile.
     pub errors: Vec<ErrorRecord>,
-    /// What all runs together say of the identity of users, over balancers of which nothing was expected.
+    /// The conclusions of all runs about the identity of users, over balancers without expectations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identity: Vec<Identity>,
-    /// The requirements that runs were judged by.
+    /// The requirements by which the runs were judged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<RequirementText>,
 }
 
-/// What is wrong, and where.
+/// An error, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ErrorRecord {
-    /// What is wrong, as the command prints it.
+    /// The description of the error, as the command prints it.
     pub message: String,
-    /// The place, where it is one in a file.
+    /// The place of the error, if it is in a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
 }
 
-/// What all runs over a balancer say of the identity of its users.
+/// The conclusion of all runs over a balancer about the identity of its users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// The balancer's name.
+    /// The name of the balancer.
     pub balancer: String,
-    /// What may be said of it.
+    /// The conclusion about the balancer.
     #[cfg_attr(feature = "schema", schemars(with = "schema::Conclusion"))]
     pub conclusion: Conclusion,
     /// The number of requests that could have been served as another user.
     pub requests: u64,
-    /// The most clients that sent them in one run.
+    /// The largest number of clients that sent these requests in one run.
     pub clients: usize,
-    /// The probability that a leak of 1% per request was missed.
+    /// The probability that the runs missed a leak that occurs in 1% of the requests.
     pub missed_at_1_percent: f64,
 }
 
 impl Identity {
-    /// Returns what so many requests say of a balancer.
+    /// Returns the conclusion about a balancer from the number of requests and clients.
     pub fn new(balancer: &str, confidence: Confidence) -> Self {
         let Confidence { requests, clients, .. } = confidence;
         let (conclusion, missed_at_1_percent) = (confidence.conclusion(), confidence.missed(RATE));
@@ -106,13 +108,13 @@ impl Identity {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequirementText {
-    /// `HS-1` and so on.
+    /// The id of the requirement, such as `HS-1`.
     pub id: String,
-    /// `MUST` or `SHOULD`.
+    /// The severity: `MUST` or `SHOULD`.
     pub severity: String,
-    /// The requirement in one sentence.
+    /// The text of the requirement in one sentence.
     pub text: String,
-    /// Where it comes from.
+    /// The source of the requirement.
     pub source: String,
 }
 
@@ -127,33 +129,33 @@ pub fn requirements() -> Vec<RequirementText> {
     Requirement::all().map(of).collect()
 }
 
-/// A whole document, as it is read back.
+/// A whole document, as programs read it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "What `stickler run` writes as JSON"))]
 #[serde(deny_unknown_fields)]
 pub struct Runs {
-    /// The version of the format, 1.
+    /// The version of the format, which is 1.
     pub format: u32,
-    /// The command that wrote it: `run`.
+    /// The command that wrote the document: `run`.
     pub command: String,
     /// The version of Stickler.
     pub stickler: String,
     /// The runs, in the order of scenarios, balancers and seeds.
     pub runs: Vec<RunRecord>,
-    /// Whether all runs were made that were asked for. `false` where somebody ended the command before its time, where one failure
-    /// was enough, and where something was wrong before the first run.
+    /// Whether all requested runs were performed. `false` if the command was interrupted, if it stopped at the first
+    /// failure, or if an error occurred before the first run.
     pub complete: bool,
-    /// What was wrong before the first run: a script, a table of expected outcomes, a profile.
+    /// The errors before the first run, such as those in a script, a table of expected outcomes or a profile.
     pub errors: Vec<ErrorRecord>,
-    /// What all runs together say of the identity of users, over balancers of which nothing was expected.
+    /// The conclusions of all runs about the identity of users, over balancers without expectations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identity: Vec<Identity>,
-    /// The requirements that runs were judged by.
+    /// The requirements by which the runs were judged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<RequirementText>,
 }
 
-/// A line of a report of lines: first the head, then a line for each run, and the end.
+/// A line of a report in JSON lines: first the head, then a line for each run, and finally the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(
     feature = "schema",
@@ -162,15 +164,15 @@ pub struct Runs {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
-    /// The first line.
+    /// The first line, which contains the head.
     Head(Head),
-    /// A run.
+    /// A line that contains a run.
     Run(Box<RunRecord>),
-    /// The last line. Where it is missing, the command was killed.
+    /// The last line. If it is missing, the command was killed.
     End(Tail),
 }
 
-/// The two forms that runs are written in.
+/// The two forms in which runs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// One document, with a run on each line.
@@ -179,7 +181,7 @@ pub enum Form {
     Lines,
 }
 
-/// Writes runs as they are made.
+/// A writer that writes each run when it has been performed.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
@@ -188,10 +190,11 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes the head.
+    /// Returns a new writer after writing the head.
     ///
     /// # Errors
-    /// It cannot be written; so below.
+    ///
+    /// Returns the error of the output if the head cannot be written.
     pub fn new(mut out: W, form: Form, head: &Head) -> io::Result<Self> {
         match form {
             Form::Document => {
@@ -207,7 +210,11 @@ impl<W: Write> Writer<W> {
         Ok(Self { out, form, runs: 0 })
     }
 
-    /// Writes a run, as [`RunRecord::to_line`] gives it.
+    /// Writes a run, whose line is the result of [`RunRecord::to_line`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the output if the run cannot be written.
     pub fn run(&mut self, line: &str) -> io::Result<()> {
         self.runs += 1;
         match self.form {
@@ -215,13 +222,17 @@ impl<W: Write> Writer<W> {
             Form::Document => write!(self.out, ",\n{line}"),
             Form::Lines => {
                 writeln!(self.out, "{{\"run\":{line}}}")?;
-                // Whoever reads along sees each run when it is made.
+                // Flushing lets a program that reads along see each run as soon as it has been performed.
                 self.out.flush()
             }
         }
     }
 
-    /// Writes the tail, and returns what it was written to.
+    /// Writes the tail, and returns the output.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the output if the tail cannot be written.
     pub fn end(mut self, tail: &Tail) -> io::Result<W> {
         match self.form {
             Form::Document => {
@@ -242,8 +253,8 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Returns the document of runs that are there already. `replay` gives the command that makes a run again; `everything` adds the
-/// whole transcripts.
+/// Returns the document of finished runs. `replay` returns the command that repeats a run. `everything` adds the whole
+/// transcripts.
 pub fn document(runs: &[Run], replay: &dyn Fn(&Run) -> String, everything: bool) -> String {
     let head = Head::new("run", env!("CARGO_PKG_VERSION"));
     let tail = Tail { complete: true, requirements: requirements(), ..Tail::default() };
@@ -256,13 +267,13 @@ pub fn document(runs: &[Run], replay: &dyn Fn(&Run) -> String, everything: bool)
     String::from_utf8(written.expect("memory can be written to")).expect("JSON is UTF-8")
 }
 
-/// Returns a value as a document that a terminal can show too.
+/// Returns a value as a JSON document that is also safe to show in a terminal.
 pub fn to_text(value: &impl Serialize) -> String {
     let document = serde_json::to_string_pretty(value).expect("a report has no map keys that JSON refuses");
     escape::json(&document).into_owned()
 }
 
-/// The same on one line.
+/// Returns a value as JSON on one line that is also safe to show in a terminal.
 fn to_line(value: &(impl Serialize + ?Sized)) -> String {
     let document = serde_json::to_string(value).expect("a report has no map keys that JSON refuses");
     escape::json(&document).into_owned()

@@ -1,8 +1,9 @@
-//! JUnit's XML, as Jenkins, GitLab, GitHub and most other servers read it.
+//! Renders cases as JUnit's XML, which Jenkins, GitLab, GitHub and most other servers read.
 //!
-//! A suite is a balancer and a case a scenario. What a script does wrong is an `error`, what a balancer does wrong a `failure`. A
-//! document follows the schema of Jenkins's xUnit plugin, which is the strictest: `junit-10.xsd` in
-//! <https://github.com/jenkinsci/xunit-plugin>. So a case has no place of its own; its text begins with it.
+//! A suite is a balancer, and a case is a scenario. A mistake of a script is an `error`, and a violation by a balancer
+//! is a `failure`. A document follows the schema of Jenkins's xUnit plugin, which is the strictest: `junit-10.xsd` in
+//! <https://github.com/jenkinsci/xunit-plugin>. This schema has no attribute for the place of a case, so the text of a
+//! case begins with its place.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use stickler_model::escape;
 
 use crate::test_case::{Place, Problem, TestCase, TestResult};
 
-/// Returns the document of these cases. The suites are in the order in which they first appear.
+/// Returns the document of these cases. The suites have the order in which they first appear.
 pub fn document(cases: &[TestCase]) -> String {
     let mut suites: IndexMap<&str, Vec<&TestCase>> = IndexMap::new();
     for case in cases {
@@ -28,7 +29,8 @@ pub fn document(cases: &[TestCase]) -> String {
         report.add_test_suite(suite);
     }
     let text = report.to_string().expect("a document in memory can be written");
-    // The schema knows the number of skipped cases of a suite, and not that of all of them. It stands in the first tag.
+    // The schema allows the number of skipped cases for a suite only, and not for the whole report, whose number is in
+    // the first tag.
     text.replacen(&format!(" skipped=\"{}\"", report.skipped), "", 1)
 }
 
@@ -44,7 +46,7 @@ fn of(case: &TestCase) -> Case {
         TestResult::Error(problem) => wrong(NonSuccessKind::Error, "not performed", problem, case.place.as_ref()),
     };
     let mut written = Case::new(escape::line(&case.name), status);
-    // Jenkins shows no suite, but the class.
+    // Jenkins shows the class of a case, but not its suite.
     written.set_classname(escape::line(&case.suite));
     if let Some(time) = case.took {
         written.set_time(time);

@@ -1,24 +1,27 @@
-//! Renders runs ([`Run`](stickler_runner::Run)): verdicts, evidence and traces. How a run is made again is the caller's to
-//! say: who renders a run hands in the command.
+//! Renders runs ([`Run`](stickler_runner::Run)): verdicts, evidence and traces. This crate does not know how a run is
+//! repeated, so the caller passes the command.
 //!
-//! * [`transcript`]: who sent what on which connection, and as whom the server took it.
-//! * [`pretty`]: the verdict table and the evidence, for a terminal.
-//! * [`diagram`]: the same as a picture: text, Mermaid, SVG.
-//! * [`json`]: the verdicts for programs.
-//! * [`page`]: a report as one HTML page. `table`: tables that fit a terminal.
-//! * [`mod@test_case`]: runs as test runners know them; [`junit`], [`tap`] and [`github`] write them.
-//! * [`sarif`]: findings with their places in files, for code-scanning services.
-//! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
-//! * [`cures`]: what helps over which product.
+//! * [`transcript`] lists the messages on each connection with their senders, and the users as whom servers processed
+//!   requests.
+//! * [`pretty`] renders the verdict table and the evidence for a terminal.
+//! * [`diagram`] draws a run as a sequence diagram: text, Mermaid or SVG.
+//! * [`json`] writes the verdicts for programs.
+//! * [`page`] renders a report as one HTML page. `table` renders tables that fit a terminal.
+//! * [`mod@test_case`] converts runs to the cases of test runners; [`junit`], [`tap`] and [`github`] write them.
+//! * [`sarif`] writes findings with their places in files, for code-scanning services.
+//! * [`matrix`] shows the requirements that each balancer keeps, over many scenarios.
+//! * [`cures`] finds the cures of violations over each product.
 
 pub mod cures;
 pub mod diagram;
 pub mod github;
 pub mod json;
+#[cfg(feature = "formats")]
 pub mod junit;
 pub mod matrix;
 pub mod page;
 pub mod pretty;
+#[cfg(feature = "formats")]
 pub mod sarif;
 mod table;
 pub mod tap;

@@ -1,4 +1,5 @@
-//! The verdict table and the evidence, for a terminal, which obeys nothing that a peer or a script has put into them.
+//! Renders the verdict table and the evidence for a terminal. All text of peers and scripts is escaped, so that it
+//! cannot control the terminal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,14 +13,15 @@ use stickler_runner::{End, Ending, Run};
 use crate::table::{self, Text};
 use crate::transcript;
 
-/// The table: a row for each scenario, a column for each balancer, what was violated in the cells.
+/// Returns the table: a row for each scenario, a column for each balancer, and the violated requirements in the cells.
 ///
-/// Several seeds of a pair share a cell. [`legend`] says what the signs in it mean. It is as wide as the terminal, where there is one.
+/// Runs of the same scenario and balancer with different seeds share a cell. [`legend`] explains the signs in the
+/// table. The table is as wide as the terminal, if there is one.
 pub fn table(runs: &[Run], color: bool) -> String {
     rows(runs, color, None)
 }
 
-/// The same for a terminal of so many columns.
+/// Returns the table for a terminal of `width` columns.
 pub fn table_within(runs: &[Run], width: u16) -> String {
     rows(runs, false, Some(width))
 }
@@ -48,13 +50,14 @@ fn rows(runs: &[Run], color: bool, width: Option<u16>) -> String {
 
 pub use crate::table::hanging;
 
-/// Returns how many columns the terminal has to which standard output goes; `None` where it goes elsewhere.
+/// Returns the number of columns of the terminal to which standard output goes; `None` if standard output goes
+/// elsewhere.
 pub fn columns() -> Option<usize> {
     table::columns().map(usize::from)
 }
 
-/// What the signs of the table mean that it has, which requirements were violated, each with the first run that shows it, and one line
-/// that counts. `replay` is the command that makes a run again.
+/// Returns the explanation of the signs in the table, the requirements that were violated, each with the first run that
+/// shows it, and one line with the counts. `replay` returns the command that repeats a run.
 pub fn legend(runs: &[Run], replay: &dyn Fn(&Run) -> String) -> String {
     let mut seen: BTreeMap<Requirement, &Run> = BTreeMap::new();
     for run in runs {
@@ -76,7 +79,7 @@ pub fn legend(runs: &[Run], replay: &dyn Fn(&Run) -> String) -> String {
     text + &count(runs)
 }
 
-/// What each sign of the table means that it has.
+/// Returns the explanation of each sign that occurs in the table.
 fn signs(runs: &[Run]) -> Vec<&'static str> {
     let mut pairs: BTreeSet<(&str, String)> = BTreeSet::new();
     for run in runs {
@@ -94,10 +97,11 @@ fn signs(runs: &[Run]) -> Vec<&'static str> {
     signs.into_iter().filter(|&(is_there, _)| is_there).map(|(_, meaning)| meaning).collect()
 }
 
-/// What stands in a cell without a run.
+/// The text of a cell without a run.
 const NONE: &str = "-";
 
-/// How many runs ended as expected, in a line; below it, how many were skipped for which reason.
+/// Returns a line with the number of runs that ended as expected, followed by the number of skipped runs for each
+/// reason.
 pub fn count(runs: &[Run]) -> String {
     let (mut as_expected, mut unexpected, mut failed) = (0, 0, 0);
     let mut skipped: IndexMap<String, usize> = IndexMap::new();
@@ -124,10 +128,10 @@ pub fn count(runs: &[Run]) -> String {
     text
 }
 
-/// One run in full: verdicts with their evidence, and what was not expected.
+/// Returns one run in full: its verdicts with their evidence, and everything that was not expected.
 ///
-/// `replay` is the command that makes the run again. `everything` adds the whole transcript, with the lines of the evidence
-/// marked.
+/// `replay` is the command that repeats the run. `everything` adds the whole transcript, in which the lines of the
+/// evidence are marked.
 pub fn details(run: &Run, replay: &str, everything: bool) -> String {
     let mut text = format!("── {} over {}\n", run.source.scenario, run.balancer);
     let ending = run.ending();
@@ -189,8 +193,8 @@ pub fn details(run: &Run, replay: &str, everything: bool) -> String {
     escape::lines(&text).into_owned()
 }
 
-/// What went wrong and is not the balancer's fault: each kind with the first example and its number. The events that prove it
-/// are shown with `everything`.
+/// Returns the failures that are not the balancer's fault: each kind with its first example and its number.
+/// `everything` adds the events that prove the example.
 fn not_counted(run: &Run, everything: bool) -> String {
     let mut counted: IndexMap<(Requirement, Party), (&Evidence, usize)> = IndexMap::new();
     for verdict in &run.verdicts {
@@ -210,7 +214,8 @@ fn not_counted(run: &Run, everything: bool) -> String {
     text
 }
 
-/// The script's own expectations that did not hold: each once, with how often; only the first where that was expected.
+/// Returns the script's own expectations that did not hold, each once with its number. Only the first one is listed if
+/// the failure was expected.
 fn failures(run: &Run, expected: bool) -> String {
     let mut counted: IndexMap<String, usize> = IndexMap::new();
     for failure in &run.failures {
@@ -228,7 +233,7 @@ fn failures(run: &Run, expected: bool) -> String {
     text
 }
 
-/// Whether a run has anything to tell beside its cell in the table.
+/// Returns whether a run has details to report besides its cell in the table.
 pub fn is_notable(run: &Run) -> bool {
     let kept = run.graded(Grade::Violated).next().is_none() && run.graded(Grade::NonStrict).next().is_none();
     !kept || !run.as_expected() || !run.printed.is_empty()

@@ -1,4 +1,4 @@
-//! SARIF 2.1.0: findings with their places in files, as code-scanning services and editors read them
+//! Renders findings with their places in files as SARIF 2.1.0, for code-scanning services and editors
 //! (<https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>).
 
 use std::collections::BTreeSet;
@@ -14,87 +14,87 @@ use stickler_model::escape;
 use crate::json;
 use crate::test_case::Place;
 
-/// What was found in files.
+/// The findings of a tool in files, as one SARIF log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Log {
-    /// What findings refer to. Those that no finding refers to are left out.
+    /// The rules to which findings refer. A rule without a finding is left out.
     pub rules: Vec<Rule>,
-    /// What was found, in order.
+    /// The findings, in order.
     pub findings: Vec<Finding>,
-    /// What kept the tool from its work. Where there is any, the log says that the tool did not succeed.
+    /// The errors that kept the tool from its work. If there is an error, the log says that the tool did not succeed.
     pub errors: Vec<Notice>,
-    /// What else is to be said: for example, that too little was seen.
+    /// Further remarks about the tool's work, such as a warning that too little was observed.
     pub warnings: Vec<Notice>,
 }
 
-/// What a finding is an example of.
+/// A rule, of which a finding shows a violation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Its id: that of a requirement, or a name of its own.
+    /// The id of the rule: the id of a requirement, or a name of its own.
     pub id: String,
-    /// What it demands, in a sentence.
+    /// The demand of the rule, in one sentence.
     pub text: String,
-    /// What its violation means and what cures it, in paragraphs.
+    /// The consequences of a violation and its cures, in paragraphs.
     pub help: String,
 }
 
-/// A finding.
+/// A violation of a rule at some place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The id of its rule.
     pub rule: String,
-    /// How bad it is.
+    /// The severity of the finding.
     pub level: Level,
-    /// What was found, in lines.
+    /// The description of the finding, which may have several lines.
     pub message: String,
-    /// Where. The first place is the one that is shown, and the others explain it.
+    /// The places of the finding. The first place is the one that viewers show, and the others explain it.
     pub places: Vec<Place>,
-    /// What would cure it.
+    /// The changes that would cure the finding.
     pub fixes: Vec<Change>,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// A MUST is violated, or something is wrong.
+    /// A violation of a MUST, or a definite mistake.
     Error,
-    /// Something may be wrong.
+    /// A possible mistake.
     Warning,
 }
 
 /// A change of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// What it does, in a sentence.
+    /// The effect of the change, in one sentence.
     pub title: String,
-    /// The lines of files that are replaced.
+    /// The replacements of lines that make up the change.
     pub edits: Vec<Edit>,
 }
 
-/// Lines of a file that are replaced by others.
+/// A replacement of some lines of a file by others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    /// The file.
+    /// The path of the file.
     pub file: String,
-    /// The first line that is replaced, from 1.
+    /// The number of the first line that is replaced, counted from 1.
     pub first: usize,
-    /// The number of lines that are replaced; 0 where lines are only inserted, before the first.
+    /// The number of lines that are replaced; 0 if the new lines are only inserted before the first line.
     pub count: usize,
-    /// What takes their place, with a line end after each line.
+    /// The new lines, each with a line end.
     pub text: String,
 }
 
-/// Something about the tool's work.
+/// A remark about the tool's work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// What is to be said.
+    /// The text of the remark.
     pub message: String,
-    /// The place, where it is about one.
+    /// The place that the remark is about, if it is about a place.
     pub place: Option<Place>,
 }
 
 impl Log {
-    /// Returns the document, as a tool of this version writes it.
+    /// Returns the document. `version` is the version of the tool that the document names.
     pub fn document(&self, version: &str) -> String {
         let used: BTreeSet<&str> = self.findings.iter().map(|finding| &*finding.rule).collect();
         let rules: Vec<&Rule> = self.rules.iter().filter(|rule| used.contains(&*rule.id)).collect();
@@ -149,7 +149,7 @@ fn of_finding(finding: &Finding, rules: &[&Rule]) -> serde_sarif::sarif::Result 
         .locations(places.next().into_iter().collect::<Vec<_>>())
         .build();
     let (related, fixes): (Vec<Location>, Vec<Fix>) = (places.collect(), finding.fixes.iter().map(fix).collect());
-    // A place is related to something by its id.
+    // Other parts of the log refer to a related place by its id.
     let number = |(id, place)| Location { id: i64::try_from(id).ok(), ..place };
     result.rule_index = index.and_then(|index| i64::try_from(index).ok());
     result.related_locations =
@@ -191,7 +191,7 @@ fn fix(Change { title, edits }: &Change) -> Fix {
 }
 
 fn replacement(Edit { first, count, text, .. }: &Edit) -> Replacement {
-    // From the beginning of the first line to that of the one after the last.
+    // The region extends from the beginning of the first line to the beginning of the line after the last one.
     let deleted = Region::builder()
         .start_line(number(*first))
         .start_column(1_i64)
@@ -206,11 +206,11 @@ fn number(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Returns a file by its URI, which is relative where its path is (RFC 3986).
+/// Returns the location of a file as a URI, which is relative if the path is relative (RFC 3986).
 fn artifact(path: &str) -> ArtifactLocation {
     let path = path.strip_prefix("./").unwrap_or(path);
     let mut uri = if path.starts_with('/') { "file://".to_owned() } else { String::new() };
-    // A first part with a colon would be taken for a scheme.
+    // A first path segment with a colon would be read as a scheme.
     if path.split('/').next().is_some_and(|first| first.contains(':')) {
         uri.push_str("./");
     }

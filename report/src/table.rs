@@ -1,24 +1,25 @@
-//! Tables that fit a terminal without breaking a word.
+//! Renders tables that fit a terminal without breaking a word.
 //!
-//! Where the longest words of all columns fit side by side, cells are wrapped between words. Where they do not, each row becomes a
-//! paragraph: its name, and below it each other column's heading with its cell.
+//! If the longest words of all columns fit side by side, cells are wrapped between words. Otherwise each row becomes a
+//! paragraph: the name of the row, followed by the heading and the cell of every other column.
 
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 
-/// A line under the header, and none between rows: the table has to fit a screen.
+/// A style with a line under the header and no lines between rows, because the table has to fit a screen.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// What stands left and right of a cell, in columns. Between two cells, there is one column more.
+/// The total width of the space to the left and right of a cell, in columns. Two cells have one more column between
+/// them.
 const PADDING: usize = 2;
 
-/// A cell's text, and its colour where the terminal has any.
+/// The text of a cell, with its colour if the terminal supports colours.
 pub(crate) struct Text {
     pub(crate) text: String,
     pub(crate) color: Option<Color>,
 }
 
 impl Text {
-    /// A text without a colour.
+    /// Returns a text without a colour.
     pub(crate) fn plain(text: impl Into<String>) -> Self {
         Self { text: text.into(), color: None }
     }
@@ -29,8 +30,9 @@ impl Text {
     }
 }
 
-/// Returns the table in at most `width` columns, or in those of the terminal where there is one and nothing is given. Its first
-/// column names the rows. Text that is longer than a line, as the name of a user's own script may be, is not shortened.
+/// Returns the table in at most `width` columns. Without a width, the table is as wide as the terminal, if there is
+/// one. The first column names the rows. A word that is longer than a line, such as the name of a user's own script, is
+/// not shortened.
 pub(crate) fn render(headings: &[String], rows: &[Vec<Text>], width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
@@ -38,7 +40,7 @@ pub(crate) fn render(headings: &[String], rows: &[Vec<Text>], width: Option<u16>
         table.set_width(width);
     }
     if rows.iter().flatten().any(|text| text.color.is_some()) {
-        // Whoever hands in colours wants them, terminal or not.
+        // A caller that passes colours wants them even without a terminal.
         table.enforce_styling();
     }
     let widths: Vec<usize> = (0..headings.len()).map(|column| longest_word(headings, rows, column)).collect();
@@ -58,19 +60,20 @@ pub(crate) fn render(headings: &[String], rows: &[Vec<Text>], width: Option<u16>
     lines.join("\n") + "\n"
 }
 
-/// Returns how many columns the terminal has to which standard output goes; `None` where it goes elsewhere.
+/// Returns the number of columns of the terminal to which standard output goes; `None` if standard output goes
+/// elsewhere.
 pub(crate) fn columns() -> Option<u16> {
     Table::new().width()
 }
 
-/// The width of the longest word of a column.
+/// Returns the width of the longest word of a column.
 fn longest_word(headings: &[String], rows: &[Vec<Text>], column: usize) -> usize {
     let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| &*cell.text);
     let words = headings.get(column).map(|heading| &**heading).into_iter().chain(cells).flat_map(str::split_whitespace);
     words.map(|word| word.chars().count()).max().unwrap_or(0)
 }
 
-/// A paragraph for each row.
+/// Returns the table with one paragraph for each row.
 fn paragraphs(headings: &[String], rows: &[Vec<Text>], width: usize) -> String {
     let mut text = String::new();
     for row in rows {
@@ -83,7 +86,8 @@ fn paragraphs(headings: &[String], rows: &[Vec<Text>], width: usize) -> String {
     text
 }
 
-/// Words in lines of at most `width` characters, the indent among them, unless a word is longer than that.
+/// Returns the text in lines of at most `width` characters, including the indent. Only a word that is longer than a
+/// line exceeds the width.
 pub(crate) fn wrapped(text: &str, indent: &str, width: usize) -> String {
     let mut out = String::new();
     let mut length = 0;
@@ -107,8 +111,8 @@ pub(crate) fn wrapped(text: &str, indent: &str, width: usize) -> String {
     out
 }
 
-/// Returns the head and behind it the text, in lines of at most `width` characters where one is given; further lines begin where the
-/// text does. Where that leaves little room, the text stands below the head.
+/// Returns the head, followed by the text. If a width is given, lines have at most `width` characters, and further
+/// lines begin at the same column as the text. If that leaves too little room, the text starts below the head.
 pub fn hanging(head: &str, text: &str, width: Option<usize>) -> String {
     let Some(width) = width else { return format!("{head}{text}\n") };
     let indent = head.chars().count();
@@ -119,7 +123,7 @@ pub fn hanging(head: &str, text: &str, width: Option<usize>) -> String {
     format!("{head}{}", lines.trim_start())
 }
 
-/// Columns that are too few for text beside a head.
+/// The minimum number of columns for text beside a head.
 const LITTLE: usize = 32;
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The Test Anything Protocol (<https://testanything.org/tap-version-14-specification.html>).
+//! Renders cases in the Test Anything Protocol (<https://testanything.org/tap-version-14-specification.html>).
 //!
-//! Each case is a test point, `ok 1 - BALANCER: SCENARIO`. One that is not ok has a block of YAML with the message, the place, the
-//! time and the evidence. `severity` tells what a balancer does wrong (`fail`) from what a script does wrong (`error`). A document
-//! says that it is of version 13, which it is as well, since Perl's `prove` 3.44 refuses version 14.
+//! Each case is a test point, `ok 1 - BALANCER: SCENARIO`. A test point that is not ok has a block of YAML with the
+//! message, the place, the time and the evidence. `severity` distinguishes a violation by a balancer (`fail`) from a
+//! mistake of a script (`error`). A document declares version 13, which it also conforms to, because Perl's `prove`
+//! 3.44 refuses version 14.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use stickler_model::escape;
 
 use crate::test_case::{Problem, TestCase, TestResult};
 
-/// Returns the document of these cases. `missing` says what came between the command and its end, if anything did; a harness then
-/// takes the whole for failed.
+/// Returns the document of these cases. `missing` is the reason why the command stopped before its end, if it did; a
+/// harness then counts the whole document as failed.
 pub fn document(cases: &[TestCase], missing: Option<&str>) -> String {
     let mut text = format!("TAP version 13\n1..{}\n", cases.len());
     if cases.is_empty() {
@@ -43,7 +44,7 @@ fn point(text: &mut String, number: usize, case: &TestCase) {
     block(text, case, severity);
 }
 
-/// Adds the block below a test point, if there is anything to say.
+/// Adds the YAML block below a test point, if there are details to report.
 fn block(text: &mut String, case: &TestCase, severity: Option<&str>) {
     if severity.is_none() && case.took.is_none() {
         return;
@@ -68,13 +69,13 @@ fn block(text: &mut String, case: &TestCase, severity: Option<&str>) {
     text.push_str("  ...\n");
 }
 
-/// Returns a text as part of a description, where `#` begins a directive.
+/// Returns a text as a part of a description, in which `#` begins a directive.
 fn description(text: &str) -> String {
     escape::line(text).replace('\\', "\\\\").replace('#', "\\#")
 }
 
-/// Returns a text without control characters as a scalar of YAML. That of JSON is one: only the line feed, the quote and the
-/// backslash need an escape, which both write alike.
+/// Returns a text without control characters as a YAML scalar. A JSON string is also a YAML scalar here, because only
+/// the line feed, the quote and the backslash need an escape, and both formats escape them in the same way.
 fn scalar(text: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(text).expect("a text is JSON")
 }

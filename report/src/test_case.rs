@@ -1,7 +1,8 @@
-//! Runs as test runners know them: cases of suites that passed, failed, were skipped or could not be performed.
+//! Converts runs to the cases of a test report: cases in suites that passed, failed, were skipped or could not be
+//! performed.
 //!
-//! [`junit`](crate::junit), [`tap`](crate::tap) and [`github`](crate::github) write them in their formats. Texts are kept as they
-//! came, and each format makes them fit to be shown.
+//! [`junit`](crate::junit), [`tap`](crate::tap) and [`github`](crate::github) write the cases in their formats. A case
+//! contains text unescaped, and each format escapes it.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,37 +15,37 @@ use crate::pretty;
 /// One case of a test report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestCase {
-    /// The suite that it belongs to, which is the balancer's name.
+    /// The suite of the case, which is the balancer's name.
     pub suite: String,
-    /// What it is called in its suite: the scenario's name, with the seed where there are several.
+    /// The name of the case in its suite: the scenario's name, with the seed if there are several seeds.
     pub name: String,
-    /// What came of it.
+    /// The result of the test case.
     pub result: TestResult,
-    /// The place in a file that it is about; `None` where there is no such file, as for a shipped scenario.
+    /// The place in a file that the case is about; `None` if there is no such file, as for a shipped scenario.
     pub place: Option<Place>,
-    /// How long it took on the clock of whoever waited; `None` where nobody measured it.
+    /// The wall-clock time that the case took; `None` if nobody measured it.
     pub took: Option<Duration>,
 }
 
-/// What came of a case.
+/// The result of a test case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TestResult {
-    /// It ended as expected.
+    /// A case that ended as expected.
     Passed,
-    /// It was not performed; this is why.
+    /// A case that was not performed, with the reason.
     Skipped(String),
-    /// It did not end as expected.
+    /// A case that did not end as expected.
     Failed(Problem),
-    /// It could not be performed to its end: the script, a file or the arguments are wrong.
+    /// A case that could not be performed to its end, because the script, a file or the arguments are wrong.
     Error(Problem),
 }
 
-/// What is wrong with a case.
+/// A problem of a test case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// One line.
+    /// The summary of the problem, in one line.
     pub summary: String,
-    /// Several lines: the evidence, and the command that shows it again. Each line was made fit to be shown.
+    /// The evidence and the command that shows it again, in several lines. Each line is escaped already.
     pub details: String,
 }
 
@@ -53,12 +54,12 @@ pub struct Problem {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// The file's path as it was given.
+    /// The path of the file as the user gave it.
     pub file: String,
-    /// The line, from 1; missing for the whole file.
+    /// The number of the line, counted from 1; missing if the place is the whole file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
-    /// The column in characters, from 1.
+    /// The column in characters, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
 }
@@ -78,8 +79,8 @@ impl fmt::Display for Place {
 }
 
 impl TestCase {
-    /// Returns the case of a run. `replay` is the command that makes it again; `with_seed` adds the seed to its name, where the same
-    /// scenario is run over the same balancer with others too.
+    /// Returns the case of a run. `replay` is the command that repeats the run. `with_seed` adds the seed to the name,
+    /// for a scenario that runs over the same balancer with several seeds.
     pub fn of(run: &Run, replay: &str, took: Option<Duration>, with_seed: bool) -> Self {
         let problem = |summary: String| Problem { summary, details: pretty::details(run, replay, false) };
         let result = match run.ending() {
@@ -99,7 +100,7 @@ impl TestCase {
         Self { suite: run.balancer.to_string(), name, result, place: place(run), took }
     }
 
-    /// Returns the case of what was wrong before anything could be run.
+    /// Returns the case of an error that occurred before anything could run.
     pub fn of_error(suite: &str, message: &str, place: Option<Place>) -> Self {
         let name = place.as_ref().map_or_else(|| suite.to_owned(), |place| place.file.clone());
         let (summary, details) = message.split_once('\n').unwrap_or((message, ""));
@@ -107,7 +108,7 @@ impl TestCase {
         Self { suite: suite.to_owned(), name, result: TestResult::Error(problem), place, took: None }
     }
 
-    /// What is wrong with it, if anything is.
+    /// Returns the problem of the case, if there is one.
     pub fn problem(&self) -> Option<&Problem> {
         match &self.result {
             TestResult::Failed(problem) | TestResult::Error(problem) => Some(problem),
@@ -116,7 +117,8 @@ impl TestCase {
     }
 }
 
-/// The place of what went wrong in the script of a run, or the whole script; `None` for a shipped scenario, which is no file.
+/// Returns the place of the first mistake or failure in the script of a run, or else the whole script. Returns `None`
+/// for a shipped scenario, which is no file.
 fn place(run: &Run) -> Option<Place> {
     let source = &run.source;
     let is_shipped = source.path == source.scenario;

@@ -1,6 +1,7 @@
-//! Who sent what on which connection, and as whom the server took it.
+//! Renders traces as text: the messages on each connection, their senders, and the users as whom servers processed
+//! requests.
 //!
-//! What peers sent is escaped here ([`escape`]): a line stays one line, and a terminal obeys nothing of it.
+//! Text that peers sent is escaped here ([`escape`]): each line stays one line, and the text cannot control a terminal.
 
 use std::borrow::Cow;
 use std::fmt::{self, Formatter, Write as _};
@@ -10,10 +11,10 @@ use stickler_model::event::{Closed, Credentials, Event, Leg, Served, What};
 use stickler_model::{Action, Piece, Principal, RawSpec, RequestId, Trace, escape};
 use stickler_oracle::Evidence;
 
-/// Evidence lists no more events than this; the rest are counted.
+/// The maximum number of events that evidence lists. Further events are only counted.
 const MOST_EVENTS: usize = 16;
 
-/// The events that prove a violation, a line each, under its summary.
+/// Returns the summary of a violation, followed by the events that prove it, with one line for each event.
 pub fn evidence(trace: &Trace, evidence: &Evidence) -> String {
     let mut text = format!("{}\n", escape::line(&evidence.summary));
     for event in evidence.events.iter().take(MOST_EVENTS).filter_map(|&index| trace.events.get(index)) {
@@ -25,12 +26,13 @@ pub fn evidence(trace: &Trace, evidence: &Evidence) -> String {
     text
 }
 
-/// Events of a trace by their indices, a line each.
+/// Returns the events of a trace with these indices, with one line for each event, up to the maximum number.
 pub(crate) fn lines(trace: &Trace, events: &[usize]) -> Vec<String> {
     events.iter().take(MOST_EVENTS).filter_map(|&index| trace.events.get(index)).map(line).collect()
 }
 
-/// Every event of a run, a line each. Those in `marked` (indices, in order) start with `>`.
+/// Returns every event of a run, with one line for each event. Lines of events in `marked` (indices, in order) start
+/// with `>`.
 pub fn whole(trace: &Trace, marked: &[usize]) -> String {
     let mut text = String::new();
     for (index, event) in trace.events.iter().enumerate() {
@@ -40,7 +42,7 @@ pub fn whole(trace: &Trace, marked: &[usize]) -> String {
     text
 }
 
-/// One event as one line: time, observer, what it saw.
+/// Returns one event as one line: the time, the observer and the observation.
 pub fn line(event: &Event) -> String {
     let line = format!("{:>12}  {:<10} {}", event.at.to_string(), event.by, Saw(&event.what));
     match escape::line(&line) {
@@ -49,12 +51,12 @@ pub fn line(event: &Event) -> String {
     }
 }
 
-/// What was seen, in words that are not escaped.
+/// Returns the observation in words, without escaping.
 pub(crate) fn words(event: &Event) -> String {
     Saw(&event.what).to_string()
 }
 
-/// What was seen, in words.
+/// An observation that is displayed in words.
 struct Saw<'a>(&'a What);
 
 impl fmt::Display for Saw<'_> {

@@ -1,4 +1,4 @@
-//! Sequence diagrams: what they show, in every format, and what they leave out.
+//! Tests the content of sequence diagrams in every format, and the events that they fold.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use stickler_model::{
 use stickler_oracle::{Grade, judge};
 use stickler_report::diagram::{Diagram, Focus, Kind, Step};
 
-/// Writes down what everybody sees, half a millisecond after the other.
+/// A recorder of the observations of all actors, at intervals of half a millisecond.
 struct Scribe(Vec<Event>);
 
 impl Scribe {
@@ -42,7 +42,7 @@ impl Scribe {
         self.sees(client, what)
     }
 
-    /// One HTTP request to a server, and the answer.
+    /// Records one HTTP request to a server, and its answer.
     fn exchange(&mut self, client: &str, id: u32, leg: Leg, (status, user): (u16, Option<&str>)) -> &mut Self {
         let request = RequestId(id);
         let user = user.map(|user| Principal::new("CORP", user));
@@ -119,7 +119,7 @@ fn draw(trace: &Trace) -> Diagram {
     Diagram::of("a test", trace, &judge(trace), Focus::Findings)
 }
 
-/// alice logs on, and mallory is served as alice.
+/// Returns a trace in which alice logs on, and mallory is served as alice.
 fn leak() -> Trace {
     let mut scribe = Scribe(Vec::new());
     scribe.logs_on().client("mallory", None).asks("mallory", None, 2, "/inbox?item=1", "alice");
@@ -161,7 +161,7 @@ fn a_connection_is_whose_the_server_takes_it_for() {
     let Step::Arrow(arrow) = &diagram.rows[from].step else { panic!("{:?}", diagram.rows[from]) };
     assert_eq!(arrow.text, "r1: 200 as CORP\\alice");
     assert_eq!(arrow.aside, "lb puts the connection into its pool");
-    // mallory is nobody, and so is her connection; what comes back to her is alice's.
+    // mallory has no user, and neither has her connection. The answer that she gets is for alice.
     let mallory = diagram.participants.iter().position(|one| one.name == "mallory").unwrap();
     assert_eq!(diagram.participants[mallory].user, None);
     let hers = diagram.connections.iter().find(|connection| connection.at == mallory).unwrap();
@@ -180,7 +180,7 @@ fn what_does_not_matter_to_the_finding_is_folded_and_faults_are_not() {
     let before = draw(&scribe.trace());
     let mut scribe = Scribe(Vec::new());
     scribe.logs_on();
-    // A client on another server.
+    // carol is a client on another server.
     scribe.client("carol", Some("carol"));
     for id in 10..40 {
         scribe.starts("carol", Some("carol"), id, "/").ends("carol", id, 200);
@@ -229,7 +229,7 @@ fn words_are_whole_at_every_width() {
         for line in text.lines() {
             assert!(line.chars().count() <= width, "{width}: {line}");
         }
-        // Lanes are cut off where there are none, and nothing else is.
+        // Lanes depend on the width, and words do not.
         let lanes = |word: &str| word.contains(['│', '─', '·', '┼']);
         for word in text.split_whitespace().filter(|word| !lanes(word)) {
             assert!(all.contains(word) || all.contains(word.trim_end_matches(':')), "{width}: {word:?}");

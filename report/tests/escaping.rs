@@ -1,5 +1,5 @@
-//! Whatever peers and scripts say: no text, page or document carries a character that a terminal obeys, that cuts a
-//! page, or that makes a reader see something else; and nothing forges a line.
+//! Tests the escaping of text from peers and scripts. No output contains a character that controls a terminal, breaks
+//! the markup of a page or misleads a reader, and no text can imitate a line of the report.
 
 use proptest::prelude::*;
 use stickler_model::event::{Credentials, Decided, Leg, What};
@@ -17,8 +17,8 @@ use stickler_report::page::{About, Grades, Problem};
 use stickler_report::{json, pretty, transcript};
 use stickler_runner::{Diagnostic, End, Expected, Run, Source};
 
-/// Characters that no output may have as they are, beside controls: those that turn the direction of writing, those
-/// without a width, separators of lines, tags.
+/// Characters, besides controls, that no output may contain unescaped: those that change the direction of writing,
+/// those without a width, line separators and tags.
 const NASTY: [char; 19] = [
     '\u{200b}',
     '\u{200e}',
@@ -41,11 +41,12 @@ const NASTY: [char; 19] = [
     '\u{e0041}',
 ];
 
-/// What has done harm: sequences of terminals, cuts, markup, and what looks escaped or quoted already.
+/// Pieces of text that have caused harm: terminal sequences, truncation, markup, and text that looks escaped or quoted
+/// already.
 const BITES: [&str; 9] =
     ["\u{1b}]0;title\u{7}", "\0", "\u{9b}2J", "\r\n", "<script>", "\"&'", "CORP\\alice", "\\u{1b}", "\u{7f}"];
 
-/// Text that is out to do harm.
+/// Returns evidence with a harmful summary.
 fn evidence(summary: String, events: Vec<usize>) -> Evidence {
     Evidence { fault: Party::Balancer, failure: Failure::WrongUser, about: Vec::new(), summary, events }
 }
@@ -64,7 +65,7 @@ fn is_harmless(c: char) -> bool {
     !c.is_control() && !NASTY.contains(&c)
 }
 
-/// An event of each kind that has text in it, and that text everywhere.
+/// Returns an event of each kind that contains text, with this text in every place.
 fn events(text: &str) -> Vec<Event> {
     let (request, connection, number) = (RequestId(1), 1, 1);
     let name = || Name::from(text);
@@ -115,7 +116,7 @@ fn events(text: &str) -> Vec<Event> {
     seen.into_iter().map(|what| Event { at: Time::default(), by: name(), what }).collect()
 }
 
-/// A run in which all that can be text is this text.
+/// Returns a run that contains this text in every place.
 fn run(text: &str) -> Run {
     let value = || text.to_owned();
     let events = events(text);
@@ -143,7 +144,7 @@ fn run(text: &str) -> Run {
     }
 }
 
-/// The same, of a run that ended early.
+/// Returns two such runs that ended early: one that was skipped, and one that failed.
 fn ended(text: &str) -> [Run; 2] {
     let wrong = Diagnostic::new(text, text, 0..1, text.to_owned(), None);
     [End::Skipped(text.to_owned()), End::Failed(Box::new(wrong))].map(|end| Run { end, ..run(text) })
@@ -156,7 +157,7 @@ fn matrix(text: &str) -> Matrix {
     matrix
 }
 
-/// The page of a matrix in which all that can be text is this text.
+/// Returns the page of a matrix that contains this text in every place.
 fn html(text: &str) -> String {
     let about = About { title: text.to_owned(), place: text, again: &|_| text.to_owned() };
     let mut page = matrix(text).page(&about);
@@ -172,7 +173,7 @@ fn html(text: &str) -> String {
     page.since(&earlier, &Grades::of_matrix(&matrix(text))).render()
 }
 
-/// The characters of text with lines that must not be in it.
+/// Returns the characters that must not occur in a text of several lines.
 fn harmful(text: &str) -> Vec<char> {
     text.chars().filter(|&c| c != '\n' && !is_harmless(c)).collect()
 }
@@ -257,7 +258,8 @@ fn nothing_that_a_script_prints_passes_for_a_line_of_the_report() {
     );
 }
 
-/// What a client that sends UTF-16 where the server reads bytes makes of a name, and one that addresses the terminal.
+/// Tests two names from the field: one that a client sent as UTF-16 to a server that reads bytes, and one with a
+/// terminal sequence.
 #[test]
 fn the_names_that_were_found_in_the_field_are_shown_and_do_nothing() {
     let wide: String = "administrator".chars().flat_map(|c| [c, '\0']).collect();

@@ -1,6 +1,6 @@
-//! The formats of test runners: what each case becomes, and that nothing that a peer sends breaks them.
+//! Tests the formats of test runners: the output for each kind of case, and the escaping of text from peers.
 //!
-//! `cli/tests/reports.rs` has what the command writes, and asks other programs whether they can read it.
+//! `cli/tests/reports.rs` tests the output of the command, and validates it with other programs.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use stickler_report::sarif::{Change, Edit, Finding, Level, Log, Notice, Rule};
 use stickler_report::test_case::{Place, Problem, TestCase, TestResult};
 use stickler_report::{github, junit, tap};
 
-/// Text that breaks a format that does not expect it.
+/// Returns text that breaks a format without escaping.
 fn harm() -> impl Strategy<Value = String> {
     const BAD: &[&str] = &[
         "]]>",
@@ -70,7 +70,7 @@ fn problem(text: &str) -> Problem {
     Problem { summary: text.to_owned(), details: format!("{text}\nsecond line") }
 }
 
-/// One case of each kind.
+/// Returns one case of each kind.
 fn all(text: &str) -> Vec<TestCase> {
     let took = Some(Duration::from_micros(1_234_567));
     vec![
@@ -112,12 +112,12 @@ fn what_is_missing_fails_the_whole_of_tap() {
     assert!(text.ends_with("Bail out! 3 of 7 runs\\nare missing\n"), "{text}");
 }
 
-/// What GitHub makes of a value.
+/// Returns a value as GitHub decodes it.
 fn read(value: &str, escapes: &[(&str, &str)]) -> String {
     escapes.iter().fold(value.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain)).replace("%25", "%")
 }
 
-/// A log with a finding, its rule, a fix and a notice.
+/// Returns a log with a finding, its rule, a fix and a notice.
 fn log(text: &str) -> Log {
     let rule = |id: &str| Rule { id: id.to_owned(), text: text.to_owned(), help: text.to_owned() };
     let edit = |first, count| Edit { file: "a.cfg".to_owned(), first, count, text: "new\n".to_owned() };
@@ -189,7 +189,7 @@ proptest! {
         let starts = ["ok 1 - clean: ", "not ok 2 - ", "not ok 3 - ", "ok 4 - "];
         prop_assert_eq!(points.len(), 4);
         prop_assert!(points.iter().zip(starts).all(|(point, start)| point.starts_with(start)), "{document}");
-        // A directive begins at a `#` that no backslash stands before.
+        // A directive begins at a `#` without a backslash in front of it.
         let directives = |line: &str| line.replace("\\\\", "").replace("\\#", "").matches('#').count();
         prop_assert_eq!(points.iter().take(3).map(|point| directives(point)).sum::<usize>(), 0);
         prop_assert!(lines.iter().skip(2).all(|line| line.starts_with("  ") || points.contains(&line)), "{document}");

@@ -1,4 +1,4 @@
-//! The page: its policy, its links, its evidence and its sums.
+//! Tests the page: its policy, its links, its evidence and its counts.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use stickler_report::page::{About, Fact, Grades, Mark, Page, Sort, Told};
 use stickler_report::pretty;
 use stickler_runner::{Diagnostic, End, Expected, Run, Source};
 
-/// A run in which these requirements got these grades; whatever is broken is so at this time.
+/// Returns a run with these grades. Every violation occurs at the time `micros`, in microseconds.
 fn run(scenario: &str, balancer: &str, grades: &[(Requirement, Grade)], micros: u64) -> Run {
     let what = What::ClientSent { connection: 1, request: RequestId(1), leg: Leg::Anonymous, length: 0 };
     let event = Event { at: Time::default() + Duration::from_micros(micros), by: Name::from("bob"), what };
@@ -64,7 +64,8 @@ fn about() -> About<'static> {
 use Grade::{NonStrict, Ok, Violated};
 use Requirement::{Hs1, Id1, St2};
 
-/// Three balancers: one sound, and two that show the same in the same scenario.
+/// Returns runs over three balancers: one without a violation, and two that show the same violation in the same
+/// scenario.
 fn runs() -> Vec<Run> {
     vec![
         run("calm", "sound", &[(Hs1, Ok), (Id1, Ok)], 1),
@@ -82,7 +83,7 @@ fn matrix(runs: &[Run]) -> Matrix {
     matrix
 }
 
-/// What stands between two marks, each time.
+/// Returns every text between the two marks.
 fn between<'a>(page: &'a str, start: &str, end: &str) -> Vec<&'a str> {
     page.split(start).skip(1).filter_map(|rest| rest.split_once(end).map(|(inside, _)| inside)).collect()
 }
@@ -107,7 +108,7 @@ fn the_policy_allows_the_style_and_the_script_of_the_page_by_their_hashes_and_no
 #[test]
 fn every_link_leads_to_something_of_the_page() {
     let page = matrix(&runs()).page(&about()).render();
-    // The script has patterns of links.
+    // The script contains patterns of links, which do not count.
     let page = page.split("<script>").next().expect("there is a part before it").to_owned();
     let targets = between(&page, "href=\"#", "\"");
     assert!(targets.len() > 10, "{targets:?}");
@@ -186,7 +187,7 @@ fn what_did_not_end_as_expected_is_shown_and_what_was_skipped_is_counted() {
     runs.push(Run { end: End::Skipped("no process".into()), trace: None, ..run("skipped", "sound", &[], 1) });
     let page = Page::of_runs(&matrix(&runs[..4]), &runs, &about(), &replay);
     let told: Vec<&str> = page.problems.iter().map(|problem| &*problem.what).collect();
-    // Each of the others violates a MUST that nothing expects.
+    // The other runs each violate a MUST that no expectation covers.
     assert_eq!(told.len(), 5, "{told:?}");
     assert_eq!(told[0], "ID-1 is ok, expected violated");
     assert_eq!(told[4], "not performed to the end: there is no `x`");
@@ -232,7 +233,7 @@ fn diagrams_are_drawn_of_one_example_of_each_requirement_first() {
     assert_eq!(kept, [Some("small"), None, Some("small")], "what would make the page too long is left out");
 }
 
-/// Whatever the width of the terminal, no word of a table is broken.
+/// No word of a table is broken, whatever the width of the terminal.
 #[test]
 fn tables_keep_words_whole_at_every_width() {
     let runs = runs();

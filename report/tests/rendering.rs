@@ -1,4 +1,4 @@
-//! What users see: snapshots of the table, the evidence and the transcript.
+//! Tests the output for users with snapshots of the table, the evidence and the transcript.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ fn trace() -> Trace {
     }
 }
 
-/// A run in which ID-2 got this grade. Expected is that it is kept, or else violated as `leaks` says.
+/// Returns a run with this grade of ID-2. The expected grade is `violated` if `leaks` is set, and `ok` otherwise.
 fn run(scenario: &str, balancer: &str, grade: Grade, leaks: bool) -> Run {
     let evidence = Evidence {
         fault: Party::Balancer,
@@ -122,7 +122,7 @@ fn run(scenario: &str, balancer: &str, grade: Grade, leaks: bool) -> Run {
 
 const REPLAY: &str = "stickler run anonymous --balancer shared-pool --seed 7";
 
-/// A run that asked for something that its arm does not have.
+/// Returns a run that was skipped because its arm does not support something.
 fn skipped(scenario: &str, balancer: &str) -> Run {
     let end = End::Skipped("there is no process to crash".into());
     Run { trace: None, verdicts: Vec::new(), end, ..run(scenario, balancer, Grade::Ok, false) }

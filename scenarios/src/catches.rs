@@ -1,4 +1,4 @@
-//! Which scenario catches which defect (`scripts/defects.toml`).
+//! The scenarios that catch each defect (`scripts/defects.toml`).
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,9 +10,9 @@ use stickler_oracle::Requirement;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catch {
-    /// The mechanism over which the scenario is clean, until it has the defect.
+    /// The mechanism on which the defect is put. Without it, the scenario is clean over this mechanism.
     pub on: String,
-    /// The scenario's name.
+    /// The name of the scenario.
     pub scenario: String,
     /// The requirement that the defect breaks.
     pub requirement: Requirement,
@@ -23,7 +23,8 @@ static CATCHES: LazyLock<BTreeMap<String, Vec<Catch>>> = LazyLock::new(|| {
         .unwrap_or_else(|error| panic!("scripts/defects.toml is wrong: {error}"))
 });
 
-/// Returns the scenarios that catch the defect of this id, `B6`; none where there is no such defect.
+/// Returns the scenarios that catch the defect of this id, such as `B6`. The result is empty if there is no such
+/// defect.
 pub fn catches(defect: &str) -> &'static [Catch] {
     CATCHES.get(defect).map_or(&[], Vec::as_slice)
 }

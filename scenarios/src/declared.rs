@@ -1,7 +1,8 @@
-//! What each balancer is declared to violate: by the tables of the shipped scenarios, at sites of the same kind; by what
-//! follows from that (`FOLLOWS`); by its own rules; and by what only random plans show (`BESIDES`).
+//! The violations that are declared for each balancer: by the tables of the shipped scenarios, at sites of the same
+//! kind; by what follows from these tables (`FOLLOWS`); by the balancer's own rules; and by what only random plans show
+//! (`BESIDES`).
 //!
-//! A hunt asks it whether a violation is one that Stickler says of this balancer already.
+//! A hunt uses them to decide whether a violation is already known for this balancer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +18,8 @@ use stickler_runner::{Arm, Expected, Run};
 
 use crate::suite::{Case, SuiteError, shipped};
 
-/// What distinguishes sites that random plans can have. What a scenario shows at one of them says something about each site
-/// that has the same and more.
+/// The properties that distinguish the sites of random plans. A violation that a scenario shows at one site is declared
+/// for each site that has at least the same properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trait {
     Kerberos,
@@ -32,10 +33,10 @@ enum Trait {
     ShortTimeout,
 }
 
-/// One requirement's violation shows in others as well, depending on who happens to ask.
+/// A rule by which the violation of one requirement also shows in others, depending on who happens to send a request.
 type Follows = (Requirement, Option<Trait>, &'static [Requirement], &'static str);
 
-/// The requirement, at which sites, the others, and why.
+/// The rules of this kind: the violated requirement, the property of the sites, the other requirements, and the reason.
 const FOLLOWS: [Follows; 4] = [
     (
         Id1,
@@ -66,10 +67,11 @@ const FOLLOWS: [Follows; 4] = [
     ),
 ];
 
-/// Mechanisms, at which sites, what they violate there, and why.
+/// An entry for violations that no shipped scenario shows: the mechanisms, the property of the sites, the violated
+/// requirements, and the reason.
 type Beside = (&'static [&'static str], Option<Trait>, &'static [Requirement], &'static str);
 
-/// What no shipped scenario shows.
+/// The violations that no shipped scenario shows.
 const BESIDES: [Beside; 13] = [
     (
         &["pin-next-request"],
@@ -149,30 +151,31 @@ const BESIDES: [Beside; 13] = [
     ),
 ];
 
-/// What is declared of balancers, for each site that random plans can have.
+/// The violations that are declared for balancers, for each site that random plans can have.
 pub struct Declared {
     arm: Arc<dyn Arm>,
     scenarios: Vec<Shown>,
-    /// By name: what each shipped scenario, in their order, shows of a balancer that no table is about.
+    /// The requirements that each shipped scenario, in their order, shows as violated by a balancer without a table.
+    /// The key is the name of the balancer.
     measured: Mutex<BTreeMap<String, Arc<[BTreeSet<Requirement>]>>>,
 }
 
-/// A scenario, and what its site has.
+/// A scenario, with the properties of its site.
 struct Shown {
     case: Case,
     has: BTreeSet<Trait>,
 }
 
 impl Declared {
-    /// Reads the tables, and the site of each scenario. The arm, which has to be deterministic, plays them over balancers that no
-    /// table is about.
+    /// Reads the tables, and the site of each scenario. For balancers without a table, the scenarios are played on the
+    /// arm, which has to be deterministic.
     ///
     /// # Errors
-    /// [`SuiteError`]: the shipped scripts or tables are wrong.
+    /// [`SuiteError`]: a shipped script or table is wrong.
     pub fn read(arm: &Arc<dyn Arm>) -> Result<Self, SuiteError> {
         let mut scenarios = Vec::new();
         for case in shipped(&stickler_catalogue::names())? {
-            // A shipped script that is wrong before it does anything is found by its own tests.
+            // The tests of the shipped scripts find a script that is wrong before its first action.
             if let Some(has) = crate::site(&case.scenario).ok().and_then(|site| traits(&site)) {
                 scenarios.push(Shown { case, has });
             }
@@ -180,10 +183,11 @@ impl Declared {
         Ok(Self { arm: Arc::clone(arm), scenarios, measured: Mutex::default() })
     }
 
-    /// Returns what a balancer violates, or does not follow, in any scenario whose site has nothing that this one lacks. A
-    /// mechanism is what the tables say, and its defects are declared nowhere; of any other balancer, the scenarios are played.
+    /// Returns the requirements that a balancer violates, or does not follow, in any scenario whose site has no
+    /// property that this site lacks. For a mechanism, the tables decide; its defects are not declared anywhere. For
+    /// any other balancer, the scenarios are played.
     pub fn of(&self, balancer: &BalancerSpec, site: &Topology) -> BTreeSet<Requirement> {
-        // A site of a kind that no scenario has is one about which nothing is declared.
+        // Nothing is declared for a site of a kind that no scenario has.
         let Some(has) = traits(site) else { return BTreeSet::new() };
         let fitting = |shown: &&Shown| shown.has.is_subset(&has);
         let mechanism = mechanism(balancer);
@@ -215,7 +219,7 @@ impl Declared {
         declared
     }
 
-    /// Returns what each scenario shows of a balancer that no table is about.
+    /// Returns the requirements that each scenario shows as violated by a balancer without a table.
     fn measured(&self, balancer: &BalancerSpec) -> Arc<[BTreeSet<Requirement>]> {
         let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
         let play = || self.scenarios.iter().map(|shown| broken_by(&shown.case.run(balancer, 0, &self.arm))).collect();
@@ -223,31 +227,31 @@ impl Declared {
     }
 }
 
-/// The mechanism that the tables are about, without its defects; `None` for any other balancer.
+/// Returns the mechanism to which the tables refer, without its defects; `None` for any other balancer.
 fn mechanism(balancer: &BalancerSpec) -> Option<&'static Mechanism> {
     let BalancerSpec::Mechanism { name, .. } = balancer else { return None };
     mechanisms().iter().find(|mechanism| mechanism.name == *name)
 }
 
-/// What a run holds against its balancer.
+/// Returns the requirements that the balancer violated, or did not follow, in a run.
 fn broken_by(run: &Run) -> BTreeSet<Requirement> {
     let broken = |verdict: &&Verdict| matches!(verdict.grade, Grade::Violated | Grade::NonStrict);
     run.verdicts.iter().filter(broken).map(|verdict| verdict.requirement).collect()
 }
 
-/// Whether the mechanism's own rules say that a request whose connection was lost is sent again with the proof of identity
-/// that it carries, as nginx does.
+/// Returns whether, by the mechanism's own rules, a request whose connection was lost is sent again with the proof of
+/// identity that it carries, as nginx does.
 fn sends_proofs_again(mechanism: &Mechanism) -> bool {
     mechanism.rules().is_some_and(|rules| rules.retry.carries_authenticate)
 }
 
-/// The requirements that may be violated or, where they are a SHOULD, not followed.
+/// Returns the requirements that may be violated or, if they are a SHOULD, not followed.
 fn broken_in(expected: &Expected) -> BTreeSet<Requirement> {
     let breaks = |grades: &[Grade]| grades.iter().any(|grade| matches!(grade, Grade::Violated | Grade::NonStrict));
     expected.grades.iter().filter(|(_, grades)| breaks(grades)).map(|(requirement, _)| *requirement).collect()
 }
 
-/// What a site has; `None` where it is one that no random plan has.
+/// Returns the properties of a site; `None` if no random plan has such a site.
 fn traits(site: &Topology) -> Option<BTreeSet<Trait>> {
     let behind = |controller: &ControllerSpec| controller.is_stale() || controller.slow.is_some();
     let is_plain = site.front.is_none()

@@ -1,10 +1,10 @@
-//! What a folder of scripts says of all of them: `group.toml`.
+//! The description that a folder of scripts gives of all of them: `group.toml`.
 //!
 //! ```toml
 //! title = "Somebody else's identity"
 //! order = 2               # the group's place among the shipped ones
-//! conformance = true      # whether what goes wrong in these scenarios is the balancer's doing, whichever it is
-//! accepts = "NTLM"        # the provider of the well set-up IIS sites in them; without: other servers, or other setups
+//! conformance = true      # whether a failure in these scenarios is the fault of the balancer, whichever it is
+//! accepts = "NTLM"        # the provider of the correctly set-up IIS sites; absent for other servers or set-ups
 //! ```
 
 use serde::Deserialize;
@@ -12,20 +12,21 @@ use stickler_model::topology::Provider;
 
 use crate::expected::{FileError, Source};
 
-/// The scripts of one folder, as a whole.
+/// The scripts of one folder, as a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
-    /// The folder's name.
+    /// The name of the folder.
     pub name: String,
-    /// What they are about, in a line; empty where nothing says it.
+    /// The subject of the scripts, in one line; empty if the folder gives none.
     pub title: String,
     /// The place among the shipped groups, from 1.
     pub order: u32,
-    /// Whether they hold for every sound balancer in front of IIS: the conformance suite consists of them.
+    /// Whether the scenarios hold for every sound balancer in front of IIS. The conformance suite consists of such
+    /// groups.
     pub conformance: bool,
-    /// What the site takes, of scenarios in which a well set-up IIS stands behind the balancer: NTLM; Kerberos alone; or
-    /// Negotiate, where some clients fall back to NTLM. What goes wrong there is the balancer's doing. `None`: another
-    /// kind of server, a site that is set up wrong, or sites of several kinds.
+    /// The provider that the site accepts, in scenarios with a correctly set-up IIS behind the balancer: NTLM; Kerberos
+    /// alone; or Negotiate, where some clients fall back to NTLM. A failure there is the balancer's fault. `None`
+    /// stands for another kind of server, a site that is set up incorrectly, or sites of several kinds.
     pub accepts: Option<Provider>,
 }
 
@@ -42,12 +43,12 @@ struct Written {
 }
 
 impl Group {
-    /// A folder without such a file.
+    /// Returns the group of a folder without such a file.
     pub(crate) fn unnamed(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
-    /// The group of the folder `name`, whose file this is.
+    /// Parses the file of the folder `name`.
     pub(crate) fn parse(name: &str, source: Source<'_>) -> Result<Self, FileError> {
         let Written { title, order, conformance, accepts } = source.read()?;
         Ok(Self { name: name.to_owned(), title, order, conformance, accepts })

@@ -7,35 +7,36 @@
 //!    └─────── write ◀── Plan
 //! ```
 //!
-//! * [`scenario`]: a script's source, with its title and description.
+//! * [`scenario`]: the source of a script, with its title and description.
 //! * [`suite`]: the shipped scenarios, and those loaded from files and folders.
-//! * `run`: one script over one balancer with one seed gives a [`Run`](stickler_runner::Run); `site`: what a script describes,
-//!   without what it does there.
+//! * `run`: plays one script over one balancer with one seed, and returns a [`Run`](stickler_runner::Run). `site`:
+//!   reads the site that a script describes, without performing its actions.
 //! * [`mod@lint`]: the mistakes of scripts and tables, found without running them.
-//! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark). This module, `lint` and `run` exist
-//!   only with the Cargo feature `scripts`, which is on by default.
+//! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark). This module, `lint` and
+//!   `run` exist only with the Cargo feature `scripts`, which is on by default.
 //! * `plans`: the recorded plans of the shipped scenarios, which are played without Starlark.
-//! * [`expected`]: the tables of expected outcomes. [`mod@catches`]: which scenario catches which defect.
-//! * `stickler_model::standard`: the accounts that every scenario finds.
-//! * [`declared`]: what balancers are declared to violate, by the tables, for hunts.
-//! * `site`: what a script says of its site, as data, and back: what it has to say for a topology.
-//! * [`mod@write`]: a plan as a script, with clients called by their names, a docstring and expectations.
-//! * `shortened`: a finding of a hunt as people read it.
-//! * [`limits`]: how much a script may compute and allocate.
-//! * `panics`: panics of a script's thread become its error.
+//! * [`expected`]: the tables of expected outcomes. [`mod@catches`]: the scenarios that catch each defect.
+//! * `stickler_model::standard`: the accounts that exist in every scenario.
+//! * [`declared`]: the violations that the tables declare for balancers, for use in hunts.
+//! * `site`: a script's description of its site, as data; and the reverse, the description of a given topology.
+//! * [`mod@write`]: writes a plan as a script, with names for its clients, a docstring and expectations.
+//! * `shortened`: a finding of a hunt in the form in which people read it.
+//! * [`limits`]: the limits on the computation and memory of a script.
+//! * `panics`: turns a panic of a script's thread into an error of the script.
 //!
 //! # The script language
 //!
-//! Starlark (Python's syntax, without `while`, `import`, clock or randomness). A call that asks drives the world until the answer
-//! is there. `docs/language.md` is the reference of its functions, methods and attributes, and of the pages of the site; it is written
-//! from the documentation beside their code ([`reference()`]).
+//! Starlark has Python's syntax, without `while`, `import`, clock or randomness. A call that sends a request drives the
+//! world until the answer has arrived. `docs/language.md` is the reference of the functions, methods and attributes,
+//! and of the pages of the site; it is generated from the documentation beside their code ([`reference()`]).
 //!
-//! A script's own mistake is an error with file, line and column ([`End::Failed`](stickler_runner::End)), and never a finding
-//! against the balancer: what a user agent cannot be asked to send is refused before it is sent (`send_raw` sends
-//! anything). What the script printed until then is kept, and what was seen until then is judged. A script that asks for
-//! nothing is an error; one that puts nothing to the test and expects nothing is skipped, so that it is not green.
+//! A mistake in a script is an error with file, line and column ([`End::Failed`](stickler_runner::End)), and never a
+//! finding against the balancer. A request that no user agent would send is refused before it is sent (`send_raw` sends
+//! anything). The lines that the script printed until then are kept, and the events until then are judged. A script
+//! that asks for nothing is an error. A script that puts nothing to the test and expects nothing is skipped, so that it
+//! does not count as passed.
 //!
-//! A program that plays the scripts of others installs the counting allocator of [`limits`].
+//! A program that plays scripts of other people should install the counting allocator of [`limits`].
 
 pub mod catches;
 #[cfg(feature = "scripts")]

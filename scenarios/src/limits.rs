@@ -1,42 +1,41 @@
-//! How much a script may compute and allocate.
+//! The limits on the computation and memory of a script.
 //!
-//! Starlark's own heap limit is looked at between steps, so a single `[0] * (1 << 28)` is through
-//! before it bites. [`Metered`] counts at the only place that sees every byte: the global
-//! allocator. It does so where the program installs it, as the command `stickler` does; a library must not choose a
-//! program's allocator. Without it, Starlark checks the size of a script's heap between steps only.
+//! Starlark checks its own heap limit between steps only, so that a single `[0] * (1 << 28)` completes before the limit
+//! takes effect. [`Metered`] counts at the only place that sees every byte: the global allocator. It does so if the
+//! program installs it, as the command `stickler` does; a library must not choose the allocator of a program. Without
+//! it, the size of a script's heap is checked between steps only.
 //!
-//! While a thread runs a script, what it allocates counts against a budget. The
-//! allocation that would exceed the budget never happens: the thread says so and is **parked for
-//! good**. Unwinding out of an allocator is undefined behaviour and aborting would take the whole
-//! process along, other runs included; a parked thread costs its budget at most, and the process
-//! that asked for the run goes on, or ends with whatever exit code it likes.
+//! While a thread runs a script, its allocations count against a budget. An allocation that would exceed the budget
+//! never happens: the thread reports it, and is then **parked for good**. Unwinding out of an allocator is undefined
+//! behaviour, and aborting would end the whole process, including other runs. A parked thread costs at most its budget,
+//! and the process that asked for the run continues, or exits with any code that it chooses.
 //!
-//! What a world allocates while it performs an action is not the script's ([`unmetered`]).
+//! The memory that a world allocates while it performs an action does not count as the script's ([`unmetered`]).
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, RefCell};
 
-/// Bytes that a script may hold at a time.
+/// The largest number of bytes that a script may hold at a time.
 pub const MEMORY: usize = 64 << 20;
 
-/// Function calls and turns of loops that a script may make.
+/// The largest number of function calls and loop iterations of a script.
 pub const TICKS: u64 = 500_000;
 
-/// Depth of function calls.
+/// The largest depth of nested function calls.
 pub const CALL_DEPTH: usize = 200;
 
-/// Actions that a script may perform.
+/// The largest number of actions that a script may perform.
 pub const ACTIONS: u32 = 100_000;
 
-/// Lines that a script may print.
+/// The largest number of lines that a script may print.
 pub const PRINTED: usize = 10_000;
 
-/// Stack of a script's thread in bytes; the system lends it page by page. An unoptimised Starlark
-/// takes up to 32 KiB for each level of syntax, and a statement has at most 4,000 levels.
+/// The stack size of a script's thread, in bytes. The system provides it page by page. An unoptimised Starlark takes up
+/// to 32 KiB for each level of syntax, and a statement has at most 4,000 levels.
 pub const STACK: usize = 256 << 20;
 
-/// An allocator with a meter for each thread. A program that plays scripts of others installs it, around the allocator of
-/// its choice:
+/// An allocator with a meter for each thread. A program that plays scripts of other people installs it around an
+/// allocator of its choice:
 ///
 /// ```ignore
 /// #[global_allocator]
@@ -47,11 +46,11 @@ pub const STACK: usize = 256 << 20;
 pub struct Metered<A>(pub A);
 
 thread_local! {
-    /// What this thread has left; `None` where nothing is metered. Const and without a destructor,
-    /// so that an allocator may use it at any time of a thread's life.
+    /// The remaining budget of this thread; `None` while nothing is metered. It is const and has no destructor, so that
+    /// an allocator may use it at any time of a thread's life.
     static METER: Cell<Option<Meter>> = const { Cell::new(None) };
 
-    /// Whom to tell. Only touched while the meter is off.
+    /// The function to call when the budget is exceeded. It is accessed only while the meter is off.
     static ON_EXCEEDED: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
 }
 
@@ -61,8 +60,9 @@ struct Meter {
     limit: usize,
 }
 
-/// Runs `body` with at most `limit` bytes on this thread. The allocation that would exceed it calls
-/// `on_exceeded`, unmetered, and then this thread never goes on: have something else wait for the message.
+/// Runs `body` with at most `limit` bytes on this thread. An allocation that would exceed the limit calls
+/// `on_exceeded`, unmetered, after which this thread never continues. Another thread therefore has to wait for the
+/// message.
 pub fn metered<T>(limit: usize, on_exceeded: impl FnOnce() + 'static, body: impl FnOnce() -> T) -> T {
     ON_EXCEEDED.with(|slot| *slot.borrow_mut() = Some(Box::new(on_exceeded)));
     let _forget = Forget;
@@ -70,7 +70,7 @@ pub fn metered<T>(limit: usize, on_exceeded: impl FnOnce() + 'static, body: impl
     body()
 }
 
-/// Drops whom to tell, once nothing is metered any more, also when the body panics.
+/// Drops the function in `ON_EXCEEDED` when metering ends, also if the body panics.
 struct Forget;
 
 impl Drop for Forget {
@@ -79,13 +79,13 @@ impl Drop for Forget {
     }
 }
 
-/// Runs `body` without counting.
+/// Runs `body` without counting its allocations.
 pub fn unmetered<T>(body: impl FnOnce() -> T) -> T {
     let _guard = Restore(METER.take());
     body()
 }
 
-/// Puts the meter back, also when the body panics.
+/// Restores the meter, also if the body panics.
 struct Restore(Option<Meter>);
 
 impl Drop for Restore {
@@ -94,9 +94,9 @@ impl Drop for Restore {
     }
 }
 
-/// Counts `bytes` more, or parks the thread.
+/// Adds `bytes` to the count, or parks the thread.
 fn charge(bytes: usize) {
-    // The thread-local is gone only while the thread ends, when no script runs any more.
+    // The thread-local is unavailable only while the thread ends, when it runs no script any more.
     let Ok(Some(mut meter)) = METER.try_with(Cell::get) else { return };
     meter.used = meter.used.saturating_add(bytes);
     if meter.used > meter.limit {
@@ -105,7 +105,8 @@ fn charge(bytes: usize) {
     METER.set(Some(meter));
 }
 
-/// Counts `bytes` less. Memory from before the meter ran may be freed while it does, hence `saturating`.
+/// Subtracts `bytes` from the count. Memory from before the meter started may be freed while it runs; hence
+/// `saturating`.
 fn refund(bytes: usize) {
     if let Ok(Some(mut meter)) = METER.try_with(Cell::get) {
         meter.used = meter.used.saturating_sub(bytes);
@@ -128,8 +129,8 @@ fn park_for_good() -> ! {
     unsafe_code,
     reason = "an allocator cannot be written without; every call is handed to the inner allocator as it came"
 )]
-/// SAFETY: each method passes its arguments unchanged to the inner allocator, which upholds the contract.
-/// Before that it only counts, without allocating, or never returns.
+/// SAFETY: each method passes its arguments unchanged to the inner allocator, which upholds the contract. Before that,
+/// it only counts, without allocating, or does not return.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Metered<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         charge(layout.size());
@@ -150,7 +151,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Metered<A> {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // Both may exist at once while the content moves.
+        // Both blocks may exist at the same time while the content is moved.
         charge(new_size);
         refund(layout.size());
         // SAFETY: see above.
@@ -168,7 +169,7 @@ mod tests {
     #[global_allocator]
     static ALLOCATOR: Metered<std::alloc::System> = Metered(std::alloc::System);
 
-    /// Runs `body` with a budget of 1 MiB; whether it came to its end.
+    /// Runs `body` with a budget of 1 MiB. Returns whether it completed.
     fn survives(body: fn()) -> bool {
         let (ended, outcome) = mpsc::channel();
         let parked = ended.clone();

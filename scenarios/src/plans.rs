@@ -1,11 +1,11 @@
-//! The recorded plans of the shipped scenarios: what a script asks for, without the script.
+//! The recorded plans of the shipped scenarios: the steps that a script asks for, without the script.
 //!
-//! Most scripts take the same steps over every balancer. Such a script has a plan in `plans/GROUP/NAME.jsonl`, a run file
-//! that holds a plan alone. It is played without Starlark, so that the author of a balancer does not have to build
-//! Starlark. The events are the same, and so are the verdicts; what the script itself expects of an answer is not looked
-//! at. A script that decides by an answer, or by what the balancer declares, has no plan.
+//! Most scripts take the same steps over every balancer. Such a script has a plan in `plans/GROUP/NAME.jsonl`, a run
+//! file that contains only a plan. It is played without Starlark, so that the author of a balancer does not have to
+//! build Starlark. The events and the verdicts are the same, but the script's own expectations of the answers are not
+//! checked. A script whose steps depend on an answer, or on what the balancer declares, has no plan.
 //!
-//! The test `plans` of this crate compares the files with the scripts, and writes them anew.
+//! The test `plans` of this crate compares the files with the scripts, and can write them anew.
 
 use std::sync::Arc;
 
@@ -16,24 +16,24 @@ use stickler_runner::{Arm, Diagnostic, End, Run, Source, panics};
 use crate::Case;
 
 impl Case {
-    /// Whether the scenario has a recorded plan, so that it can be played without its script.
+    /// Returns whether the scenario has a recorded plan, so that it can be played without its script.
     pub fn has_plan(&self) -> bool {
         self.plan.is_some()
     }
 
-    /// Returns the recorded plan; `None` where the scenario has none.
+    /// Returns the recorded plan; `None` if the scenario has none.
     ///
     /// # Errors
-    /// [`FileError`]: the recorded file is wrong. That is a defect of this crate.
+    /// [`FileError`]: the recorded file is wrong, which is a defect of this crate.
     pub fn plan(&self) -> Result<Option<Plan>, FileError> {
         let Some(text) = self.plan else { return Ok(None) };
         Reader::new(text.as_bytes(), &self.plan_path())?.into_plan().map(Some)
     }
 
-    /// Performs the recorded plan over a balancer on an arm; the run knows what is expected of it. `None` where the
-    /// scenario has no plan.
+    /// Performs the recorded plan over a balancer on an arm, and returns a run that contains its expected outcome;
+    /// `None` if the scenario has no plan.
     ///
-    /// The script's own expectations are not part of a plan: none of them fails.
+    /// The script's own expectations are not part of a plan, so that none of them fails.
     pub fn play_plan(&self, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Option<Run> {
         let failed = |message: String| {
             let diagnostic = Diagnostic::new(&self.plan_path(), "", 0..0, message, None);
@@ -71,7 +71,7 @@ impl Case {
         Source { scenario: self.scenario.name().to_owned(), path: self.scenario.path().to_owned() }
     }
 
-    /// The path of the recorded plan in this crate.
+    /// Returns the path of the recorded plan in this crate.
     fn plan_path(&self) -> String {
         format!("plans/{}/{}.jsonl", self.group.name, self.scenario.name())
     }

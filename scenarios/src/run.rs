@@ -1,4 +1,4 @@
-//! One script over one balancer with one seed, on a thread of its own; or the site that it describes.
+//! Plays one script over one balancer with one seed, or reads the site that it describes, on a thread of its own.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
@@ -9,16 +9,16 @@ use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source, control, pani
 use crate::script::{self, Played};
 use crate::{Scenario, limits};
 
-/// Why a run says nothing about its balancer: it would be green, and mean nothing.
+/// The reason why a run says nothing about its balancer: it would pass without a meaning.
 const NOTHING_TESTED: &str =
     "nothing was put to the test: no requirement applies to what the script did, and it expects nothing";
 
-/// Runs a script over a balancer on an arm, and judges what was seen. Nothing is expected of it but that no MUST is
-/// violated and that its own expectations hold.
+/// Runs a script over a balancer on an arm, and judges the trace. The expected outcome is only that no MUST is violated
+/// and that the script's own expectations hold.
 ///
-/// The script has a thread of its own, with [`limits`] on steps, depth and memory. A script that
-/// asks for too much memory leaves that thread parked, with what it holds. Of a script that is stopped, by a limit or by its
-/// own mistake, what was seen and printed until then is judged and kept.
+/// The script runs on a thread of its own, with [`limits`] on steps, depth and memory. If it asks for too much memory,
+/// that thread stays parked with the memory that it holds. If a script is stopped, by a limit or by its own mistake,
+/// the events until then are judged, and the printed lines are kept.
 pub fn run(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
     let played = play_on_a_thread(scenario, balancer, seed, arm);
     let verdicts = played.trace.as_ref().map(|trace| control::judge(trace, arm.as_ref())).unwrap_or_default();
@@ -44,10 +44,10 @@ pub fn run(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dy
     }
 }
 
-/// Reads the site that a script describes (`site(...)`), and nothing that it does there.
+/// Reads the site that a script describes (`site(...)`), without performing its actions there.
 ///
 /// # Errors
-/// The script is wrong before it does anything.
+/// The script makes a mistake before its first action.
 pub fn site(scenario: &Scenario) -> Result<Topology, Box<Diagnostic>> {
     let read = |script: &Scenario, sender: &Sender<_>| {
         let parked = sender.clone();
@@ -60,14 +60,14 @@ fn play_on_a_thread(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm
     let (balancer, arm) = (balancer.clone(), Arc::clone(arm));
     let play = move |script: &Scenario, sender: &Sender<_>| {
         let parked = sender.clone();
-        // Nobody listens where the run was given up.
+        // If the run was given up, the receiver does not exist any more.
         script::play(script, &balancer, seed, arm, move |played| drop(parked.send(played)))
     };
     on_a_thread(scenario, play, failed)
 }
 
-/// Does something with a script on a thread of its own, which stays where the script asks for too much memory; what came of it
-/// until then has been sent. `wrong` makes a result of what keeps it from being done.
+/// Calls a function with a script on a thread of its own. If the script asks for too much memory, the thread stays
+/// parked, and its result so far has been sent before. `wrong` converts an error that prevents the call to a result.
 pub(crate) fn on_a_thread<T: Send + 'static>(
     scenario: &Scenario,
     work: impl FnOnce(&Scenario, &Sender<T>) -> T + Send + 'static,
@@ -78,7 +78,7 @@ pub(crate) fn on_a_thread<T: Send + 'static>(
     let thread = std::thread::Builder::new().name("script".into()).stack_size(limits::STACK).spawn(move || {
         let work = || work(&script, &sender);
         let done = panics::caught(work).unwrap_or_else(|panic| wrong(script::panicked(&script, &panic)));
-        // Nobody listens where the run was given up.
+        // If the run was given up, the receiver does not exist any more.
         drop(sender.send(done));
     });
     let nowhere = |message: String| wrong(scenario.diagnostic(0..0, message, None));

@@ -1,4 +1,4 @@
-//! A script's source, with its title and description.
+//! The source of a script, with its title and description.
 
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use stickler_runner::{Diagnostic, text_file};
 
-/// The longest script, in bytes.
+/// The largest size of a script, in bytes.
 pub const MAX_SOURCE: u64 = 64 * 1024;
 
-/// A script, ready to run over any balancer. Cheap to clone.
+/// A script that is ready to run over any balancer. It is cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
     name: Arc<str>,
     path: Arc<str>,
     source: Arc<str>,
-    /// Where the files are that it may load; `None` where it may load none.
+    /// The folder of the files that it may load; `None` if it may load none.
     folder: Option<Arc<Path>>,
 }
 
-/// Why a script cannot be had.
+/// The reason why a script cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// The file cannot be read.
@@ -28,7 +28,7 @@ pub enum ScenarioError {
     Unreadable {
         /// The path as it was given.
         path: String,
-        /// What the operating system said; invalid UTF-8 comes as `InvalidData`.
+        /// The error of the operating system. Invalid UTF-8 is reported as `InvalidData`.
         source: std::io::Error,
     },
     /// The file is longer than [`MAX_SOURCE`].
@@ -40,10 +40,10 @@ pub enum ScenarioError {
 }
 
 impl Scenario {
-    /// A scenario of this source, which loads no other files. `path` is what errors and the replay command show.
+    /// Creates a scenario from a source that loads no other files. `path` is shown in errors and in the replay command.
     ///
     /// # Errors
-    /// [`ScenarioError::TooLong`].
+    /// [`ScenarioError::TooLong`]: the source is longer than [`MAX_SOURCE`].
     pub fn new(name: &str, path: &str, source: &str) -> Result<Self, ScenarioError> {
         if source.len() as u64 > MAX_SOURCE {
             return Err(ScenarioError::TooLong { path: path.to_owned() });
@@ -51,11 +51,11 @@ impl Scenario {
         Ok(Self { name: name.into(), path: path.into(), source: source.into(), folder: None })
     }
 
-    /// Reads a script from a regular file, with or without a byte-order mark; its name is the file's without `.star`.
-    /// Reads no more than [`MAX_SOURCE`]. The files that it loads are read whenever it is played.
+    /// Reads a script from a regular file, with or without a byte-order mark. Its name is that of the file without
+    /// `.star`. At most [`MAX_SOURCE`] bytes are read. The files that it loads are read whenever it is played.
     ///
     /// # Errors
-    /// [`ScenarioError`].
+    /// [`ScenarioError`]: the file cannot be read, or is too long.
     pub fn load(path: &Path) -> Result<Self, ScenarioError> {
         let shown = path.display().to_string();
         let source = text_file::read(path, MAX_SOURCE).map_err(|source| match source.kind() {
@@ -67,43 +67,43 @@ impl Scenario {
         Ok(Self { folder: Some(folder.into()), ..Self::new(&name, &shown, &source)? })
     }
 
-    /// The folder that the script's own file is in; `None` for one that is in no file.
+    /// Returns the folder of the script's own file; `None` if the script is in no file.
     #[cfg(feature = "scripts")]
     pub(crate) fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()
     }
 
-    /// The name: the file's without `.star`. Key of the expected outcomes.
+    /// Returns the name: that of the file without `.star`. It is the key of the expected outcomes.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The path as it was given, or a shipped scenario's name: what `stickler run` takes.
+    /// Returns the path as it was given, or the name of a shipped scenario. `stickler run` accepts either.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The script.
+    /// Returns the source of the script.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// A message about these bytes of the script.
+    /// Returns a message about these bytes of the script.
     pub fn diagnostic(&self, bytes: Range<usize>, message: String, actual: Option<String>) -> Diagnostic {
         Diagnostic::new(&self.path, &self.source, bytes, message, actual)
     }
 
-    /// The docstring's first line; empty without one.
+    /// Returns the first line of the docstring; empty if there is none.
     pub fn title(&self) -> &str {
         self.docstring().trim_start().lines().next().unwrap_or_default().trim_end()
     }
 
-    /// The docstring after its first line, without blank lines around it.
+    /// Returns the docstring after its first line, without blank lines around it.
     pub fn description(&self) -> &str {
         self.docstring().trim().split_once('\n').map_or("", |(_, rest)| rest.trim())
     }
 
-    /// The text between the triple quotes that open the script, after comments and blank lines.
+    /// Returns the text between the triple quotes at the beginning of the script, after comments and blank lines.
     fn docstring(&self) -> &str {
         let mut rest = self.source.trim_start();
         while rest.starts_with('#') {

@@ -1,4 +1,5 @@
-//! A finding of a hunt as people read it: the shortest plan that shows the same, its run file, and its script.
+//! A finding of a hunt in the form in which people read it: the shortest plan that shows the same, its run file, and
+//! its script.
 
 use stickler_hunt::folder::Short;
 use stickler_hunt::shrink::{actions, seeds_that_show};
@@ -8,24 +9,25 @@ use stickler_runner::{Arm, Run, Source, file};
 
 use crate::write::{self, Story, Unwritable, canonical, named_after_users};
 
-/// The most runs that shrinking one finding takes, about.
+/// The approximate limit on the runs for shrinking one finding.
 const MOST: u64 = 2_000;
 
-/// The same on real sockets, where a run takes a thousand times as long.
+/// The same limit on real sockets, where a run takes a thousand times as long.
 const MOST_ON_WIRE: u64 = 60;
 
-/// What is left of a finding.
+/// A finding after shrinking.
 pub struct Shortened {
-    /// What is said of it.
+    /// The description of the finding.
     pub short: Short,
-    /// The bytes of its run file.
+    /// The bytes of the run file.
     pub run: Vec<u8>,
-    /// Its script, or why no script can say it.
+    /// The script, or the reason why it cannot be written.
     pub script: Result<String, Unwritable>,
 }
 
 impl Shortened {
-    /// Shrinks the plan of a finding; `None` where the plan does not show it, as on real sockets it may not.
+    /// Shrinks the plan of a finding; `None` if the plan does not show the finding again, as can happen on real
+    /// sockets.
     pub fn of(finding: &Finding, arm: &dyn Arm) -> Option<Self> {
         let kind = &finding.kind;
         let shrunk = shrink(&finding.plan, kind, arm, most(arm))?;
@@ -44,13 +46,14 @@ impl Shortened {
         let name = kind.file_name();
         let run = Run { source: Source { path: "finding.star".to_owned(), scenario: name }, ..run };
         let mut bytes = Vec::new();
-        // A vector takes whatever is written.
+        // Writing to a vector never fails.
         let _ = file::write(&run, &mut bytes);
         Some(Self { short, run: bytes, script })
     }
 }
 
-/// Returns the plan as its script asks for it, with clients called as their users are where it shows the finding then as well.
+/// Returns the plan in the form in which its script asks for it. Clients are named after their users if the plan shows
+/// the finding then as well.
 fn presentable(plan: &Plan, kind: &Kind, arm: &dyn Arm) -> Option<(Plan, Judged)> {
     let plan = canonical(plan);
     [named_after_users(&plan), plan].into_iter().find_map(|plan| {
@@ -59,7 +62,7 @@ fn presentable(plan: &Plan, kind: &Kind, arm: &dyn Arm) -> Option<(Plan, Judged)
     })
 }
 
-/// The script of a plan, with what it shows.
+/// Writes the script of a plan, with the finding that it shows.
 fn script(plan: &Plan, kind: &Kind, summary: &str, run: &Run) -> Result<String, Unwritable> {
     let requirement = kind.requirement();
     let verdicts = run.verdicts.iter().filter(|verdict| Some(verdict.requirement) == requirement);
@@ -76,7 +79,7 @@ fn script(plan: &Plan, kind: &Kind, summary: &str, run: &Run) -> Result<String, 
     write::write_script(plan, &story)
 }
 
-/// The most runs that shrinking takes on an arm.
+/// Returns the limit on the runs for shrinking on an arm.
 fn most(arm: &dyn Arm) -> u64 {
     if arm.is_deterministic() { MOST } else { MOST_ON_WIRE }
 }

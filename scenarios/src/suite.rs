@@ -15,47 +15,47 @@ use crate::group::Group;
 pub(crate) use crate::nearest::nearest;
 use crate::{Scenario, ScenarioError};
 
-/// The longest file beside scripts, in bytes.
+/// The largest size of a file beside the scripts, in bytes.
 const MAX_BESIDE: u64 = 1 << 20;
 
 /// The file of expected outcomes in a folder of scripts.
 pub(crate) const EXPECTED: &str = "expected.toml";
 
-/// The file of what a folder of scripts says of all of them.
+/// The file that describes a folder of scripts as a group.
 pub(crate) const GROUP: &str = "group.toml";
 
-/// A scenario with what is expected of it.
+/// A scenario with its expected outcomes.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// The script.
     pub scenario: Scenario,
-    /// The folder that it stands in: what the shipped scenarios are grouped by.
+    /// The folder that contains the script. The shipped scenarios are grouped by their folders.
     pub group: Arc<Group>,
     /// The expected outcomes of its folder.
     pub expectations: Arc<Expectations>,
-    /// The text of its recorded plan, a run file; `None` for a script that has none.
+    /// The text of the recorded plan, a run file; `None` if the script has none.
     pub(crate) plan: Option<&'static str>,
 }
 
 impl Case {
-    /// Returns the case of a script that stands in no file. It belongs to no group, and nothing is expected of it but what is expected
-    /// of every script. `path` is what errors and the replay command show.
+    /// Returns the case of a script that is in no file. It belongs to no group, and its expected outcome is the one of
+    /// every script. `path` is shown in errors and in the replay command.
     ///
     /// # Errors
-    /// [`ScenarioError::TooLong`].
+    /// [`ScenarioError::TooLong`]: the source is longer than [`MAX_SOURCE`](crate::scenario::MAX_SOURCE).
     pub fn of_source(name: &str, path: &str, source: &str) -> Result<Self, ScenarioError> {
         let (group, expectations) = (Arc::new(Group::unnamed("")), Arc::new(Expectations::default()));
         Ok(Self { scenario: Scenario::new(name, path, source)?, group, expectations, plan: None })
     }
 
-    /// Runs the script over a balancer on an arm; the run knows what is expected of it. Of somebody else's balancer, what
-    /// every balancer has to do is expected, whatever it is called.
+    /// Runs the script over a balancer on an arm, and returns a run that contains its expected outcome. A balancer of
+    /// the user is judged by the expectations for every balancer, whatever its name is.
     #[cfg(feature = "scripts")]
     pub fn run(&self, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
         Run { expected: self.expected(balancer), ..crate::run(&self.scenario, balancer, seed, arm) }
     }
 
-    /// What is expected over a balancer.
+    /// Returns the expected outcome over a balancer.
     pub(crate) fn expected(&self, balancer: &BalancerSpec) -> Expected {
         let name = match balancer {
             BalancerSpec::Foreign(_) | BalancerSpec::Target { .. } => String::new(),
@@ -67,9 +67,9 @@ impl Case {
     }
 }
 
-/// What is expected of a balancer of which nothing is known, where this is expected of all that the table is about: a MUST may
-/// be violated if it is over all of these. That something is put to the test, and what the script expects, may depend on the
-/// balancer.
+/// Returns the expected outcome over an unknown balancer, from the outcome for all balancers of the table. A MUST may
+/// be violated if it may be violated over all of them. Whether requirements are put to the test, and whether the
+/// script's expectations hold, may depend on the balancer.
 fn of_unknown(all: Expected) -> Expected {
     let may_fail = all.grades.into_iter().filter(|(_, grades)| grades.contains(&Grade::Violated));
     let any = [Grade::NotExercised, Grade::NotApplicable, Grade::Ok, Grade::NonStrict, Grade::Violated];
@@ -77,13 +77,13 @@ fn of_unknown(all: Expected) -> Expected {
     Expected { grades, script: Some(ScriptOutcome::Either), reason: all.reason }
 }
 
-/// Why a selection of scenarios cannot be had.
+/// The reason why a selection of scenarios cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SuiteError {
     /// A script cannot be read.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// A file beside the scripts is wrong: the expected outcomes, or what it says of the group.
+    /// A file beside the scripts is wrong: the expected outcomes, or the description of the group.
     #[error(transparent)]
     File(#[from] FileError),
     /// A folder or a file beside the scripts cannot be read.
@@ -91,43 +91,43 @@ pub enum SuiteError {
     Unreadable {
         /// The path as it was given.
         path: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Neither a path nor the name of a shipped scenario, or a folder without scripts.
+    /// The argument is neither a path nor the name of a shipped scenario, or it is a folder without scripts.
     #[error("nothing matches `{pattern}`: it is neither a script, a folder with scripts (*.star) nor a shipped scenario{}", nearest_hint(.nearest.as_deref()))]
     NothingMatched {
-        /// What was asked for.
+        /// The argument as it was given.
         pattern: String,
-        /// The shipped scenario whose name is most like it.
+        /// The shipped scenario with the most similar name.
         nearest: Option<String>,
     },
 }
 
-/// The reasons that more folders than one give, by key.
+/// The reasons that more than one folder uses, by key.
 const REASONS: Source<'_> = Source { text: include_str!("../scripts/reasons.toml"), origin: "reasons.toml" };
 
-/// Which mechanisms behave alike.
+/// The file that says which mechanisms behave alike.
 const MECHANISMS: Source<'_> = Source { text: include_str!("../scripts/mechanisms.toml"), origin: "mechanisms.toml" };
 
 /// A folder of `scripts/`, as `build.rs` finds it.
 struct Folder {
     name: &'static str,
-    /// Its `group.toml`.
+    /// The text of its `group.toml`.
     group: &'static str,
-    /// Its `expected.toml`.
+    /// The text of its `expected.toml`.
     expected: &'static str,
-    /// The name and source of each script, by name.
+    /// The name and source of each script, sorted by name.
     scripts: &'static [(&'static str, &'static str)],
-    /// The name and text of each recorded plan, by name.
+    /// The name and text of each recorded plan, sorted by name.
     plans: &'static [(&'static str, &'static str)],
 }
 
 /// The shipped scripts.
 const FOLDERS: &[Folder] = include!(concat!(env!("OUT_DIR"), "/folders.rs"));
 
-/// The shipped scenarios, in the order in which they are best read: that of the groups, and in each that of its table of
-/// expected outcomes. `balancers` are the names that exist, to check these tables.
+/// Returns the shipped scenarios in the recommended order of reading: that of the groups and, within a group, that of
+/// its table of expected outcomes. `balancers` are the names that exist, for the check of these tables.
 ///
 /// # Errors
 /// [`FileError`] where a shipped table names a balancer that `balancers` lacks.
@@ -143,7 +143,7 @@ pub fn shipped(balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
     Ok(folders.into_iter().flat_map(|(_, cases)| cases).collect())
 }
 
-/// The cases of a shipped folder. What its table does not name comes last, by name.
+/// Returns the cases of a shipped folder. Scenarios that its table does not name come last, sorted by name.
 fn of_folder(
     folder: &Folder,
     group: &Arc<Group>,
@@ -167,17 +167,18 @@ fn of_folder(
     Ok(cases)
 }
 
-/// The scenarios that the arguments of `stickler run` mean; all shipped ones without arguments.
+/// Returns the scenarios that the arguments of `stickler run` select; without arguments, all shipped ones.
 ///
-/// An argument is a script, a folder (its `*.star`, by name, and then those of the folders below it), the name of
-/// a shipped scenario, or that of a group of them; a path that exists wins. Beside a script may stand an
-/// `expected.toml`; without it, no MUST may be violated and the script's expectations must hold.
+/// An argument is a script, a folder (its `*.star`, sorted by name, and then those of the folders below it), the name
+/// of a shipped scenario, or the name of a group of them. A path that exists takes precedence. There may be an
+/// `expected.toml` beside a script; without it, no MUST may be violated, and the script's expectations must hold.
 ///
-/// Files called `lib.star`, files and folders whose names begin with `_`, and folders called `lib` are only loaded by others. A folder
-/// that is named as an argument is looked at whatever it is called; a link to a folder is not followed.
+/// Files called `lib.star`, files and folders whose names begin with `_`, and folders called `lib` are only loaded by
+/// other scripts. A folder that is given as an argument is searched whatever its name is. A link to a folder is not
+/// followed.
 ///
 /// # Errors
-/// [`SuiteError`].
+/// [`SuiteError`]: an argument selects nothing, or a file cannot be read or is wrong.
 pub fn select(patterns: &[String], balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
     if patterns.is_empty() {
         return shipped(balancers);
@@ -213,13 +214,14 @@ fn load_folder(pattern: &str, folder: &Path, balancers: &[&str]) -> Result<Vec<C
     if cases.is_empty() { Err(nothing_matched(pattern)) } else { Ok(cases) }
 }
 
-/// How deep folders are looked into.
+/// The largest depth of folders that are searched.
 const MAX_DEPTH: usize = 16;
 
-/// Most folders that are looked into below one.
+/// The largest number of folders that are searched below one folder.
 const MAX_FOLDERS: usize = 10_000;
 
-/// A folder and those below it, by path; those that only have files to be loaded are among them if they are asked for.
+/// Returns a folder and those below it, sorted by path. `libraries` includes the folders that contain only files to be
+/// loaded.
 pub(crate) fn folders(folder: &Path, libraries: bool) -> Result<Vec<PathBuf>, SuiteError> {
     let mut found = vec![(folder.to_owned(), 0)];
     let mut next = 0;
@@ -233,7 +235,7 @@ pub(crate) fn folders(folder: &Path, libraries: bool) -> Result<Vec<PathBuf>, Su
         }
         let mut below = Vec::new();
         for entry in entries(&folder)? {
-            // The kind of a link is that of the link.
+            // The file type of a directory entry is that of a link itself, not of its target.
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
             let name = entry.file_name();
             let is_hidden = name.to_string_lossy().starts_with('.');
@@ -252,7 +254,7 @@ fn is_library_folder(name: &str) -> bool {
     name == "lib" || name.starts_with('_')
 }
 
-/// Whether a file is one that others load, and no scenario.
+/// Returns whether a file is only loaded by others, and is no scenario.
 pub(crate) fn is_library(path: &Path) -> bool {
     let name = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
     let file = name(path.file_name());
@@ -260,7 +262,7 @@ pub(crate) fn is_library(path: &Path) -> bool {
     file == "lib.star" || file.starts_with('_') || is_library_folder(&folder)
 }
 
-/// Loads scripts of one folder with what the folder says of them.
+/// Loads scripts of one folder, with the folder's description and table of expected outcomes.
 fn load(folder: &Path, scripts: &[PathBuf], balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
     let scenarios = scripts.iter().map(|path| Scenario::load(path)).collect::<Result<Vec<_>, _>>()?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -282,8 +284,8 @@ fn load(folder: &Path, scripts: &[PathBuf], balancers: &[&str]) -> Result<Vec<Ca
     Ok(cases(scenarios, &Arc::new(group), expectations))
 }
 
-/// Reads the table of expected outcomes of a folder, and its mistakes. It is about the whole folder, also where one script of it is
-/// run.
+/// Reads the table of expected outcomes of a folder, and its mistakes. The table refers to the whole folder, even if
+/// only one script of it is run.
 fn table(
     folder: &Path,
     source: Source<'_>,
@@ -296,7 +298,7 @@ fn table(
     Ok(Expectations::read(source, &Known { scenarios: &names, balancers, shared: &shared }, mistakes))
 }
 
-/// All mistakes of a folder's table of expected outcomes.
+/// Returns all mistakes of a folder's table of expected outcomes.
 #[cfg(feature = "scripts")]
 pub(crate) fn mistakes_of_table(
     folder: &Path,
@@ -308,7 +310,7 @@ pub(crate) fn mistakes_of_table(
     Ok(mistakes)
 }
 
-/// A file of a folder, and its path; `None` where it has none.
+/// Returns the text and the path of a file in a folder; `None` if the folder has no such file.
 pub(crate) fn beside(folder: &Path, name: &str) -> Result<Option<(String, String)>, SuiteError> {
     let file = folder.join(name);
     if file.symlink_metadata().is_err() {
@@ -318,15 +320,15 @@ pub(crate) fn beside(folder: &Path, name: &str) -> Result<Option<(String, String
     Ok(Some((text, file.display().to_string())))
 }
 
-/// The scenarios of a folder by name. Whatever is called like one and cannot be read as one is an error: skipped without a
-/// word, it would look as if it had been run.
+/// Returns the scenarios of a folder, sorted by name. An entry that has the name of a script but cannot be read as one
+/// is an error: if it were skipped silently, it would seem to have been run.
 fn scripts_in(folder: &Path) -> Result<Vec<PathBuf>, SuiteError> {
-    // A folder that somebody names is looked at, whatever it is called.
+    // A folder that is given as an argument is searched whatever its name is.
     let only_loaded = |path: &PathBuf| path.file_name().is_some_and(|name| is_library(Path::new(name)));
     Ok(all_scripts_in(folder)?.into_iter().filter(|path| !only_loaded(path)).collect())
 }
 
-/// The scripts of a folder by name, with those that are only loaded.
+/// Returns the scripts of a folder, sorted by name, including those that are only loaded.
 pub(crate) fn all_scripts_in(folder: &Path) -> Result<Vec<PathBuf>, SuiteError> {
     let mut scripts = BTreeSet::new();
     for entry in entries(folder)? {
@@ -414,7 +416,7 @@ mod tests {
         assert!(error.ends_with("; did you mean `parity`?"), "{error}");
     }
 
-    /// What the tables say of known balancers is not held against one that nobody knows.
+    /// The outcomes that the tables declare for known balancers do not count against an unknown balancer.
     #[test]
     fn of_a_target_nothing_is_expected_but_that_it_violates_nothing_that_others_keep() {
         let target = BalancerSpec::Target { address: ([127, 0, 0, 1], 80).into(), like: None };
@@ -439,7 +441,7 @@ mod tests {
         assert_eq!((one.len(), one[0].scenario.name()), (1, "lockout"));
     }
 
-    /// What is called like a script, or stands in a script's place, and is none.
+    /// An entry that has the name of a script, or is in the place of one, but is no script, is reported as an error.
     #[cfg(unix)]
     #[test]
     fn what_cannot_be_read_as_a_script_is_an_error_that_names_it() {
@@ -463,7 +465,7 @@ mod tests {
         let folder_of_that_name = |path: &Path| std::fs::create_dir(path).unwrap();
         let directory = cannot("x.star: it is a directory, and no regular file");
         assert_eq!(made("x.star", &folder_of_that_name), (directory, true));
-        // What stands beside the scripts is about each of them.
+        // A file beside the scripts applies to each of them.
         assert_eq!(made("expected.toml", &link), (cannot("expected.toml") + gone, false));
         assert_eq!(made("expected.toml", &zero), (cannot("expected.toml: it is a device, and no regular file"), false));
         assert_eq!(made("group.toml", &fifo), (cannot("group.toml: it is a FIFO, and no regular file"), false));

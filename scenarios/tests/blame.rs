@@ -1,5 +1,5 @@
-//! Who is at fault, in scripts that were played wrongly judged once: each has its right verdict now, and where something
-//! similar has to be judged otherwise, that too.
+//! The party at fault, in scripts that were once judged incorrectly. Each now has its right verdict. Where a similar
+//! script needs a different verdict, that one is tested too.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use Requirement::{Fo5, Fo8, Hs1, Hs5, Hs7, Id1, Id2, Id4, St3};
 
 fn play(script: &str, balancer: &str) -> Run {
     let arm: Arc<dyn Arm> = Arc::new(SimArm);
-    // A run in which nothing is put to the test, because all is excused, would count as skipped.
+    // A run in which nothing is put to the test, because every failure is excused, would count as skipped.
     let script = &format!("{script}\nexpect(True)\n");
     let scenario = Scenario::new("test", "test.star", script).unwrap();
     let run = run(&scenario, &BalancerSpec::named(balancer), 1, &arm);
@@ -28,7 +28,7 @@ fn verdict(script: &str, balancer: &str, requirement: Requirement) -> Verdict {
     run.verdicts.into_iter().find(|verdict| verdict.requirement == requirement).unwrap()
 }
 
-/// The grade, and who is at fault for each piece of evidence, in order.
+/// Returns the grade, and the party at fault for each piece of evidence, in order.
 fn blame(script: &str, balancer: &str, requirement: Requirement) -> (Grade, Vec<Party>) {
     let verdict = verdict(script, balancer, requirement);
     (verdict.grade, verdict.evidence.iter().map(|evidence| evidence.fault).collect())
@@ -38,7 +38,7 @@ fn grade(script: &str, balancer: &str, requirement: Requirement) -> Grade {
     verdict(script, balancer, requirement).grade
 }
 
-/// Nothing counts against the balancer.
+/// Checks that nothing counts against the balancer.
 #[track_caller]
 fn assert_clean(script: &str, balancer: &str) {
     let run = play(script, balancer);
@@ -46,7 +46,7 @@ fn assert_clean(script: &str, balancer: &str) {
     assert!(violated.is_empty(), "{script}\nover {balancer}: {violated:#?}");
 }
 
-/// Five requests of alice, a day after a reset between the balancer and the only backend.
+/// Alice sends five requests, a day after a reset between the balancer and the only backend.
 const RESET_A_DAY_AGO: &str = r#"
 site(backends = 1, tls = "own")
 reset("lb", "iis1")
@@ -74,7 +74,7 @@ fn a_fault_that_strikes_a_request_or_stands_is_to_blame() {
     assert_eq!(blame(cut, "pin-on-401", Hs7), (NotExercised, vec![InjectedFault]));
 }
 
-/// An anonymous client sends bytes, while alice's connection lies in the pool.
+/// An anonymous client sends raw bytes while alice's connection is in the pool.
 const RAW_BEHIND_ALICE: &str = r#"
 site(backends = 1)
 alice = browser("alice")
@@ -103,7 +103,7 @@ fn bytes_of_a_user_are_judged_as_that_users() {
 
 #[test]
 fn a_forged_id_is_believed_by_nobody() {
-    // alice's first request has the id r1.
+    // The first request of alice has the id r1.
     let script = r#"
 site(backends = 1)
 alice = browser("alice")
@@ -151,7 +151,7 @@ fn a_drain_is_no_close_by_the_balancer_where_a_fault_ended_the_clients_connectio
     for balancer in ["l4-nat", "l4-splice", "l4-dnat", "l4-source", "pin-on-401", "pin-source", "haproxy-safe"] {
         assert_ne!(grade(&drained("reset('alice', 'lb')"), balancer, Fo5), Violated, "{balancer}");
     }
-    // A balancer that translates addresses has no process.
+    // A balancer that only translates addresses has no process.
     for balancer in ["l4-splice", "pin-on-401", "pin-source", "haproxy-safe"] {
         for fault in ["crash('lb')", "power_loss('lb')"] {
             assert_ne!(grade(&drained(fault), balancer, Fo5), Violated, "{fault} over {balancer}");
@@ -316,7 +316,8 @@ fn a_server_that_speaks_no_http_is_to_blame() {
     }
 }
 
-/// A request of nobody around the moment at which the server ends the connection that lies in the pool.
+/// Returns a script in which an anonymous request is sent around the moment at which the server ends the connection in
+/// the pool.
 fn idle_race(method: &str) -> String {
     format!(
         "site(backends = 1)\nfor step in range(10):\n    seed = browser('seed' + str(step), user = None)\n    \
@@ -335,7 +336,8 @@ fn a_lost_race_with_an_idle_close_is_run_again_where_that_is_safe() {
     assert!(!faults.is_empty() && faults.iter().all(|&fault| fault == Undetermined), "{faults:?}");
 }
 
-/// Found by a random plan (shrunk): nobody's connection lies in the pool when the backend loses power and comes back.
+/// A random plan (shrunk) found this: an anonymous connection is in the pool when the backend loses power and comes
+/// back.
 #[test]
 fn a_connection_that_a_loss_of_power_left_in_the_pool_costs_one_request() {
     let script = |asks: &str| {
@@ -349,7 +351,8 @@ fn a_connection_that_a_loss_of_power_left_in_the_pool_costs_one_request() {
         assert_clean(&twice, balancer);
     }
     assert_eq!(blame(&twice, "pin-coupled", Hs7), (Ok, vec![InjectedFault]));
-    // What the balancer itself gets wrong is no better for that: it counts every backend that asks for credentials as down.
+    // A mistake of the balancer itself is still held against it: it counts every backend that asks for credentials as
+    // down.
     let thrice = script("other.get('/')\nother.get('/')\nother.get('/')\n");
     assert_eq!(grade(&thrice, "pin-checked-http-2xx", Hs7), Violated);
 }
@@ -366,7 +369,7 @@ fn a_dc_or_a_balancer_that_lost_power_costs_what_went_over_its_connections() {
     for balancer in ["l4-nat", "l4-splice", "pin-on-401", "pin-coupled", "pin-by-address", "haproxy-safe"] {
         assert_clean(&script("dc"), balancer);
     }
-    // One that translates addresses has no process.
+    // A balancer that only translates addresses has no process.
     for balancer in ["l4-splice", "pin-on-401", "pin-coupled", "pin-by-address", "haproxy-safe"] {
         assert_clean(&script("lb"), balancer);
     }
@@ -389,7 +392,7 @@ fn two_clients_that_hold_one_port_at_once_are_the_scripts() {
 #[test]
 fn each_product_refuses_the_heads_that_are_beyond_its_limits_with_its_status() {
     let script = include_str!("../scripts/claims/who-refuses-long-heads.star");
-    // Alice in no group, bob in 250, carol in 500, dave in 900, and dave by NTLM.
+    // Alice is in no group, bob in 250, carol in 500, and dave in 900. The last column is dave with NTLM.
     for (balancer, expected) in [
         ("l4-nat", [200; 5]),
         ("pin-on-401", [200; 5]),
@@ -397,7 +400,7 @@ fn each_product_refuses_the_heads_that_are_beyond_its_limits_with_its_status() {
         ("haproxy-safe", [200, 200, 400, 400, 200]),
         ("httpd", [200, 400, 400, 400, 200]),
         ("varnish-pipe", [200, 400, 400, 400, 200]),
-        // Each request has a connection of its own, over which NTLM gets nobody in.
+        // This product opens a connection for each request, so that no user can log on by NTLM.
         ("lighttpd", [200, 431, 431, 431, 401]),
         ("iis-arr", [200, 200, 400, 400, 200]),
         ("aws-alb", [200, 200, 400, 400, 200]),

@@ -1,4 +1,4 @@
-//! Who is at fault: the control says what would have happened without the balancer.
+//! The party at fault, as the control determines it: the control shows what would have happened without the balancer.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ fn evidence(run: &Run, requirement: Requirement) -> &[Evidence] {
     run.verdicts.iter().find(|verdict| verdict.requirement == requirement).map_or(&[], |verdict| &verdict.evidence)
 }
 
-/// Who is at fault for what, of all that was found: the client's name and the party, in order.
+/// Returns the party at fault for each piece of evidence: the name of the client and the party, in order.
 fn parties(run: &Run, requirement: Requirement) -> Vec<(String, Party)> {
     let named =
         |evidence: &Evidence| evidence.about.first().map(|cited| cited.client().to_string()).unwrap_or_default();
     evidence(run, requirement).iter().map(|evidence| (named(evidence), evidence.fault)).collect()
 }
 
-/// Nobody is at fault for anything, or it is not the balancer.
+/// Checks that no requirement is violated, and that there is evidence, all of it with `party` at fault.
 fn check_balancer_is_cleared(source: &str, requirement: Requirement, party: Party, balancers: &[&str]) {
     for balancer in balancers {
         let run = play(source, balancer);
@@ -49,7 +49,8 @@ fn a_dc_that_is_too_slow_is_the_sites_set_up() {
 fn a_server_that_closes_with_its_challenge_is_the_sites_set_up() {
     let closes = "site(backends = 1, authentication = windows_authentication(keep_alive = 'closed-by-challenge'))\n\
                   alice = curl('alice')\nalice.get('/')\n";
-    // HAProxy keeps its client's connection when the server's has gone, and sends the next leg elsewhere: that is HS-2, and measured.
+    // HAProxy keeps its client's connection when the server's has ended, and sends the next leg to another server. That
+    // counts as HS-2, and is measured.
     check_balancer_is_cleared(closes, Requirement::Hs1, Party::SiteSetUp, &SOUND[..3]);
 }
 
@@ -61,7 +62,7 @@ fn what_the_balancer_breaks_at_a_sound_site_is_its_own_fault() {
     assert_eq!(parties(&run, Requirement::Hs1), [("alice".into(), Party::Balancer)]);
 }
 
-/// A failure of bob's counts although alice's happens without the balancer as well.
+/// A failure of bob's counts although alice's failure also happens without the balancer.
 #[test]
 fn failures_are_compared_one_by_one() {
     let source = "site(backends = 2)\nalice = curl('alice')\nbob = curl('bob')\nbob.get('/')\n\
@@ -92,7 +93,8 @@ fn a_leak_through_the_balancer_is_its_own_fault() {
     assert_eq!(parties(&run, Requirement::Id2), [("mallory".into(), Party::Balancer)]);
 }
 
-/// Somebody who holds another user's token is that user to every server: no balancer can tell, and none is accused.
+/// Every server takes somebody who holds another user's token for that user. No balancer can detect it, and none is
+/// blamed.
 #[test]
 fn a_stolen_token_accuses_nobody() {
     let stolen = r#"

@@ -1,4 +1,4 @@
-//! Crowds: what a script asks for, what a world makes of it, and what only a crowd shows.
+//! Crowds: the requests of a script, their performance by a world, and the failures that only a crowd shows.
 
 mod double;
 
@@ -27,7 +27,7 @@ fn actions(run: &Run) -> Vec<Action> {
     run.trace.as_ref().unwrap().actions().cloned().collect()
 }
 
-/// When each request began, by client.
+/// Returns the time at which each request began, by client.
 fn starts(trace: &Trace) -> BTreeMap<Name, Vec<(RequestId, Time)>> {
     let mut starts: BTreeMap<Name, Vec<_>> = BTreeMap::new();
     for event in &trace.events {
@@ -108,7 +108,7 @@ fn clients_pause_before_each_request_and_ask_one_thing_after_the_other() {
         assert_eq!(asked.iter().map(|(id, _)| id.0).collect::<Vec<_>>(), (first..first + 8).collect::<Vec<_>>());
         pauses.extend(asked.windows(2).map(|pair| pair[1].1 - pair[0].1));
     }
-    // Requests take some milliseconds beside the pause, which is 100 ms at most.
+    // A request takes some milliseconds in addition to the pause, which is at most 100 ms.
     let longest = *pauses.iter().max().unwrap();
     assert!(longest > Duration::from_millis(60) && longest < Duration::from_millis(120), "{longest:?}");
     let average = pauses.iter().sum::<Duration>() / pauses.len() as u32;
@@ -156,11 +156,11 @@ fn a_crowd_that_nobody_waits_for_ends_with_its_world() {
     assert!(starts.values().flatten().count() < 36 && starts.len() == 6, "{starts:?}");
 }
 
-/// The site at which tickets authenticate connections.
+/// The description of a site at which tickets authenticate connections.
 const TICKETS: &str = "site(backends = 1, providers = ['Negotiate'], services = {'svc-web': ['HTTP/www.corp.example']},\n\
      authentication = windows_authentication(pool = 'svc-web', kernel_mode = False))\n";
 
-/// How many answers of a crowd were somebody else's, of how many.
+/// Returns the number of a crowd's answers that belonged to another user, and the number of all its answers.
 fn mixed_up(count: u32, balancer: &str) -> (usize, usize) {
     let source = format!(
         "{TICKETS}def check(member):\n  [answer.expect(status = 200, user = member.user) for answer in member.answers]\n\
@@ -172,8 +172,8 @@ fn mixed_up(count: u32, balancer: &str) -> (usize, usize) {
     (run.failures.len(), asked)
 }
 
-/// Two users of a HAProxy with two threads land on a thread each, and have its connections for themselves. So a test with two
-/// users finds nothing, and there is no better test than a crowd.
+/// Two users of a HAProxy with two threads land on different threads, and each has the connections of that thread
+/// alone. A test with two users therefore finds nothing, and only a crowd can reveal the failure.
 #[test]
 fn a_balancer_with_workers_keeps_two_users_apart_and_mixes_up_a_crowd() {
     for balancer in ["haproxy-threads", "pool-workers"] {

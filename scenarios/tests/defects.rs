@@ -1,4 +1,5 @@
-//! Every defect that real products had is caught, and the mechanism without it is clean (`scripts/defects.toml`).
+//! Every defect that real products had is caught, and the mechanism without the defect is clean
+//! (`scripts/defects.toml`).
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use stickler_runner::{Arm, End, Run};
 use stickler_scenarios::{Case, Catch, catches, shipped};
 use stickler_sim::SimArm;
 
-/// Which run it is, for a message.
+/// Returns the name of a run, for messages.
 fn name(run: &Run) -> String {
     format!("{} over {}", run.source.scenario, run.balancer)
 }
@@ -25,7 +26,8 @@ fn play(case: &Case, balancer: &str) -> Run {
     run
 }
 
-/// Without the defect: no MUST is violated, the script holds, and what the defect would break is put to the test.
+/// Checks the run without the defect: no MUST is violated, the script's expectations hold, and the requirement that the
+/// defect breaks is put to the test.
 fn check_control(catch: &Catch, run: &Run) {
     let violated = run
         .verdicts

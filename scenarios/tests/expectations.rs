@@ -1,9 +1,10 @@
-//! What is expected of the shipped scenarios is what it was when `expectations.txt` was written, and nothing in the tables
-//! is there for nothing.
+//! The expected outcomes of the shipped scenarios are the same as when `expectations.txt` was written, and no entry in
+//! the tables is superfluous.
 //!
-//! The file proves that a new way of writing the tables changed none of them. It has the mechanisms of that time, and a
-//! hash for each scenario over what is expected of it over each of them; what was added since is not compared. Whoever
-//! means to change an expectation writes the file anew: `STICKLER_UPDATE=1 cargo test -p stickler-scenarios --test expectations`.
+//! The file proves that a new notation of the tables changed none of the outcomes. It contains the mechanisms of that
+//! time, with a hash for each scenario over its expected outcomes over each of them. Scenarios and mechanisms that were
+//! added since are not compared. To change an expected outcome, write the file anew: `STICKLER_UPDATE=1 cargo test -p
+//! stickler-scenarios --test expectations`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,10 +16,10 @@ use stickler_runner::{Expected, ScriptOutcome};
 use stickler_scenarios::{Case, shipped};
 use toml::Table;
 
-/// Stands for every balancer that no table names.
+/// A name that stands for every balancer without a table.
 const ANY_OTHER: &str = "(any other)";
 
-/// The outcome as one line.
+/// Returns the expected outcome as one line.
 fn line(balancer: &str, expected: &Expected) -> String {
     let mut line = format!("{balancer}:");
     for (requirement, grades) in &expected.grades {
@@ -35,7 +36,7 @@ fn line(balancer: &str, expected: &Expected) -> String {
     line + script + &reason + "\n"
 }
 
-/// What is expected of a scenario over each of these balancers, and over one that no table names.
+/// Returns the expected outcomes of a scenario over each of these balancers, and over one that no table names.
 fn dump(case: &Case, balancers: &[&str]) -> String {
     let name = case.scenario.name();
     balancers
@@ -45,7 +46,7 @@ fn dump(case: &Case, balancers: &[&str]) -> String {
         .collect()
 }
 
-/// The first 8 bytes of the text's SHA-256, in hexadecimal digits.
+/// Returns the first 8 bytes of the text's SHA-256, in hexadecimal digits.
 fn hash(text: &str) -> String {
     let bytes = Sha256::digest(text);
     format!("{:016x}", bytes.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
@@ -81,7 +82,7 @@ fn what_is_expected_is_what_was_recorded() {
     assert!(changed.is_empty(), "{changed}");
 }
 
-/// The shipped tables, by folder, as they are written.
+/// Returns the shipped tables in the form in which they are written, by folder.
 fn tables() -> BTreeMap<String, Table> {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
     let folders = std::fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
@@ -96,7 +97,7 @@ fn shared(file: &str) -> Table {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(file)).unwrap().parse().unwrap()
 }
 
-/// The rows of all scenarios of a folder: whom they are about, and what they say.
+/// Returns the rows of all scenarios of a folder: the balancers to which each applies, and its content.
 fn rows(folder: &Table) -> impl Iterator<Item = (&str, &Table)> {
     let scenarios = folder.iter().filter(|(name, _)| *name != "reasons").flat_map(|(_, rows)| rows.as_table().unwrap());
     scenarios.map(|(names, row)| (names.as_str(), row.as_table().unwrap()))

@@ -1,4 +1,4 @@
-//! `docs/language.md` is written from the documentation of the language.
+//! `docs/language.md` is generated from the documentation of the language.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn the_language_reference_is_current() {
     assert!(!text.contains("\n\n\n"), "no two empty lines in a row");
 }
 
-/// What an example leaves out is what came before it in a script.
+/// An example may use variables that an earlier part of a script would define.
 #[test]
 fn every_example_of_the_reference_is_right() {
     let text = reference();

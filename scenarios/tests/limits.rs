@@ -1,4 +1,4 @@
-//! A script cannot use up the machine: steps, depth and memory are bounded, and the error says where.
+//! A script cannot exhaust the machine: its steps, depth and memory are bounded, and the error names the place.
 
 mod double;
 
@@ -114,7 +114,7 @@ fn numbers_that_do_not_fit_are_errors_and_not_panics() {
 
 #[test]
 fn a_script_nested_as_deep_as_may_be_is_an_error_or_runs() {
-    // Just below, and far beyond, what is let through to the interpreter.
+    // The values are just below and far beyond the limit up to which a script reaches the interpreter.
     for times in [3_990, 30_000] {
         for (before, repeated, after) in [
             ("x = ", "(", "1"),

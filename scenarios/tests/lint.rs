@@ -1,7 +1,8 @@
-//! The rules of the lint: each finds what it is there for, and says nothing of what is right.
+//! The rules of the lint: each finds the mistakes that it is meant for, and reports nothing in correct scripts.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod folder;
+
+use std::path::Path;
 
 use stickler_scenarios::Scenario;
 use stickler_scenarios::lint::{Finding, RULES, Report, Severity, lint, lint_script};
@@ -10,7 +11,7 @@ fn findings(source: &str) -> Vec<Finding> {
     lint_script(&Scenario::new("test", "test.star", source).unwrap())
 }
 
-/// Codes with the text that each points at.
+/// Returns the codes of the findings, each with the text at its place.
 fn found(source: &str) -> Vec<(&'static str, &str)> {
     let at = |finding: &Finding| (finding.code, &source[finding.span.bytes.0..finding.span.bytes.1]);
     findings(source).iter().map(at).collect()
@@ -25,18 +26,6 @@ fn hint(source: &str) -> String {
     let findings = findings(source);
     assert_eq!(findings.len(), 1, "{source}\n{findings:#?}");
     findings[0].hint.clone().unwrap_or_default()
-}
-
-/// A folder of the test's own, with these files.
-fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lint").join(name);
-    let _ = fs::remove_dir_all(&folder);
-    for (file, text) in files {
-        let path = folder.join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    folder
 }
 
 fn of(path: &Path) -> Report {
@@ -163,7 +152,7 @@ fn values_are_checked_by_the_functions_themselves_and_the_culprit_is_marked() {
     assert_eq!(of("site(servers = {\"iis2\": rogue(\"close\")})"), one("argument-value", "\"close\""));
     assert_eq!(of("site(front = \"shared-pol\")"), one("argument-value", "\"shared-pol\""));
     assert_eq!(of("advance(-1)"), one("argument-value", "-1"));
-    // Two in one call.
+    // Two mistakes in one call are both found.
     let two: Vec<&str> = of("site(iis = \"iis7\", providers = [\"NTML\"])").iter().map(|(code, _)| *code).collect();
     assert_eq!(two, ["argument-value"; 2]);
     assert_eq!(findings("curl(\"alice\").get(\"inbox\")\n").len(), 1, "a path begins with /");
@@ -190,7 +179,7 @@ fn users_servers_and_clients_are_those_of_the_site() {
     assert_eq!(found("a = curl(\"alice\")\na.get(\"/\")\nhold(\"alise\", \"lb\")\n"), [("unknown-host", "\"alise\"")]);
     assert_eq!(found("a = curl(\"alice\")\na.get(\"/\")\na.switch_user(\"bobb\")\n"), [("unknown-user", "\"bobb\"")]);
     assert_eq!(found("a = curl(\"alice\")\na.get(\"/\")\ndrain(\"lb\")\n"), [("unknown-host", "\"lb\"")]);
-    // What follows from no text is nobody's mistake.
+    // A value that does not follow from the text is not reported as a mistake.
     is_clean("site(users = {\"zoe\": \"Zoe-1\"})\ncurl(\"zoe\").get(\"/\")\n");
     is_clean("site(backends = len([1, 2, 3]))\ncurl(\"alice\").get(\"/\")\ncrash(\"iis3\")\n");
     is_clean(
@@ -280,7 +269,7 @@ fn formats_have_no_width_and_the_hint_says_what_there_is() {
 fn a_mistake_of_syntax_hides_no_other_one() {
     let source = "alice = crul(\"alice\")\nwhile True:\n    pass\nalice.get(\"/\")\ncrash(\"iis7\")\n";
     assert_eq!(found(source).iter().map(|(code, _)| *code).collect::<Vec<_>>(), ["syntax", "unknown-name"]);
-    // What could not be parsed may be where a name comes from.
+    // The part that could not be parsed may define a name.
     assert_eq!(found("alice = = curl(\"alice\")\nalice.get(\"/\")\n").len(), 1);
 }
 
@@ -306,7 +295,8 @@ fn a_value_that_takes_too_much_memory_ends_the_lint_of_its_script_alone() {
 #[test]
 fn loads_are_followed_and_what_they_name_is_compared_with_the_file() {
     let library = "def ask(client, path = \"/\"):\n    return client.get(path)\n_OWN = 1\nTWO = 2\n";
-    let folder = folder(
+    let folder = folder::folder(
+        "lint",
         "loads",
         &[
             ("right.star", "load(\"lib.star\", \"TWO\", \"ask\")\nask(curl(\"alice\"))\nprint(TWO)\n"),
@@ -346,7 +336,11 @@ fn loads_are_followed_and_what_they_name_is_compared_with_the_file() {
 fn tables_beside_scripts_are_looked_at_with_all_their_mistakes() {
     let table = "[a]\nall = { ok = \"HS-1, HS-99\", script = \"fials\" }\nshared-pol = { ok = \"HS-1\" }\n[b]\nall = { ok = \"HS-1\" }\n";
     let script = "curl(\"alice\").get(\"/\")\n";
-    let wrong = folder("tables", &[("a.star", script), ("expected.toml", table), ("group.toml", "titel = \"x\"\n")]);
+    let wrong = folder::folder(
+        "lint",
+        "tables",
+        &[("a.star", script), ("expected.toml", table), ("group.toml", "titel = \"x\"\n")],
+    );
     let report = of(&wrong);
     let said: Vec<_> = report.findings.iter().map(|it| (it.code, it.span.line, it.message.as_str())).collect();
     assert_eq!(said.iter().filter(|(code, ..)| *code == "expected").count(), 4, "{said:#?}");
@@ -357,16 +351,21 @@ fn tables_beside_scripts_are_looked_at_with_all_their_mistakes() {
     assert_eq!(said.iter().filter(|(code, ..)| *code == "group").count(), 1, "{said:#?}");
     let hints: Vec<_> = report.findings.iter().filter_map(|it| it.hint.as_deref()).collect();
     assert!(hints.contains(&"did you mean `shared-pool`?"), "{hints:?}");
-    // One script of the folder is looked at with the same tables.
+    // A single script of the folder is checked with the same tables.
     assert_eq!(of(&wrong.join("a.star")).findings, report.findings);
-    let right = folder("right", &[("a.star", script), ("expected.toml", "[a]\nall = { ok = \"HS-1\" }\n")]);
+    let right =
+        folder::folder("lint", "right", &[("a.star", script), ("expected.toml", "[a]\nall = { ok = \"HS-1\" }\n")]);
     assert!(of(&right).findings.is_empty());
 }
 
 #[test]
 fn folders_are_walked_and_a_path_that_leads_nowhere_is_an_error() {
     let script = "curl(\"alice\").get(\"/\")\n";
-    let folder = folder("walk", &[("a.star", script), ("below/b.star", script), ("_own/c.star", "x = crul(1)\n")]);
+    let folder = folder::folder(
+        "lint",
+        "walk",
+        &[("a.star", script), ("below/b.star", script), ("_own/c.star", "x = crul(1)\n")],
+    );
     let report = of(&folder);
     assert_eq!(report.files(), 3);
     assert_eq!(report.findings.len(), 1, "a file that is only loaded is looked at too, and its names are for others");

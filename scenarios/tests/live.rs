@@ -1,5 +1,5 @@
-//! What is judged while events come is what is judged of the whole trace: a client that says who it is by `x-stickler-user` is told
-//! apart as well by servers alone as by the ids of its requests.
+//! The verdict while events arrive is the same as that on the whole trace: a client that names its user in
+//! `x-stickler-user` is identified from the servers alone as well as by the ids of its requests.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use stickler_runner::{Arm, End, Run};
 use stickler_scenarios::{Scenario, run};
 use stickler_sim::SimArm;
 
-/// Users come and go by both protocols, and somebody without credentials looks in. Each says who it is, in one of the ways to.
+/// Users come and go with both protocols, and an anonymous client looks in. Each names itself, in one of the possible
+/// ways.
 const VISITS: &str = r#"
 site(backends = 1, providers = ["Negotiate", "NTLM"], services = {"svc-web": ["HTTP/www.corp.example"]},
      authentication = windows_authentication(pool = "svc-web", kernel_mode = False, persist_non_ntlm = True))
@@ -34,7 +35,7 @@ fn play(mechanism: &Mechanism) -> Run {
     run
 }
 
-/// How many requests servers took for somebody else, by what the whole trace proves.
+/// Returns the number of requests that servers processed as another user, as the whole trace proves.
 fn judged(run: &Run) -> usize {
     let of_identity = |requirement| matches!(requirement, Requirement::Id1 | Requirement::Id2);
     let verdicts = run.verdicts.iter().filter(|verdict| of_identity(verdict.requirement));
@@ -42,7 +43,7 @@ fn judged(run: &Run) -> usize {
     verdicts.flat_map(|verdict| &verdict.evidence).filter(|evidence| taken(&evidence.summary)).count()
 }
 
-/// The same by what servers see alone.
+/// Returns the same number as it follows from the servers' observations alone.
 fn noticed(trace: &Trace) -> usize {
     let mut live = Live::new(&trace.header.topology);
     let noticed: Vec<Noticed> = trace.events.iter().filter_map(|event| live.see(event)).collect();

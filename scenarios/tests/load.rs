@@ -1,6 +1,7 @@
 //! Scripts that load files of their folder.
 
 mod double;
+mod folder;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,25 +10,13 @@ use stickler_model::BalancerSpec;
 use stickler_runner::Run;
 use stickler_scenarios::{Scenario, run, select};
 
-/// A folder of the test's own, with these files.
-fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("load").join(name);
-    let _ = fs::remove_dir_all(&folder);
-    for (file, text) in files {
-        let path = folder.join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    folder
-}
-
 fn play(path: &Path) -> Run {
     run(&Scenario::load(path).unwrap(), &BalancerSpec::named("l4-nat"), 7, &double::arm())
 }
 
-/// The error of `a.star`, without the path of the folder.
+/// Returns the error of `a.star`, without the path of the folder.
 fn error(name: &str, files: &[(&str, &str)]) -> String {
-    let folder = folder(name, files);
+    let folder = folder::folder("load", name, files);
     let run = play(&folder.join("a.star"));
     let error = run.error().map(ToString::to_string).unwrap_or_default();
     error.replace(&format!("{}/", folder.display()), "").lines().next().unwrap_or_default().to_owned()
@@ -35,7 +24,8 @@ fn error(name: &str, files: &[(&str, &str)]) -> String {
 
 #[test]
 fn functions_and_values_of_other_files_are_those_of_the_script() {
-    let folder = folder(
+    let folder = folder::folder(
+        "load",
         "shared",
         &[
             (
@@ -60,8 +50,11 @@ fn functions_and_values_of_other_files_are_those_of_the_script() {
 #[test]
 fn a_mistake_and_an_expectation_in_a_loaded_file_have_their_place_there() {
     let lib = "def ask(client):\n    client.get(\"/\").expect(status = 404)\n    client.gett(\"/\")\n";
-    let folder =
-        folder("places", &[("a.star", "load(\"lib.star\", \"ask\")\nask(curl(\"alice\"))\n"), ("lib.star", lib)]);
+    let folder = folder::folder(
+        "load",
+        "places",
+        &[("a.star", "load(\"lib.star\", \"ask\")\nask(curl(\"alice\"))\n"), ("lib.star", lib)],
+    );
     let run = play(&folder.join("a.star"));
     let error = run.error().unwrap();
     assert_eq!((error.file.as_str(), error.line, error.column), (folder.join("lib.star").to_str().unwrap(), 3, 5));
@@ -104,7 +97,7 @@ fn files_that_load_one_another_are_an_error_that_names_the_whole_circle() {
 
 #[test]
 fn there_is_no_way_out_of_the_folder() {
-    let outside = folder("outside", &[("secret.star", "x = 1\n")]);
+    let outside = folder::folder("load", "outside", &[("secret.star", "x = 1\n")]);
     let absolute = outside.join("secret.star").display().to_string();
     for path in ["../outside/secret.star", "sub/../../outside/secret.star", &absolute, "C:x.star", "sub\\x.star", ""] {
         let source = format!("load({path:?}, \"x\")\nprint(x)\n");
@@ -125,7 +118,7 @@ fn links_are_not_followed_and_what_has_no_end_is_not_read() {
 
     let main = "load(\"lib.star\", \"x\")\nprint(x)\ncurl(\"alice\").get(\"/\")\n";
     let below = "load(\"sub/lib.star\", \"x\")\nprint(x)\ncurl(\"alice\").get(\"/\")\n";
-    let folder = folder("links", &[("a.star", main), ("b.star", below), ("real/lib.star", "x = 1\n")]);
+    let folder = folder::folder("load", "links", &[("a.star", main), ("b.star", below), ("real/lib.star", "x = 1\n")]);
     symlink(folder.join("real/lib.star"), folder.join("lib.star")).unwrap();
     symlink(folder.join("real"), folder.join("sub")).unwrap();
     for script in ["a.star", "b.star"] {
@@ -178,7 +171,8 @@ fn an_endless_loop_in_a_loaded_file_ends_with_its_place() {
 #[test]
 fn folders_are_walked_and_files_that_are_only_loaded_are_no_scenarios() {
     let script = "\"\"\"Title.\"\"\"\ncurl(\"alice\").get(\"/\")\n";
-    let folder = folder(
+    let folder = folder::folder(
+        "load",
         "walk",
         &[
             ("a.star", script),
@@ -199,7 +193,7 @@ fn folders_are_walked_and_files_that_are_only_loaded_are_no_scenarios() {
     let pair = |group: &str, name: &str| (group.to_owned(), name.to_owned());
     assert_eq!(names(folder.clone()), [pair("walk", "a"), pair("below", "f"), pair("deeper", "e")]);
     assert_eq!(names(folder.join("below")), [pair("below", "f"), pair("deeper", "e")]);
-    // Somebody who names such a file means it.
+    // A file of this kind that is given as an argument is run as a scenario.
     assert_eq!(names(folder.join("lib.star")), [pair("walk", "lib")]);
     assert_eq!(names(folder.join("lib")), [pair("lib", "b")]);
     assert!(select(&[folder.join("_own").join("none").display().to_string()], &[]).is_err());

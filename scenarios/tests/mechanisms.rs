@@ -1,4 +1,4 @@
-//! What the mechanisms, the clients and the data planes do at moments that no shipped scenario hits.
+//! The behaviour of mechanisms, clients and data planes at moments that no shipped scenario hits.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ fn play(source: &str, balancer: &str, seed: u64) -> Run {
     run
 }
 
-/// What is wrong with a run: the requirements that it violates, and the script's expectations that do not hold.
+/// Returns the failures of a run: the requirements that it violates, and the script's expectations that do not hold.
 fn wrongs(run: &Run) -> Vec<String> {
     let violated = run.verdicts.iter().filter(|verdict| verdict.grade == Grade::Violated);
     let musts = violated.filter(|verdict| verdict.requirement.severity() == Severity::Must);
@@ -48,10 +48,11 @@ p.wait().expect(status = 200, user = "CORP\\alice")
     check_clean(source, "l4-nat", 0);
 }
 
-/// Those that close a client's connection with the upstream connection that it is pinned to.
+/// The mechanisms that close a client's connection together with the upstream connection to which it is pinned.
 const COUPLED: [&str; 5] = ["pin-coupled", "pin-on-authorization", "pin-on-401", "pin-by-address", "squid"];
 
-/// The pinned connection ends while the Authenticate leg is on its way to the balancer, which has both at one time.
+/// Returns a script in which the pinned connection ends while the Authenticate leg is on its way to the balancer, which
+/// receives both at the same time.
 fn crash_between_legs(alice: &str, jitter: u32) -> String {
     format!(
         r#"
@@ -109,7 +110,7 @@ for seat in [curl("one", user = "alice"), browser("two", user = "alice")]:
 
 #[test]
 fn the_source_table_remembers_a_client_as_long_as_it_is_connected_and_its_time_after_that() {
-    // A hundred minutes of use, with a connection that is never idle for as long as 30 minutes.
+    // The connection is used for a hundred minutes, and is never idle for as long as 30 minutes.
     let source = r#"
 site(backends = 2)
 alice, bob = browser("alice"), browser("bob")
@@ -144,8 +145,8 @@ alice.get("/").expect(status = 503)
     }
 }
 
-/// Packets between a client and the site are held for longer than the client waits: from the beginning on, or from the
-/// moment on at which its SYN is under way.
+/// Returns a script in which packets between a client and the site are held for longer than the client waits: either
+/// from the beginning, or from the moment at which the client's SYN is on its way.
 fn held_while_connecting(milliseconds: u32) -> String {
     format!(
         r#"

@@ -1,4 +1,4 @@
-//! The recorded plans are what the scripts ask for.
+//! The recorded plans are the same as the plans that the scripts produce.
 //!
 //! `STICKLER_BLESS=1 cargo test -p stickler-scenarios --test plans` writes them anew.
 
@@ -16,8 +16,8 @@ use stickler_runner::{Arm, Source};
 use stickler_scenarios::{Case, shipped};
 use stickler_sim::SimArm;
 
-/// Balancers that answer and declare differently. Over all of them, a script that has a plan asks for the same. The
-/// first one is written into the file.
+/// The balancers differ in their answers and promises. A script that has a plan takes the same steps over all of them.
+/// The first one is written into the file.
 const BALANCERS: [&str; 8] = [
     "l4-nat",
     "l4-splice",
@@ -29,14 +29,14 @@ const BALANCERS: [&str; 8] = [
     "pool-random",
 ];
 
-/// The scenarios that the conformance suite consists of.
+/// Returns the scenarios of the conformance suite.
 fn cases() -> Vec<Case> {
     let mut cases = shipped(&names()).unwrap();
     cases.retain(|case| case.group.conformance);
     cases
 }
 
-/// What the script asks for over the first balancer, if it asks for the same over the others.
+/// Returns the plan of a script over the first balancer, if it is the same over the others.
 fn steps_of_the_script(case: &Case) -> Option<Plan> {
     let mut plans = BALANCERS.iter().map(|name| {
         let (arm, plan) = recorder::over(Arc::new(SimArm));
@@ -55,7 +55,7 @@ fn run_file(case: &Case, plan: &Plan) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// All files below a folder, with their text.
+/// Returns all files below a folder, with their text.
 fn files(folder: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -90,7 +90,7 @@ fn the_recorded_plans_are_what_the_scripts_ask_for() {
     assert!(stale.is_empty(), "STICKLER_BLESS=1 cargo test --test plans writes them anew: {stale:?}");
 }
 
-/// The scenarios without a plan are those few that decide by what they are answered, or by what the balancer declares.
+/// Only a few scenarios have no plan: those whose steps depend on an answer, or on what the balancer declares.
 #[test]
 fn almost_every_scenario_of_the_conformance_suite_has_a_plan() {
     let without: Vec<String> =

@@ -1,4 +1,5 @@
-//! What a profile can say beyond the shipped mechanisms, as a user sees it: each key against the same balancer without it.
+//! The possibilities of a profile beyond the shipped mechanisms, as a user sees them: each key is compared with the
+//! same balancer without it.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use stickler_sim::SimArm;
 
 use Requirement::{Fo4, Hs1, Hs2, Id2, Id6};
 
-/// A profile that is as this mechanism, but for these keys.
+/// Returns a profile that equals this mechanism except for these keys.
 fn profile(base: &str, keys: &str) -> BalancerSpec {
     let toml = format!("[[profile]]\nname = \"mine\"\nextends = \"{base}\"\nsource = \"this test\"\n{keys}\n");
     BalancerSpec::Profile { name: "mine".into(), toml, defects: Vec::new() }
@@ -25,13 +26,13 @@ fn play(base: &str, keys: &str, script: &str) -> Run {
     run
 }
 
-/// The requirements that a run violates.
+/// Returns the requirements that a run violates.
 fn violated(run: &Run) -> Vec<Requirement> {
     let musts = run.graded(Grade::Violated).map(|verdict| verdict.requirement);
     musts.filter(|requirement| requirement.severity() == Severity::Must).collect()
 }
 
-/// The script's expectations hold, and nothing is violated.
+/// Checks that the script's expectations hold, and that nothing is violated.
 #[track_caller]
 fn check_clean(base: &str, keys: &str, script: &str) -> Run {
     let run = play(base, keys, script);
@@ -40,13 +41,13 @@ fn check_clean(base: &str, keys: &str, script: &str) -> Run {
     run
 }
 
-/// Tickets at a site that remembers the connections on which they came.
+/// The description of a site that accepts tickets and remembers the connections on which they came.
 const KERBEROS: &str = r#"
 site(backends = 1, providers = ["Negotiate"], services = {"svc-web": ["HTTP/www.corp.example"]},
      authentication = windows_authentication(pool = "svc-web", kernel_mode = False))
 "#;
 
-/// A user logs on by NTLM, and comes back.
+/// A user logs on by NTLM, and comes back later.
 const NTLM: &str = r#"
 site(backends = 1)
 alice = browser("alice")
@@ -70,7 +71,7 @@ for _ in range(2):
     assert!(violated(&play("shared-pool", "", &tickets)).contains(&Id2));
     let broken = violated(&play("shared-pool", keys, NTLM));
     assert!(broken.contains(&Hs1) && broken.contains(&Hs2), "{broken:?}");
-    // What has nothing to do with a logon is pooled all the same.
+    // A connection that has nothing to do with a logon is pooled all the same.
     let public = r#"
 site(backends = 1, anonymous = ["/public"])
 one = curl("one", user = None).get("/public/a")
@@ -116,12 +117,12 @@ expect(counts().ticket_checks == {checks}, "%d tickets were checked" % counts().
 
 #[test]
 fn a_limit_of_requests_that_ends_in_the_middle_of_a_handshake_costs_another_or_breaks_it() {
-    // Three legs. Where the client hears of the close, it begins anew.
+    // The handshake has three legs. If the client sees that its connection closes, it begins anew.
     let script =
         |requests: u32| NTLM.replace(r#""CORP\\alice")"#, &format!(r#""CORP\\alice", requests = {requests})"#));
     check_clean("pin-on-401", "client_requests = 2", &script(4));
     check_clean("pin-on-401", "client_requests = 3", &script(3));
-    // Where the balancer closes behind its back, the last leg goes over another connection.
+    // If the balancer closes the upstream connection without telling the client, the last leg goes over another one.
     let keys = "[profile.pool]\nrequests =";
     let broken = violated(&play("shared-pool", &format!("{keys} 2"), NTLM));
     assert!(broken.contains(&Hs1) && broken.contains(&Hs2), "{broken:?}");
@@ -142,7 +143,8 @@ mallory.get("/").expect(status = 401, user = None)
 "#
         )
     };
-    // The request of a client that is logged on carries nothing, and so it misses its connection.
+    // The request of a client that has logged on carries no credentials, and therefore does not get the pinned
+    // connection.
     check_clean("pin-on-authorization", "[profile.pin]\ncovers = \"with-credentials\"", &script(3));
     check_clean("pin-on-authorization", "", &script(1));
 }
@@ -163,7 +165,7 @@ curl("other", user = None).get("/public/b").expect(status = 200, backend = "{oth
     let keys = "[profile.select]\nbound_take_turns = true";
     check_clean("pool-source", keys, &script("iis1"));
     check_clean("pool-source", "", &script("iis2"));
-    // At L4 a turn is a connection's.
+    // At L4, each connection is one turn.
     let connections = |other| script(other).replace("one.get", "one.disconnect()\n    one.get");
     check_clean("l4-source", keys, &connections("iis1"));
     check_clean("l4-source", "", &connections("iis2"));
@@ -210,7 +212,7 @@ alice.get("/slow/100").expect(status = {status})
     check_clean("pin-on-401", "answer = \"99s\"", &script(504));
 }
 
-/// A user who comes back after a pause, for a page or with a form.
+/// Returns a script in which a user comes back after a pause, for a page or with a form.
 fn after_a_pause(ask: &str, expected: &str) -> String {
     format!(
         r#"
@@ -243,7 +245,7 @@ fn a_flow_that_is_idle_for_too_long_is_lost_aloud_or_in_silence() {
     for base in ["l4-nat", "l4-dnat", "l4-splice"] {
         for ask in [GET, POST] {
             let served = after_a_pause(ask, "status = 200, user = \"CORP\\\\alice\"");
-            // Both ends hear of it at once, or it does not happen.
+            // Both ends notice the close at once, or it does not happen.
             check_clean(base, &keys(99, "closed"), &served);
             check_clean(base, &keys(101, "silent"), &served);
             let lost = after_a_pause(ask, "status = None");
@@ -256,7 +258,7 @@ fn a_flow_that_is_idle_for_too_long_is_lost_aloud_or_in_silence() {
             );
             assert_eq!(silent.grade(Fo4), Grade::NotExercised, "nothing was pinned");
         }
-        // What meets a reset is sent again where that is safe.
+        // A request that meets a reset is sent again if that is safe.
         let again = after_a_pause(GET, "status = 200, user = \"CORP\\\\alice\"");
         assert_eq!(play(base, &keys(99, "reset-on-next"), &again).failures, [], "{base}");
         let run = play(base, &keys(99, "reset-on-next"), &after_a_pause(POST, "status = None"));
@@ -264,7 +266,7 @@ fn a_flow_that_is_idle_for_too_long_is_lost_aloud_or_in_silence() {
     }
 }
 
-/// A site whose servers offer HTTP/2, and of which a part needs no logon.
+/// Returns the description of a site whose servers offer HTTP/2, and of which a part needs no logon.
 fn offering_http2(tls: &str, rest: &str) -> String {
     format!("site(backends = 1{tls}, anonymous = [\"/public\"])\nalice = browser(\"alice\")\n{rest}")
 }
@@ -290,7 +292,7 @@ for _ in range(3):
         check_clean("pin-on-401", &format!("{keys}\nfalls_back = true"), &works);
     }
     check_clean("pin-on-401", "", &works);
-    // Servers that do not offer it are spoken to by HTTP/1.1.
+    // Servers that do not offer HTTP/2 are accessed by HTTP/1.1.
     for tls in ["", r#", tls = "own""#] {
         let plain = works.replace(TLS, tls);
         check_clean("pin-on-401", "upstream_http = \"alpn\"", &plain);

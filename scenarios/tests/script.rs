@@ -13,7 +13,7 @@ fn play(source: &str) -> Run {
     run(&scenario, &BalancerSpec::named("l4-nat"), 7, &double::arm())
 }
 
-/// Plays a script that holds.
+/// Plays a script, and checks that its expectations hold.
 fn holds(source: &str) -> Run {
     let run = play(source);
     let said: Vec<String> = run.error().into_iter().chain(&run.failures).map(ToString::to_string).collect();
@@ -84,7 +84,7 @@ fn a_wait_for_checks_is_a_time_in_the_trace() {
         Action::Advance(time) => Some(time.as_secs()),
         _ => None,
     });
-    // This world's balancer declares no checks.
+    // The balancer of this world declares no checks.
     assert_eq!(times.collect::<Vec<_>>(), [30, 60]);
 }
 

@@ -10,13 +10,14 @@ use stickler_runner::{Arm, Ending, Run};
 use stickler_scenarios::{Case, shipped};
 use stickler_sim::SimArm;
 
-/// The suite is dealt out over so many tests, which run side by side.
+/// The number of tests among which the suite is divided. They run in parallel.
 const SHARDS: usize = 8;
 
-/// Some seeds give other interleavings; the outcome must not depend on them unless a table says so.
+/// The seeds that are tried. Different seeds lead to different interleavings; the outcome must not depend on them
+/// unless a table says so.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=3;
 
-/// Over these every seed is tried, over the others the first.
+/// The balancers over which every seed is tried. Over the others, only the first seed is tried.
 const EVERY_SEED: [&str; 4] = ["l4-nat", "close-per-request", "shared-pool", "pin-on-401"];
 
 fn arm() -> Arc<dyn Arm> {
@@ -27,7 +28,7 @@ fn cases() -> Vec<Case> {
     shipped(&names()).unwrap()
 }
 
-/// Why the run is not as expected; empty where it is.
+/// Returns the reason why the run is not as expected; empty if it is.
 fn surprise(run: &Run) -> String {
     let deviations = match run.ending() {
         Ending::AsExpected => return String::new(),
@@ -49,7 +50,7 @@ fn surprise(run: &Run) -> String {
     )
 }
 
-/// Every `SHARDS`th mechanism.
+/// Runs every `SHARDS`th mechanism, from `number` on.
 fn shard(number: usize) {
     let mut surprises = String::new();
     for mechanism in mechanisms().iter().skip(number).step_by(SHARDS) {

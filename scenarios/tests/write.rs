@@ -1,4 +1,4 @@
-//! A plan that is written as a script is the plan that the script asks for.
+//! A script that is written from a plan asks for exactly that plan.
 
 mod double;
 mod recorder;
@@ -10,7 +10,7 @@ use stickler_catalogue::names;
 use stickler_hunt::generate;
 use stickler_model::action::{CheckChange, CheckWait, CrowdSpec, TokenId};
 use stickler_model::agent::Agent;
-use stickler_model::topology::{AppPool, CertificateSpec, FileSpec, Http2, KeepAlive, Provider, ServiceSpec, TlsSpec};
+use stickler_model::topology::{CertificateSpec, FileSpec, Http2, KeepAlive, Provider, TlsSpec};
 use stickler_model::{
     Action, BalancerSpec, ClientSpec, Fault, Payload, Piece, Plan, Profile, RawSpec, RequestId, RequestSpec, Topology,
     standard,
@@ -31,7 +31,7 @@ fn written(plan: &Plan, story: &Story) -> Scenario {
     Scenario::new("written", "written.star", &script).unwrap()
 }
 
-/// The plan that a script asks for over an arm. It performs every step.
+/// Returns the plan that a script asks for over an arm. The script performs every step.
 fn read(scenario: &Scenario, plan: &Plan, arm: Arc<dyn Arm>) -> Plan {
     let (arm, recorded) = recorder::over(arm);
     let run = run(scenario, &plan.balancer, plan.seed, &arm);
@@ -41,7 +41,7 @@ fn read(scenario: &Scenario, plan: &Plan, arm: Arc<dyn Arm>) -> Plan {
     recorded.lock().unwrap().take().unwrap_or_else(|| panic!("no plan: {}", scenario.source()))
 }
 
-/// Compares by the text that a run file has: names of users are equal in whatever case.
+/// Compares the plans by their text in a run file, since names of users are equal regardless of case.
 fn assert_same(plan: &Plan, arm: Arc<dyn Arm>) {
     let scenario = written(plan, &story("A plan."));
     let (read, plan) = (read(&scenario, plan, arm), canonical(plan));
@@ -66,7 +66,7 @@ fn the_plan_of_a_shipped_scenario_is_what_its_script_asks_for() {
     }
 }
 
-/// The first plan in which a request is processed as somebody else, and the proof.
+/// Returns the first plan in which a request is processed as somebody else, with the proof.
 fn leak(balancer: &str) -> (Plan, Finding) {
     let found = (0..200).find_map(|seed| {
         let plan = named_after_users(&canonical(&generate(seed, BalancerSpec::named(balancer))));
@@ -90,7 +90,7 @@ fn the_script_of_a_finding_fails_in_the_same_way() {
         let verdict = run.verdicts.iter().find(|verdict| verdict.requirement == finding.requirement).unwrap();
         assert_eq!(verdict.against_balancer().next(), Some(&finding.evidence), "{}", scenario.source());
         assert!(!run.failures.is_empty(), "the script expects what does not hold:\n{}", scenario.source());
-        // Over a balancer that keeps users apart, everything holds.
+        // Over a balancer that keeps users apart, every expectation holds.
         let sound = stickler_scenarios::run(&scenario, &BalancerSpec::named("l4-nat"), plan.seed, &arm);
         assert_eq!((sound.ending(), sound.failures), (Ending::AsExpected, Vec::new()), "{}", scenario.source());
     }
@@ -124,7 +124,8 @@ fn ms(milliseconds: f64) -> Action {
     Action::Advance(Duration::from_secs_f64(milliseconds / 1_000.0))
 }
 
-/// Writes a plan with what it shows over its balancer, after it has been checked that its script asks for it.
+/// Writes a plan as a script that shows the plan's failure over its balancer, after checking that the script asks for
+/// the plan.
 fn script(plan: &Plan) -> String {
     assert_same(plan, Arc::new(SimArm));
     let plan = canonical(plan);
@@ -140,17 +141,7 @@ fn script(plan: &Plan) -> String {
 
 fn kerberos(backends: u32) -> Topology {
     let mut topology = standard::site(backends);
-    topology.domain.users.push(standard::account("svc-web".into()));
-    topology.domain.services.push(ServiceSpec {
-        account: "svc-web".into(),
-        spns: vec!["HTTP/www.corp.example".into()],
-        trusted_for_delegation: false,
-    });
-    for server in &mut topology.servers {
-        server.providers = vec![Provider::Negotiate];
-        server.site.pool = AppPool::Service("svc-web".into());
-        server.site.kernel_mode = false;
-    }
+    standard::accept_tickets(&mut topology, &[Provider::Negotiate]);
     topology
 }
 
@@ -273,7 +264,7 @@ fn curl(name: &str, user: &str) -> ClientSpec {
     ClientSpec::new(name.into(), Profile::CURL, Some(standard::identity(user)))
 }
 
-/// Each asks twice.
+/// Returns a crowd in which each client sends two requests.
 fn crowd(first: u32, clients: &[&str]) -> Action {
     let clients = clients.iter().map(|&name| name.into()).collect();
     let think = Duration::from_millis(20);
@@ -306,14 +297,14 @@ fn crowds_are_waited_for_as_they_are() {
         written(vec![numbered(), vec![members.clone(), wait(6), wait(5)]]),
         format!("{started}wait_all([members[0].requests[1], members[0].requests[0]])\n")
     );
-    // Another request is waited for first, and then the whole crowd.
+    // Another request is awaited first, and then the whole crowd.
     let other =
         [vec![client("bob", Agent::Curl), start(1, "bob", "/"), ms(1.0)], numbered(), vec![members.clone(), wait(1)]];
     assert_eq!(
         written([other.to_vec(), vec![in_order]].concat()),
         format!("bob = curl(\"bob\")\n\np = bob.start(\"GET\", \"/\")\nadvance(ms = 1)\n\n{started}p.wait()\n{loops}")
     );
-    // Who differs has a line of its own.
+    // A client that differs has a line of its own.
     let mut apart = numbered();
     apart[1] = client("user02", Agent::Wget);
     let apart = written(vec![apart, vec![members], in_turns]);
@@ -364,7 +355,7 @@ fn a_plan_with_clients_called_by_their_users_is_the_same_otherwise() {
     assert_eq!(named_after_users(&after), after);
 }
 
-/// Why a plan is not written.
+/// Returns the reason why a plan cannot be written.
 fn unwritable(topology: Topology, steps: Vec<Action>) -> Unwritable {
     let mut all = vec![client("alice", Agent::Curl), start(1, "alice", "/")];
     all.extend(steps);
@@ -442,7 +433,7 @@ fn a_plan_that_makes_no_sense_or_asks_for_nothing_or_too_much_is_not_written() {
     assert!(matches!(unwritable(standard::site(2), steps), Unwritable::TooLong(_)));
 }
 
-/// What is long and repeats stands there once.
+/// A repeated part of a long text is written only once.
 #[test]
 fn a_flood_of_fields_is_short() {
     let flood = format!("GET / HTTP/1.1\r\n{}\r\n", "X-Flood: 1\r\n".repeat(5_000));

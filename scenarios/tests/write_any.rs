@@ -1,4 +1,4 @@
-//! Whatever values a plan has, within what scripts can say: the script that is written asks for that plan.
+//! For a plan with any values that scripts can express, the written script asks for exactly that plan.
 
 mod double;
 mod recorder;
@@ -22,7 +22,7 @@ use stickler_model::{
 };
 use stickler_scenarios::{Scenario, Story, canonical, run, write_script};
 
-/// Any text of a reasonable length: quotes, backslashes, control characters and those that are not ASCII among it.
+/// Returns any text of a reasonable length, including quotes, backslashes, control characters and non-ASCII characters.
 fn text() -> impl Strategy<Value = String> {
     let odd =
         select(vec!["\"", "\\", "'", "\"\"\"", "\\n", "\n", "\r\n", "\0", "\u{1b}", "\u{202e}", "ä", "𝄞", "{x}", "%s"]);
@@ -38,7 +38,7 @@ fn texts() -> impl Strategy<Value = Vec<String>> {
     vec(text(), 0..3)
 }
 
-/// A time between these, in nanoseconds: any, whole milliseconds, and a short one.
+/// Returns a time between these limits, in nanoseconds: any value, whole milliseconds, or a short time.
 fn time(least: u64, most: u64) -> impl Strategy<Value = Duration> {
     let whole = (least / 1_000_000)..=(most / 1_000_000);
     prop_oneof![
@@ -51,7 +51,7 @@ fn time(least: u64, most: u64) -> impl Strategy<Value = Duration> {
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400 * SECOND;
 
-/// Names that differ, as far as case does not matter.
+/// Returns names that differ even if case is ignored.
 fn plain_names(prefix: &'static str, count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<String>> {
     let numbered = move |names: Vec<String>| {
         names.iter().enumerate().map(|(number, name)| format!("{prefix}{number}{name}")).collect()
@@ -107,7 +107,7 @@ fn site() -> impl Strategy<Value = SiteSpec> {
     )
 }
 
-/// A server, whose name and files are those of its place.
+/// Returns a server. Its name and its files are replaced by those of its position.
 fn server() -> impl Strategy<Value = ServerSpec> {
     let all = vec![Provider::Ntlm, Provider::Negotiate, Provider::NegotiateKerberos, Provider::Nego2];
     let site = prop_oneof![Just(SiteSpec::default()), site()];
@@ -242,7 +242,7 @@ fn identity() -> impl Strategy<Value = Identity> {
     prop_oneof![known, any]
 }
 
-/// A client whose name and whose place are those of its number.
+/// Returns a client. Its name and its position are replaced by those of its number.
 fn client() -> impl Strategy<Value = ClientSpec> {
     let agent = select(Agent::ALL.iter().map(|(_, agent)| *agent).collect::<Vec<_>>());
     let http2 = select(vec![Http2::Never, Http2::UntilChallenged, Http2::Always]);
@@ -288,11 +288,11 @@ fn request() -> impl Strategy<Value = RequestSpec> {
     })
 }
 
-/// A step. Requests and clients are those of the numbers that it has.
+/// A step that was drawn. Its numbers select requests and clients.
 #[derive(Debug, Clone)]
 enum Drawn {
     Client(Box<ClientSpec>, bool),
-    /// By one of the clients, and whether it is waited for at once, later, or not at all.
+    /// A request by one of the clients; the last number says whether it is awaited at once, later, or not at all.
     Request(Box<RequestSpec>, usize, u8),
     Raw(Vec<String>, usize, u64),
     Switch(Identity, usize),
@@ -330,7 +330,7 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     ]
 }
 
-/// Puts the steps together. Ids are chosen from high to low.
+/// Assembles the steps of a plan. Ids are given in descending order.
 fn plan(topology: Topology, clients: Vec<ClientSpec>, drawn: Vec<Drawn>) -> Plan {
     let mut names: Vec<String> = Vec::new();
     let mut servers = topology.servers.clone();
@@ -374,7 +374,7 @@ fn plan(topology: Topology, clients: Vec<ClientSpec>, drawn: Vec<Drawn>) -> Plan
                 let here = &mut servers[which];
                 server.name = here.name.clone();
                 server.site.files.clone_from(&here.site.files);
-                // A script cannot say of a server that it is IIS again.
+                // A script cannot say that a server is IIS again.
                 if server.acceptor.is_connection() {
                     server.acceptor = here.acceptor.clone();
                 }
@@ -399,7 +399,7 @@ fn asks() -> impl Strategy<Value = Plan> {
     })
 }
 
-/// The plan that a script asks for over a world that answers everything.
+/// Returns the plan that a script asks for over a world that answers everything.
 fn read(scenario: &Scenario, plan: &Plan) -> Plan {
     let (arm, recorded) = recorder::over(double::arm());
     let run = run(scenario, &plan.balancer, plan.seed, &arm);
@@ -415,7 +415,7 @@ proptest! {
         plan.check().unwrap();
         let script = write_script(&plan, &Story::default()).unwrap_or_else(|error| panic!("{error}"));
         let scenario = Scenario::new("any", "any.star", &script).unwrap();
-        // Names of users are equal in whatever case, so their text is compared.
+        // Names of users are equal regardless of case, so that their text is compared.
         let json = |plan: &Plan| serde_json::to_string_pretty(plan).unwrap();
         prop_assert_eq!(json(&read(&scenario, &plan)), json(&canonical(&plan)), "{}", script);
     }

@@ -167,19 +167,10 @@ fn each_server_shows_the_certificate_that_its_settings_name() {
 #[test]
 fn the_clock_of_a_server_is_its_own() {
     let mut topology = standard::site(1);
-    topology.domain.users.push(standard::account("svc-web".into()));
-    topology.domain.services.push(stickler_model::topology::ServiceSpec {
-        account: "svc-web".into(),
-        spns: vec!["HTTP/www.corp.example".into()],
-        trusted_for_delegation: false,
-    });
+    standard::accept_tickets(&mut topology, &[Provider::Negotiate]);
     for (skew, status) in [(0, 200), (299, 200), (-299, 200), (600, 401), (-600, 401)] {
         let mut topology = topology.clone();
-        let server = &mut topology.servers[0];
-        server.providers = vec![Provider::Negotiate];
-        server.site.kernel_mode = false;
-        server.site.pool = stickler_model::topology::AppPool::Service("svc-web".into());
-        server.clock_skew = skew;
+        topology.servers[0].clock_skew = skew;
         let mut stage = Stage::new("l4-nat", topology);
         stage.client("alice", Some(standard::identity("alice")), |mut spec| {
             spec.profile = Profile::CURL_NEGOTIATE;

@@ -130,7 +130,7 @@ impl SitePki {
     /// Returns the site's certificate and key as PEM, for a program that terminates TLS in place of the balancer.
     ///
     /// # Errors
-    /// The same as for [`Certified::pem`].
+    /// This function returns the same errors as [`Certified::pem`].
     pub fn site_pem(&self) -> io::Result<String> {
         self.site.pem()
     }

@@ -55,7 +55,7 @@ impl Authority {
     /// Issues a certificate like [`Authority::issue`] that expired a day before [`TODAY`].
     ///
     /// # Errors
-    /// The same as for [`Authority::issue`].
+    /// This function returns the same errors as [`Authority::issue`].
     pub fn issue_expired(&self, names: &[&str]) -> io::Result<Certified> {
         self.issue_until(names, (2025, 12, 31))
     }

@@ -1,7 +1,7 @@
 //! The pass-through logon: a server's question to its domain controller, and the channel that carries it.
 //!
-//! It is a simplified stand-in for `NetrLogonSamLogonWithFlags` over a secure channel (MS-NRPC, MS-APDS 3.1.5), with
-//! the same fields and the same trust, but without RPC. It is sans-IO: [`LogonClient`] and [`LogonServer`] turn
+//! The channel is a simplified stand-in for `NetrLogonSamLogonWithFlags` over a secure channel (MS-NRPC, MS-APDS 3.1.5), with
+//! the same fields and the same trust, but without RPC. The code is sans-IO: [`LogonClient`] and [`LogonServer`] turn
 //! messages into frames and back, and the shell moves the frames.
 
 mod channel;

@@ -1,12 +1,11 @@
-//! One site under one load.
+//! Measures one site under one load.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use stickler_model::action::CrowdSpec;
-use stickler_model::site::AppPool;
-use stickler_model::topology::{ControllerSpec, Provider, ServiceSpec};
+use stickler_model::topology::{ControllerSpec, Provider};
 use stickler_model::{
     Action, BalancerSpec, ClientSpec, Name, Plan, Profile, RequestId, Time, Topology, Trace, What, standard,
 };
@@ -14,13 +13,7 @@ use stickler_oracle::Effort;
 use stickler_runner::play;
 use stickler_sim::SimArm;
 
-/// The account whose key the servers' tickets are encrypted with.
-const SERVICE: &str = "svc-web";
-
-/// The name of the service that clients ask tickets for.
-const SPN: &str = "HTTP/www.corp.example";
-
-/// How users authenticate.
+/// The way in which users authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// NTLM: a connection is authenticated, at the price of a logon at the DC.
@@ -37,7 +30,7 @@ impl Scheme {
 }
 
 impl fmt::Display for Scheme {
-    /// Writes it as tables and plots name it.
+    /// Writes the name of the scheme as it appears in tables and plots.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ntlm => "NTLM",
@@ -47,30 +40,30 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// What a site of two servers has to bear.
+/// The load on a site of two servers.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// How users authenticate.
+    /// The way in which users authenticate.
     pub scheme: Scheme,
     /// The mechanism between users and servers.
     pub balancer: &'static str,
-    /// The number of users. Each is another one, with a browser.
+    /// The number of users. Each has an account and a browser of its own.
     pub users: u32,
-    /// Requests of each user, one after the other.
+    /// The number of requests that each user makes, one after the other.
     pub requests: u32,
     /// The pause before each request, on average.
     pub think: Duration,
-    /// How long the servers keep an idle connection (`connectionTimeout`); IIS has 120 s.
+    /// The time for which the servers keep an idle connection (`connectionTimeout`; 120 s by default).
     pub idle: Duration,
-    /// How long the DC takes for a logon.
+    /// The time that the DC takes for a logon.
     pub logon: Duration,
-    /// How many logons each server asks the DC for at once (`MaxConcurrentApi`).
+    /// The number of logons that each server asks the DC for at once (`MaxConcurrentApi`).
     pub at_once: u16,
 }
 
 impl Load {
-    /// A load as it is where nothing else is said: a hundred users with ten requests each, ten seconds apart on average, at
-    /// servers that are set up as Windows Server comes.
+    /// Returns the default load: a hundred users make ten requests each, ten seconds apart on average, to servers with the
+    /// default settings of Windows Server.
     pub const fn usual(scheme: Scheme, balancer: &'static str) -> Self {
         Self {
             scheme,
@@ -85,26 +78,26 @@ impl Load {
     }
 }
 
-/// What a load costs.
+/// The costs of a load.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Costs {
-    /// Pages that users asked for.
+    /// The number of pages that users asked for.
     pub asked: u32,
-    /// Pages that they got.
+    /// The number of pages that users received.
     pub served: u32,
-    /// HTTP requests that browsers sent for them.
+    /// The number of HTTP requests that browsers sent for these pages.
     pub http_requests: u32,
-    /// NTLM logons that the DC decided.
+    /// The number of NTLM logons that the DC decided.
     pub logons: u32,
-    /// Tickets that the DC was asked for.
+    /// The number of requests for tickets that the DC answered.
     pub dc_tickets: u32,
-    /// Tickets that the servers checked.
+    /// The number of tickets that the servers checked.
     pub ticket_checks: u32,
-    /// Connections that browsers opened.
+    /// The number of connections that browsers opened.
     pub client_connections: u32,
-    /// Connections that servers accepted.
+    /// The number of connections that servers accepted.
     pub server_connections: u32,
-    /// How long each page took, in ascending order.
+    /// The time that each page took, in ascending order.
     pub times: Vec<Duration>,
 }
 
@@ -116,7 +109,7 @@ impl Costs {
     }
 }
 
-/// Plays a load and counts what it costs.
+/// Plays a load and counts its costs.
 ///
 /// # Panics
 /// If the simulation refuses a step, which would be a mistake here.
@@ -150,24 +143,12 @@ fn site(load: &Load, names: Vec<String>) -> Topology {
         site.controllers = vec![ControllerSpec { slow: Some(load.logon), ..ControllerSpec::new("dc".into()) }];
     }
     if load.scheme != Scheme::Ntlm {
-        take_tickets(&mut site, load.scheme == Scheme::Kerberos);
+        standard::accept_tickets(&mut site, &[Provider::Negotiate]);
+        for server in &mut site.servers {
+            server.site.persist_non_ntlm = load.scheme == Scheme::Kerberos;
+        }
     }
     site
-}
-
-fn take_tickets(site: &mut Topology, persist: bool) {
-    site.domain.users.push(standard::account(SERVICE.to_owned()));
-    site.domain.services.push(ServiceSpec {
-        account: SERVICE.to_owned(),
-        spns: vec![SPN.to_owned()],
-        trusted_for_delegation: false,
-    });
-    for server in &mut site.servers {
-        server.providers = vec![Provider::Negotiate];
-        server.site.pool = AppPool::Service(SERVICE.to_owned());
-        server.site.kernel_mode = false;
-        server.site.persist_non_ntlm = persist;
-    }
 }
 
 fn count(trace: &Trace) -> Costs {

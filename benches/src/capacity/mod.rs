@@ -1,8 +1,8 @@
-//! What authentication costs, and how long users wait for it, measured in the simulation.
+//! Measures in the simulation the costs of authentication, and the time for which users wait.
 //!
-//! * `measure.rs`: one site under one load, as counts.
-//! * `tables.rs`: the loads that are compared, and what is written of each.
-//! * `plot.rs`: the same as pictures.
+//! * `measure.rs` plays one load on one site and counts its costs.
+//! * `tables.rs` lists the loads that are compared, and writes the counts as CSV.
+//! * `plot.rs` draws the counts as SVG.
 //!
 //! `cargo bench --profile release --bench capacity` writes all of it into `book/src/capacity/`. Nothing of it is a time that was
 //! measured on a machine: the same version of Stickler writes the same bytes everywhere.

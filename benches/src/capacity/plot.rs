@@ -17,22 +17,22 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
 ];
 
-/// A picture.
+/// The content of a plot.
 pub(super) struct Plot {
     pub(super) title: &'static str,
-    /// What the horizontal axis shows.
+    /// The label of the horizontal axis.
     pub(super) across: &'static str,
-    /// What the vertical axis shows.
+    /// The label of the vertical axis.
     pub(super) up: &'static str,
     pub(super) lines: Vec<Line>,
-    /// The upper corner that the lines leave free for their names.
+    /// The upper corner that is free for the names of the lines.
     pub(super) free: SeriesLabelPosition,
 }
 
-/// One line of a picture.
+/// One line of a plot.
 pub(super) struct Line {
     pub(super) name: String,
-    /// In ascending order. Nothing is below zero.
+    /// The points in ascending order. No coordinate is negative.
     pub(super) points: Vec<(f64, f64)>,
 }
 

@@ -1,4 +1,4 @@
-//! The loads that are compared, as tables.
+//! The loads that are compared, and the tables of their costs.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,25 +10,25 @@ use super::{Costs, Load, Scheme, costs};
 /// connection for each request, through which NTLM never works.
 const BALANCERS: [&str; 4] = ["l4-nat", "pin-on-401", "pin-on-authorization", "close-per-request"];
 
-/// Pauses between two requests of a user, on average, in seconds.
+/// The average pauses between two requests of a user, in seconds.
 const THINK: [u64; 7] = [1, 5, 10, 30, 60, 120, 300];
 
-/// For how long servers keep an idle connection, in seconds.
+/// The times for which servers keep an idle connection, in seconds.
 const IDLE: [u64; 6] = [5, 15, 30, 60, 120, 600];
 
-/// Numbers of users who log on within a few seconds.
+/// The numbers of users who log on within ten seconds.
 const USERS: [u32; 6] = [25, 50, 100, 200, 400, 800];
 
-/// `MaxConcurrentApi`: as Windows Server 2008 R2 has it, as Windows Server 2012 and later have it, and the most.
+/// The values of `MaxConcurrentApi`: the defaults of Windows Server 2008 R2 and of Windows Server 2012, and the maximum.
 const AT_ONCE: [u16; 3] = [2, 10, 150];
 
-/// How long the DC takes for a logon where users wait for it: a DC across a slow line.
+/// The time that a DC across a slow line takes for a logon.
 const LOGON: Duration = Duration::from_millis(250);
 
-/// Files with what was measured, by their names.
+/// The names of the files and their contents.
 pub type Tables = Vec<(&'static str, String)>;
 
-/// Measures everything. Returns the CSV and SVG files.
+/// Measures all loads. Returns the CSV and SVG files.
 pub fn tables() -> Tables {
     let (costs_csv, think, idle) = costs_by_pause();
     let (waiting_csv, waiting) = waiting_by_users();

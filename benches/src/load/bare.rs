@@ -1,4 +1,4 @@
-//! The same exchanges with hyper alone, on the same engine.
+//! Performs the exchanges of the benchmarks with hyper alone, on the same engine.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -180,7 +180,7 @@ enum Page {
     /// The application's answer, which is rendered for each request, because the application is not part of the
     /// comparison.
     Application(AppAnswer),
-    /// The same number of bytes, for handshakes, most of whose answers do not come from an application.
+    /// A body with the same number of bytes. Handshakes use it, because most of their answers do not come from an application.
     Bytes(Bytes),
 }
 

@@ -1,19 +1,19 @@
-//! What is said of a product, as sentences and numbered sources that have no form yet.
+//! The description of a product, as sentences and numbered sources without a layout.
 
 use std::fmt;
 
 use super::{Citation, Evidence, Profile};
 
-/// How a product treats connections, and what that means for NTLM. It follows from the profile's rules: it is an expectation, not a
-/// verdict. Its form for a terminal is that of [`fmt::Display`].
+/// The way in which a product treats connections, and the consequences for NTLM. The description follows from the rules
+/// of the profile: it is an expectation, not a verdict. Its layout for a terminal is that of [`fmt::Display`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description<'a> {
     pub(super) profile: &'a Profile,
-    /// What it does with connections.
+    /// The sentences about the product's treatment of connections.
     pub sentences: Vec<Sentence>,
-    /// What that means for a handshake, and for the user on the connection afterwards.
+    /// The consequences for a handshake, and for the user on the connection afterwards.
     pub meaning: String,
-    /// What the sentences rest on, numbered from 1.
+    /// The sources of the sentences, numbered from 1.
     pub sources: Vec<(&'a str, Evidence)>,
 }
 
@@ -22,32 +22,32 @@ pub struct Description<'a> {
 pub struct Sentence {
     /// The sentence, without its full stop.
     pub text: String,
-    /// What it rests on.
+    /// The sources and assumptions on which the sentence is based.
     pub marks: Vec<Mark>,
 }
 
-/// What a sentence rests on.
+/// The basis of a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
-    /// A value that is not known, and is assumed.
+    /// A value that is unknown and assumed.
     Assumed,
-    /// The source of this number.
+    /// The source with this number.
     Source(usize),
 }
 
-/// A value that is not known, and what it is taken to be.
+/// A value that is unknown, with the value that is assumed instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Assumption<'a> {
-    /// Which value: `pool.order`.
+    /// The name of the value: `pool.order`.
     pub what: &'a str,
-    /// What it is taken to be.
+    /// The assumed value.
     pub value: &'a str,
-    /// Why it is not known, and why it is taken to be this.
+    /// The reason why the value is unknown, and why this one is assumed.
     pub why: &'a str,
 }
 
 impl Description<'_> {
-    /// Returns what the profile assumes, in the order of the schema.
+    /// Returns the assumptions of the profile, in the order of the schema.
     pub fn assumptions(&self) -> impl Iterator<Item = Assumption<'_>> {
         self.profile.facts.iter().filter_map(|fact| match &fact.citation {
             Citation::Known { .. } => None,

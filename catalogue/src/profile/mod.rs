@@ -91,7 +91,7 @@ pub enum Citation {
     Known {
         /// The source.
         source: String,
-        /// How well the value is known.
+        /// The quality of the evidence for the value.
         evidence: Evidence,
     },
     /// The value is not known, and is assumed.
@@ -101,7 +101,7 @@ pub enum Citation {
     },
 }
 
-/// How well a value is known.
+/// The quality of the evidence for a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
     /// The value was measured, against a mock that keeps state for each TCP connection.

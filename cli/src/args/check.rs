@@ -8,7 +8,7 @@ use stickler_advisor::Language;
 
 use super::{Format, Report, ReportFormat, report};
 
-/// Whose configuration is checked, and how.
+/// The arguments of `check`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 clean; 1 users are mixed up or cannot log on, or the simulation differs; 2 the file or the arguments \
@@ -28,7 +28,7 @@ pub(crate) struct Check {
     /// Check the sites with this text in their names, a backend or a server name, alone; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) site: Vec<String>,
-    /// What clients call the site, where the configuration wants another name than www.corp.example.
+    /// The host name that clients use, if the configuration expects another name than www.corp.example.
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,
     /// Only read the file, and say what the simulation makes of it. Nothing is started.
@@ -43,7 +43,7 @@ pub(crate) struct Check {
     /// Show the events that prove each violation.
     #[arg(long)]
     pub(crate) evidence: bool,
-    /// How to show the outcome.
+    /// The form in which the outcome is shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
     /// Write a report: sarif=FILE (for code-scanning services) or json=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. May be given more

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use super::ReportFormat::{Github, Html, Json, Junit, Tap};
 use super::{Format, Report, Selection, report};
 
-/// Which profiles are compared with their products, and how often.
+/// The arguments of `compare`: the profiles, the scenarios, and the number of trials.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 equal, or explained; 1 the verdicts differ; 2 a file or the arguments are wrong, or too many verdicts are exceptions; 3 nothing was compared; 4 a product is missing; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler compare haproxy-safe --scenario identity\n  stickler compare nginx --trials 20 --report junit=compare.xml"
@@ -27,7 +27,7 @@ pub(crate) struct Compare {
     pub(crate) scenario: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// The day on which exceptions are looked at, in place of today.
+    /// The date that expiry dates of exceptions are compared with, instead of today.
     #[arg(long, value_name = "DATE", value_parser = crate::today::parse)]
     pub(crate) today: Option<Date>,
     /// Trials of each scenario over each product. Few show great differences alone; 200 show those of a tenth.
@@ -39,11 +39,11 @@ pub(crate) struct Compare {
     /// Worlds on real sockets at a time, at most 256; twice as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
-    /// How to show the comparison.
+    /// The form in which the comparison is shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE or html=FILE (one page for people). An older file is replaced; `-` is standard
-    /// output, in place of what --format shows. May be given more than once.
+    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE or html=FILE (one page for people). An older file
+    /// is replaced. `-` is standard output, and replaces what --format shows. May be given more than once.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Html]))]
     pub(crate) report: Vec<Report>,
 }

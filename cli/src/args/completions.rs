@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::Shell;
 
-/// Whose completions are written.
+/// The shell for which completions are printed.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes: 0 written; 2 the arguments are wrong.\n\nExamples:\n  \
 stickler completions bash > ~/.local/share/bash-completion/completions/stickler\n  \
@@ -16,10 +16,10 @@ pub(crate) struct Completions {
     pub(crate) shell: Shell,
 }
 
-/// Where man pages go.
+/// The folder for man pages.
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// The folder, which is made if it is not there. Pages that are there are replaced.
+    /// The folder. It is created if it does not exist, and existing pages are replaced.
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
 }

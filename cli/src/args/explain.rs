@@ -2,17 +2,18 @@
 
 use clap::{Args, ValueEnum};
 
-/// What is explained, and in which form.
+/// The arguments of `explain`: the names, and the form of the explanations.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 explained; 2 the name or the arguments are wrong.\n\nExamples:\n  stickler explain ID-1\n  stickler explain haproxy-safe --format toml > mine.toml"
 )]
 pub(crate) struct Explain {
-    /// A product profile, a file of profiles of your own, a mechanism, one with defects, a requirement (ID-1), a defect (B6) or a
-    /// scenario, looked for in this order. Of several names, one after the other.
+    /// The name of a product profile, a file of your own profiles, a mechanism (with defects, if you like), a requirement (ID-1), a
+    /// defect (B6) or a scenario. The names are looked up in this order, and explained one after the other.
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
-    /// In words, for a terminal or as Markdown; or, of profiles and mechanisms, as the file of a profile, to start one of your own from.
+    /// The form of the explanation: text for a terminal, Markdown, or, for profiles and mechanisms, the file of a profile from which to
+    /// start your own.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Explanation,
 }

@@ -8,9 +8,10 @@ use clap::Args;
 use stickler_hunt::exhaustive::MAX_STEPS;
 
 use super::ReportFormat::{Github, Html, Json, Junit, Tap};
+use super::shared::Balancers;
 use super::{Arm, Format, Report, report};
 
-/// What is hunted for, and how.
+/// The arguments of `hunt`: the balancers, the plans, and the folder for findings.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 nothing found; 1 findings; 2 the arguments, the folder or the corpus are wrong; 4 nothing found, and runs are missing because somebody ended it, or a product is missing.\n\n\
@@ -19,13 +20,8 @@ stickler hunt --exhaustive --steps 3 --balancer pin-on-401 --undeclared\n  \
 stickler hunt --runs 1000000 --shard 3/16 --out shard-3    (then: stickler merge shard-* --out all)"
 )]
 pub(crate) struct Hunt {
-    /// A mechanism or a product profile to hunt in, with defects on top if you like (pin-on-401+B6); may be given more than
-    /// once. All mechanisms by default.
-    #[arg(long, short, value_name = "NAME")]
-    pub(crate) balancer: Vec<String>,
-    /// A file of product profiles of your own (see docs/profile-schema.md). May be given more than once.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) profile: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) balancers: Balancers,
     /// Where to hunt: simulated; or on real sockets of this machine, over the real product where the profile says how it is started.
     /// There, plans break nothing and take no long times, and what one of product and simulation alone violates is a finding as well.
     #[arg(long, value_enum, default_value_t)]
@@ -71,7 +67,7 @@ pub(crate) struct Hunt {
     pub(crate) findings: Findings,
 }
 
-/// What is done with findings.
+/// The treatment of findings.
 #[derive(Debug, Args)]
 pub(crate) struct Findings {
     /// Leave the plans of findings as they were found.
@@ -80,8 +76,8 @@ pub(crate) struct Findings {
     /// The form in which findings are shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Write a report in the end: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE or html=FILE (one page for people). An older file is replaced; `-` is standard
-    /// output, in place of what --format shows. May be given more than once.
+    /// Write a report at the end: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE or html=FILE (one page for people). An
+    /// older file is replaced. `-` is standard output, and replaces what --format shows. May be given more than once.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Html]))]
     pub(crate) report: Vec<Report>,
     /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
@@ -89,7 +85,7 @@ pub(crate) struct Findings {
     pub(crate) jobs: Option<NonZeroUsize>,
 }
 
-/// Which folders are put together.
+/// The arguments of `merge`: the folders of the shards.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 nothing found; 1 findings; 2 the folders are wrong, or not of one hunt; 4 nothing found, and shards are missing or not at their end.\n\n\
@@ -115,7 +111,7 @@ pub(crate) struct Shard {
     pub(crate) count: u64,
 }
 
-/// A part, `3/16`.
+/// Parses a part: `3/16`.
 pub(super) fn shard(text: &str) -> Result<Shard, String> {
     let parts = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
     let wrong = || "a part is I/N, with I from 1 to N: 3/16".to_owned();
@@ -123,7 +119,7 @@ pub(super) fn shard(text: &str) -> Result<Shard, String> {
     if index == 0 || index > count || count > 1_000_000 { Err(wrong()) } else { Ok(Shard { index: index - 1, count }) }
 }
 
-/// A time, `90s`, `10m`, `2h`.
+/// Parses a time: `90s`, `10m`, `2h`.
 fn time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("{error}; for example 90s, 10m, 2h"))?;
     if time.is_zero() { Err("in no time, nothing is found".to_owned()) } else { Ok(time) }

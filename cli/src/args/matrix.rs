@@ -1,13 +1,14 @@
 //! The arguments of `matrix`.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::shared::Seeds;
 use super::{Arm, Report, ReportFormat, Selection, report};
 
-/// Which balancers have a row, and how they are measured.
+/// The arguments of `matrix`: the balancers, the scenarios that measure them, and the form of the table.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 measured, whatever was found; 2 a file or the arguments are wrong; 3 nothing matched; 4 a product is missing; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler matrix haproxy nginx\n  stickler matrix --format html > matrix.html\n  stickler matrix --mechanisms --requirement ID-1"
@@ -29,11 +30,11 @@ pub(crate) struct Matrix {
     pub(crate) scenario: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// How to show it.
+    /// The form in which the matrix is shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TableFormat,
-    /// Write a report: json=FILE or html=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. A matrix
-    /// measures and expects nothing, so that no format of test runners is among them. May be given more than once.
+    /// Write a report: json=FILE or html=FILE. An older file is replaced. `-` is standard output, and replaces what --format shows. A
+    /// matrix measures and expects nothing, so it has no format of test runners. May be given more than once.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json, ReportFormat::Html]))]
     pub(crate) report: Vec<Report>,
     /// The JSON document of an earlier matrix: the HTML page then says what has changed since.
@@ -42,18 +43,14 @@ pub(crate) struct Matrix {
     /// Where to run: simulated, or on real sockets of this machine.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
-    /// The seed.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Run each pair with this many seeds, from --seed on; the worst counts.
-    #[arg(long, default_value = "1", value_name = "N")]
-    pub(crate) repeat: NonZeroU32,
+    #[command(flatten)]
+    pub(crate) seeds: Seeds,
     /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
 
-/// How to show a table.
+/// The form of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TableFormat {
     /// For a terminal: a column for each family of requirements.

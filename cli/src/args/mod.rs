@@ -15,6 +15,7 @@ mod run;
 mod script;
 mod selection;
 mod serve;
+mod shared;
 #[cfg(unix)]
 mod supervise;
 
@@ -46,14 +47,14 @@ pub(crate) use supervise::Supervise;
     after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target is clean in too few requests to say so."
 )]
 pub(crate) struct Arguments {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) appearance: crate::terminal::Appearance,
 }
 
-/// What the command does.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run scenarios over balancers in the simulated world, and judge them.
@@ -71,31 +72,31 @@ pub(crate) enum Command {
     /// of Stickler's servers, and show which line to change.
     #[cfg(unix)]
     Check(Check),
-    /// Look for what nobody has scripted: random plans, changed where they reach something new, judged, and shrunk to the shortest
-    /// that shows the same.
+    /// Search for failures that no script covers: generate random plans, mutate those that reach something new, judge them, and shrink
+    /// each finding to the shortest plan that shows it.
     Hunt(Hunt),
     /// Put the shards of a hunt together.
     Merge(Merge),
-    /// Say how a product, or a mechanism, treats connections; or what a requirement, a defect or a scenario is, how its violation
-    /// shows in the logs of IIS, and what cures it. Each with where that is known from.
+    /// Explain how a product or a mechanism treats connections; or a requirement, a defect or a scenario, how its violation shows in the
+    /// logs of IIS, and how to cure it. Every statement has its source.
     Explain(Explain),
     /// Write scenarios: begin one, find its mistakes, look the language up, and see the verdict after each save.
     Script(Script),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
     ///
-    /// Whoever is served as another user is told at once ("LEAK: bob was served as alice"), with what proves it, and so are all of
-    /// them at the end (exit code 1). A server cannot know who sent a request without credentials, so the clients have to say
-    /// it: curl -H 'x-stickler-user: bob', or '-' for a client without credentials, with every request; or in the query,
-    /// /?x-stickler-user=bob, as a browser can. The servers note that name and do nothing else by it. What is sent without it is served all
-    /// the same, and not judged: it may be the next request of whoever authenticated the connection.
+    /// When a user is served as another one, the command prints it at once with its evidence ("LEAK: bob was served as alice"). At the
+    /// end it prints all leaks again, and exits with 1. A server cannot know who sent a request without credentials, so clients have to
+    /// name their user with every request: curl -H 'x-stickler-user: bob', or '-' for a client without credentials. A browser can name
+    /// its user in the query: /?x-stickler-user=bob. The servers only record that name. A request without a name is served, but not
+    /// judged, because it may come from the client that authenticated the connection.
     Serve(Serve),
     /// Print what a shell completes after `stickler`.
     Completions(Completions),
-    /// Write man pages. For packages.
+    /// Write the man pages that packages contain.
     #[command(hide = true)]
     Man(Man),
-    /// Run a program, and kill it and all that it started when standard input ends; or keep a folder until then. Not for use by
-    /// hand.
+    /// Run a program until standard input ends, and then kill it with all processes that it started; or keep a folder until then. This
+    /// command is not meant for use by hand.
     #[cfg(unix)]
     #[command(hide = true)]
     Supervise(Supervise),
@@ -111,7 +112,7 @@ pub(crate) enum Arm {
     Wire,
 }
 
-/// How to show something.
+/// The form of the output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people.

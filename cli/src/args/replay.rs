@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Arm, Format, Report, ReportFormat, report};
 
-/// Which run files are performed again, and what is done with them.
+/// The arguments of `replay`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a run file or the arguments are wrong; 3 the arm cannot do it; 4 a product is missing.\n\nExamples:\n  stickler replay runs/user-after-user/shared-pool/0.jsonl\n  stickler replay --shrink --out short stickler-hunt/shared-pool/found.jsonl"
@@ -15,22 +15,22 @@ pub(crate) struct Replay {
     /// Run files, as `stickler run --record` writes them.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Where to perform the plans; as they were recorded, by default. On real sockets no trace is the same twice, and the requirements
-    /// that are violated are compared.
+    /// The arm that performs the plans; by default the arm that recorded them. On real sockets no two traces are equal, so the violated
+    /// requirements are compared instead.
     #[arg(long, value_enum)]
     pub(crate) arm: Option<Arm>,
     /// Show everything that was seen.
     #[arg(long)]
     pub(crate) transcript: bool,
-    /// How to show what came of the files.
+    /// The form in which the result is shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
     /// Write a report: json=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. May be given more
     /// than once.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json]))]
     pub(crate) report: Vec<Report>,
-    /// In place of comparing: find the shortest plan that shows the same, for each kind of failure that a plan shows, and write it
-    /// into --out, as KIND.star and KIND.jsonl.
+    /// Instead of comparing, find for each kind of failure the shortest plan that shows it, and write that plan to --out, as KIND.star
+    /// and KIND.jsonl.
     #[arg(long, conflicts_with_all = ["transcript", "diagram", "pcap", "report", "format"])]
     pub(crate) shrink: bool,
     /// The folder for what --shrink writes. No file is ever overwritten.

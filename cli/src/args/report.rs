@@ -9,23 +9,23 @@ use clap::ValueEnum;
 pub(crate) struct Report {
     /// The format.
     pub(crate) format: ReportFormat,
-    /// Where it goes.
+    /// The destination of the report.
     pub(crate) to: Destination,
 }
 
-/// Where a report goes.
+/// The destination of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Destination {
-    /// Standard output, in place of what is shown there otherwise.
+    /// Standard output, where the report replaces the other output.
     Stdout,
-    /// A file, which is written over.
+    /// A file. An existing file is replaced.
     File(PathBuf),
 }
 
 /// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
-    /// JUnit's XML.
+    /// The XML format of JUnit.
     Junit,
     /// The Test Anything Protocol.
     Tap,
@@ -33,7 +33,7 @@ pub(crate) enum ReportFormat {
     Github,
     /// One JSON document.
     Json,
-    /// A JSON value on each line, a run when it is made.
+    /// One JSON value on each line. The line of a run is written when the run ends.
     Jsonl,
     /// SARIF 2.1.0.
     Sarif,
@@ -42,13 +42,13 @@ pub(crate) enum ReportFormat {
 }
 
 impl ReportFormat {
-    /// Its name on the command line.
+    /// Returns the name of the format on the command line.
     fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }
 
-/// Returns what reads `FORMAT=FILE`, where the command writes these formats.
+/// Returns a parser of `FORMAT=FILE` for a command that writes these formats.
 pub(super) fn one_of(
     formats: &'static [ReportFormat],
 ) -> impl Fn(&str) -> Result<Report, String> + Clone + Send + Sync + 'static {

@@ -1,7 +1,7 @@
 //! The arguments of `run`.
 
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use clap::Args;
 use jiff::civil::Date;
 
 use super::ReportFormat::{Github, Html, Json, Jsonl, Junit, Tap};
+use super::shared::{Balancers, Seeds};
 use super::{Arm, Format, Report, Selection, Shard, hunt, report};
 
-/// Which scripts are run over which balancers, and how.
+/// The arguments of `run`: scripts, balancers, and the reports on their runs.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 as expected; 1 not as expected; 2 a script, a file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target is clean in too few requests to say so; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler run user-after-user --balancer pin-on-401 --evidence\n  stickler run my-scripts --report junit=stickler.xml\n  stickler run 'lone-*' --requirement HS-1 --repeat 20 --fail-fast\n  stickler run --rerun\n  stickler run identity --arm wire --target http://127.0.0.1:8081 --servers 127.0.0.1:9001,127.0.0.1:9002"
@@ -23,24 +24,15 @@ pub(crate) struct Run {
     pub(crate) paths: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// A mechanism or a product profile to run over, with defects on top if you like (pin-on-401+B6); may be given more
-    /// than once. All mechanisms by default.
-    #[arg(long, short, value_name = "NAME")]
-    pub(crate) balancer: Vec<String>,
-    /// A file of product profiles of your own (see docs/profile-schema.md); each is run over. May be given more than once.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) profile: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) balancers: Balancers,
     /// Where to run: simulated, or on real sockets of this machine, over the real product where the profile says how it is
     /// started (HAProxy, nginx, httpd, Envoy ...), and else over our own balancer.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
-    /// The seed: the same seed gives the same trace, byte for byte; on real sockets, the same requests.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Run each pair with this many seeds, from --seed on.
-    #[arg(long, default_value = "1", value_name = "N")]
-    pub(crate) repeat: NonZeroU32,
-    /// How to show the outcome.
+    #[command(flatten)]
+    pub(crate) seeds: Seeds,
+    /// The form in which the outcome is shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
     /// Show the evidence of every run, also of those that ended as expected; by default where there are few.
@@ -55,9 +47,9 @@ pub(crate) struct Run {
     /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
-    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE, jsonl=FILE (a run a line, when it is made) or html=FILE
-    /// (one page for people).
-    /// An older file is replaced; `-` is standard output, in place of what --format shows. May be given more than once.
+    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE, jsonl=FILE (one line for each run, written when
+    /// the run ends) or html=FILE (one page for people). An older file is replaced. `-` is standard output, and replaces what --format
+    /// shows. May be given more than once.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Jsonl, Html]))]
     pub(crate) report: Vec<Report>,
     /// The JSON document of an earlier run: the page of --report html=FILE then says what has changed since.
@@ -67,28 +59,28 @@ pub(crate) struct Run {
     pub(crate) diagram: crate::diagram::DiagramOptions,
     #[command(flatten)]
     pub(crate) pcap: crate::pcap::PcapOptions,
-    /// Make this part of the runs alone: the I-th of N, from 1. All parts together make each run once.
+    /// Make only this part of the runs: the I-th of N, from 1. All parts together make each run once.
     #[arg(long, value_name = "I/N", value_parser = hunt::shard, default_value = "1/1")]
     pub(crate) shard: Shard,
-    /// End with the first run that is not as expected, in the order in which runs are shown.
+    /// Stop after the first run that is not as expected, in the order in which runs are shown.
     #[arg(long)]
     pub(crate) fail_fast: bool,
-    /// Make the runs again that failed when `stickler run` was last used in this folder, and no others. (They are kept in
-    /// $XDG_STATE_HOME/stickler, by default ~/.local/state/stickler.)
+    /// Repeat only the runs that failed when `stickler run` was last used in this folder. The list of these runs is kept in
+    /// $XDG_STATE_HOME/stickler, by default ~/.local/state/stickler.
     #[arg(long, conflicts_with_all = ["paths", "balancer", "profile", "arm", "seed", "repeat", "shard", "target", "requirement", "group", "tag"])]
     pub(crate) rerun: bool,
-    /// Accept the violations that this file lists, each until its day (see docs/selection.md). One that does not happen is not as
-    /// expected.
+    /// Accept the violations that this file lists, each until its expiry date (see docs/selection.md). A listed violation that does not
+    /// happen is not as expected.
     #[arg(long, value_name = "FILE")]
     pub(crate) expectations: Option<PathBuf>,
-    /// The day on which expectations are looked at, in place of today.
+    /// The date that expiry dates are compared with, instead of today.
     #[arg(long, value_name = "DATE", requires = "expectations", value_parser = crate::today::parse)]
     pub(crate) today: Option<Date>,
     /// Write what was not as expected into the expected.toml beside each script, so that it is expected from now on. Rows that are there
     /// stay as they are.
     #[arg(long, requires = "reason", conflicts_with = "expectations")]
     pub(crate) bless: bool,
-    /// Why it is expected.
+    /// The reason why these outcomes are expected.
     #[arg(long, value_name = "TEXT", requires = "bless")]
     pub(crate) reason: Option<String>,
     /// Bless even that users are mixed up (the requirements ID-...).
@@ -120,13 +112,13 @@ pub(crate) struct Target {
 /// The address of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TargetUrl {
-    /// As it was given.
+    /// The address as the user gave it.
     pub(crate) text: String,
-    /// As it was looked up.
+    /// The address that its host name resolves to.
     pub(crate) address: SocketAddr,
 }
 
-/// A number of seconds, `10`, `0.5` or `10s`.
+/// Parses a number of seconds: `10`, `0.5` or `10s`.
 fn seconds(text: &str) -> Result<Duration, String> {
     let number = text.strip_suffix('s').unwrap_or(text).parse().ok();
     let time = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

@@ -6,19 +6,19 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Format, Report, ReportFormat, report};
 
-/// What authors of scenarios need.
+/// The arguments of `script`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 done, or nothing found; 1 findings; 2 a file or the arguments are wrong.\n\nExamples:\n  \
 stickler script new my-site --like user-after-user\n  stickler script lint my-scripts\n  stickler script watch my-site.star"
 )]
 pub(crate) struct Script {
-    /// What to do.
+    /// The command for authors of scripts.
     #[command(subcommand)]
     pub(crate) command: ScriptCommand,
 }
 
-/// What to do for an author.
+/// The commands for authors of scripts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ScriptCommand {
     /// Write a commented script to start from. No file is ever overwritten.
@@ -33,32 +33,32 @@ pub(crate) enum ScriptCommand {
     Watch(Watch),
 }
 
-/// The script to be written.
+/// The arguments of `script new`.
 #[derive(Debug, Args)]
 pub(crate) struct New {
     /// The name of the scenario, or the path of its file: `my-site` writes my-site.star.
     pub(crate) name: PathBuf,
-    /// Begin with what this shipped scenario does.
+    /// Start with a copy of this shipped scenario.
     #[arg(long, value_name = "SCENARIO")]
     pub(crate) like: Option<String>,
 }
 
-/// The scripts to be looked at.
+/// The arguments of `script lint`.
 #[derive(Debug, Args)]
 pub(crate) struct Lint {
-    /// Scripts, with all that they load; or folders, with those below them.
+    /// Scripts, together with the files that they load, or folders with all scripts in them and below them.
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<String>,
-    /// How to show what is found.
+    /// The form in which mistakes are shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Write a report: sarif=FILE (for code-scanning services). An older file is replaced; `-` is standard output, in place of what
+    /// Write a report: sarif=FILE (for code-scanning services). An older file is replaced. `-` is standard output, and replaces what
     /// --format shows. May be given more than once.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Sarif]))]
     pub(crate) report: Vec<Report>,
 }
 
-/// How the reference is shown.
+/// The arguments of `script docs`.
 #[derive(Debug, Args)]
 pub(crate) struct Docs {
     /// The format.
@@ -69,12 +69,12 @@ pub(crate) struct Docs {
 /// The format of the reference.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DocsFormat {
-    /// As docs/language.md has it.
+    /// Markdown, as in docs/language.md.
     #[default]
     Markdown,
 }
 
-/// The scripts to be watched.
+/// The arguments of `script watch`.
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
     /// A script, or a folder of scripts.

@@ -1,10 +1,10 @@
-//! Which scenarios are chosen, of several commands.
+//! The arguments with which several commands select scenarios.
 
 use clap::Args;
 use glob::Pattern;
 use stickler_oracle::Requirement;
 
-/// Which scenarios are left of those that are named.
+/// The selection among the scenarios that the command line names.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Selection {
     /// Only scenarios that put this requirement to the test (ID-1), as their tables of expected outcomes say; a script without a
@@ -21,18 +21,18 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Whether it leaves everything.
+    /// Returns whether every scenario is selected.
     pub(crate) fn is_empty(&self) -> bool {
         self.requirement.is_empty() && self.group.is_empty() && self.tag.is_empty()
     }
 }
 
-/// A requirement by its id, in any case.
+/// Parses the id of a requirement, in upper or lower case.
 fn requirement(id: &str) -> Result<Requirement, String> {
     id.to_ascii_uppercase().parse().map_err(|_| format!("there is no requirement `{id}`; `stickler list` has them"))
 }
 
-/// A name, or a pattern with `*`, `?` and `[...]`.
+/// Parses a name, or a pattern with `*`, `?` and `[...]`.
 pub(crate) fn pattern(text: &str) -> Result<Pattern, String> {
     Pattern::new(text).map_err(|error| format!("{error}; a pattern has *, ? and [...]"))
 }

@@ -9,7 +9,7 @@ use stickler_model::topology::{ProtectionSpec, Provider};
 
 use super::Format;
 
-/// Which site is served, where, and what is shown of it.
+/// The arguments of `serve`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 nobody was served as somebody else; 1 somebody was; 2 a file or the arguments are wrong.\n\nExamples:\n  stickler serve --balancer pin-on-401 --port 8080\n  stickler serve --profile mine.toml --krb5-conf krb5.conf --log"
@@ -21,7 +21,7 @@ pub(crate) struct Serve {
     /// A file of product profiles of your own (see docs/profile-schema.md). Where it has several, --balancer names one.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
-    /// How many IIS servers; 2 by default, or as many as --servers names.
+    /// The number of IIS servers: 2 by default, or as many as --servers names.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) iis: Option<u32>,
     /// Where the first servers listen, separated by commas, for a balancer of your own in front of them. Others listen on
@@ -76,7 +76,7 @@ pub(crate) struct Serve {
     pub(crate) format: Format,
 }
 
-/// What a site of IIS has to do with Kerberos.
+/// The settings of the site that concern Kerberos.
 #[derive(Debug, Args)]
 pub(crate) struct Kerberos {
     /// The KDC's port, for TCP and UDP; 0 picks a free one.
@@ -152,7 +152,7 @@ pub(crate) struct Tls {
     pub(crate) http2: bool,
 }
 
-/// What is between the balancer and the servers, where TLS ends at the balancer.
+/// The protection between the balancer and the servers if TLS ends at the balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Upstream {
     /// TLS with a certificate of each server's own.
@@ -181,9 +181,9 @@ pub(crate) struct Protection {
 pub(crate) enum TokenChecking {
     /// Tokens are not checked.
     None,
-    /// What a token says is checked.
+    /// A binding is checked if the token has one.
     Allow,
-    /// It is checked, and has to be there.
+    /// A token must have a binding, which is checked.
     Require,
 }
 
@@ -195,13 +195,13 @@ pub(crate) enum Switch {
 }
 
 impl Switch {
-    /// Whether it is on.
+    /// Returns whether the setting is on.
     pub(crate) const fn is_on(self) -> bool {
         matches!(self, Self::On)
     }
 }
 
-/// Whom application pools run as.
+/// The account as which application pools run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PoolIdentity {
     /// ApplicationPoolIdentity or NetworkService: the machine's account.

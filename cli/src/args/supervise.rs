@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// What a supervisor is to run.
+/// The arguments of `supervise`.
 #[derive(Debug, Args)]
 pub(crate) struct Supervise {
-    /// A folder to make, and to remove when standard input ends.
+    /// The folder that is created, and removed when standard input ends.
     #[arg(long, value_name = "DIR", conflicts_with = "program", required_unless_present = "program")]
     pub(crate) folder: Option<PathBuf>,
     /// The program.

@@ -1,4 +1,4 @@
-//! What came of a check as findings in files, for SARIF.
+//! The results of a check as findings in files, for SARIF.
 
 use stickler_advisor::{Document, Remedy};
 use stickler_catalogue::explanation::{Cure, Explanation};
@@ -9,13 +9,14 @@ use stickler_report::test_case::Place;
 use super::judge::Outcome;
 use super::report::{Judgement, Report, SiteReport, Tried};
 
-/// The rule of lines that may matter and were not read.
+/// The id of the rule about lines that were not read although they may matter.
 const UNREAD: &str = "unread-line";
 
-/// The rule of lines without which the product ran, though the verdict may depend on them.
+/// The id of the rule about lines that are missing in the copy of the file that the product ran with, although the
+/// verdict may depend on them.
 const LEFT_OUT: &str = "line-left-out";
 
-/// Returns what was found in the files of a check.
+/// Returns the findings in the files of a check.
 pub(super) fn of(report: &Report) -> Log {
     let mut log = Log { rules: rules(), ..Log::default() };
     for site in &report.sites {
@@ -32,7 +33,7 @@ pub(super) fn of(report: &Report) -> Log {
     log
 }
 
-/// All that a check can find: each requirement, and lines that it cannot read.
+/// Returns the rules of a check: one for each requirement, and two for lines that a check cannot read or cannot run.
 fn rules() -> Vec<Rule> {
     let of = |requirement: Requirement| {
         let help = stickler_catalogue::explanation(requirement.id()).map_or_else(String::new, help);
@@ -53,7 +54,8 @@ fn rules() -> Vec<Rule> {
     Requirement::all().map(of).chain([unread, left_out]).collect()
 }
 
-/// What the violation of a requirement means, how it shows, and what cures it.
+/// Returns the help text of a rule: the meaning of a violation of its requirement, its symptoms in the logs of IIS, and
+/// its cures.
 fn help(Explanation { means, log, cures, .. }: &Explanation) -> String {
     let cures: Vec<String> = cures
         .iter()
@@ -62,13 +64,15 @@ fn help(Explanation { means, log, cures, .. }: &Explanation) -> String {
     format!("{}\n\nIn the logs of IIS: {}\n\nWhat cures it:\n{}", means.text, log.text, cures.join("\n"))
 }
 
-/// The requirements that a site violates, where the lines stand that make it so, and the lines that were not judged.
+/// Returns the findings about one site: each violated requirement with the lines that cause the violation, the lines
+/// that were not read, and the relevant lines that are missing in the copy.
 fn of_site(site: &SiteReport) -> Vec<Finding> {
     let reasons = site.mechanism.iter().filter_map(|reason| reason.at.clone());
     let reasons = reasons.filter(|at| site.to_change.as_ref() != Some(at));
     let mut places: Vec<_> = site.to_change.iter().cloned().chain(reasons).collect();
     if places.is_empty() {
-        // What nothing in the file says is the product's default. The first line that it does say something on stands for it.
+        // A value that no line of the file sets is the product's default. The first line that sets any value stands in
+        // for it.
         places.extend(site.facts.first().map(|fact| fact.at.clone()));
     }
     let fixes: Vec<Change> =
@@ -98,7 +102,8 @@ fn of_site(site: &SiteReport) -> Vec<Finding> {
     violated.chain(unread).chain(left_out).collect()
 }
 
-/// What a requirement's violation looks like, and which lines make the site so.
+/// Returns the message of a finding: the number of violations of a requirement, the evidence, and the lines that make
+/// the site behave like this.
 fn message(site: &SiteReport, judgement: &Judgement, id: &str) -> String {
     let Some(requirement) = judgement.requirements.iter().find(|requirement| requirement.id == id) else {
         return id.to_owned();
@@ -119,7 +124,8 @@ fn change(tried: &Tried) -> Change {
     Change { title: tried.title.clone(), edits: tried.edits.clone() }
 }
 
-/// Returns the first line that the best remedy of a site changes; `None` where there is none, or it only adds lines.
+/// Returns the first line that the best remedy of a site changes; `None` if there is no such remedy, or if it only adds
+/// lines.
 pub(super) fn to_change(document: &dyn Document, site: usize) -> Option<Place> {
     let files = document.remedies(site).into_iter().find_map(|remedy| match remedy {
         Remedy::Edit { files, .. } => Some(files),
@@ -130,7 +136,7 @@ pub(super) fn to_change(document: &dyn Document, site: usize) -> Option<Place> {
     Some(Place { file: changed.file, line: Some(changed.first), column: None })
 }
 
-/// Returns the lines that a changed file replaces.
+/// Returns the edits that turn the file as it was into the changed one.
 pub(super) fn edits(file: &stickler_advisor::Rewritten) -> Vec<Edit> {
     let replaced = stickler_advisor::replaced(&file.before, &file.after).into_iter();
     let edit = |one: stickler_advisor::Replaced| Edit {

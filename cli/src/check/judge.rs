@@ -1,4 +1,4 @@
-//! One balancer over the scenarios of a check.
+//! Runs the scenarios of a check over one balancer, and judges the runs.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -15,8 +15,8 @@ use super::prepared::Prepared;
 use crate::Failure;
 use crate::jobs::{self, Job};
 
-/// What is checked: that users are kept apart, can log on, stay with their server and survive its death. What takes minutes of real
-/// time is not among it.
+/// The scenarios of a check. They test that users are kept apart, can log on, stay with their server and survive its
+/// crash. Scenarios that take minutes of real time are left out.
 const SCENARIOS: [&str; 20] = [
     "user-after-user",
     "anonymous-after-user",
@@ -40,50 +40,51 @@ const SCENARIOS: [&str; 20] = [
     "all-down",
 ];
 
-/// What has two servers crash.
+/// The scenarios in which two servers crash.
 const TAKES_TWO: [&str; 1] = ["all-down"];
 
-/// Crowds: each seed is another order of requests.
+/// The scenarios with crowds. Each seed gives another order of requests.
 const CROWDS: [&str; 2] = ["crowd", "crowd-with-tickets"];
 
-/// Seeds of each crowd on real sockets: enough requests for a verdict of clean.
+/// The number of seeds of each crowd on real sockets. They give enough requests for the result *clean*.
 const SEEDS: u32 = 6;
 
-/// What the scenarios of a check showed of one balancer.
+/// The runs of all scenarios of a check over one balancer.
 pub(super) struct Judged {
     runs: Vec<Run>,
     pub(super) confidence: Confidence,
 }
 
-/// How often a requirement was put to the test, and violated.
+/// The numbers of runs that put a requirement to the test, and that violated it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) tested: u32,
     pub(super) violated: u32,
 }
 
-/// What may be said of a balancer.
+/// The result of a check for one balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It violates what it has to keep.
+    /// The balancer violates a requirement that it has to fulfil.
     Violated,
-    /// It does not, and was asked often enough.
+    /// The balancer violates no requirement, and there were enough requests to show a leak.
     Clean,
-    /// It does not, in few requests.
+    /// The balancer violates no requirement, but there were too few requests to show a leak.
     Inconclusive,
-    /// Nothing could be judged; why.
+    /// Nothing could be judged, for this reason.
     Nothing(String),
 }
 
-/// The scenarios of a check of a farm with so many servers, without the crowds.
+/// Returns the names of the scenarios for a farm with this number of servers, without the crowds.
 fn single(servers: usize) -> Vec<String> {
     let fits = |name: &&&str| servers != 1 || !TAKES_TWO.contains(name);
     SCENARIOS.iter().filter(fits).map(ToString::to_string).collect()
 }
 
 impl Judged {
-    /// Performs the scenarios over a balancer of a farm with so many servers; 0 where it is not known. One that is violated on real sockets is violated; what a busy machine has made of
-    /// another run is judged by the control, as always.
+    /// Performs the scenarios over a balancer whose farm has `servers` servers; 0 if the number is not known. A
+    /// requirement that is violated once on real sockets counts as violated. The control tells, as always, whether a
+    /// busy machine made a run fail.
     pub(super) fn new(
         balancer: &BalancerSpec,
         (arm, servers): (&Arc<dyn Arm>, usize),
@@ -104,7 +105,7 @@ impl Judged {
         Ok(Self { runs, confidence })
     }
 
-    /// Every requirement that was put to the test, with its number of runs.
+    /// Returns every requirement that was put to the test, with its numbers of runs.
     pub(super) fn counts(&self) -> BTreeMap<Requirement, Count> {
         let mut counts: BTreeMap<Requirement, Count> = BTreeMap::new();
         for verdict in self.complete().flat_map(|run| &run.verdicts) {
@@ -117,18 +118,18 @@ impl Judged {
         counts
     }
 
-    /// The requirements that were violated.
+    /// Returns the violated requirements, those of the severity MUST only.
     pub(super) fn violated(&self) -> Vec<Requirement> {
         let counts = self.counts().into_iter();
         counts.filter(|(id, count)| count.violated > 0 && id.severity() == Severity::Must).map(|(id, _)| id).collect()
     }
 
-    /// The first run that violates a requirement.
+    /// Returns the first run that violates a requirement.
     pub(super) fn example(&self, requirement: Requirement) -> Option<&Run> {
         self.complete().find(|run| run.grade(requirement) == Grade::Violated)
     }
 
-    /// What may be said of all of it.
+    /// Returns the result over all runs.
     pub(super) fn outcome(&self) -> Outcome {
         if let Some(why) = self.unreached() {
             return Outcome::Nothing(why);
@@ -141,7 +142,7 @@ impl Judged {
         }
     }
 
-    /// Why runs were not performed to their end, each reason with its scenarios.
+    /// Returns the reasons for which runs were not performed to their end, each with its scenarios.
     pub(super) fn not_performed(&self) -> BTreeMap<String, Vec<&str>> {
         let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for run in &self.runs {
@@ -158,12 +159,13 @@ impl Judged {
         reasons
     }
 
-    /// How many runs were performed to their end.
+    /// Returns the number of runs that were performed to their end.
     pub(super) fn performed(&self) -> usize {
         self.complete().count()
     }
 
-    /// Why no run can be judged: no request that a client sent has reached a server. `None` where one has.
+    /// Returns the reason for which no run can be judged: no request of a client has reached a server. Returns `None`
+    /// if one has.
     pub(super) fn unreached(&self) -> Option<String> {
         let mut statuses: BTreeMap<u16, u32> = BTreeMap::new();
         for run in self.complete() {

@@ -1,9 +1,9 @@
-//! `stickler check FILE`: an operator's own configuration, judged.
+//! `stickler check FILE`: judges an operator's own configuration.
 //!
-//! * `judge`: the scenarios of a check, and what they show of one balancer.
-//! * `prepared`: sites as the configuration wants them.
-//! * `remedy`: changes to the file, each tried as the file itself was.
-//! * `report`: what came of it, in words and as JSON. `findings`: the same as findings in files, for SARIF.
+//! * `judge`: performs the scenarios of a check over one balancer, and judges the runs.
+//! * `prepared`: sets up sites as the configuration expects them.
+//! * `remedy`: changes the file, and tries each change in the same way as the file itself.
+//! * `report`: shows the results in words and as JSON. `findings`: the same results as findings in files, for SARIF.
 
 mod findings;
 mod judge;
@@ -31,21 +31,21 @@ use crate::args::{self, Format};
 use crate::output::Reports;
 use crate::{Failure, namespace, supervisor};
 
-/// What the profile of a checked site is called.
+/// The name of the profile of a checked site.
 const NAME: &str = "checked";
 
-/// What every site of a check has in common.
+/// The data that all sites of a check share.
 struct Check<'a> {
     arguments: &'a args::Check,
-    /// The files, without folders.
+    /// The paths of the configuration files. A folder among the arguments is replaced by the files in it.
     files: Vec<PathBuf>,
-    /// The product's version, where it is installed.
+    /// The product's version; `None` if it is not known.
     version: Option<String>,
-    /// The files whose changes have cured sites so far.
+    /// The changed texts, by the paths of their files, that have cured sites so far.
     cured: RefCell<BTreeMap<PathBuf, String>>,
 }
 
-/// Most sites that are checked at a time.
+/// The largest number of sites that one command checks.
 const MOST_SITES: usize = 16;
 
 pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
@@ -61,7 +61,8 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
     checked?.map_or(Ok(()), Err)
 }
 
-/// Judges each site, adds it to the report, and shows it unless that is `silent`. Returns what the exit code has to say of them.
+/// Judges each site, adds it to the report, and shows it unless `silent` is set. Returns the failure that decides the
+/// exit code, or `None`.
 fn check_all(arguments: &args::Check, report: &mut Report, silent: bool) -> Result<Option<Failure>, Failure> {
     let files = Disk.configurations(&arguments.files).map_err(|error| Failure::Wrong(error.to_string()))?;
     let language = language(&files, arguments.product)?;
@@ -96,7 +97,7 @@ fn check_all(arguments: &args::Check, report: &mut Report, silent: bool) -> Resu
     Ok(failure)
 }
 
-/// The language of the files: that of a product, or what the first of them tells that tells anything.
+/// Returns the language of the files: that of the given product, or else the guess from the first file that allows one.
 fn language(files: &[PathBuf], product: Option<Language>) -> Result<Language, Failure> {
     let mut guess = product;
     for path in files {
@@ -107,12 +108,12 @@ fn language(files: &[PathBuf], product: Option<Language>) -> Result<Language, Fa
     guess.ok_or_else(|| Failure::Wrong(format!("{}: of which product is it? Say so with --product", all(files))))
 }
 
-/// Files as people name them.
+/// Returns the paths of files as one text for people.
 fn all(files: &[PathBuf]) -> String {
     files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Reads files from a source of files.
+/// Reads the configuration files from a source of files.
 fn read(
     language: Language,
     paths: &[PathBuf],
@@ -125,12 +126,12 @@ fn read(
 }
 
 impl Check<'_> {
-    /// The files as people name them.
+    /// Returns the paths of the files as one text for people.
     fn name(&self) -> String {
         all(&self.files)
     }
 
-    /// The sites that the arguments mean, by their indices.
+    /// Returns the indices of the sites that the arguments select.
     fn chosen(&self, sites: &[Site]) -> Result<Vec<usize>, Failure> {
         let path = self.name();
         if sites.is_empty() {
@@ -158,7 +159,7 @@ impl Check<'_> {
         Ok(chosen)
     }
 
-    /// Judges one site, in reality and in the simulation, and tries what could cure it.
+    /// Judges one site, over the real product and in the simulation, and tries its remedies.
     fn site(&self, document: &dyn Document, index: usize, language: Language) -> Result<SiteReport, Failure> {
         let site = &document.sites()[index];
         let sandbox = document.sandbox(index);
@@ -177,7 +178,7 @@ impl Check<'_> {
         Ok(report)
     }
 
-    /// Judges the real product on the copy of the file.
+    /// Judges the real product, which runs with the copy of the file.
     fn real(&self, document: &dyn Document, site: &Site, profile: &Profile) -> Result<Judged, Failure> {
         let arm = WireArm::new(supervisor::own()?, true).with_tls(tls(site)).with_host(self.arguments.host.clone());
         let arm: Arc<dyn Arm> = Arc::new(arm);
@@ -191,14 +192,15 @@ impl Check<'_> {
     }
 }
 
-/// Judges what was read of the file. The simulation has no use for the copy.
+/// Judges the part of the file that was read, in the simulation. The simulation does not need the copy of the file.
 fn simulated(document: &dyn Document, site: &Site) -> Result<Judged, Failure> {
     let profile = profile(document, site, "")?;
     let arm: Arc<dyn Arm> = Arc::new(SimArm);
     Judged::new(&profile.spec(), (&arm, site.servers), None)
 }
 
-/// What a product said of the copy, about the files: `path` names them, and where a line of the copy stands for one of theirs, its place.
+/// Rewrites a product's message about the copy into one about the user's files. `path` replaces the name of the copy;
+/// the number of a line of the copy becomes the corresponding place in the user's files, if there is one.
 fn of_files(said: &str, path: &str, document: &dyn Document) -> String {
     const COPIES: [&str; 3] = ["/configuration", "/Caddyfile", "/envoy.yaml"];
     let mut text = String::new();
@@ -221,20 +223,20 @@ fn of_files(said: &str, path: &str, document: &dyn Document) -> String {
     text + rest
 }
 
-/// TLS of a site that ends at its balancer; `None` where it has none.
+/// Returns the TLS of a site whose balancer terminates it; `None` if the site has no TLS.
 fn tls(site: &Site) -> Option<TlsSpec> {
     let (front, back) = site.tls;
     let upstream = if back { UpstreamTls::Own } else { UpstreamTls::Plain };
     front.then(|| TlsSpec { upstream, http2: site.http2, ..TlsSpec::default() })
 }
 
-/// The copy of a site.
+/// Returns the copy of a site's configuration.
 fn whole(site: &Site, sandbox: &Sandbox) -> Result<String, Failure> {
     let message = || format!("{}: a line that begins with `==> ` cannot be part of a copy", site.name);
     sandbox.whole().ok_or_else(|| Failure::Wrong(message()))
 }
 
-/// The profile of a site.
+/// Returns the profile of a site.
 fn profile(document: &dyn Document, site: &Site, template: &str) -> Result<Profile, Failure> {
     let toml = site.profile(document, NAME, template);
     let profiles = Profile::parse(&toml, "the profile of this site");
@@ -244,7 +246,8 @@ fn profile(document: &dyn Document, site: &Site, template: &str) -> Result<Profi
     profiles.into_iter().next().ok_or_else(|| Failure::Wrong("a site without a profile".into()))
 }
 
-/// Of two failures, the one that weighs more: a violation, then what could not be judged, then too little.
+/// Returns the more serious of two failures. A violation is the most serious one, then a site that could not be judged,
+/// then any other failure.
 fn worse(one: Option<Failure>, other: Option<Failure>) -> Option<Failure> {
     let rank = |failure: &Option<Failure>| match failure {
         Some(Failure::NotAsExpected) => 3,

@@ -1,4 +1,4 @@
-//! Sites as a configuration wants them: with a page that health checks may ask for, and with the servers of its farm.
+//! Sites as a configuration expects them: with a page that health checks may request, and with the servers of its farm.
 
 use std::sync::Arc;
 
@@ -6,20 +6,22 @@ use stickler_model::topology::ServerSpec;
 use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::Arm;
 
-/// Below it, no logon is needed: an operator's check asks for a page of that kind, which the copy of his configuration names so.
+/// The path below which no logon is needed. The health checks of an operator's configuration request such a page, and
+/// the copy of the configuration uses this path for it.
 const ANONYMOUS: &str = "/public";
 
 /// An arm whose sites have such pages.
 pub(super) struct Prepared {
     pub(super) arm: Arc<dyn Arm>,
-    /// How many servers the farm has: what breaks with more of them is no fault of its balancer. 0 where it is not known.
+    /// The number of servers of the farm; 0 if it is not known. A failure that needs more servers than that is not the
+    /// balancer's fault.
     pub(super) servers: usize,
-    /// Whether a site gets all servers of the farm, even where its scenario has fewer: what stands in a file about one of them may not
-    /// hold for another.
+    /// Whether a site gets all servers of the farm, even if its scenario has fewer. A statement of a file about one
+    /// server may not hold for another.
     pub(super) all: bool,
 }
 
-/// Most servers that a site gets.
+/// The largest number of servers that a site gets.
 const MOST: usize = 8;
 
 impl Prepared {
@@ -68,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    /// Notes the servers of each site, and builds none.
+    /// An arm that notes the servers of each site, and builds no world.
     #[derive(Default)]
     struct Noted(Mutex<Vec<Vec<String>>>);
 

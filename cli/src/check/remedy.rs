@@ -1,4 +1,4 @@
-//! Changes to the files, each tried as the files themselves were.
+//! Changes to the files, each tried in the same way as the files themselves.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,7 +12,8 @@ use super::report::Tried;
 use super::{Check, findings, profile, read, whole};
 use crate::Failure;
 
-/// Tries the remedies of a site in their order, until one cures it. What is no change of the file is listed.
+/// Tries the remedies of a site in their order, until one cures it. A remedy that does not change the file is only
+/// listed.
 pub(super) fn try_all(
     check: &Check<'_>,
     document: &dyn Document,
@@ -22,7 +23,7 @@ pub(super) fn try_all(
 ) -> Result<Vec<Tried>, Failure> {
     let mut tried = Vec::new();
     let mut is_cured = false;
-    // What has cured another site of the file stays.
+    // Changes that have cured another site of the file stay in place.
     let mut cured = check.cured.borrow().clone();
     let again = (!cured.is_empty()).then(|| {
         let files = Instead { files: &Disk, texts: &cured };
@@ -41,7 +42,7 @@ pub(super) fn try_all(
             Remedy::Edit { title, files } => {
                 let diff = files.iter().map(|file| unified(&file.path, &file.before, &file.after)).collect();
                 let diff = Some(diff);
-                // Lines of a file that was changed already are not those of the file.
+                // The line numbers of a file that was changed before are not those of the user's file.
                 let edits = files.iter().filter(|_| again.is_none()).flat_map(findings::edits).collect();
                 let mut texts = cured.clone();
                 texts.extend(files.into_iter().map(|file| (PathBuf::from(file.path), file.after)));
@@ -54,7 +55,7 @@ pub(super) fn try_all(
                         let outcome = Some(changed.outcome());
                         Tried { title, diff, edits, outcome, cures: is_cured, cost, refused: None }
                     }
-                    // A change that the product does not take is no cure; what was seen of the file itself stands.
+                    // A change that the product rejects is no cure. The verdict on the file itself remains valid.
                     Err(Failure::Wrong(why) | Failure::WrongFile(_, why)) => {
                         Tried { title, diff, refused: Some(why), ..Tried::default() }
                     }
@@ -88,7 +89,10 @@ fn judge(
     check.real(&*document, site, &profile(&*document, site, &whole(site, &sandbox)?)?)
 }
 
-/// Writes the changed file, if one is changed, where there is none yet.
+/// Writes the changed file to `path`, if a file was changed.
+///
+/// # Errors
+/// More than one file was changed, `path` exists already, or it cannot be written.
 pub(super) fn write(path: &Path, changed: &BTreeMap<PathBuf, String>) -> Result<(), Failure> {
     if changed.len() > 1 {
         let names: Vec<String> = changed.keys().map(|path| path.display().to_string()).collect();

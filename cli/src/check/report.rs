@@ -1,4 +1,4 @@
-//! What came of a check, in words and as JSON.
+//! The results of a check, in words and as JSON.
 
 use std::io::{self, Write};
 
@@ -15,20 +15,20 @@ use super::judge::{Judged, Outcome};
 use crate::Failure;
 use crate::namespace::Network;
 
-/// A check of one file.
+/// The results of one check.
 #[derive(Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
-    /// The files that were checked.
+    /// The paths of the files that were checked, as one text.
     file: String,
-    /// The product.
+    /// The name of the product.
     product: &'static str,
-    /// Its version, where it is installed and tells.
+    /// The version of the product; missing if the product is not installed or does not tell its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
-    /// Whether the product ran at all; if not, what follows is the simulation's alone.
+    /// Whether the product ran at all. If not, all results are those of the simulation alone.
     ran: bool,
-    /// Whether the product ran in a network namespace of its own; `None` where it did not run.
+    /// Whether the product ran in a network namespace of its own; missing if it did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     isolated: Option<bool>,
     #[serde(skip)]
@@ -37,35 +37,35 @@ pub(crate) struct Report {
     pub(super) sites: Vec<SiteReport>,
 }
 
-/// One site of it.
+/// One site of a check.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct SiteReport {
-    /// What it is called.
+    /// The name of the site.
     pub(super) name: String,
-    /// The number of its servers.
+    /// The number of the site's servers.
     servers: usize,
-    /// The shipped profile that it is like.
+    /// The name of the shipped profile that the site resembles.
     like: String,
-    /// Why it is like that profile.
+    /// The reasons for which the site resembles that profile.
     pub(super) mechanism: Vec<Reason>,
-    /// What its lines say.
+    /// The values of a profile that lines of the file set.
     pub(super) facts: Vec<Value>,
-    /// Lines that were not read, and may matter.
+    /// The lines that were not read although they may matter.
     pub(super) unread: Vec<NotRead>,
-    /// What is different in the copy that was run.
+    /// The differences between the file and the copy that the product ran with.
     pub(super) changes: Vec<Changed>,
-    /// What the real product showed; missing where it did not run.
+    /// The result over the real product; missing if the product did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) real: Option<Judgement>,
-    /// What the simulation of what was read showed.
+    /// The result of the simulation of the lines that were read.
     simulated: Judgement,
-    /// Requirements over which the two differ.
+    /// The requirements on which the real product and the simulation differ.
     differences: Vec<String>,
     /// The line that the best remedy changes.
     #[serde(skip)]
     pub(super) to_change: Option<Place>,
-    /// What could be changed, and what came of it.
+    /// The possible changes, each with its result.
     pub(super) remedies: Vec<Tried>,
     /// The site as a profile, in TOML.
     profile: String,
@@ -74,7 +74,7 @@ pub(crate) struct SiteReport {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Reason {
-    /// The place; missing where no line says so.
+    /// The place in the file; missing if the reason is not a line of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) at: Option<Place>,
     pub(super) says: String,
@@ -83,14 +83,14 @@ pub(super) struct Reason {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Value {
-    /// The place.
+    /// The place in the file.
     pub(super) at: Place,
     /// The key of a profile.
     key: &'static str,
-    /// Its value, in TOML.
+    /// The value of the key, in TOML.
     #[serde(rename = "value")]
     toml: String,
-    /// The line, in words.
+    /// The meaning of the line, in words.
     pub(super) says: String,
 }
 
@@ -110,11 +110,11 @@ pub(super) struct Changed {
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
     pub(super) why: String,
-    /// Whether the verdict may depend on it.
+    /// Whether the verdict may depend on the change.
     pub(super) matters: bool,
 }
 
-/// What the scenarios showed.
+/// The result of all scenarios of a check.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Judgement {
@@ -146,23 +146,23 @@ struct NotPerformed {
     scenarios: Vec<String>,
 }
 
-/// A remedy, and what came of it.
+/// A remedy, and its result.
 #[derive(Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Tried {
     pub(super) title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) diff: Option<String>,
-    /// The lines that are replaced.
+    /// The edits of the remedy.
     #[serde(skip)]
     pub(super) edits: Vec<Edit>,
-    /// What the changed file showed; `None` where nothing was tried.
+    /// The result over the changed file; `None` if nothing was tried.
     #[serde(skip)]
     pub(super) outcome: Option<Outcome>,
     pub(super) cures: bool,
-    /// Requirements that the changed file violates, and the file itself did not.
+    /// The requirements that the changed file violates and the file itself does not.
     pub(super) cost: Vec<String>,
-    /// What the product said where it did not take the changed file.
+    /// The product's message, if it rejected the changed file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refused: Option<String>,
 }
@@ -177,7 +177,7 @@ impl Report {
         Self { file, product, version, ran: network.is_some(), isolated, shared, sites: Vec::new() }
     }
 
-    /// Shows the site that was added last; before the first, what holds for all.
+    /// Shows the site that was added last. The first site is preceded by a line about the whole check.
     pub(super) fn show_last(&self, out: &mut impl Write) -> io::Result<()> {
         let mut text = Vec::new();
         if self.sites.len() == 1 {
@@ -186,7 +186,7 @@ impl Report {
         if let Some(site) = self.sites.last() {
             site.show(&mut text, self.ran)?;
         }
-        // All that a file says, and what a product answers, is escaped here.
+        // The text of the file and the product's messages are escaped here.
         write!(out, "{}", escape::lines(&String::from_utf8_lossy(&text)))
     }
 
@@ -210,7 +210,7 @@ impl Report {
     }
 }
 
-/// A place in a configuration as reports have it.
+/// Converts a place in a configuration into one of a report.
 fn of(place: &stickler_advisor::Place) -> Place {
     Place { file: place.file.to_string(), line: Some(place.line), column: None }
 }
@@ -254,7 +254,7 @@ impl SiteReport {
         }
     }
 
-    /// Adds what the real product showed.
+    /// Adds the result over the real product.
     pub(super) fn set_real(&mut self, judged: &Judged, with_events: bool) {
         let real = Judgement::new(judged, with_events);
         let violates = |judgement: &Judgement, id: &str| {
@@ -269,12 +269,12 @@ impl SiteReport {
         self.real = Some(real);
     }
 
-    /// What counts of it: what the real product showed, or else the simulation.
+    /// Returns the result that counts: that over the real product, or else that of the simulation.
     pub(super) fn judgement(&self) -> &Judgement {
         self.real.as_ref().unwrap_or(&self.simulated)
     }
 
-    /// What the exit code has to say of it.
+    /// Returns the failure that this site means for the exit code; `None` if there is none.
     pub(super) fn failure(&self) -> Option<Failure> {
         let judgement = self.judgement();
         let name = &self.name;
@@ -298,7 +298,7 @@ impl SiteReport {
         }
     }
 
-    /// Whether something was left out that the verdict may depend on.
+    /// Returns whether the copy leaves something out that the verdict may depend on.
     fn is_partial(&self) -> bool {
         self.changes.iter().any(|change| change.matters)
     }
@@ -333,7 +333,7 @@ impl SiteReport {
         self.remedies.iter().try_for_each(|tried| tried.show(out))
     }
 
-    /// Says how the simulation compares with reality.
+    /// Writes a sentence that compares the simulation with the real product.
     fn beside(&self, out: &mut impl Write) -> io::Result<()> {
         if self.differences.is_empty() {
             return writeln!(out, "  The simulation of what was read says the same of each requirement.");
@@ -428,7 +428,7 @@ impl Outcome {
     }
 }
 
-/// A line of a template as people read it.
+/// Returns a line of a template with readable words in place of its placeholders.
 fn filled_in(template: &str) -> String {
     let mut text = template.replace("{{ address }}", "ADDRESS").replace("{{ folder }}", "FOLDER");
     while let Some((before, rest)) = text.split_once("{{ servers[") {

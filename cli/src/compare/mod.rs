@@ -1,8 +1,8 @@
-//! Profiles in the simulation beside the products themselves.
+//! Compares profiles in the simulation with the products themselves.
 //!
-//! The simulation is as uncertain here as real sockets are (`Overtaking`), so that what depends on which of two messages is first is
-//! no difference. What differs is an error, unless an [`Exception`] accepts it; an exception that is out of date is an error, too. `show.rs`
-//! has the table and the JSON document.
+//! The simulation is as uncertain here as real sockets are (`Overtaking`), so that a result that depends on the order
+//! of two messages is no difference. A difference is an error, unless an [`Exception`] accepts it. An exception that is
+//! out of date is an error, too. `show.rs` has the table and the JSON document.
 
 mod page;
 mod show;
@@ -31,14 +31,14 @@ use crate::{Failure, balancers, interrupt, namespace, selection, today};
 #[cfg(test)]
 pub(crate) use show::Comparisons;
 
-/// How many cells exceptions may accept, of a comparison of everything: one of so many.
+/// The divisor that limits exceptions: in a comparison of everything, they may accept one of this number of cells.
 const ONE_OF: usize = 50;
 
-/// What was compared, and what could not be.
+/// The comparisons of all profiles, and the profiles that could not be compared.
 #[derive(Default)]
 struct Comparison {
     compared: Vec<Compared>,
-    /// Profiles whose products are missing, and why.
+    /// The names of the profiles whose products are missing, each with the reason.
     missing: Vec<(String, String)>,
 }
 
@@ -46,37 +46,37 @@ struct Comparison {
 struct Compared {
     profile: String,
     product: InstalledProduct,
-    /// In the order of the scenarios.
+    /// The results by scenario, in the order of the scenarios.
     scenarios: Vec<Scenario>,
     took: Duration,
 }
 
-/// One scenario over a profile and its product.
+/// The results of one scenario over a profile and its product.
 struct Scenario {
     name: String,
-    /// Why there is nothing to compare; `None` if there is.
+    /// The reason for which the scenario was not compared; `None` if it was.
     not_compared: Option<String>,
     cells: Vec<Judged>,
 }
 
-/// A cell, and what becomes of it.
+/// A cell, and the result of its comparison.
 struct Judged {
     cell: Cell,
     verdict: Verdict,
 }
 
-/// What becomes of a cell.
+/// The result of comparing one cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     /// Both arms agree.
     Equal,
-    /// They differ, and nothing explains it.
+    /// The arms differ, and no exception explains it.
     Differs,
-    /// They differ, and an exception explains it.
+    /// The arms differ, and an exception explains it.
     Explained(&'static Exception),
-    /// They differ, and the exception that explained it has expired.
+    /// The arms differ, and the exception that explained it has expired.
     Expired(&'static Exception),
-    /// They agree, and there is an exception all the same.
+    /// The arms agree, although there is an exception.
     Needless(&'static Exception),
 }
 
@@ -92,7 +92,7 @@ impl Verdict {
         }
     }
 
-    /// Whether somebody has to do something.
+    /// Returns whether somebody has to correct something.
     const fn is_wrong(self) -> bool {
         !matches!(self, Self::Equal | Self::Explained(_))
     }
@@ -129,11 +129,11 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
     comparison.end(all)
 }
 
-/// The profiles that the arguments mean, whose products can be started.
+/// Returns the profiles that the arguments select and whose products can be started.
 fn profiles<'a>(arguments: &args::Compare, own: &'a [Profile]) -> Result<Vec<&'a Profile>, Failure> {
     let shipped = || balancers::profiles_like(&arguments.profiles);
     let profiles = if own.is_empty() { shipped()? } else { own.iter().collect() };
-    // Of one's own, those that are named.
+    // Of the user's own profiles, the named ones count.
     let named = |profile: &&Profile| {
         own.is_empty() || arguments.profiles.is_empty() || arguments.profiles.contains(&profile.name)
     };
@@ -146,7 +146,8 @@ fn profiles<'a>(arguments: &args::Compare, own: &'a [Profile]) -> Result<Vec<&'a
 }
 
 impl Comparison {
-    /// Compares everything that the arguments mean, and shows each profile when it is done, unless that is `silent`.
+    /// Compares everything that the arguments select, and shows each profile as soon as it is done, unless `silent` is
+    /// set.
     fn add_all(&mut self, arguments: &args::Compare, silent: bool) -> Result<(), Failure> {
         let own = balancers::own_profiles(&arguments.profile)?;
         let profiles: Vec<&Profile> = profiles(arguments, &own)?;
@@ -175,7 +176,8 @@ impl Comparison {
         Ok(())
     }
 
-    /// What the command ends with; `all` if nothing was left out.
+    /// Returns the result of the command. `all` says that everything was compared, so that the limit on exceptions
+    /// applies.
     fn end(&self, all: bool) -> Result<(), Failure> {
         let cells = || self.compared.iter().flat_map(Compared::cells);
         let explained: usize = self.compared.iter().map(Compared::explained).sum();
@@ -209,7 +211,8 @@ fn one(
     let real = |cases: &[Case]| tallies(cases, &spec, (&wire, arguments.jobs, over), arguments.trials.get());
     let simulated = tallies(cases, &spec, (&sim, None, over), arguments.seeds.get())?;
     let mut pairs: Vec<(Tally, Tally)> = simulated.into_iter().zip(real(cases)?).collect();
-    // Chance, or a busy machine, may have made a difference: what differs has to differ again.
+    // Chance or a busy machine may have caused a difference. A scenario that differs is run over the product again, and
+    // the second result counts.
     let differs = |pair: &(Tally, Tally)| cells(pair).iter().any(Cell::differs);
     let again: Vec<usize> = (0..cases.len()).filter(|&index| differs(&pairs[index])).collect();
     let repeated: Vec<Case> = again.iter().map(|&index| cases[index].clone()).collect();
@@ -233,13 +236,16 @@ fn one(
     Ok(Compared { profile: profile.name.clone(), product, scenarios, took: started.elapsed() })
 }
 
-/// The cells of a scenario, if all trials were performed, on the simulated and on the real arm.
+/// Returns the cells of a scenario; none, unless all trials were performed both on the simulated and on the real arm.
 fn cells((simulated, real): &(Tally, Tally)) -> Vec<Cell> {
     let all = simulated.not_performed().is_none() && real.not_performed().is_none();
     if all { Cell::all(simulated, real) } else { Vec::new() }
 }
 
-/// Runs each scenario over one balancer on an arm, and counts its verdicts, unless somebody ends it.
+/// Runs each scenario over one balancer on an arm, and counts its verdicts.
+///
+/// # Errors
+/// The jobs cannot be made, or the command was interrupted.
 fn tallies(
     cases: &[Case],
     balancer: &[BalancerSpec; 1],
@@ -258,10 +264,12 @@ fn tallies(
     Ok(tallies)
 }
 
-/// How much longer a message may take than another in a comparison: what threads of one machine take to be woken.
+/// The largest additional delay of a message in a comparison. It is about the time that threads of one machine take to
+/// wake up.
 const JITTER: Duration = Duration::from_micros(500);
 
-/// A simulated world that waits for health checks as long as real sockets do: what a pool forgets in a longer wait would be a difference.
+/// A simulated world that waits for health checks only as long as real sockets do. In a longer wait, a pool would close
+/// connections, which would show as a difference.
 struct Hurried(Box<dyn World>);
 
 impl World for Hurried {
@@ -290,9 +298,9 @@ impl World for Hurried {
     }
 }
 
-/// The simulation, where messages of different connections overtake each other by chance with each second seed. Real sockets are in
-/// between: messages that are sent at the same moment mostly arrive in their order. Where a script says how its links are, it
-/// stays so.
+/// The simulation, in which messages of different connections overtake each other by chance with every second seed.
+/// Real sockets are in between: messages that are sent at the same moment mostly arrive in their order. Links that a
+/// script specifies stay unchanged.
 struct Overtaking(SimArm);
 
 impl Overtaking {
@@ -359,7 +367,7 @@ mod tests {
         assert!(![Verdict::Equal, Verdict::Explained(one)].into_iter().any(Verdict::is_wrong));
     }
 
-    /// A comparison with so many cells that are equal, and explained.
+    /// Returns a comparison with these numbers of equal cells and of explained ones.
     fn comparison(equal: usize, explained: usize) -> Comparison {
         let rate = Rate { violated: 0, trials: 3 };
         let cell = Cell { requirement: Requirement::Id1, simulated: rate, real: rate };

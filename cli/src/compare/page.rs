@@ -9,7 +9,7 @@ use super::{Compared, Comparison, Scenario, Verdict, show};
 use crate::args;
 use crate::jobs;
 
-/// The page of a comparison: a row for each profile that was compared with its product.
+/// Returns the page of a comparison: a row for each profile that was compared with its product.
 pub(super) fn page(comparison: &Comparison, arguments: &args::Compare) -> Page {
     let Comparison { compared, missing } = comparison;
     let mut files = String::new();
@@ -81,7 +81,7 @@ fn told(row: usize, scenario: &Scenario, command: &str) -> Vec<Told> {
     told.collect()
 }
 
-/// What could not be compared, and why.
+/// Returns the notes of the page: the profiles and scenarios that could not be compared, with the reasons.
 fn notes(comparison: &Comparison) -> Vec<String> {
     let missing = comparison.missing.iter().map(|(profile, why)| format!("{profile}: not compared: {why}"));
     let skipped = comparison.compared.iter().filter_map(|compared| {

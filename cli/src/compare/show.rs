@@ -1,4 +1,4 @@
-//! How a comparison is shown.
+//! The text and the JSON document of a comparison.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,7 @@ use stickler_runner::compare::Rate;
 use super::{Compared, Comparison, Judged, Scenario, Verdict};
 use crate::Failure;
 
-/// Writes one profile and its product as text.
+/// Writes the comparison of one profile with its product as text.
 pub(super) fn text(out: &mut impl io::Write, compared: &Compared) -> Result<(), Failure> {
     let (cells, explained) = (compared.cells().count(), compared.explained());
     let equal = compared.cells().filter(|judged| !judged.cell.differs()).count();
@@ -46,7 +46,7 @@ fn line(out: &mut impl io::Write, scenario: &str, judged: &Judged) -> Result<(),
     Ok(writeln!(out, "  {scenario:40} {}", sentence(judged))?)
 }
 
-/// What became of a cell.
+/// Returns the result of comparing one cell, as a sentence.
 pub(super) fn sentence(judged: &Judged) -> String {
     let (requirement, real, simulated) = (judged.cell.requirement, judged.cell.real, judged.cell.simulated);
     let (violated, of, again, all) = (simulated.violated, simulated.trials, real.violated, real.trials);
@@ -59,7 +59,7 @@ pub(super) fn sentence(judged: &Judged) -> String {
     format!("{requirement}: violated in {violated} of {of} simulated runs, and in {again} of {all} real ones{rest}")
 }
 
-/// Everything as cases: a scenario over a profile each, and a product that is missing.
+/// Returns everything as cases of a report: one for each scenario over a profile, and one for each missing product.
 pub(super) fn cases(comparison: &Comparison) -> Vec<TestCase> {
     let case = |suite: &str, name: &str, result| {
         let (suite, name) = (suite.to_owned(), name.to_owned());
@@ -89,20 +89,20 @@ pub(super) fn missing(out: &mut impl io::Write, profile: &str, why: &str) -> Res
     Ok(writeln!(out, "{profile}: not compared: {}", escape::line(why))?)
 }
 
-/// Everything, as JSON has it.
+/// Returns the JSON document of a comparison.
 pub(super) fn document(comparison: &Comparison) -> Comparisons<'_> {
     let Comparison { compared, missing } = comparison;
     let missing = missing.iter().map(|(profile, why)| Missing { profile, why });
     Comparisons { comparisons: compared.iter().map(Pair::of).collect(), missing: missing.collect() }
 }
 
-/// What `stickler compare` says as JSON.
+/// The JSON document of `stickler compare`.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Comparisons<'a> {
-    /// Profiles with their products.
+    /// The comparisons of profiles with their products.
     comparisons: Vec<Pair<'a>>,
-    /// Profiles whose products are missing.
+    /// The profiles whose products are missing.
     missing: Vec<Missing<'a>>,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct Comparisons<'a> {
 struct Missing<'a> {
     /// The profile's name.
     profile: &'a str,
-    /// What is missing.
+    /// The reason for which the product could not be compared.
     why: &'a str,
 }
 
@@ -122,9 +122,9 @@ struct Pair<'a> {
     profile: &'a str,
     /// The product's name.
     product: &'a str,
-    /// Its version, where it tells.
+    /// The version of the product; null if the product does not tell it.
     version: Option<&'a str>,
-    /// How long the comparison took.
+    /// The duration of the comparison in seconds.
     seconds: f64,
     /// The scenarios, in their order.
     scenarios: Vec<One<'a>>,
@@ -144,7 +144,7 @@ impl<'a> Pair<'a> {
 struct One<'a> {
     /// The scenario's name.
     scenario: &'a str,
-    /// Why there is nothing to compare.
+    /// The reason for which the scenario was not compared; missing if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_compared: Option<&'a str>,
     /// A cell for each requirement that was put to the test.
@@ -163,13 +163,13 @@ impl<'a> One<'a> {
 struct Cell<'a> {
     /// The requirement's id.
     requirement: String,
-    /// How often it was violated in the simulation.
+    /// The number of simulated runs that violated the requirement.
     simulated: Counts,
-    /// How often it was violated by the product.
+    /// The number of runs over the product that violated the requirement.
     real: Counts,
     /// `equal`, `differs`, `explained`, `expired exception` or `needless exception`.
     verdict: &'a str,
-    /// Of an exception.
+    /// The reason that the exception gives; missing if there is no exception.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
 }
@@ -193,9 +193,9 @@ impl<'a> Cell<'a> {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Counts {
-    /// Runs in which it was violated.
+    /// The number of runs in which the requirement was violated.
     violated: u32,
-    /// All runs.
+    /// The number of all runs.
     trials: u32,
 }
 

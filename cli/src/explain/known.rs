@@ -1,7 +1,7 @@
-//! What is known of mechanisms, requirements and scenarios together: who is expected to violate what, and which scenario catches a
-//! defect.
+//! Relations between mechanisms, requirements, scenarios and defects: the violations that are expected of a mechanism,
+//! and the scenarios that catch a defect.
 //!
-//! What is expected to be violated comes from the tables of expected outcomes, which are about mechanisms.
+//! Expected violations come from the tables of expected outcomes, which are about mechanisms.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,9 @@ use stickler_catalogue::{Defect, Mechanism, defects, mechanisms};
 use stickler_oracle::{Grade, Requirement};
 use stickler_scenarios::{Case, Catch, catches};
 
-/// What a shipped mechanism without defects is expected to violate: by requirement, in which scenarios, and whether it does so whatever
-/// the seed is. The tables know no other mechanism.
+/// Returns the violations that are expected of a shipped mechanism without defects: by requirement, the scenarios, and
+/// whether each shows the violation with every seed. Returns nothing for other mechanisms, which the tables do not
+/// contain.
 pub(super) fn violates<'a>(mechanism: &Mechanism, cases: &'a [Case]) -> BTreeMap<Requirement, Vec<(&'a Case, bool)>> {
     let mut expected: BTreeMap<Requirement, Vec<(&Case, bool)>> = BTreeMap::new();
     if mechanism.defects.is_empty() && mechanisms().iter().any(|known| known.name == mechanism.name) {
@@ -23,7 +24,8 @@ pub(super) fn violates<'a>(mechanism: &Mechanism, cases: &'a [Case]) -> BTreeMap
     expected
 }
 
-/// The mechanisms that are expected to violate a requirement, and in how many scenarios each does.
+/// Returns the mechanisms that are expected to violate a requirement, each with the number of scenarios in which it
+/// does.
 pub(super) fn violated_by(requirement: Requirement, cases: &[Case]) -> Vec<(&'static str, usize)> {
     let over = mechanisms().iter().map(|mechanism| {
         let violates = |case: &&Case| violated(case, &mechanism.name).contains_key(&requirement);
@@ -32,7 +34,8 @@ pub(super) fn violated_by(requirement: Requirement, cases: &[Case]) -> Vec<(&'st
     over.filter(|&(_, count)| count > 0).collect()
 }
 
-/// What is expected to be violated in a scenario: by requirement, over which mechanisms, and whether that is so whatever the seed is.
+/// Returns the violations that are expected in a scenario: by requirement, the mechanisms, and whether each violates it
+/// with every seed.
 pub(super) fn violated_in(case: &Case) -> BTreeMap<Requirement, Vec<(&'static str, bool)>> {
     let mut expected: BTreeMap<Requirement, Vec<(&str, bool)>> = BTreeMap::new();
     for mechanism in mechanisms() {
@@ -43,28 +46,30 @@ pub(super) fn violated_in(case: &Case) -> BTreeMap<Requirement, Vec<(&'static st
     expected
 }
 
-/// Each defect with each scenario that catches it.
+/// Returns each defect with each scenario that catches it.
 pub(super) fn caught() -> impl Iterator<Item = (&'static Defect, &'static Catch)> {
     defects().iter().flat_map(|defect| catches(defect.id).iter().map(move |catch| (defect, catch)))
 }
 
-/// The command that shows a defect.
+/// Returns the command that shows a defect.
 pub(super) fn command(Catch { on, scenario, .. }: &Catch, defect: &str) -> String {
     format!("stickler run {scenario} --balancer {on}+{defect}")
 }
 
-/// A name, and that it is not so in every run.
+/// Returns a name, marked if the statement about it does not hold in every run.
 pub(super) fn marked(name: &str, certain: bool) -> String {
     if certain { name.to_owned() } else { format!("{name} (in some runs)") }
 }
 
-/// The scenarios in which what goes wrong is the balancer's doing. In others a sound balancer may have to violate a requirement: a site
-/// that believes a header, say, is open to everybody over whatever does not know that header.
+/// Returns the scenarios in which every violation is the balancer's fault. In other scenarios, even a sound balancer
+/// may have to violate a requirement. For example, a site that trusts a header is open to everybody over a balancer
+/// that does not know this header.
 fn conforming(cases: &[Case]) -> impl Iterator<Item = &Case> {
     cases.iter().filter(|case| case.group.conformance)
 }
 
-/// The requirements that a mechanism is expected to violate in a scenario, and whether it does whatever the seed is.
+/// Returns the requirements that a mechanism is expected to violate in a scenario, each with whether it does so with
+/// every seed.
 fn violated(case: &Case, mechanism: &str) -> BTreeMap<Requirement, bool> {
     let is_broken = |grade: &Grade| matches!(grade, Grade::Violated | Grade::NonStrict);
     let expected = case.expectations.expected(case.scenario.name(), mechanism).grades.into_iter();

@@ -1,5 +1,6 @@
-//! Profiles, mechanisms, requirements, defects and scenarios as pages of the book (`book/src/reference`). Links to the other pages are
-//! relative to the folder of a page's kind. A scenario has no page of its own: it is a section of its group's page.
+//! Profiles, mechanisms, requirements, defects and scenarios as pages of the book (`book/src/reference`). Links to the
+//! other pages are relative to the folder of a page's kind. A scenario has no page of its own: it is a section of its
+//! group's page.
 
 use std::fmt::Write as _;
 use std::iter;
@@ -14,10 +15,11 @@ use stickler_scenarios::{Case, catches};
 
 use super::known::{self, command, marked};
 
-/// How many characters a line has at most, where it can be broken.
+/// The largest number of characters of a line that can be broken.
 const WIDTH: usize = 150;
 
-/// What a product does with connections, where that is known from, and what is cured in it.
+/// Returns the page of a profile: how the product treats connections, the sources of that, and the cures in this
+/// product.
 pub(super) fn profile(profile: &Profile) -> String {
     let Profile { name, product, versions, config, notes, .. } = profile;
     let mut text =
@@ -49,7 +51,8 @@ pub(super) fn profile(profile: &Profile) -> String {
     wrapped(&text)
 }
 
-/// What a mechanism does, which defects it has or can have, and what it is expected to violate.
+/// Returns the page of a mechanism: its behaviour, its defects and those that can be put on it, and the violations that
+/// are expected of it.
 pub(super) fn mechanism(mechanism: &Mechanism, cases: &[Case]) -> String {
     let Mechanism { name, summary, defects: put_on, .. } = mechanism;
     let id = mechanism.id.as_ref().map(|id| format!("**{id}.** ")).unwrap_or_default();
@@ -85,7 +88,8 @@ pub(super) fn mechanism(mechanism: &Mechanism, cases: &[Case]) -> String {
     wrapped(&text)
 }
 
-/// What a requirement demands, what its violation means, how it shows, what cures it, and who violates it.
+/// Returns the page of a requirement: its text, the meaning of its violation, the symptoms, the cures, and the
+/// mechanisms that violate it.
 pub(super) fn requirement(requirement: Requirement, cases: &[Case]) -> String {
     let severity = match requirement.severity() {
         Severity::Must => "MUST",
@@ -118,7 +122,8 @@ pub(super) fn requirement(requirement: Requirement, cases: &[Case]) -> String {
     wrapped(&text)
 }
 
-/// What a defect does, which product had it, what catches it, and what it can be put on.
+/// Returns the page of a defect: its effect, the product that had it, the scenarios that catch it, and the mechanisms
+/// on which it can be put.
 pub(super) fn defect(defect: &Defect) -> String {
     let Defect { id, name, summary, source, .. } = defect;
     let mut text = format!("# {id}: {name}\n\n{}.\n{}\n", sentence(summary), sourced(source));
@@ -138,7 +143,8 @@ pub(super) fn defect(defect: &Defect) -> String {
     wrapped(&text)
 }
 
-/// What a scenario shows, how it is run, and what is expected to be violated in it.
+/// Returns the section of a scenario: its purpose, the command that runs it, and the violations that are expected in
+/// it.
 pub(super) fn scenario(case: &Case) -> String {
     let (name, script) = (case.scenario.name(), &case.scenario);
     let mut text = format!("# {name}\n\n**{}**\n\n{}\n", escaped(script.title()), escaped(script.description()));
@@ -165,7 +171,8 @@ pub(super) fn scenario(case: &Case) -> String {
     wrapped(&text)
 }
 
-/// How a profile treats connections, and what that means for NTLM, with footnotes or without.
+/// Adds a section about how a profile treats connections, and one about the consequences for NTLM. Sources become
+/// footnotes if `with_sources` is set.
 fn treatment(text: &mut String, profile: &Profile, with_sources: bool) {
     let described = profile.describe();
     text.push_str("\n## How it treats connections\n\n");
@@ -184,7 +191,7 @@ fn treatment(text: &mut String, profile: &Profile, with_sources: bool) {
     let _ = writeln!(text, "\n## What that means for NTLM\n\n{}", sentence(&described.meaning));
 }
 
-/// What is cured in a product, by requirement.
+/// Adds the cures in a product, by requirement.
 fn cures_of_product(text: &mut String, product: &str) {
     let all: Vec<Requirement> = Requirement::all().collect();
     let cures = cures::over(product, &all);
@@ -201,7 +208,7 @@ fn section(text: &mut String, title: &str, Statement { text: said, source }: &St
     let _ = writeln!(text, "\n## {title}\n\n{}\n{}", escaped(said), sourced(source));
 }
 
-/// What catches a defect, one command each.
+/// Adds the commands of the scenarios that catch a defect.
 fn caught(text: &mut String, defect: &Defect) {
     text.push('\n');
     for catch in catches(defect.id) {
@@ -234,14 +241,15 @@ fn scenario_link(case: &Case) -> String {
     format!("[{name}](../scenarios/{group}.md#{name})")
 }
 
-/// The text as a sentence of Markdown, with a capital letter.
+/// Returns the text as a sentence of Markdown, with a capital letter.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     escaped(&(first + letters.as_str()))
 }
 
-/// The text with its addresses as links. They end at a space, and before what a sentence puts behind them.
+/// Returns the text with its addresses as links. An address ends at a space, or before the punctuation of the sentence
+/// around it.
 fn linked(text: &str) -> String {
     let (mut parts, mut plain): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
     for word in text.split_whitespace() {
@@ -249,7 +257,7 @@ fn linked(text: &str) -> String {
             plain.push(word);
             continue;
         }
-        // Code may have several words, so that what stands between two addresses is escaped as a whole.
+        // Code may have several words, so the text between two addresses is escaped as a whole.
         parts.extend((!plain.is_empty()).then(|| escaped(&plain.join(" "))));
         plain.clear();
         let address = word.trim_end_matches([',', ';', ':', '.', ')']);
@@ -259,12 +267,12 @@ fn linked(text: &str) -> String {
     parts.join(" ")
 }
 
-/// The text in one line, for a list or a table.
+/// Returns the text in one line, for a list or a table.
 fn one_line(text: &str) -> String {
     escaped(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The text so that Markdown shows it as it is, except that what stands between backticks is code.
+/// Returns the text escaped so that Markdown shows it unchanged. Text between backticks stays code.
 fn escaped(text: &str) -> String {
     let has_code = text.matches('`').count().is_multiple_of(2);
     let mut out = String::with_capacity(text.len());
@@ -282,7 +290,8 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The page with its paragraphs, lists and footnotes broken into lines of at most [`WIDTH`] characters. Tables and code stay as they are.
+/// Returns the page with its paragraphs, lists and footnotes broken into lines of at most [`WIDTH`] characters. Tables
+/// and code stay unchanged.
 fn wrapped(page: &str) -> String {
     let (mut out, mut in_code) = (String::with_capacity(page.len()), false);
     for line in page.lines() {
@@ -317,7 +326,8 @@ fn wrap(out: &mut String, line: &str) {
     }
 }
 
-/// Whether a word at the beginning of a line would be taken for the beginning of a list, a heading, a quotation or a rule.
+/// Returns whether Markdown would take a word at the beginning of a line for the beginning of a list, a heading, a
+/// quotation, a table or a rule.
 fn opens_a_block(word: &str) -> bool {
     let number = word.trim_end_matches(['.', ')']);
     matches!(word, "-" | "+" | "*")

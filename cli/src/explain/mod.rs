@@ -1,8 +1,9 @@
-//! What a name means: a product profile, a mechanism, a requirement, a defect or a scenario, looked for in this order.
+//! `stickler explain NAME`: explains a product profile, a mechanism, a requirement, a defect or a scenario. Names are
+//! looked up in this order.
 //!
-//! * `words`: the last four of them in words, for a terminal. A profile says itself what it is.
+//! * `words`: the last four of them in words, for a terminal. A profile describes itself.
 //! * `markdown`: all of them as pages of the book.
-//! * `known`: what the last four have to do with each other.
+//! * `known`: the relations between the last four.
 
 mod known;
 mod markdown;
@@ -32,7 +33,8 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A shipped profile of that name, or the profiles of a file of that path.
+/// Explains the shipped profile of that name, or the profiles of the file at that path; returns `None` if there is
+/// neither.
 fn profile(name: &str, format: Explanation) -> Result<Option<String>, Failure> {
     let told = |profile: &Profile| match format {
         Explanation::Pretty => profile.describe().to_string(),
@@ -47,11 +49,11 @@ fn profile(name: &str, format: Explanation) -> Result<Option<String>, Failure> {
         return Ok(None);
     }
     let told: Vec<String> = balancers::own_profiles(&[file])?.iter().map(told).collect();
-    // A file of somebody else's is no reason for a terminal to obey it.
+    // A file of somebody else may contain control characters, which must not reach the terminal.
     Ok(Some(escape::lines(&told.join("\n")).into_owned()))
 }
 
-/// What else a name may mean.
+/// A thing that a name may mean besides a profile or a mechanism.
 enum Meant<'a> {
     Requirement(Requirement),
     Defect(&'static defect::Defect),
@@ -67,7 +69,7 @@ impl Meant<'_> {
         }
     }
 
-    /// A name that means nothing else.
+    /// Returns a name that no other kind of thing has.
     fn unique_name(&self) -> String {
         match self {
             Self::Requirement(requirement) => requirement.id().to_owned(),
@@ -94,7 +96,8 @@ impl Meant<'_> {
     }
 }
 
-/// A mechanism, or what the name means besides.
+/// Explains the mechanism of that name, or else the first other thing of that name. Further things of that name are
+/// mentioned.
 fn other(name: &str, format: Explanation, cases: &[Case]) -> Result<String, Failure> {
     let mut meant = meant(name, cases).into_iter();
     let mut text = match (mechanism(name)?, format) {
@@ -118,7 +121,7 @@ fn in_toml(mechanism: &Mechanism) -> Result<String, Failure> {
     Ok(profile.toml().to_owned())
 }
 
-/// The mechanism of this name or number (`M12`), with defects appended if the name has any.
+/// Returns the mechanism of this name or number (`M12`), with defects appended if the name has any.
 fn mechanism(name: &str) -> Result<Option<Mechanism>, Failure> {
     let numbered = |it: &&Mechanism| it.id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(name));
     if let Some(mechanism) = mechanisms().iter().find(numbered) {
@@ -127,14 +130,14 @@ fn mechanism(name: &str) -> Result<Option<Mechanism>, Failure> {
     let (base, defects) = name.split_at(name.find('+').unwrap_or(name.len()));
     match stickler_catalogue::find(&(base.to_ascii_lowercase() + defects)) {
         Ok(mechanism) => Ok(Some(mechanism)),
-        // The error says what is wrong with the base or the defects.
+        // The error says whether the base or one of the defects is wrong.
         Err(error) if name.contains('+') => Err(Failure::Wrong(error.to_string())),
         Err(_) => Ok(None),
     }
 }
 
-/// All that a name means besides profiles and mechanisms, in the order in which it is looked for. A scenario may be named with
-/// its group, `failover/drain`.
+/// Returns everything that a name means besides profiles and mechanisms, in the order in which it is looked up. A
+/// scenario may be named with its group, `failover/drain`.
 fn meant<'a>(name: &str, cases: &'a [Case]) -> Vec<Meant<'a>> {
     let requirement = Requirement::all().find(|it| it.id().eq_ignore_ascii_case(name));
     let with_group = |case: &Case| format!("{}/{}", case.group.name, case.scenario.name()).eq_ignore_ascii_case(name);
@@ -144,10 +147,10 @@ fn meant<'a>(name: &str, cases: &'a [Case]) -> Vec<Meant<'a>> {
     [requirement, defect, scenario.map(Meant::Scenario)].into_iter().flatten().collect()
 }
 
-/// What to say of a name that means nothing.
+/// Returns the message about a name that means nothing.
 fn unknown(name: &str, cases: &[Case]) -> String {
     let mut known: Vec<&str> = Vec::new();
-    // Some of these live as long as the program, and others do not.
+    // Some of these names live as long as the program, and others do not.
     for name in names() {
         known.push(name);
     }

@@ -10,11 +10,11 @@ use stickler_scenarios::{Case, catches};
 
 use super::known::{self, command};
 
-/// What to do with a list of requirements.
+/// A hint that follows a list of requirements.
 const MORE: &str = "\n`stickler explain REQUIREMENT` says how that shows in the logs of IIS, and what cures it.\n";
 
-/// What a mechanism does, which defects it has, and what it is expected to violate. A defect is not in the tables: of a mechanism
-/// with one, the scenarios that catch it are told.
+/// Describes a mechanism: its behaviour, its defects, and the violations that are expected of it. The tables do not
+/// contain defects, so each defect is described by the scenarios that catch it.
 pub(super) fn mechanism(mechanism: &Mechanism, cases: &[Case]) -> String {
     let id = mechanism.id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
     let mut text = format!("{}{id}: {}.\n", mechanism.name, mechanism.summary);
@@ -35,7 +35,8 @@ pub(super) fn mechanism(mechanism: &Mechanism, cases: &[Case]) -> String {
     text
 }
 
-/// What a requirement demands, what its violation means, how it shows, what cures it, and where this bench shows it.
+/// Describes a requirement: its text, the meaning of its violation, the symptoms, the cures, and the mechanisms and
+/// defects that violate it.
 pub(super) fn requirement(requirement: Requirement, cases: &[Case]) -> String {
     let mut text = heading(requirement, "a requirement");
     if let Some(told) = explanation(requirement.id()) {
@@ -58,7 +59,8 @@ pub(super) fn requirement(requirement: Requirement, cases: &[Case]) -> String {
     text
 }
 
-/// What a defect does, what catches it, and how that requirement's violation shows and is cured.
+/// Describes a defect: its effect, the scenarios that catch it, and the symptoms and cures of the violated
+/// requirements.
 pub(super) fn defect(defect: &Defect) -> String {
     let Defect { id, name, summary, source, .. } = defect;
     let mut text = format!("{id} ({name}), a defect: {summary}. [{source}]\n");
@@ -76,7 +78,7 @@ pub(super) fn defect(defect: &Defect) -> String {
     text
 }
 
-/// What a scenario shows, how it is run, and what is expected to be violated in it.
+/// Describes a scenario: its purpose, the command that runs it, and the violations that are expected in it.
 pub(super) fn scenario(case: &Case) -> String {
     let (name, group) = (case.scenario.name(), &case.group);
     let mut text = format!("{name}, a scenario of {} ({}): {}\n", group.name, group.title, case.scenario.title());
@@ -95,7 +97,7 @@ pub(super) fn scenario(case: &Case) -> String {
     text
 }
 
-/// A requirement in a paragraph of its own.
+/// Returns the paragraph that introduces a requirement.
 fn heading(requirement: Requirement, what: &str) -> String {
     let severity = match requirement.severity() {
         Severity::Must => "MUST",
@@ -120,15 +122,15 @@ fn section(text: &mut String, title: &str, Statement { text: said, source }: &St
     let _ = writeln!(text, "  [{source}]");
 }
 
-/// What catches a defect, one line each.
+/// Adds a line for each scenario that catches a defect.
 fn caught(text: &mut String, defect: &Defect) {
     for catch in catches(defect.id) {
         let _ = writeln!(text, "It violates {}: {}", catch.requirement, command(catch, defect.id));
     }
 }
 
-/// Lists names by requirement, if there are any, each with whether that is so in every run. A list of `all` names that are certain is not
-/// spelt out.
+/// Lists names by requirement, if there are any, and marks those to which it does not apply in every run. If a list has
+/// `all` names and applies to each in every run, the names are not written out.
 fn list(text: &mut String, title: &str, lists: &BTreeMap<Requirement, Vec<(&str, bool)>>, all: Option<usize>) {
     if lists.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! Every plan of a few steps.
+//! Exhaustive hunts, which play every plan of a few steps.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -16,7 +16,7 @@ use super::watch::Keeper;
 use crate::Failure;
 use crate::args::Shard;
 
-/// Plays every plan of at most so many steps over the balancers of a hunt, and shows the alphabet first.
+/// Plays every plan of at most `steps` steps over the balancers of a hunt, and shows the alphabet first.
 pub(super) fn play(
     hunt: &Hunt<'_>,
     steps: u8,
@@ -33,14 +33,14 @@ pub(super) fn play(
     let done: Vec<u64> = found.units.keys().copied().collect();
     let mine = |unit: &u64| unit % shard.count == shard.index && done.binary_search(unit).is_err();
     let units: Vec<u64> = (0..scope.units()).filter(mine).collect();
-    // How long a unit is, nobody knows before it was made; what is known is how many there are on average.
+    // The number of runs in a unit is only known afterwards, so the total is estimated from the average.
     let runs = units.len() as u64 * plans * hunt.balancers.len() as u64 / scope.units().max(1);
     let keeper = Keeper::new(folder, found, Arc::clone(over), None, Some(runs)).of_whole_units();
     exhaust(&scope, units.into_iter(), threads, arm, &keeper);
     Ok(keeper)
 }
 
-/// What may be said where nothing was found.
+/// Returns the statement that a hunt without findings allows.
 pub(super) fn clean(steps: u8, shard: Shard) -> String {
     match shard {
         Shard { count: 1, .. } => format!("no violation in any plan of {steps} steps over this alphabet, seed 0"),
@@ -53,7 +53,7 @@ pub(super) fn clean(steps: u8, shard: Shard) -> String {
     }
 }
 
-/// Shows where plans are played, and what their steps are.
+/// Shows the worlds in which plans are played, and the letters of which plans consist.
 fn show(worlds: &[World]) -> io::Result<()> {
     let mut out = io::stderr().lock();
     writeln!(out, "The worlds:")?;

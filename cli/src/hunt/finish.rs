@@ -15,8 +15,8 @@ use stickler_scenarios::Shortened;
 use super::wrong;
 use crate::{Failure, terminal};
 
-/// Shrinks every finding that is not shrunk, on several threads, and writes what is left of each. Whoever asks for the end
-/// gets it after those under way.
+/// Shrinks every finding that is not shrunk yet, on several threads, and writes each shrunk plan with its script. When
+/// `over` is set, it returns after the findings under way.
 pub(super) fn shrink_all(
     folder: &mut Folder,
     found: &Found,

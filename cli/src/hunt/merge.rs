@@ -1,4 +1,4 @@
-//! Puts the shards of a hunt together.
+//! Merges the shards of a hunt.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -15,8 +15,8 @@ use crate::args::{self, Arm};
 use crate::output::Reports;
 use crate::{Failure, interrupt, jobs};
 
-/// Reads the folders, which have to be of one hunt, and writes one folder with all that they hold. A shard that is named twice, or
-/// was run twice, changes nothing.
+/// Reads the folders, which have to belong to one hunt, and writes one folder with all of their contents. A shard that
+/// is named twice, or was run twice, makes no difference.
 pub(crate) fn merge(arguments: &args::Merge) -> Result<(), Failure> {
     with_reports("merge", &arguments.findings, |reports| put_together(arguments, reports))
 }

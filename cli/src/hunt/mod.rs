@@ -1,10 +1,10 @@
-//! Hunts: plans that nobody has scripted, what they show, and the shortest that show the same.
+//! Hunts: play plans that nobody has scripted, record the failures, and look for the shortest plans that show the same.
 //!
-//! * `exhaustive.rs`: every plan of a few steps, in place of random ones.
-//! * `watch.rs`: shows how far a hunt is, and keeps what it finds.
+//! * `exhaustive.rs`: plays every plan of a few steps, in place of random ones.
+//! * `watch.rs`: shows the progress of a hunt, and keeps its findings.
 //! * `finish.rs`: shrinks findings, and writes their scripts.
-//! * `show.rs`: what was found. `page.rs`: the same as a page.
-//! * `merge.rs`: puts the shards of a hunt together. `shrink_files.rs`: shrinks what run files show.
+//! * `show.rs`: shows the findings. `page.rs`: the same as a page.
+//! * `merge.rs`: merges the shards of a hunt. `shrink_files.rs`: shrinks the plans of run files.
 
 mod exhaustive;
 mod finish;
@@ -38,17 +38,18 @@ use show::Shown;
 pub(crate) use shrink_files::shrink_files;
 use watch::Keeper;
 
-/// The runs of a hunt that nobody has limited.
+/// The number of runs of a simulated hunt without a limit.
 const RUNS: u64 = 20_000;
 
-/// The runs of a hunt on real sockets that nobody has limited.
+/// The number of runs of a hunt on real sockets without a limit.
 const WIRE_RUNS: u64 = 200;
 
 pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
     with_reports("hunt", &arguments.findings, |reports| make(arguments, reports))
 }
 
-/// Opens the reports of a command, and has it write them. Where it cannot even begin, they say so.
+/// Opens the reports of a command, and has `make` write them. If `make` fails before that, the reports contain the
+/// failure.
 fn with_reports(
     command: &str,
     findings: &args::Findings,
@@ -64,15 +65,16 @@ fn with_reports(
     ended
 }
 
-/// Hunts, and takes the reports when there is something to write.
+/// Hunts, and takes the reports when there are results to write.
 fn make(arguments: &args::Hunt, reports: &mut Option<Reports>) -> Result<(), Failure> {
-    let balancers = balancers::find(&arguments.balancer, &balancers::own_profiles(&arguments.profile)?)?;
+    let balancers =
+        balancers::find(&arguments.balancers.balancer, &balancers::own_profiles(&arguments.balancers.profile)?)?;
     #[cfg(unix)]
     if arguments.arm == args::Arm::Wire {
         crate::namespace::enter_for(&balancers);
     }
     let (arm, simulation) = (jobs::build(arguments.arm)?, jobs::build(args::Arm::Sim)?);
-    // Reading the tables takes a second, which a hunt that finds nothing can do without.
+    // Reading the tables takes a second, which a hunt without findings does not need to spend.
     let tables = OnceLock::new();
     let declared = |plan: &Plan| -> BTreeSet<Requirement> {
         let read =
@@ -123,7 +125,7 @@ fn make(arguments: &args::Hunt, reports: &mut Option<Reports>) -> Result<(), Fai
     reports.take().map_or(Ok(()), |reports| shown.show(reports))
 }
 
-/// Now, on the clock of whoever waits for a hunt.
+/// Returns the present moment of real time, in which a user waits for a hunt.
 #[expect(
     clippy::disallowed_methods,
     reason = "a hunt may take so much time of its user's, and shows it; no plan sees it"
@@ -132,13 +134,13 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// What is wrong with a folder.
+/// Converts an error of a folder into a failure.
 #[expect(clippy::needless_pass_by_value, reason = "errors are mapped by it")]
 fn wrong(error: FolderError) -> Failure {
     Failure::Wrong(error.to_string())
 }
 
-/// How many runs the hunt has, in all shards together; `None`: as many as there is time for.
+/// Returns the number of runs of the hunt, in all shards together; `None` if only its time is limited.
 fn runs(arguments: &args::Hunt) -> Option<u64> {
     let usual = if arguments.arm == args::Arm::Wire { WIRE_RUNS } else { RUNS };
     match (arguments.time, arguments.runs) {
@@ -171,16 +173,17 @@ fn description(
     }
 }
 
-/// The units of a shard that are still to be done, with the runs of each.
+/// The units of a shard that are not done yet, with the number of runs of each.
 enum Units {
-    /// A hunt that has an end.
+    /// The units of a hunt with a limited number of runs: the number of each unit, and its number of runs.
     Some(Vec<(u64, u64)>),
-    /// A hunt that takes as long as it may: the first unit, how many shards there are, the runs of each unit, and the units
-    /// that are done.
+    /// The units of a hunt whose number of runs is not limited: the first unit, the number of shards, the number of
+    /// runs of each unit, and the units that are done.
     Endless { next: u64, step: u64, runs: u64, done: BTreeSet<u64> },
 }
 
-/// A shard of a hunt with an end has units in a row, and of one without, every so many-th.
+/// Returns the open units of a shard. With a limited number of runs, a shard has consecutive units; otherwise, it has
+/// every n-th unit, where n is the number of shards.
 fn units(found: &Found, unit: u64, runs: Option<u64>, shard: Shard) -> Units {
     let Some(runs) = runs else {
         let done = found.units.iter().filter(|(_, runs)| **runs >= unit).map(|(number, _)| *number).collect();
@@ -194,7 +197,7 @@ fn units(found: &Found, unit: u64, runs: Option<u64>, shard: Shard) -> Units {
     Units::Some((bound(shard.index)..bound(shard.index + 1)).map(of_unit).filter(is_open).collect())
 }
 
-/// How many runs are to be made; `None`: nobody knows.
+/// Returns the number of runs that are left; `None` if it is not limited.
 fn units_left(units: &Units) -> Option<u64> {
     match units {
         Units::Some(units) => Some(units.iter().map(|(_, runs)| runs).sum()),

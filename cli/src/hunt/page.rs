@@ -1,4 +1,4 @@
-//! What a hunt has found, as a page.
+//! The findings of a hunt as a page.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use stickler_sim::SimArm;
 use super::show::{Shown, again};
 use crate::page;
 
-/// The longest script that is shown, in bytes.
+/// The largest size of a script that is shown, in bytes.
 const MAX_SCRIPT: u64 = 1 << 16;
 
-/// The page of the findings in the folder of a hunt: a row for each balancer that was hunted over.
+/// Returns the page of the findings in the folder of a hunt: a row for each balancer of the hunt.
 pub(super) fn page(shown: &Shown<'_>, findings: &[(&Record, String)], summary: String) -> Page {
     let subjects: Vec<Subject> = shown.balancers.iter().map(page::subject).collect();
     let row = |record: &Record| subjects.iter().position(|subject| subject.name == record.balancer);
@@ -91,7 +91,7 @@ fn one((row, requirement): (usize, Requirement), record: &Record, folder: &str, 
     }
 }
 
-/// A diagram of the shrunk plan, which is played again in the simulation. What a hunt on real sockets has found has none.
+/// Returns a diagram of the shrunk plan, which is played again in the simulation. Findings on real sockets have none.
 fn diagram(folder: &str, requirement: Requirement) -> Option<String> {
     let path = Path::new(folder).join("short.jsonl");
     let replay = file::replay(&path, &|arm| (arm == SimArm.name()).then_some(&SimArm as &dyn Arm)).ok()?;

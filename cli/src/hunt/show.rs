@@ -1,4 +1,4 @@
-//! What was found.
+//! The findings of a hunt as text, JSON and cases.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -15,35 +15,38 @@ use super::watch::Progress;
 use crate::Failure;
 use crate::output::Reports;
 
-/// What a hunt says as JSON.
+/// The JSON document of a hunt.
 #[derive(Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Hunted<'a> {
-    /// The number of runs, with those of earlier times.
+    /// The number of runs, including those of earlier commands in the same folder.
     runs: u64,
     /// The number of points of coverage.
     points: usize,
-    /// The folder that everything is kept in.
+    /// The path of the folder in which all results are stored.
     folder: String,
-    /// What was found, as `finding.json` of each has it.
+    /// The findings, each as in its `finding.json`.
     #[cfg_attr(test, schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>"))]
     findings: Vec<&'a Record>,
 }
 
-/// The folder of a hunt, and what is in it.
+/// The folder of a hunt, and its contents.
 pub(super) struct Shown<'a> {
     pub(super) out: &'a Path,
     pub(super) folder: &'a Folder,
     pub(super) found: &'a Found,
     pub(super) progress: &'a Progress,
-    /// The balancers that were hunted over.
+    /// The balancers of the hunt.
     pub(super) balancers: &'a [BalancerSpec],
-    /// What may be said where nothing was found.
+    /// The statement that the hunt allows if it has no findings.
     pub(super) clean: Option<&'a str>,
 }
 
 impl Shown<'_> {
-    /// Shows it, and writes its reports. It is a failure if there is a finding.
+    /// Shows the findings, and writes the reports.
+    ///
+    /// # Errors
+    /// The hunt has findings, or has none but did not come to its end, or the output cannot be written.
     pub(super) fn show(&self, mut reports: Reports) -> Result<(), Failure> {
         let Self { out, folder, found, progress, clean, .. } = *self;
         let findings: Vec<(&Record, String)> = found
@@ -77,7 +80,8 @@ impl Shown<'_> {
         }
     }
 
-    /// Each finding as a case that failed, and each balancer without one as a case that passed, if the hunt is at its end.
+    /// Returns each finding as a case that failed, and each balancer without one as a case that passed, or that was
+    /// skipped if the hunt did not come to its end.
     fn cases(&self, findings: &[(&Record, String)]) -> Vec<TestCase> {
         let case = |suite: String, name: String, result| TestCase { suite, name, result, place: None, took: None };
         let failed = findings.iter().map(|(record, path)| {
@@ -94,10 +98,10 @@ impl Shown<'_> {
     }
 }
 
-/// Why a hunt without findings is not at its end.
+/// The message of a hunt that did not come to its end.
 const MISSING: &str = "the hunt is not at its end";
 
-/// A finding in words, with the command that shows it again.
+/// Returns a finding in words, with the command that shows it again.
 fn finding(record: &Record, path: &str) -> String {
     let declared = if record.declared { ", which the shipped expectations declare" } else { "" };
     let summary = record.short.as_ref().map_or(&record.summary, |short| &short.summary);
@@ -111,7 +115,7 @@ fn finding(record: &Record, path: &str) -> String {
     format!("{head}\n  {} action{s}{seeds}; {}{why}\n\n", short.actions, again(record, path))
 }
 
-/// The command that shows a finding again.
+/// Returns the command that shows a finding again.
 pub(super) fn again(record: &Record, path: &str) -> String {
     match &record.short {
         Some(short) if short.no_script.is_none() => run_command(record, path),
@@ -120,13 +124,13 @@ pub(super) fn again(record: &Record, path: &str) -> String {
     }
 }
 
-/// The command that runs the script of a finding.
+/// Returns the command that runs the script of a finding.
 fn run_command(record: &Record, path: &str) -> String {
     let seed = record.short.as_ref().map_or(0, |short| short.seed);
     format!("stickler run {path}/finding.star --balancer {} --seed {seed}", record.balancer)
 }
 
-/// The command that performs a plan again.
+/// Returns the command that performs a plan again.
 fn replay_command(path: &str, name: &str) -> String {
     format!("stickler replay {path}/{name}.jsonl --transcript")
 }

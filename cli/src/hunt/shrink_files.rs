@@ -1,4 +1,4 @@
-//! Shrinks what run files show.
+//! Shrinks the plans of run files.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -14,8 +14,8 @@ use stickler_scenarios::Shortened;
 
 use crate::Failure;
 
-/// Shrinks each kind of failure that the plan of each file shows, on the arm that `arm` finds for the one that is recorded, and
-/// writes what is left into a folder.
+/// Shrinks the plan of each file once for each kind of failure that it shows, and writes the shrunk plans into a
+/// folder. `arm` returns the arm on which to play, given the name of the recorded one.
 pub(crate) fn shrink_files<'a>(
     files: &[PathBuf],
     arm: &dyn Fn(&str) -> Option<&'a dyn Arm>,
@@ -43,7 +43,7 @@ pub(crate) fn shrink_files<'a>(
     if any { Err(Failure::NotAsExpected) } else { Err(Failure::Nothing("no plan shows a failure".to_owned())) }
 }
 
-/// Writes what is left of a finding, and says where.
+/// Writes the shrunk plan of a finding and its script, and prints their paths.
 fn keep(finding: &Finding, shortened: &Shortened, out: &Path) -> Result<(), Failure> {
     let name = free_name(out, &finding.kind.file_name());
     let Shortened { short, run, script } = shortened;
@@ -66,7 +66,7 @@ fn keep(finding: &Finding, shortened: &Shortened, out: &Path) -> Result<(), Fail
     Ok(())
 }
 
-/// A name that no file of the folder has yet: the kind's, or with a number behind it.
+/// Returns a name that no file of the folder has yet: that of the kind, followed by a number if necessary.
 fn free_name(out: &Path, kind: &str) -> String {
     let is_free =
         |name: &String| !out.join(format!("{name}.jsonl")).exists() && !out.join(format!("{name}.star")).exists();
@@ -74,7 +74,7 @@ fn free_name(out: &Path, kind: &str) -> String {
     std::iter::once(kind.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
 }
 
-/// Writes a file that is not there yet.
+/// Writes a new file. It is an error if the file exists.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let write = || {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;

@@ -1,4 +1,4 @@
-//! Shows how far a hunt is, and keeps what it finds.
+//! Shows the progress of a hunt, and keeps its findings.
 
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,23 +14,23 @@ use stickler_model::escape;
 use super::now;
 use crate::{Failure, terminal};
 
-/// How often what is done is written.
+/// The interval between two writings of the completed units.
 const SAVED: Duration = Duration::from_secs(5);
 
-/// How often a line is written where there is no terminal for a bar.
+/// The interval between two lines about the progress, if there is no terminal for a bar.
 const TOLD: Duration = Duration::from_secs(30);
 
-/// What a hunt has done.
+/// The progress of a hunt.
 pub(super) struct Progress {
     /// The number of runs that this process made.
     pub(super) runs: u64,
-    /// In which time.
+    /// The time that these runs took.
     pub(super) time: Duration,
-    /// Whether runs are missing: somebody ended it, or shards are missing.
+    /// Whether runs are missing, because the hunt was ended or because shards are missing.
     pub(super) incomplete: bool,
 }
 
-/// Keeps what a hunt finds, as it finds it.
+/// Keeps the findings of a hunt as soon as they are found.
 pub(super) struct Keeper {
     state: Mutex<State>,
     over: Arc<AtomicBool>,
@@ -38,7 +38,7 @@ pub(super) struct Keeper {
     began: Instant,
     runs: AtomicU64,
     bar: ProgressBar,
-    /// Whether a unit that may have been ended in its middle is not done.
+    /// Whether units that may have been ended in their middle count as not done.
     whole_units: bool,
 }
 
@@ -51,7 +51,7 @@ struct State {
 }
 
 impl Keeper {
-    /// `runs` are to be made; `None`: nobody knows how many.
+    /// Returns a keeper for a hunt with `runs` runs; `None` if the number is not known.
     pub(super) fn new(
         folder: Folder,
         found: Found,
@@ -65,12 +65,13 @@ impl Keeper {
         Self { state: Mutex::new(state), over, deadline, began, runs: AtomicU64::new(0), bar, whole_units: false }
     }
 
-    /// Notes units as done only where nothing has ended them: nobody knows how long they are.
+    /// Notes a unit as done only if the hunt has not been ended: the length of such units is not known, so that a part
+    /// of one cannot be recognized.
     pub(super) fn of_whole_units(self) -> Self {
         Self { whole_units: true, ..self }
     }
 
-    /// Writes what is not written yet, and returns everything.
+    /// Writes everything that is not written yet, and returns the folder, the findings and the progress.
     pub(super) fn end(self) -> Result<(Folder, Found, Progress), Failure> {
         self.bar.finish_and_clear();
         let State { mut folder, found, error, .. } = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +87,7 @@ impl Keeper {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers that something cannot be written, and ends the hunt: what it would find would be lost.
+    /// Remembers that something cannot be written, and ends the hunt, whose further findings would be lost.
     fn check(&self, state: &mut State, written: Result<(), FolderError>) {
         if let Err(error) = written {
             state.error.get_or_insert(error);
@@ -94,7 +95,7 @@ impl Keeper {
         }
     }
 
-    /// How fast it is and what it has reached, in a few words.
+    /// Returns the speed of the hunt and its results so far in a few words.
     fn tell(&self, found: &Found) -> String {
         let (findings, points) = (found.findings.len(), found.points());
         let a_second = self.runs.load(Ordering::Relaxed) as f64 / self.began.elapsed().as_secs_f64().max(0.001);
@@ -145,7 +146,7 @@ impl Watch for Keeper {
     }
 }
 
-/// A bar on the terminal's error stream; hidden where that is no terminal.
+/// Returns a bar on the error stream. It is hidden if that is not a terminal.
 fn bar(runs: Option<u64>) -> ProgressBar {
     let template = match runs {
         Some(_) => "{bar:30} {pos}/{len} runs, {elapsed} elapsed, {eta} to go; {msg}",

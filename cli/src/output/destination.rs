@@ -1,4 +1,4 @@
-//! Where a report goes.
+//! The destinations of reports.
 
 #[cfg(unix)]
 use std::fs::Permissions;
@@ -12,27 +12,27 @@ use crate::args::Destination;
 
 /// An open report.
 ///
-/// A file is written beside the one that it is to replace, and takes its place when it is whole: whoever reads it meets the old
-/// report or the new one, and what is interrupted leaves the old one. What is no regular file (`/dev/stderr`, a named pipe) is
-/// written to as it is, and so is a file that is to be read while it grows.
+/// A regular file is written under another name beside its path, and is moved there when it is complete. Readers see
+/// either the old report or the new one, and an interrupted command leaves the old one in place. Anything else
+/// (`/dev/stderr`, a named pipe) is written directly, and so is a file that is to be read while it grows.
 #[derive(Debug)]
 pub(super) enum Output {
     /// Standard output.
     Stdout(BufWriter<Stdout>),
-    /// A file that is written to as it is.
+    /// A file that is written directly.
     Direct(BufWriter<File>),
-    /// A file that takes the place of another in the end.
+    /// A file that replaces the one at this path when it is complete.
     Replacing(BufWriter<NamedTempFile>, PathBuf),
 }
 
 impl Output {
-    /// Opens a report. `grows`: it is to be read while it is written.
+    /// Opens a report. `grows` says that it is to be read while it is written.
     pub(super) fn open(to: &Destination, grows: bool) -> io::Result<Self> {
         let path = match to {
             Destination::Stdout => return Ok(Self::Stdout(BufWriter::new(io::stdout()))),
             Destination::File(path) => path,
         };
-        // A link stays, and what it leads to is replaced.
+        // A symbolic link stays, and its target is replaced.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         match fs::metadata(&target) {
             Ok(known) if known.is_file() && !grows => {}
@@ -47,7 +47,7 @@ impl Output {
         Ok(Self::Replacing(BufWriter::new(builder.tempfile_in(folder)?), target))
     }
 
-    /// Writes what is left, and puts the file in its place.
+    /// Writes the buffered rest, and moves the file to its path.
     pub(super) fn finish(self) -> io::Result<()> {
         match self {
             Self::Stdout(mut out) => out.flush(),
@@ -78,7 +78,8 @@ impl Write for Output {
     }
 }
 
-/// The permissions of a new report: those of the old one, or what the user's mask leaves of those of any file.
+/// Returns the permissions of a new report: those of the old one, or else those of any new file, which the user's umask
+/// restricts.
 #[cfg(unix)]
 fn permissions(target: &Path) -> Permissions {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,9 +1,10 @@
 //! The reports of a command (`--report FORMAT=FILE`, `--format json`), written while it runs.
 //!
-//! * `destination.rs`: where a report goes, and when it takes the place of an older one.
+//! * `destination.rs`: the destinations of reports, and the replacement of an older report.
 //!
-//! A command opens its reports before its work, so that a wrong path costs nothing, hands each run to them when it is made, and
-//! finishes them with what there is, however it ends. What the formats look like is for `stickler-report`.
+//! A command opens its reports before its work, so that a wrong path is noticed early, passes each run to them as soon
+//! as it is made, and completes them with the available results, however it ends. The formats themselves are in
+//! `stickler-report`.
 
 mod destination;
 #[cfg(test)]
@@ -28,33 +29,33 @@ use crate::args::{Destination, Report, ReportFormat};
 #[derive(Debug)]
 pub(crate) struct Reports {
     head: Head,
-    /// Those that are written from all cases in the end.
+    /// The reports that are written from all cases at the end.
     of_cases: Vec<(ReportFormat, Output)>,
-    /// Those that each run is written to when it is made.
+    /// The reports to which each run is written as soon as it is made.
     of_runs: Vec<Writer<Output>>,
-    /// Those of one document of the command's own.
+    /// The reports that are one JSON document of the command's own.
     of_document: Vec<Output>,
-    /// Those of findings in files.
+    /// The reports of findings in files.
     of_files: Vec<Output>,
-    /// Those that are a page.
+    /// The reports that are a page.
     of_pages: Vec<Output>,
     cases: Vec<TestCase>,
     errors: Vec<ErrorRecord>,
     takes_stdout: bool,
 }
 
-/// What reports need of a run.
+/// The parts of a run that reports need.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wants {
     cases: bool,
     json: bool,
-    /// Whether JSON has the whole transcript.
+    /// Whether JSON contains the whole transcript.
     everything: bool,
-    /// Whether a case is told from others by its seed.
+    /// Whether the name of a case contains its seed, to distinguish it from others.
     with_seed: bool,
 }
 
-/// What reports keep of a run.
+/// The parts of a run that reports keep.
 #[derive(Debug)]
 pub(crate) struct Piece {
     case: Option<TestCase>,
@@ -62,7 +63,7 @@ pub(crate) struct Piece {
 }
 
 impl Wants {
-    /// Returns what reports keep of a run. `replay` is the command that makes it again.
+    /// Returns the parts of a run that reports keep. `replay` returns the command that repeats a run.
     pub(crate) fn piece(self, run: &Run, replay: impl Fn(&Run) -> String, took: Duration) -> Piece {
         Piece {
             case: self.cases.then(|| TestCase::of(run, &replay(run), Some(took), self.with_seed)),
@@ -71,7 +72,7 @@ impl Wants {
     }
 }
 
-/// A document of a command: what all of them have in common, around what it says itself.
+/// The JSON document of a command: the fields that all documents share, around those of the command itself.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Document<'a, T> {
@@ -79,14 +80,15 @@ pub(crate) struct Document<'a, T> {
     head: &'a Head,
     #[serde(flatten)]
     says: T,
-    /// Whether everything was done that was asked for.
+    /// Whether the command did everything that was requested.
     complete: bool,
-    /// What was wrong before anything could be done, and what was found out too late.
+    /// The errors that were found before the work began, and those that were found too late.
     errors: &'a [ErrorRecord],
 }
 
 impl Reports {
-    /// Opens the reports of a command that writes a document of its own; `json`: it goes to standard output as well.
+    /// Opens the reports of a command that writes a document of its own. `json` says that the document goes to standard
+    /// output as well.
     ///
     /// # Errors
     /// A file cannot be written, or two reports would go to standard output.
@@ -128,10 +130,10 @@ impl Reports {
         Ok(reports)
     }
 
-    /// Opens the reports of a command whose document is its runs, each written when it is made.
+    /// Opens the reports of a command whose document consists of its runs, each written as soon as it is made.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// See [`Self::open`].
     pub(crate) fn of_runs(command: &str, wanted: &[Report], json: bool) -> Result<Self, Failure> {
         let mut reports = Self::open(command, wanted, json)?;
         for output in std::mem::take(&mut reports.of_document) {
@@ -140,12 +142,12 @@ impl Reports {
         Ok(reports)
     }
 
-    /// Whether a report is on standard output, in place of what is shown there otherwise.
+    /// Returns whether a report goes to standard output, in place of the usual text.
     pub(crate) const fn takes_stdout(&self) -> bool {
         self.takes_stdout
     }
 
-    /// Returns what they need of each run.
+    /// Returns the parts that the reports need of each run.
     pub(crate) fn wants(&self, everything: bool, with_seed: bool) -> Wants {
         Wants { cases: !self.of_cases.is_empty(), json: !self.of_runs.is_empty(), everything, with_seed }
     }
@@ -159,12 +161,13 @@ impl Reports {
         }
     }
 
-    /// Adds a case that is no run.
+    /// Adds a case that is not a run.
     pub(crate) fn add_case(&mut self, case: TestCase) {
         self.cases.push(case);
     }
 
-    /// Writes the reports that are pages, if there are any. Where nothing was run, nobody calls this, and an older page stays.
+    /// Writes the reports that are pages, if there are any. A command that ran nothing does not call this, so that an
+    /// older page stays.
     pub(crate) fn write_pages(&mut self, page: impl FnOnce() -> Page) -> Result<(), Failure> {
         if self.of_pages.is_empty() {
             return Ok(());
@@ -177,7 +180,7 @@ impl Reports {
         written.map_err(of_report)
     }
 
-    /// Adds what was wrong before anything could be run.
+    /// Adds an error that was found before anything could be run.
     pub(crate) fn add_failure(&mut self, failure: &Failure) {
         let (message, place) = match failure {
             Failure::Wrong(message) | Failure::Nothing(message) | Failure::Inconclusive(Some(message)) => {
@@ -198,15 +201,16 @@ impl Reports {
         self.errors.push(ErrorRecord { message: message.to_owned(), place });
     }
 
-    /// Writes what is left of the reports of runs. `missing` says why there are not all the runs that were asked for; `tail` is what
-    /// documents end with.
+    /// Completes the reports of runs. `missing` is the reason for which some of the requested runs were not made;
+    /// `tail` is the last part of a document.
     pub(crate) fn finish_runs(mut self, missing: Option<&str>, tail: Tail) -> Result<(), Failure> {
         let tail = Tail { complete: self.is_complete(missing), errors: self.errors.clone(), ..tail };
         let written = self.of_runs.drain(..).try_for_each(|writer| writer.end(&tail)?.finish());
         written.and_then(|()| self.write_cases(missing)).map_err(of_report)
     }
 
-    /// Writes the reports of a command that says this. `missing` says why it does not say all that was asked for.
+    /// Writes the reports of a command whose document has the fields of `says`. `missing` is the reason for which the
+    /// document does not contain everything that was requested.
     pub(crate) fn finish(mut self, missing: Option<&str>, says: &impl Serialize) -> Result<(), Failure> {
         let complete = self.is_complete(missing);
         let document = json::to_text(&Document { head: &self.head, says, complete, errors: &self.errors });
@@ -217,7 +221,7 @@ impl Reports {
         written.and_then(|()| self.write_cases(missing)).map_err(of_report)
     }
 
-    /// Writes what was found in files, with what was wrong before. Call it before [`Self::finish`].
+    /// Writes the findings in files, together with the errors so far. It has to be called before [`Self::finish`].
     pub(crate) fn write_findings(&mut self, mut log: sarif::Log) -> Result<(), Failure> {
         let notice =
             |ErrorRecord { message, place }: &ErrorRecord| Notice { message: message.clone(), place: place.clone() };
@@ -249,7 +253,7 @@ impl Reports {
     }
 }
 
-/// Why a report cannot be written.
+/// Returns the failure of a report that cannot be written.
 fn of_report(error: io::Error) -> Failure {
     match Failure::from(error) {
         Failure::Wrong(message) => Failure::Wrong(format!("{message} (a report)")),

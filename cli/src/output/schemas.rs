@@ -1,4 +1,4 @@
-//! The schemas of everything that is written as JSON are published in `docs/schemas`.
+//! Publishes the schemas of all JSON output in `docs/schemas`.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use stickler_report::matrix::Matrix;
 
 use super::Document;
 
-/// The schemas by the names of their files.
+/// Returns the schemas by the names of their files.
 fn schemas() -> Vec<(&'static str, String)> {
     let mut all = vec![
         ("run.json", schema_of::<Runs>()),

@@ -1,6 +1,6 @@
-//! `stickler script`: what authors of scenarios need.
+//! `stickler script`: helps the authors of scenarios.
 //!
-//! * this module: begins a script, shows mistakes and the language reference.
+//! * This module begins a script, and shows mistakes and the language reference.
 //! * `watch`: runs scripts whenever they are saved.
 
 mod watch;
@@ -19,7 +19,7 @@ use crate::args::{DocsFormat, Format, Lint, New, ScriptCommand};
 use crate::output::Reports;
 use crate::{Failure, jobs, terminal};
 
-/// The script that every author starts from.
+/// The script with which an author starts by default.
 const BEGINNING: &str = include_str!("beginning.star");
 
 pub(crate) fn script(command: &ScriptCommand) -> Result<(), Failure> {
@@ -57,7 +57,7 @@ fn new(arguments: &New) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A shipped scenario, as something to start from.
+/// Returns the text of a shipped scenario, from which an author can start.
 fn like(name: &str) -> Result<String, Failure> {
     let cases = jobs::cases(&[name.to_owned()])?;
     let [case] = &cases[..] else {
@@ -101,7 +101,7 @@ fn lint(arguments: &Lint) -> Result<(), Failure> {
     if report.findings.is_empty() { Ok(()) } else { Err(Failure::NotAsExpected) }
 }
 
-/// The findings with their rules, for SARIF.
+/// Returns the mistakes and their rules, for SARIF.
 fn log(report: &Report) -> Log {
     let rule = |rule: &lint::Rule| Rule {
         id: rule.code.to_owned(),

@@ -1,7 +1,7 @@
 //! Runs scripts whenever they are saved.
 //!
-//! Files are looked at every few milliseconds: that works on every system and every file system, needs no library, and costs a few
-//! calls of the operating system for each file.
+//! The files are examined every few milliseconds. This works on every system and every file system, needs no library,
+//! and costs a few system calls for each file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,16 +19,17 @@ use stickler_sim::SimArm;
 use crate::args::Watch;
 use crate::{Failure, balancers, interrupt};
 
-/// How long to wait between two looks. Two that show the same come before a run, so that no half of a file is run.
+/// The pause between two examinations of the files. A run needs two examinations with the same result, so that no
+/// half-written file is run.
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// What is run over where nobody says it: a sound balancer, one with a weak spot, and one that mixes users up.
+/// The default balancers: a sound one, one with a weakness, and one that mixes users up.
 const USUAL: [&str; 3] = ["l4-nat", "pin-on-401", "shared-pool"];
 
-/// Most files that are watched.
+/// The largest number of files that are watched.
 const MOST: usize = 10_000;
 
-/// What tells whether a file has changed.
+/// The time of the last change of a file and its size, which show whether it has changed.
 type Stamp = (Option<SystemTime>, u64);
 
 /// The files that are watched, by path.
@@ -38,7 +39,7 @@ pub(crate) fn watch(arguments: &Watch) -> Result<(), Failure> {
     let names: Vec<String> =
         if arguments.balancer.is_empty() { USUAL.map(str::to_owned).to_vec() } else { arguments.balancer.clone() };
     let balancers = balancers::find(&names, &[])?;
-    // Whatever is beside a script may be loaded by it, or say what is expected of it.
+    // Any file beside a script may be loaded by it, or contain its expectations.
     let folder =
         if arguments.path.is_dir() { &arguments.path } else { arguments.path.parent().unwrap_or(Path::new("")) };
     if !arguments.path.exists() {
@@ -72,12 +73,12 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// The scripts and tables of a folder and of those below it, as they are now.
+/// Returns the scripts and tables of a folder and of those below it, as they are now.
 fn stamps(folder: &Path) -> Result<Stamps, Failure> {
     let mut stamps = Stamps::new();
     let mut folders = vec![if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() }];
     while let Some(folder) = folders.pop() {
-        // A folder may go while somebody looks at it.
+        // A folder may disappear while it is read.
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries.flatten() {
             let path = entry.path();
@@ -96,7 +97,7 @@ fn stamps(folder: &Path) -> Result<Stamps, Failure> {
     Ok(stamps)
 }
 
-/// Runs what has changed; everything where a file has changed that is no scenario itself, or where nothing is known.
+/// Runs the scenarios that have changed. All of them are run if another file has changed, or if `changed` is `None`.
 fn run(
     arguments: &Watch,
     balancers: &[BalancerSpec],
@@ -121,7 +122,7 @@ fn run(
             let took = began.elapsed().as_millis();
             write!(out, "{}", verdict(&run, took))?;
             if run.error().is_some() {
-                // A mistake is the same over each balancer.
+                // A mistake in the script is the same over each balancer.
                 break;
             }
         }
@@ -129,13 +130,13 @@ fn run(
     Ok(out.flush()?)
 }
 
-/// Whether a scenario is the one of this file.
+/// Returns whether a scenario is the one of this file.
 fn is_of(case: &Case, path: &Path) -> bool {
     let own = Path::new(case.scenario.path());
     own == path || Path::new(".").join(own) == path
 }
 
-/// The verdict of a run, and what it rests on.
+/// Returns the verdict of a run and its details.
 fn verdict(run: &Run, took: u128) -> String {
     let place = format!("{} over {}", run.source.path, run.balancer);
     let (what, details) = match run.ending() {

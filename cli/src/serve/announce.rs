@@ -1,4 +1,4 @@
-//! What is served where, and what to try.
+//! Announces the addresses of a site, and commands to try.
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -65,7 +65,7 @@ pub(super) fn announce(site: &Site, topology: &Topology, balancer: &str, argumen
     out.flush()
 }
 
-/// The same for programs.
+/// Returns the announcement as a value for JSON.
 pub(super) fn value<'a>(site: &'a Site, topology: &'a Topology, balancer: &'a str) -> impl Serialize + use<'a> {
     let (front, back) = schemes(site);
     let domain = &topology.domain;
@@ -114,13 +114,13 @@ struct User<'a> {
     forbidden: bool,
 }
 
-/// The schemes of the balancer and of the servers.
+/// Returns the URL schemes of the balancer and of the servers.
 fn schemes(site: &Site) -> (&'static str, &'static str) {
     let scheme = |secure| if secure { "https" } else { "http" };
     (scheme(site.tls.is_some()), scheme(site.tls.as_ref().is_some_and(|tls| tls.servers)))
 }
 
-/// What a client with tickets is to do.
+/// Writes the commands for a client with Kerberos tickets.
 fn try_kerberos(
     out: &mut impl io::Write,
     curl: &Curl,
@@ -139,7 +139,7 @@ fn try_kerberos(
     writeln!(out, "          {environment} {command} --negotiate -u : {scheme}://localhost:{port}/")
 }
 
-/// How curl reaches the balancer.
+/// The curl command that reaches the balancer.
 struct Curl {
     command: String,
     scheme: &'static str,
@@ -149,7 +149,7 @@ impl Curl {
     fn of(site: &Site, arguments: &Serve) -> Self {
         let command = match (&site.tls, &arguments.tls.ca_file) {
             (Some(_), Some(file)) => format!("curl --cacert {}", file.display()),
-            // Without the authority's certificate curl checks nothing (-k).
+            // Without the authority's certificate, curl cannot verify the server, so verification is turned off (-k).
             (Some(_), None) => "curl --insecure".to_owned(),
             (None, _) => "curl".to_owned(),
         };

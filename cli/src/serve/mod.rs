@@ -1,8 +1,8 @@
-//! The mocks and a balancer on real sockets, for real clients.
+//! Serves the mocks and a balancer on real sockets, for real clients.
 //!
-//! * `site`: the site that the arguments mean, or a script.
-//! * `watch`: what is printed meanwhile, and whether users are mixed up.
-//! * `announce`: what is served where, and what to try.
+//! * `site`: the site that the arguments describe, or that of a script.
+//! * `watch`: prints events, identity leaks and a verdict while the site is served.
+//! * `announce`: prints the addresses of the site, and commands to try.
 
 mod announce;
 mod site;
@@ -19,7 +19,7 @@ use crate::args::{Format, Serve};
 use crate::{Failure, balancers, interrupt, own_file, supervisor};
 use watch::Watch;
 
-/// The balancer that serves where none is named.
+/// The name of the default balancer.
 const BALANCER: &str = "pin-on-401";
 
 pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
@@ -43,7 +43,7 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
             own_file::write(file, &tls.authority.pem())?;
         }
         let deaf = |error: io::Error| Failure::Wrong(format!("cannot wait for Ctrl-C: {error}"));
-        // Whoever reads the last line of the announcement may send the signal at once.
+        // A program that reads the last line of the announcement may send the signal at once.
         let end = interrupt::asked_for().map_err(deaf)?;
         match arguments.format {
             Format::Pretty => announce::announce(&site, &topology, &balancer, arguments)?,
@@ -58,7 +58,7 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
     })
 }
 
-/// Says what is open to others than this machine.
+/// Warns of addresses that other machines can reach.
 fn warn(arguments: &Serve) -> io::Result<()> {
     let dc = arguments.listen_dc.map(|address| (address, "the DC"));
     let servers = arguments.servers.iter().map(|server| (server.ip(), "a server"));
@@ -73,7 +73,7 @@ fn warn(arguments: &Serve) -> io::Result<()> {
     Ok(())
 }
 
-/// What to start, and what watches it.
+/// Returns the options of the site to start, and its watch.
 fn options(arguments: &Serve) -> Result<(Options, Arc<Watch>), Failure> {
     let balancer = Balancer::of(&balancer(arguments)?).map_err(|error| Failure::Wrong(error.to_string()))?;
     let mut topology = site::topology(arguments)?;
@@ -99,7 +99,7 @@ fn options(arguments: &Serve) -> Result<(Options, Arc<Watch>), Failure> {
     Ok((options, watch))
 }
 
-/// The balancer that is asked for.
+/// Returns the requested balancer.
 fn balancer(arguments: &Serve) -> Result<BalancerSpec, Failure> {
     let own = balancers::own_profiles(&arguments.profile)?;
     let names: Vec<String> = match (&arguments.balancer, own.is_empty()) {

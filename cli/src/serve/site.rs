@@ -1,4 +1,4 @@
-//! The site that is served: the standard one, set up as the arguments say, or that of a script.
+//! The site that is served: the standard one, set up according to the arguments, or that of a script.
 
 use stickler_model::topology::{
     AppPool, Checking, ControllerSpec, ProtectionSpec, Provider, ServerSpec, ServiceSpec, SiteSpec, TlsSpec,
@@ -9,17 +9,17 @@ use stickler_model::{Topology, standard};
 use crate::args::{LocalAccount, LocalAccounts, PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
 use crate::{Failure, jobs};
 
-/// The account that the servers share.
+/// The name and the password of the service account that the servers share.
 const SERVICE: &str = "svc-web";
 const SERVICE_PASSWORD: &str = "Svc-web-Pa55word";
 
-/// The names that clients know the balancer by.
+/// The SPNs under which clients know the balancer.
 const SPNS: [&str; 2] = ["HTTP/localhost", "HTTP/www.corp.example"];
 
-/// Servers where nobody says how many.
+/// The default number of servers.
 const USUAL_SERVERS: u32 = 2;
 
-/// The site that the arguments mean.
+/// Returns the topology that the arguments describe.
 pub(super) fn topology(arguments: &Serve) -> Result<Topology, Failure> {
     let topology = match &arguments.site {
         Some(script) => of_script(script)?,
@@ -32,7 +32,7 @@ pub(super) fn topology(arguments: &Serve) -> Result<Topology, Failure> {
     Ok(topology)
 }
 
-/// The site of a script, or of a shipped scenario.
+/// Returns the topology of a script or of a shipped scenario.
 fn of_script(name: &str) -> Result<Topology, Failure> {
     let cases = jobs::cases(&[name.to_owned()])?;
     let [case] = &cases[..] else {
@@ -41,7 +41,7 @@ fn of_script(name: &str) -> Result<Topology, Failure> {
     stickler_scenarios::site(&case.scenario).map_err(|error| Failure::Wrong(error.to_string()))
 }
 
-/// The standard site, set up as the arguments say.
+/// Returns the standard topology, set up according to the arguments.
 fn standard_site(arguments: &Serve) -> Result<Topology, Failure> {
     let listed = u32::try_from(arguments.servers.len()).unwrap_or(u32::MAX);
     let servers = arguments.iis.unwrap_or(if listed == 0 { USUAL_SERVERS } else { listed });
@@ -81,7 +81,7 @@ fn standard_site(arguments: &Serve) -> Result<Topology, Failure> {
     Ok(topology)
 }
 
-/// Gives the servers accounts of their own.
+/// Gives the servers local accounts.
 fn add_accounts(topology: &mut Topology, arguments: &LocalAccounts) -> Result<(), Failure> {
     let users = topology.domain.users.iter().filter(|user| user.name != SERVICE);
     let users: Vec<UserSpec> = users.filter(|_| arguments.workgroup).cloned().collect();
@@ -104,7 +104,8 @@ fn add_accounts(topology: &mut Topology, arguments: &LocalAccounts) -> Result<()
     Ok(())
 }
 
-/// Extended protection, with the site's names in its list as an administrator enters them: a server knows its own alone.
+/// Returns the settings of extended protection. The names of the site are in its list, as an administrator would enter
+/// them, because a server knows only its own name.
 fn protection(arguments: &Protection, names: &[String]) -> ProtectionSpec {
     let checking = match arguments.token_checking {
         None => return ProtectionSpec::default(),

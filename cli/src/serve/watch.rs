@@ -1,4 +1,4 @@
-//! What is printed while a site is served: what is seen there, users who are mixed up, and a verdict at its end. As text, or as one
+//! Prints the events of a site while it is served, identity leaks, and a verdict at the end. The output is text, or one
 //! JSON object per line.
 
 use std::fmt::Write as _;
@@ -15,21 +15,21 @@ use stickler_runner::{Conclusion, Confidence};
 
 use crate::args::Format;
 
-/// Watches a site.
+/// The watch of a site.
 pub(super) struct Watch {
     format: Format,
-    /// Whether everything that is seen is printed.
+    /// Whether all events are printed.
     everything: bool,
     live: Mutex<Live>,
 }
 
 impl Watch {
-    /// Watches a site of this topology.
+    /// Returns the watch of a site with this topology.
     pub(super) fn new(topology: &Topology, format: Format, everything: bool) -> Self {
         Self { format, everything, live: Mutex::new(Live::new(topology)) }
     }
 
-    /// Something was seen.
+    /// Processes one event.
     pub(super) fn see(&self, event: &Event) {
         if self.everything {
             match self.format {
@@ -43,7 +43,7 @@ impl Watch {
         }
     }
 
-    /// A line of a server's log.
+    /// Prints a line of a server's log.
     pub(super) fn log(&self, line: &str) {
         match self.format {
             Format::Pretty => print(&escape::line(line)),
@@ -51,7 +51,7 @@ impl Watch {
         }
     }
 
-    /// Prints the verdict on all that was seen, where anything was; returns whether users were mixed up.
+    /// Prints the verdict on all events, if there were any answers. Returns whether users were mixed up.
     pub(super) fn conclude(&self) -> bool {
         let live = self.live();
         let seen = live.seen();
@@ -72,25 +72,25 @@ impl Watch {
         }
     }
 
-    /// A panic elsewhere leaves it whole enough: what was being counted is not.
+    /// Returns the state, even after a panic of another thread: only the event of that moment is lost.
     fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A reader that has gone away is no reason to stop serving.
+/// Prints a line. Errors are ignored, because serving goes on even if nobody reads the output.
 fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
 pub(super) fn print_json(key: &str, value: &impl Serialize) {
-    // What is printed has no map keys that JSON refuses.
+    // The values have no map keys that JSON cannot represent.
     if let Ok(text) = serde_json::to_string(&json!({ key: value })) {
         print(&escape::json(&text));
     }
 }
 
-/// Who was served as whom: by the users' names alone where these say enough.
+/// Returns the sender and the user as whom it was served, by their names without the domain if these differ.
 fn pair(sender: &str, user: &str) -> (String, String) {
     if sender == NOBODY {
         return ("somebody without credentials".to_owned(), short(user).to_owned());
@@ -140,7 +140,7 @@ fn leak_value(leak: &Leak) -> LeakValue<'_> {
     }
 }
 
-/// What proves nothing, in a sentence.
+/// Returns a sentence about an observation that proves no leak.
 fn note(noticed: &Noticed) -> String {
     match noticed {
         Noticed::Leak(leak) => leak_text(leak),
@@ -154,12 +154,12 @@ fn note(noticed: &Noticed) -> String {
     }
 }
 
-/// How much was seen, for a statement with a number.
+/// Returns the confidence that follows from the number of observed requests.
 fn confidence(seen: &Seen) -> Confidence {
     Confidence { requests: seen.tried, clients: seen.senders.len(), leaking: (seen.leaked > 0).into() }
 }
 
-/// The verdict in a line.
+/// Returns the verdict in one line.
 fn verdict(seen: &Seen) -> String {
     let Seen { answered, named, leaked, leaks, .. } = seen;
     if *leaked > 0 {
@@ -183,7 +183,7 @@ fn verdict(seen: &Seen) -> String {
     format!("{}; {named} of {answered} requests said who sent them", confidence(seen))
 }
 
-/// The most pairs of users that a verdict names.
+/// The largest number of pairs of users that a verdict names.
 const MOST_PAIRS: usize = 20;
 
 #[derive(Serialize)]
@@ -191,7 +191,7 @@ struct VerdictValue<'a> {
     conclusion: Conclusion,
     answered: u64,
     named: u64,
-    /// Those of the named that could have been served as somebody else.
+    /// The number of requests with a known sender that could have been served as somebody else.
     requests: u64,
     clients: usize,
     missed_at_1_percent: f64,

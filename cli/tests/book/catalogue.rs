@@ -1,4 +1,4 @@
-//! The pages of the catalogue are what `stickler explain` and `stickler list` say.
+//! The pages of the catalogue are the output of `stickler explain` and `stickler list`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use crate::{BOOK, below};
 
-/// A kind of thing that has a page for each of them.
+/// A kind of entry of the catalogue, with one page for each entry.
 struct Kind {
-    /// Its list in `stickler list --format json`.
+    /// The name of the list of these entries in `stickler list --format json`.
     list: &'static str,
-    /// Its folder in `book/src/reference`, and the file beside that with the table of all of them.
+    /// The name of the folder in `book/src/reference`, and of the file beside it with the table of all entries.
     folder: &'static str,
     title: &'static str,
-    /// What a reader gets.
+    /// The introduction for a reader.
     intro: &'static str,
 }
 
@@ -58,7 +58,8 @@ fn stickler(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("what it prints is UTF-8")
 }
 
-/// What `stickler explain` says of each of these names as Markdown. A page begins with the only heading of its first level.
+/// Returns the Markdown of `stickler explain` for each of these names. A page begins with its only heading of the first
+/// level.
 fn pages(names: &[String]) -> BTreeMap<&str, String> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let told = stickler(&[&["explain", "--format", "markdown"][..], &names].concat());
@@ -72,7 +73,7 @@ fn string<'a>(entry: &'a Value, key: &str) -> &'a str {
     entry[key].as_str().unwrap_or_default()
 }
 
-/// All files below `book/src/reference`, with what they have to say, and the part of `SUMMARY.md` that lists them.
+/// Returns the contents of all files below `book/src/reference`, and the part of `SUMMARY.md` that lists them.
 fn reference() -> (BTreeMap<String, String>, String) {
     let catalogue: Value = serde_json::from_str(&stickler(&["list", "--format", "json"])).expect("the list is JSON");
     let of_kinds = KINDS.iter().flat_map(|kind| entries(&catalogue, kind.list).iter().map(name));
@@ -99,7 +100,7 @@ fn reference() -> (BTreeMap<String, String>, String) {
     (files, summary)
 }
 
-/// A page for each group of scenarios, with a section for each of them.
+/// Returns a page for each group of scenarios, with a section for each scenario.
 fn groups(
     catalogue: &Value,
     pages: &BTreeMap<&str, String>,
@@ -129,24 +130,24 @@ fn entries<'a>(catalogue: &'a Value, list: &str) -> &'a [Value] {
     catalogue[list].as_array().expect("the list has this kind")
 }
 
-/// What an entry is called. Requirements have an id in place of a name.
+/// Returns the name of an entry. Requirements have an id in place of a name.
 fn name(entry: &Value) -> String {
     let id = string(entry, "id");
     if id.is_empty() { string(entry, "name") } else { id }.to_owned()
 }
 
-/// What a scenario is called, `kerberos/one-shot`. Its summary begins with its group.
+/// Returns the name of a scenario with its group, `kerberos/one-shot`. The summary of a scenario begins with its group.
 fn name_with_group(scenario: &Value) -> String {
     let (group, _) = string(scenario, "summary").split_once(": ").expect("a summary begins with the group");
     format!("{group}/{}", string(scenario, "name"))
 }
 
-/// The text so that it stands in a cell of a table as it is.
+/// Returns the text escaped so that a cell of a table shows it unchanged.
 fn in_a_cell(text: &str) -> String {
     text.chars().flat_map(|c| "|*_<[\\".contains(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// What the list of the catalogue's pages stands between.
+/// The texts before and after the list of the catalogue's pages.
 const BEGIN: &str = "# The catalogue\n\n";
 const END: &str = "\n# Background\n";
 

@@ -1,9 +1,10 @@
-//! The commands of the book print what it shows.
+//! The commands of the book print the output that the book shows.
 //!
-//! An example is a part of a block of code in the language `console`: a line `$ stickler ...`, with `? CODE` behind it where the exit
-//! code is not 0, and what the command prints. `...` as a line stands for any lines, `[..]` for any part of a line. Of the spaces at the
-//! ends of lines, and of the empty lines at the end, nothing is compared. The commands of a page run one after the other in one folder,
-//! a copy of `PAGE.files` where the page has that. Crates that do this change each backslash into a slash, and `CORP\alice` is on every other page.
+//! An example is a part of a block of code in the language `console`: a line `$ stickler ...`, followed by `? CODE` if
+//! the exit code is not 0, and the output of the command. `...` as a line stands for any lines, `[..]` for any part of
+//! a line. Spaces at the ends of lines, and empty lines at the end, are not compared. The commands of a page run one
+//! after the other in one folder, which is a copy of `PAGE.files` if the page has that. Crates for such tests are not
+//! used, because they change each backslash into a slash, and `CORP\alice` is on every other page.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,14 +14,14 @@ use crate::{BOOK, below, has_extension};
 
 /// The commands of a page.
 struct Page {
-    /// The folder of its files, which need not be there.
+    /// The folder with the files of the page, which need not exist.
     files: PathBuf,
     examples: Vec<Example>,
 }
 
-/// A command with what the book says that it prints.
+/// A command with its output according to the book.
 struct Example {
-    /// Where it stands: a page, and the line.
+    /// The place of the example: the page and the line.
     place: String,
     arguments: Vec<String>,
     code: i32,
@@ -35,7 +36,7 @@ fn the_commands_of_the_book_print_what_it_shows() {
 }
 
 #[test]
-#[ignore = "takes minutes: it runs HAProxy"]
+#[ignore = "runs HAProxy for minutes; the CI step `book` runs it"]
 fn the_commands_that_need_haproxy_print_what_the_book_shows() {
     if Path::new("/usr/sbin/haproxy").exists() {
         perform(&pages(|page| page.starts_with("haproxy/")));
@@ -45,7 +46,7 @@ fn the_commands_that_need_haproxy_print_what_the_book_shows() {
     }
 }
 
-/// The pages that `chosen` takes by their path, and that have examples.
+/// Returns the pages that have examples and whose paths `chosen` accepts.
 fn pages(chosen: impl Fn(&str) -> bool) -> Vec<Page> {
     let source = Path::new(BOOK).join("src");
     let pages = below(&source).into_iter().filter(|it| has_extension(it, "md") && chosen(it));
@@ -78,7 +79,7 @@ fn examples(path: &Path, page: &str) -> Vec<Example> {
     examples
 }
 
-/// Runs all of them, two pages at a time.
+/// Runs the commands of all pages, two pages at a time.
 fn perform(pages: &[Page]) {
     let failures: Vec<String> = thread::scope(|scope| {
         let halves = pages.chunks(pages.len().div_ceil(2).max(1));
@@ -88,7 +89,7 @@ fn perform(pages: &[Page]) {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// What differs from what a page says.
+/// Returns the differences between the output of the commands and a page.
 fn failures(Page { files, examples }: &Page) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder can be made");
     for name in below(files) {
@@ -111,7 +112,7 @@ fn failure(Example { place, arguments, code, expected }: &Example, folder: &Path
     Some(format!("{place}: stickler {command}: exit code {status:?}, and {code} in the book; it prints\n{printed}"))
 }
 
-/// Lines without the spaces at their ends, and without the empty ones at the end.
+/// Returns lines without the spaces at their ends, and without the empty lines at the end.
 fn trimmed<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut lines: Vec<&str> = lines.map(str::trim_end).collect();
     while lines.last().is_some_and(|line| line.is_empty()) {

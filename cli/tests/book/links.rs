@@ -1,4 +1,4 @@
-//! Every link of the book leads somewhere.
+//! The target of every link of the book exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{BOOK, below, has_extension};
 
-/// `.ci/run book` builds the book into `target/book`.
+/// `.ci/run book` builds the book in `target/book` before this test.
 #[test]
-#[ignore = "needs the book as mdBook has built it"]
+#[ignore = "reads the book that mdBook has built; the CI step `book` builds it and runs this test"]
 fn every_link_of_the_built_book_leads_somewhere() {
     let (seen, broken) = checked(&Path::new(BOOK).join("../target/book"));
     assert!(seen > 1000, "{seen} links");
@@ -27,7 +27,7 @@ fn a_link_to_a_page_or_an_anchor_that_is_not_there_is_told() {
     assert_eq!(checked(folder.path()), (6, broken.to_vec()));
 }
 
-/// How many links there are within the pages below a folder, and those that lead nowhere.
+/// Returns the number of links within the pages below a folder, and the links whose targets do not exist.
 fn checked(root: &Path) -> (usize, Vec<String>) {
     let root = fs::canonicalize(root).expect("the pages are there");
     let pages = below(&root).into_iter().filter(|it| has_extension(it, "html"));
@@ -57,7 +57,7 @@ fn checked(root: &Path) -> (usize, Vec<String>) {
     (seen, broken.into_iter().collect())
 }
 
-/// The values of an attribute in a page. What mdBook writes has them in quotation marks.
+/// Returns the values of an attribute in a page. mdBook writes them in quotation marks.
 fn values<'a>(page: &'a str, attribute: &str) -> impl Iterator<Item = String> + use<'a> {
     let start = format!(" {attribute}=\"");
     let parts: Vec<&str> = page.split(&*start).skip(1).collect();

@@ -1,7 +1,7 @@
-//! The book (`book/`): what it says of the catalogue is what the command says (`catalogue`), its commands print what it shows
-//! (`commands`), and its links lead somewhere (`links`).
+//! Tests of the book (`book/`): its pages about the catalogue are the command's output (`catalogue`), its commands
+//! print the output that it shows (`commands`), and the targets of its links exist (`links`).
 //!
-//! `STICKLER_UPDATE=1` writes the pages of the catalogue anew.
+//! With `STICKLER_UPDATE=1`, the pages of the catalogue are written anew.
 
 mod catalogue;
 mod commands;
@@ -13,7 +13,7 @@ use std::path::Path;
 
 const BOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../book");
 
-/// All files below a folder, as paths from there on.
+/// Returns all files below a folder, as paths relative to it.
 fn below(folder: &Path) -> BTreeSet<String> {
     let (mut found, mut left) = (BTreeSet::new(), vec![folder.to_owned()]);
     while let Some(next) = left.pop() {

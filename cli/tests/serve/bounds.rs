@@ -1,4 +1,5 @@
-//! What `stickler serve` leaves behind, opens and writes: no processes, no more than was asked for, nobody else's files.
+//! The limits of `stickler serve`: it leaves no processes behind, opens only the requested addresses, and overwrites
+//! nobody else's files.
 #![cfg(unix)]
 
 use std::fs;
@@ -14,7 +15,7 @@ use crate::served::Served;
 
 const PLENTY: Duration = Duration::from_secs(30);
 
-/// Waits until something is there.
+/// Waits until `look` returns a value, and returns that.
 #[expect(clippy::disallowed_methods, reason = "processes of the operating system end in real time")]
 fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PLENTY;
@@ -27,7 +28,8 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Whether a process runs. One that has ended and that nobody has asked after is a zombie, and does not.
+/// Returns whether a process runs. A process that has ended and that nobody has waited for is a zombie, and does not
+/// run.
 fn runs(id: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
@@ -37,7 +39,7 @@ fn send(signal: &str, id: u32) {
     assert!(Command::new("kill").args([signal, &id.to_string()]).status().expect("kill starts").success());
 }
 
-/// A script in this folder.
+/// Writes a script into this folder, and returns its path.
 fn script(folder: &Path, text: &str) -> String {
     let path = folder.join("check");
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -45,11 +47,11 @@ fn script(folder: &Path, text: &str) -> String {
     path.display().to_string()
 }
 
-/// A check that never ends, with a child that does not either. Both write down who they are.
+/// A check that never ends, with a child that never ends either. Both write their process ids into a file.
 const HANGS: &str = "sleep 600 & echo $! $$ >> \"$(dirname \"$0\")/ids\"; wait";
 
 fn serve(arguments: &[&str]) -> Child {
-    // Whoever started the tests with `nohup` has every process ignore SIGHUP.
+    // If the tests were started with `nohup`, every process ignores SIGHUP.
     Command::new("env")
         .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_stickler"), "serve", "--iis", "1"])
         .args(arguments)
@@ -76,7 +78,7 @@ fn commands_of_checks_end_with_the_server_however_that_ends() {
     }
 }
 
-/// A supervisor as `serve` starts it.
+/// Returns the command of a supervisor as `serve` starts it.
 fn supervise(command: &[&str]) -> Command {
     let mut supervisor = Command::new(env!("CARGO_BIN_EXE_stickler"));
     supervisor.args(["supervise"]).args(command).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -131,7 +133,7 @@ fn a_supervisor_is_not_for_use_by_hand() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("not for use by hand"), "{output:?}");
 }
 
-/// What a site says of its addresses, and what it warns of.
+/// Returns the announcement of a site, and its warnings.
 fn announced(arguments: &[&str]) -> (String, String) {
     let mut server = serve(arguments);
     let (mut said, mut warned) = (String::new(), String::new());

@@ -1,4 +1,4 @@
-//! `kinit` and `curl --negotiate`, with the `krb5.conf` that the command writes.
+//! Tests of `kinit` and `curl --negotiate`, with the `krb5.conf` that the command writes.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -17,12 +17,13 @@ pub(crate) struct Realm {
 }
 
 impl Realm {
-    /// A site, and alice logged on. `None` where the programs are not installed.
+    /// Starts a site, and logs alice on. Returns `None` if the programs are not installed.
     fn start(balancer: &str, servers: u32, more: &[&str]) -> Option<Self> {
         Self::of(|conf| Served::start(balancer, servers, &[conf, more].concat()))
     }
 
-    /// The same, with a site that is started with these arguments.
+    /// Starts a site by `site`, which gets additional arguments, and logs alice on. Returns `None` if the programs are
+    /// not installed.
     pub(crate) fn of(site: impl FnOnce(&[&str]) -> Served) -> Option<Self> {
         if is_missing(&PROGRAMS) {
             return None;
@@ -41,7 +42,7 @@ impl Realm {
         assert!(kinit.wait().expect("kinit ends").success(), "kinit {user}");
     }
 
-    /// A program with the directory's tickets.
+    /// Returns the command of a program that uses the directory's tickets.
     fn command(&self, program: &str) -> Command {
         let at = |file: &str| self.desk.path().join(file);
         let mut command = Command::new(program);
@@ -49,12 +50,12 @@ impl Realm {
         command
     }
 
-    /// The balancer by the name that its service has.
+    /// Returns the URL of the balancer with the host name of its SPN.
     fn url(&self) -> String {
         self.served.url.replace("127.0.0.1", "localhost")
     }
 
-    /// Status and body of `curl --negotiate`.
+    /// Returns the status and the body of a request by `curl --negotiate`.
     pub(crate) fn negotiate(&self, more: &[&str]) -> (String, String) {
         self.negotiate_at(&self.url(), more)
     }
@@ -66,7 +67,8 @@ impl Realm {
         status_and_body(curl)
     }
 
-    /// Two requests of one curl: which of them carried a token, and what the answers said of persistence.
+    /// Sends two requests with one curl. Returns which of them carried a token, and what the answers say about
+    /// persistence.
     fn two(&self) -> (Vec<bool>, Vec<String>) {
         let mut curl = self.command("curl");
         let output =
@@ -93,14 +95,14 @@ fn curl_logs_on_with_a_ticket_through_what_keeps_a_connection() {
         assert_alice(realm.negotiate(&[]), balancer);
         let (status, body) = realm.negotiate(&["--data-binary", "a body of 24 bytes here."]);
         assert!(status == "200" && body.contains(r#""length":24"#), "{balancer}: {body}");
-        // By the farm's other name.
+        // This request uses the farm's other name.
         let port = realm.served.url.trim_end_matches('/').rsplit(':').next().expect("a port").to_owned();
         let resolve = format!("www.corp.example:{port}:127.0.0.1");
         assert_alice(
             realm.negotiate_at(&format!("http://www.corp.example:{port}/"), &["--resolve", &resolve]),
             balancer,
         );
-        // Alice's password does as well, by the other provider.
+        // Alice's password works as well, by the other provider.
         assert_alice(realm.served.alice(&[]), balancer);
     }
 }
@@ -124,7 +126,7 @@ fn through_a_shared_pool_a_curl_without_credentials_is_served_as_alice_while_tic
     }
 }
 
-/// Pinning waits for a 401. curl sends its ticket at once, no 401 comes, and the connection goes back to the pool.
+/// Pinning waits for a 401. curl sends its ticket at once, so no 401 arrives, and the connection returns to the pool.
 #[test]
 fn a_ticket_that_comes_at_once_leaks_through_pin_on_401_which_keeps_users_of_ntlm_apart() {
     for (persist, status) in [("on", "200"), ("off", "401")] {

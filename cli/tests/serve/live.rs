@@ -1,4 +1,4 @@
-//! Users who are mixed up are told of at once, behind our own balancer and behind one that somebody else runs.
+//! Identity leaks are reported at once, behind a balancer of this project and behind one that somebody else runs.
 #![expect(clippy::disallowed_methods, reason = "a real balancer is started, and waited for")]
 
 use std::fs;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::served::{Served, is_missing, status_and_body};
 
-/// A real nginx that keeps connections to one server, and gives them to anybody.
+/// A real nginx that keeps connections to one server, and uses them for every client.
 struct Nginx {
     process: Child,
     address: SocketAddr,
@@ -39,14 +39,14 @@ impl Nginx {
         nginx
     }
 
-    /// The status of a request by the real curl.
+    /// Returns the status of a request by the real curl.
     fn curl(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("curl");
         command.args(arguments).arg(format!("http://{}/", self.address));
         status_and_body(command).0
     }
 
-    /// The same, with a query and nothing else.
+    /// Returns the status of a request that has only a query.
     fn get(&self, query: &str) -> String {
         let mut command = Command::new("curl");
         command.arg(format!("http://{}/{query}", self.address));
@@ -56,13 +56,13 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Its workers end with their master, if that ends by itself.
+        // The workers end with their master, but only if that ends by itself.
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
     }
 }
 
-/// An address that nobody listens on.
+/// Returns an address on which nobody listens.
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -83,7 +83,7 @@ fn bob_who_is_served_as_alice_by_a_real_nginx_is_told_of_at_once() {
     assert_eq!(nginx.curl(&ALICE), "200");
     assert_eq!(nginx.curl(&[]), "200", "nobody knows who that was");
     assert_eq!(nginx.curl(&BOB), "200");
-    // Nothing else was printed before, and it is printed while the site is served.
+    // Nothing else was printed before, and the line is printed while the site is served.
     assert_eq!(served.line(), "LEAK: bob was served as alice (ID-1): iis1, connection 1, request 4");
     let evidence: Vec<String> = (0..5).map(|_| served.line()).collect();
     for (line, seen) in evidence.iter().zip([

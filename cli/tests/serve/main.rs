@@ -1,4 +1,4 @@
-//! `stickler serve` with the real curl: the same verdicts on real sockets.
+//! Tests of `stickler serve` with the real curl: the verdicts are the same on real sockets.
 
 mod bounds;
 mod kerberos;

@@ -1,4 +1,4 @@
-//! `curl --ntlm`.
+//! Tests of `curl --ntlm`.
 
 use crate::served::{Served, is_missing};
 

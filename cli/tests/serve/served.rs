@@ -9,16 +9,16 @@ use tempfile::TempDir;
 pub(crate) struct Served {
     process: Child,
     output: Option<BufReader<ChildStdout>>,
-    /// The balancer's, with a slash at its end.
+    /// The URL of the balancer, with a slash at its end.
     pub(crate) url: String,
-    /// The servers', likewise.
+    /// The URLs of the servers, each with a slash at its end.
     pub(crate) servers: Vec<String>,
-    /// What curl is to trust, and where that lies, where there is TLS.
+    /// The folder with the certificate that curl is to trust; `None` without TLS.
     authority: Option<TempDir>,
 }
 
 impl Served {
-    /// Starts it with this balancer, so many servers, and more arguments.
+    /// Starts a site with this balancer, this number of servers and more arguments.
     pub(crate) fn start(balancer: &str, servers: u32, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stickler"));
         command.args(["serve", "--balancer", balancer, "--iis", &servers.to_string()]).args(more);
@@ -36,14 +36,14 @@ impl Served {
         served
     }
 
-    /// Starts this command, of whose output nothing is read yet.
+    /// Starts this command. None of its output is read yet.
     pub(crate) fn of(mut command: Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the command starts");
         let output = process.stdout.take().map(BufReader::new);
         Self { process, output, url: String::new(), servers: Vec::new(), authority: None }
     }
 
-    /// The next line that it prints, when it does.
+    /// Waits for the next line of the command's output, and returns it.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         let output = self.output.as_mut().expect("stdout is piped");
@@ -52,7 +52,7 @@ impl Served {
         line
     }
 
-    /// The same over TLS, with this towards the servers.
+    /// Starts a site with TLS. `upstream` is the TLS between the balancer and the servers.
     pub(crate) fn secure(balancer: &str, servers: u32, upstream: &str, more: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let file = certificate(&directory);
@@ -61,14 +61,14 @@ impl Served {
         served
     }
 
-    /// Has a curl trust this site.
+    /// Makes a curl command trust this site.
     pub(crate) fn introduce(&self, curl: &mut Command) {
         if let Some(directory) = &self.authority {
             curl.args(["--cacert", &certificate(directory)]);
         }
     }
 
-    /// Status and body of a request by the real curl.
+    /// Returns the status and the body of a request by the real curl.
     pub(crate) fn curl(&self, arguments: &[&str]) -> (String, String) {
         let mut command = Command::new("curl");
         self.introduce(&mut command);
@@ -76,12 +76,12 @@ impl Served {
         status_and_body(command)
     }
 
-    /// The same with alice's password, by NTLM.
+    /// Returns the status and the body of a request as alice, by NTLM.
     pub(crate) fn alice(&self, more: &[&str]) -> (String, String) {
         self.curl(&[&["--ntlm", "-u", "CORP\\alice:Alice-Pa55word"], more].concat())
     }
 
-    /// Ctrl-C, and waits for the end.
+    /// Sends Ctrl-C and waits for the end. Returns the exit code and the rest of the output.
     pub(crate) fn interrupt(mut self) -> (Option<i32>, String) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill starts").success());
@@ -94,7 +94,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // Already ended, or ended now.
+        // The process has ended already, or ends now.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -104,7 +104,7 @@ fn certificate(directory: &TempDir) -> String {
     directory.path().join("authority.pem").display().to_string()
 }
 
-/// Runs a curl that has its arguments.
+/// Runs a curl command that has its arguments, and returns the status and the body.
 pub(crate) fn status_and_body(mut curl: Command) -> (String, String) {
     curl.args(["--silent", "--noproxy", "*", "--max-time", "20", "--write-out", "\n%{http_code}"]);
     let output = curl.output().expect("curl starts");
@@ -113,7 +113,7 @@ pub(crate) fn status_and_body(mut curl: Command) -> (String, String) {
     (status.to_owned(), body.to_owned())
 }
 
-/// Whether one of these programs is not there. Where they have to be, its absence fails the test.
+/// Returns whether one of these programs is not installed. If they are required, a missing one fails the test.
 pub(crate) fn is_missing(programs: &[&str]) -> bool {
     let absent = |program: &&&str| Command::new(program).arg("--version").output().is_err();
     let Some(missing) = programs.iter().find(absent) else { return false };

@@ -1,20 +1,20 @@
-//! curl over TLS: through a balancer that passes it on, and through one that ends it.
+//! Tests of curl over TLS, with passthrough and with termination at the balancer.
 
 use std::process::Command;
 
 use crate::kerberos::{Realm, assert_alice};
 use crate::served::{Served, is_missing};
 
-/// Each way through: the balancer, and what it has towards the servers.
+/// The ways through a balancer: the balancer, and its TLS towards the servers.
 const WAYS: [(&str, &str); 4] =
     [("l4-nat", "own"), ("pin-on-401", "own"), ("pin-on-401", "same"), ("pin-on-401", "plain")];
 
-/// A site with a KDC.
+/// Starts a site with TLS and a KDC.
 fn realm(balancer: &str, servers: u32, upstream: &str, more: &[&str]) -> Option<Realm> {
     Realm::of(|conf| Served::secure(balancer, servers, upstream, &[conf, more].concat()))
 }
 
-/// What curl ends with, and all that it says.
+/// Returns the exit code of curl and its whole output.
 fn verbose(served: &Served, arguments: &[&str], trusts: &Served) -> (Option<i32>, String) {
     let mut curl = Command::new("curl");
     trusts.introduce(&mut curl);
@@ -70,12 +70,12 @@ fn curl_refuses_a_site_of_an_authority_that_it_was_not_told_of() {
     for balancer in ["l4-nat", "pin-on-401"] {
         let served = Served::secure(balancer, 1, "own", &[]);
         let (code, said) = verbose(&served, &["--ntlm", "-u", "CORP\\alice:Alice-Pa55word"], &stranger);
-        // CURLE_PEER_FAILED_VERIFICATION.
+        // The code is CURLE_PEER_FAILED_VERIFICATION.
         assert!(code == Some(60) && !said.contains("Authorization"), "{balancer}: {code:?} {said}");
     }
 }
 
-/// curl 7.88 binds nothing to the certificate, so what TLS passes through makes no difference to it.
+/// curl 7.88 sends no channel binding, so passthrough makes no difference to it.
 #[test]
 fn curl_gets_past_extended_protection_that_allows_tokens_without_a_binding_and_not_past_one_that_requires_it() {
     for (balancer, upstream) in [("l4-nat", "own"), ("pin-on-401", "own"), ("pin-on-401", "same")] {
@@ -87,8 +87,8 @@ fn curl_gets_past_extended_protection_that_allows_tokens_without_a_binding_and_n
     }
 }
 
-/// Where TLS ends in front of a server, the flag `Proxy` has it compare the service's name. curl's ticket has one, and
-/// its NTLM none.
+/// If TLS ends in front of a server, the flag `Proxy` makes the server compare the service's name. curl's ticket
+/// contains one, and its NTLM messages do not.
 #[test]
 fn behind_termination_the_name_of_the_service_is_required_in_place_of_the_binding() {
     for (upstream, flags, ticket) in [
@@ -103,12 +103,12 @@ fn behind_termination_the_name_of_the_service_is_required_in_place_of_the_bindin
     }
 }
 
-/// The HTTP versions of the answers, with their status, in order.
+/// Returns the HTTP versions of the answers, with their status, in order.
 fn answers(said: &str) -> Vec<&str> {
     said.lines().filter_map(|line| line.strip_prefix("< HTTP/")).map(str::trim).collect()
 }
 
-/// A balancer hands the 401 on. A server that wants Windows authentication asks for HTTP/1.1 at once (RFC 9113 7).
+/// A balancer passes the 401 on. A server that wants Windows authentication requires HTTP/1.1 at once (RFC 9113 7).
 #[test]
 fn an_anonymous_curl_gets_its_401_over_http_2_where_tls_ends_and_over_http_1_1_through_passthrough() {
     if is_missing(&["curl"]) {
@@ -125,8 +125,8 @@ fn an_anonymous_curl_gets_its_401_over_http_2_where_tls_ends_and_over_http_1_1_t
     }
 }
 
-/// curl 7.88 sends its first leg over HTTP/2. It goes over to HTTP/1.1, and begins anew, where it gets a challenge as where
-/// the server asks for that.
+/// curl 7.88 sends its first leg over HTTP/2. It changes to HTTP/1.1 and begins anew if it gets a challenge, and also
+/// if the server requires HTTP/1.1.
 #[test]
 fn curl_asked_for_http_2_and_ntlm_falls_back_to_http_1_1_and_logs_on() {
     if is_missing(&["curl"]) {
@@ -145,7 +145,8 @@ fn curl_asked_for_http_2_and_ntlm_falls_back_to_http_1_1_and_logs_on() {
     }
 }
 
-/// A ticket that comes at once meets no 401 where TLS ends, so it stays on HTTP/2, and leaks as it does over HTTP/1.1.
+/// A ticket that is sent at once gets no 401 if TLS ends at the balancer. The client therefore stays on HTTP/2, and its
+/// requests leak as over HTTP/1.1.
 #[test]
 fn curl_asked_for_http_2_keeps_it_with_a_ticket_where_tls_ends_and_not_through_passthrough() {
     for way @ (balancer, upstream) in WAYS {

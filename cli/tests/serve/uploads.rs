@@ -1,4 +1,5 @@
-//! Uploads by the real curl, of each kind: with a length, in chunks, after `100 Continue`, at a limited rate, refused early.
+//! Uploads by the real curl, of each kind: with a length, in chunks, after `100 Continue`, at a limited rate, and
+//! refused early.
 
 use std::io::Write as _;
 use std::process::Command;
@@ -7,14 +8,14 @@ use tempfile::NamedTempFile;
 
 use crate::served::{Served, is_missing};
 
-/// What curl says of an upload.
+/// The result of an upload by curl.
 #[derive(Debug)]
 struct Uploaded {
     status: String,
-    /// Bytes of the body that it sent last.
+    /// The number of bytes of the last body that curl sent.
     sent: u64,
     seconds: f64,
-    /// The heads and bodies that it received.
+    /// The heads and bodies that curl received.
     text: String,
 }
 
@@ -64,7 +65,7 @@ fn each_kind_of_upload_arrives_whole_directly_and_through_what_keeps_a_connectio
                 assert_eq!(uploaded.status, "200", "{balancer}, {kind}: {uploaded:?}");
                 let whole = format!(r#""length":{length},"#);
                 assert!(uploaded.text.contains(&whole), "{balancer}, {kind}: {uploaded:?}");
-                // Nobody waits for a 100 that does not come.
+                // The client does not wait for a 100 that never arrives.
                 assert!(kind != "Expect" || uploaded.seconds < 0.9, "{balancer}, {kind}: {uploaded:?}");
             }
         }
@@ -85,13 +86,13 @@ fn an_upload_of_nobody_is_refused_from_its_head_and_curl_stops() {
             assert_eq!(slow.status, "401", "{balancer}: {slow:?}");
             assert!(slow.sent < 3_000_000 && slow.seconds < 20.0, "{balancer}: {slow:?}");
         }
-        // The server does not ask for a body that it refuses. A balancer in HTTP may, before it knows.
+        // The server does not ask for a body that it refuses. A balancer in HTTP may ask before it knows.
         for url in [Some(&served.servers[0]), Some(&served.url).filter(|_| balancer == "l4-nat")].into_iter().flatten()
         {
             let waits = upload(url, &["--data-binary", &data, "--expect100-timeout", "30"]);
             assert_eq!((waits.status.as_str(), waits.sent), ("401", 0), "{balancer}: {waits:?}");
             assert!(!waits.text.contains("100 Continue") && waits.seconds < 20.0, "{balancer}: {waits:?}");
-            // IIS's fields, in their order and spelling.
+            // The fields of IIS, in its order and spelling.
             let fields =
                 "Content-Type: text/html\r\nServer: Microsoft-IIS/10.0\r\nWWW-Authenticate: NTLM\r\nX-Powered-By: ";
             assert!(waits.text.contains(fields), "{waits:?}");

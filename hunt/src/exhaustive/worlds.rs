@@ -6,7 +6,6 @@ use stickler_model::topology::{Http2, Provider, TlsSpec};
 use stickler_model::{ClientSpec, Profile, Topology, standard};
 
 use super::alphabet::{Letter, Person, Time};
-use crate::generate::take_tickets;
 
 /// A site with three persons in front of it: alice and bob, who have credentials and the same user agent, and mallory,
 /// who has none.
@@ -111,7 +110,7 @@ fn letters(users: &[fn(Person) -> Letter], servers: &[Letter], times: &[Time]) -
 
 fn kerberos(backends: u32) -> Topology {
     let mut topology = standard::site(backends);
-    take_tickets(&mut topology, &[Provider::Negotiate]);
+    standard::accept_tickets(&mut topology, &[Provider::Negotiate]);
     topology
 }
 

@@ -25,7 +25,6 @@ use steps::Steps;
 pub(crate) use draw::Draw;
 pub use features::{Features, Limits};
 pub(crate) use mutate::mutate;
-pub(crate) use site::take_tickets;
 pub(crate) use situation::Situation;
 pub(crate) use steps::{A_MOMENT, behind_token};
 

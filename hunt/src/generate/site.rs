@@ -3,17 +3,11 @@
 use std::time::Duration;
 
 use stickler_model::topology::{
-    AppPool, Checking, ControllerSpec, DomainSpec, IisVersion, PartnerSpec, Provider, ServerSpec, ServiceSpec, TlsSpec,
+    Checking, ControllerSpec, DomainSpec, IisVersion, PartnerSpec, Provider, ServerSpec, TlsSpec,
 };
 use stickler_model::{Topology, standard};
 
 use super::{Draw, Features};
-
-/// The account as which the application pools run if the site accepts Kerberos.
-const SERVICE: &str = "svc-web";
-
-/// The service principal name of the site.
-const SPN: &str = "HTTP/www.corp.example";
 
 /// Draws a site that is set up correctly, so that every failure has another cause.
 pub(super) fn draw(draw: &Draw, features: &Features) -> Topology {
@@ -76,24 +70,8 @@ fn take_kerberos(draw: &Draw, features: &Features, topology: &mut Topology) {
     let ways: [&[Provider]; 3] =
         [&[Provider::NegotiateKerberos], &[Provider::Negotiate], &[Provider::Negotiate, Provider::Ntlm]];
     let providers = *draw.one_of(&ways);
-    take_tickets(topology, providers);
+    standard::accept_tickets(topology, providers);
     for server in &mut topology.servers {
         server.site.persist_non_ntlm = !features.not_persisted;
-    }
-}
-
-/// Sets up a site so that its servers accept tickets under these providers: their application pools run as an account
-/// that the whole farm shares.
-pub(crate) fn take_tickets(topology: &mut Topology, providers: &[Provider]) {
-    topology.domain.users.push(standard::account(SERVICE.to_owned()));
-    topology.domain.services.push(ServiceSpec {
-        account: SERVICE.to_owned(),
-        spns: vec![SPN.to_owned()],
-        trusted_for_delegation: false,
-    });
-    for server in &mut topology.servers {
-        server.providers = providers.to_vec();
-        server.site.pool = AppPool::Service(SERVICE.to_owned());
-        server.site.kernel_mode = false;
     }
 }

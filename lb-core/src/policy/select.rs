@@ -147,7 +147,7 @@ impl Selection {
     /// Returns the state of a rule that chooses among some members of the farm only.
     ///
     /// # Errors
-    /// The same as for [`Selection::new`].
+    /// This function returns the same errors as [`Selection::new`].
     pub fn among(
         rule: &SelectRule,
         backends: usize,

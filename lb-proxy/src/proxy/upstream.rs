@@ -46,7 +46,7 @@ pub(super) async fn open<N: Net>(
 /// backend, beginning with these bytes. The result ends with the task.
 ///
 /// # Errors
-/// The same as for [`open`]; the client's connection is returned.
+/// This function returns the same errors as [`open`]; the client's connection is returned.
 pub(super) async fn tunnel<N: Net, C: AsyncRead + AsyncWrite + Unpin + std::marker::Send + 'static>(
     lease: &Lease<N>,
     backend: usize,

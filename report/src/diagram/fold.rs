@@ -1,11 +1,12 @@
-//! What of a story stays.
+//! Selects the rows of a story that a diagram shows.
 //!
-//! * With findings, everything about the clients, the requests and the connections that prove them. Where that is too long for a
-//!   picture, the requests alone, and what became of the connections; in the end, nothing but what proves them.
-//! * Without a finding, the first of what repeats. A request is a repetition where the same client has made one that went the same
-//!   way, or two other clients have.
+//! * If there are findings, it shows everything about the clients, the requests and the connections that prove them. If
+//!   that is too long for a picture, it shows only the requests and the changes of the connections' users; if that is
+//!   still too long, it shows only the evidence itself.
+//! * If there is no finding, it shows the first of several repetitions. A request is a repetition if the same client,
+//!   or two other clients, have made a request that took the same course.
 //!
-//! Of each connection that a row names, the opening and the end stay as well.
+//! The diagram also shows the opening and the end of each connection that a row names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +17,10 @@ use super::labels;
 use super::story::{Draft, Line, Stays, Story};
 use super::{Arrow, Connection, Diagram, Finding, Message, Participant, Row, Step};
 
-/// The most rows of a diagram, unless its evidence alone has more.
+/// The maximum number of rows of a diagram, unless its evidence alone has more.
 const MOST_ROWS: usize = 160;
 
-/// So many other clients do a thing before it is a repetition.
+/// The number of other clients that have made the same request before it counts as a repetition.
 const CLIENTS_ALIKE: usize = 2;
 
 pub(super) fn fold(title: &str, mut story: Story, chosen: &[(&Verdict, &Evidence)]) -> Diagram {
@@ -35,13 +36,13 @@ pub(super) fn fold(title: &str, mut story: Story, chosen: &[(&Verdict, &Evidence
     assemble(title, story, &stays, chosen)
 }
 
-/// What the evidence is about.
+/// The clients, requests and connections that the evidence is about.
 #[derive(Default)]
 struct Involved {
     clients: BTreeSet<usize>,
     requests: BTreeSet<RequestId>,
     connections: BTreeSet<usize>,
-    /// Every request that went over one of the servers' connections among these.
+    /// The requests that went over one of these connections.
     carried: BTreeSet<RequestId>,
 }
 
@@ -72,7 +73,7 @@ impl Involved {
     }
 }
 
-/// How far a diagram reaches beyond the evidence, from the widest to the narrowest.
+/// The extent to which a diagram goes beyond the evidence, from the widest to the narrowest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
     Clients,
@@ -80,14 +81,14 @@ enum Reach {
     Evidence,
 }
 
-/// Says of each row whether it matters to the findings.
+/// Returns for each row whether it matters to the findings.
 fn focused(story: &Story, chosen: &[(&Verdict, &Evidence)]) -> Vec<bool> {
     let involved = Involved::of(story, chosen);
     let of = |reach| {
         let mut stays: Vec<bool> =
             story.rows.iter().map(|row| row.as_ref().is_some_and(|draft| matters(draft, &involved, reach))).collect();
         if reach == Reach::Requests {
-            // Whose a connection was, until all is proved.
+            // The user of a connection matters until all findings are proved.
             let proved =
                 story.rows.iter().rposition(|row| row.as_ref().is_some_and(|draft| !draft.row.proves.is_empty()));
             for (row, _) in involved.connections.iter().flat_map(|&connection| &story.connections[connection].users) {
@@ -133,13 +134,13 @@ fn keep_ends(story: &Story, stays: &mut [bool]) {
     }
 }
 
-/// The connections over which something goes in rows that stay.
+/// Returns the connections that the remaining rows use.
 fn connections_of(story: &Story, stays: &[bool]) -> BTreeSet<usize> {
     let staying = story.rows.iter().zip(stays).filter(|(_, stays)| **stays).filter_map(|(row, _)| row.as_ref());
     staying.filter_map(|draft| draft.subject.connection).collect()
 }
 
-/// Says of each row whether it is the first of its kind.
+/// Returns for each row whether it is the first of its kind.
 fn unrepeated(story: &Story) -> Vec<bool> {
     let shapes = Shapes::of(story);
     let mut stays: Vec<bool> = Vec::with_capacity(story.rows.len());
@@ -152,7 +153,7 @@ fn unrepeated(story: &Story) -> Vec<bool> {
         stays.push(match (subject.request, subject.connection) {
             _ if subject.stays != Stays::No => true,
             (Some(request), _) => !shapes.repeated.contains(&request),
-            // A connection goes with what it carries, and one that carries nothing of clients is a check.
+            // A connection stays if its requests stay. A connection without a client's request is a check.
             (None, Some(connection)) => shapes.checks.get(&connection).is_some_and(|check| !check.repeats),
             (None, None) => once.insert(shape(&row.step, story, None)),
         });
@@ -166,14 +167,14 @@ fn unrepeated(story: &Story) -> Vec<bool> {
     stays
 }
 
-/// Which requests and checks went the same way as others before them.
+/// The requests and checks that took the same course as earlier ones.
 #[derive(Default)]
 struct Shapes {
     repeated: BTreeSet<RequestId>,
     checks: BTreeMap<usize, Check>,
 }
 
-/// A connection to a server on which no client asked for anything.
+/// A connection to a server without a request of a client.
 #[derive(Default)]
 struct Check {
     shape: String,
@@ -216,7 +217,7 @@ impl Shapes {
     }
 }
 
-/// What a row is, without who takes part, and without numbers.
+/// Returns the course of a row, without its participants' names and without numbers.
 fn shape(step: &Step, story: &Story, client: Option<usize>) -> String {
     let kind = |participant: usize| story.participants[participant].kind as u8;
     let plain = |text: &str| {
@@ -231,7 +232,7 @@ fn shape(step: &Step, story: &Story, client: Option<usize>) -> String {
             } else {
                 String::new()
             };
-            // Of an answer, the status counts, which has the last three digits; a request's id stands before it.
+            // The status of an answer counts. It has the last three digits, after the digits of the request's id.
             let status = digits.get(digits.len().saturating_sub(3)..).unwrap_or_default().to_owned();
             format!("{message:?} {}>{} {own} {status} {}\n", kind(*from), kind(*to), plain(text))
         }
@@ -241,7 +242,7 @@ fn shape(step: &Step, story: &Story, client: Option<usize>) -> String {
     }
 }
 
-/// Puts together what stays.
+/// Assembles the diagram from the rows that stay.
 fn assemble(title: &str, story: Story, stays: &[bool], chosen: &[(&Verdict, &Evidence)]) -> Diagram {
     let Story { participants, users, connections, rows } = story;
     let named = {
@@ -255,7 +256,7 @@ fn assemble(title: &str, story: Story, stays: &[bool], chosen: &[(&Verdict, &Evi
             last_of.entry(last).or_default().push(finding);
         }
     }
-    // Where each row of the story is to be found in the diagram; what is folded, in the row that counts it.
+    // The index of the diagram's row for each row of the story. A folded row has the index of the row that counts it.
     let (mut places, mut told): (Vec<usize>, Vec<Row>) = (Vec::with_capacity(rows.len()), Vec::new());
     let mut folding = 0;
     for (index, (draft, stays)) in rows.into_iter().zip(stays).enumerate() {
@@ -311,7 +312,7 @@ fn connection(line: &Line, places: &[usize], last: usize) -> Connection {
     let mut users: Vec<(usize, Option<usize>)> = Vec::new();
     for &(row, user) in &line.users {
         let row = place(row);
-        // Of several in one row that is folded, the last one counts.
+        // If several changes fall into one folded row, the last one counts.
         users.retain(|(at, _)| *at != row);
         users.push((row, user));
     }
@@ -338,7 +339,7 @@ fn renumber_connections(diagram: &mut Diagram, numbers: &BTreeMap<usize, usize>)
     }
 }
 
-/// Takes participants away that no row and no connection names. Balancers stay: they are what a run is about.
+/// Removes participants that no row and no connection names. Balancers stay, because a run is about them.
 fn retain_participants(diagram: &mut Diagram) {
     let last = diagram.participants.len().saturating_sub(1);
     let mut named: BTreeSet<usize> = diagram.connections.iter().map(|connection| connection.at).collect();
@@ -350,7 +351,7 @@ fn retain_participants(diagram: &mut Diagram) {
     for row in &diagram.rows {
         match &row.step {
             Step::Arrow(arrow) => named.extend([arrow.from, arrow.to]),
-            // A note over everybody names nobody.
+            // A note over all participants names none of them.
             Step::Note { from, to, .. } if (*from, *to) != (0, last) => named.extend([*from, *to]),
             _ => {}
         }
@@ -375,7 +376,7 @@ fn retain_participants(diagram: &mut Diagram) {
     });
 }
 
-/// Numbers the users anew, in the order in which a reader meets them, without those whom nothing names.
+/// Renumbers the users in the order in which a reader meets them, and removes users whom nothing names.
 fn retain_users(diagram: &mut Diagram) {
     let Diagram { participants, users, connections, rows, .. } = diagram;
     let arrows = rows.iter_mut().filter_map(|row| match &mut row.step {

@@ -1,37 +1,37 @@
-//! What arrows and notes say.
+//! Contains the texts of arrows and notes.
 
 use stickler_model::event::{Closed, Decided, Leg};
 use stickler_model::{Principal, RequestId};
 
 use super::layout::brief;
 
-/// The longest path and the longest name of a user or a service in a label, in characters.
+/// The maximum length of a path, and of the name of a user or a service, in a label, in characters.
 const LONGEST: usize = 40;
 
-/// The longest sentence, in characters.
+/// The maximum length of a sentence, in characters.
 const LONGEST_SENTENCE: usize = 320;
 
-/// Text that somebody else chose, as a part of a label.
+/// Returns text that a peer or a script chose, shortened to be a part of a label.
 pub(super) fn foreign(text: &str) -> String {
     brief(text, LONGEST).into_owned()
 }
 
-/// A sentence that has text of others in it.
+/// Returns a sentence that contains text of peers or scripts, shortened to the maximum length.
 pub(super) fn sentence(text: &str) -> String {
     brief(text, LONGEST_SENTENCE).into_owned()
 }
 
-/// A user, or nobody.
+/// Returns the name of a user, or "nobody".
 pub(super) fn user(principal: Option<&Principal>) -> String {
     principal.map_or_else(|| "nobody".to_owned(), |principal| foreign(principal.as_str()))
 }
 
-/// The request, or that there is no id.
+/// Returns the id of a request, or "no id".
 pub(super) fn request(id: Option<RequestId>) -> String {
     id.map_or_else(|| "no id".to_owned(), |id| id.to_string())
 }
 
-/// What an HTTP request carries.
+/// Returns the name of the token that an HTTP request carries.
 pub(super) const fn leg(leg: Leg) -> &'static str {
     match leg {
         Leg::Anonymous => "no token",
@@ -42,7 +42,7 @@ pub(super) const fn leg(leg: Leg) -> &'static str {
     }
 }
 
-/// How a connection ended, seen from one side.
+/// Returns the way in which a connection ended, as one side saw it.
 pub(super) const fn closed(how: Closed) -> &'static str {
     match how {
         Closed::Here => "is closed",
@@ -51,7 +51,7 @@ pub(super) const fn closed(how: Closed) -> &'static str {
     }
 }
 
-/// What a balancer decided, after its name: "lb takes a pooled connection".
+/// Returns the text of a balancer's decision, which follows the balancer's name: "lb reuses a pooled connection".
 pub(super) const fn decided(decided: Decided) -> &'static str {
     match decided {
         Decided::Gate => "answers by itself",
@@ -72,12 +72,12 @@ pub(super) const fn decided(decided: Decided) -> &'static str {
     }
 }
 
-/// Whether a decision is about what becomes of a request, and not of a connection afterwards.
+/// Returns whether a decision is about the route of a request, and not about a connection afterwards.
 pub(super) const fn routes(decided: Decided) -> bool {
     matches!(decided, Decided::Open | Decided::Pinned | Decided::Reuse | Decided::Retry | Decided::Wait)
 }
 
-/// An NTSTATUS of a logon; the names are those of MS-ERREF 2.3.1.
+/// Returns the text for the NTSTATUS of a logon. The names are those of MS-ERREF 2.3.1.
 pub(super) fn logon(status: u32) -> String {
     let name = match status {
         0 => return "logon is good".to_owned(),
@@ -92,7 +92,7 @@ pub(super) fn logon(status: u32) -> String {
     format!("{name}, NTSTATUS {status:08X}")
 }
 
-/// A decision on a ticket: an error code of RFC 4120 7.5.9, or one of SSPI's.
+/// Returns the text for the error in a decision on a ticket: an error code of RFC 4120 7.5.9, or one of SSPI.
 pub(super) fn ticket_error(error: u32) -> String {
     match error {
         25 => "pre-authentication required, KRB-ERROR 25".to_owned(),

@@ -1,14 +1,14 @@
-//! Text in lines of bounded width, which keep words whole.
+//! Breaks text into lines of bounded width and keeps words whole.
 
 use std::borrow::Cow;
 
 use stickler_model::escape;
 use unicode_width::UnicodeWidthStr as _;
 
-/// Returns text that a peer or a script chose as a part of a line, `most` characters at the most: of what is longer, the start
-/// and the end.
+/// Returns text of a peer or a script as a part of a line, with at most `most` characters. Longer text is reduced to
+/// its start and its end.
 pub(super) fn brief(text: &str, most: usize) -> Cow<'_, str> {
-    // Of a text of megabytes, no more is looked at than is shown.
+    // A text may have megabytes, so no more of it is read than is shown.
     let long = text.char_indices().nth(most).is_some();
     if !long {
         return escape::line(text);
@@ -19,8 +19,8 @@ pub(super) fn brief(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}…{}", escape::line(&head), escape::line(&tail)))
 }
 
-/// Breaks a text into lines of at most `width` columns, between words. A word that is wider than a line is shortened in its
-/// middle.
+/// Breaks a text between words into lines of at most `width` columns. A word that is wider than a line is shortened in
+/// its middle.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {
@@ -39,7 +39,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Returns the text in `width` columns at the most, without its middle if it is wider.
+/// Returns the text in at most `width` columns, without its middle if it is wider.
 pub(super) fn shortened(text: &str, width: usize) -> Cow<'_, str> {
     if text.width() <= width {
         return Cow::Borrowed(text);
@@ -50,7 +50,7 @@ pub(super) fn shortened(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{head}…{tail}"))
 }
 
-/// Takes characters while they fit.
+/// Returns the leading characters that fit in `width` columns.
 fn taken(characters: impl Iterator<Item = char>, width: usize) -> String {
     let mut text = String::new();
     for character in characters {
@@ -63,7 +63,7 @@ fn taken(characters: impl Iterator<Item = char>, width: usize) -> String {
     text
 }
 
-/// Returns the text with spaces behind it, so that it is `width` columns wide.
+/// Returns the text followed by spaces up to a width of `width` columns.
 pub(super) fn padded(text: &str, width: usize) -> String {
     let missing = width.saturating_sub(text.width());
     format!("{text}{}", " ".repeat(missing))

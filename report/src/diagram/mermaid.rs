@@ -1,12 +1,12 @@
-//! The diagram as a `sequenceDiagram` of Mermaid, which pages and repositories render.
+//! Renders the diagram as a `sequenceDiagram` of Mermaid, which pages and repositories render.
 //!
-//! Mermaid has no lines for connections: their numbers stand in the words, and whose they are in notes.
+//! Mermaid has no lines for connections. Their numbers and users are therefore in the texts of arrows and notes.
 
 use std::fmt::Write as _;
 
 use super::{Arrow, Diagram, Kind, Message, Step};
 
-/// Red that is light on dark and dark on light: rows that prove a violation.
+/// The background of rows that prove a violation: a translucent red that suits light and dark pages.
 const MARK: &str = "rgba(220, 38, 38, 0.15)";
 
 pub(super) fn render(diagram: &Diagram) -> String {
@@ -62,7 +62,8 @@ fn line(diagram: &Diagram, index: usize) -> String {
     }
 }
 
-/// Text that Mermaid takes for nothing but text: whatever could end a line or a label, or be markup, is an entity.
+/// Returns the text escaped, so that Mermaid reads it as plain text. Every character that could end a line or a label,
+/// or be markup, becomes an entity.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,4 +1,5 @@
-//! Sequence diagrams: who sent what to whom over which TCP connection, and as whom it was served.
+//! Draws sequence diagrams, which show the messages between participants on each TCP connection, and the users as whom
+//! requests were served.
 //!
 //! ```text
 //! Trace ──story──▶ a row for each event ──fold──▶ Diagram ──┬─▶ text       for a terminal of any width
@@ -6,8 +7,9 @@
 //!                                                           └─▶ svg        for pages
 //! ```
 //!
-//! A [`Diagram`] is data alone: participants, TCP connections, users, findings, and rows in the order of time. Every format
-//! renders all of it. Text in it is what a line can show ([`escape`](stickler_model::escape)), and of bounded length.
+//! A [`Diagram`] consists of data only: participants, TCP connections, users, findings, and rows in the order of time.
+//! Every format renders all of it. Its text is safe to show on a line ([`escape`](stickler_model::escape)) and has a
+//! bounded length.
 
 mod fold;
 mod labels;
@@ -24,37 +26,37 @@ use stickler_oracle::{Evidence, Grade, Requirement, Verdict};
 
 pub use svg::STYLE;
 
-/// What happened in a run, as a picture can show it.
+/// The events of a run in a form that a diagram can show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagram {
-    /// What is shown, such as the scenario and the balancer.
+    /// The title, such as the scenario and the balancer.
     pub title: String,
     /// The columns, from left to right: clients, balancers, servers, DCs.
     pub participants: Vec<Participant>,
-    /// The users that occur, each with a number, which is its index.
+    /// The users that occur. The number of a user is its index.
     pub users: Vec<String>,
     /// The TCP connections, each as the client or the server at its end sees it.
     pub connections: Vec<Connection>,
     /// The violations that are marked.
     pub findings: Vec<Finding>,
-    /// What happened, in the order of time.
+    /// The rows, in the order of time.
     pub rows: Vec<Row>,
 }
 
-/// Who takes part.
+/// A participant of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Participant {
-    /// The name that the trace has for it.
+    /// The name of the participant in the trace.
     pub name: String,
-    /// What it is.
+    /// The kind of the participant.
     pub kind: Kind,
-    /// More about it: of a balancer, its mechanism; empty where there is nothing to say.
+    /// Further details, such as the mechanism of a balancer; empty if there are none.
     pub detail: String,
-    /// The user who sits at a client when it is added; `None` where nobody does, and for all others.
+    /// The user who sits at a client when it is added; `None` if nobody does, and for all other participants.
     pub user: Option<usize>,
 }
 
-/// What a participant is.
+/// The kind of a participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A client.
@@ -67,131 +69,133 @@ pub enum Kind {
     Controller,
 }
 
-/// A TCP connection as one of its ends sees it. The two sides of a balancer are different connections, each with the number
-/// that its observer gives it.
+/// A TCP connection as one of its ends sees it. The downstream and the upstream connection of a balancer are different
+/// connections, each with the number that its observer gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// The participant that sees it, a client or a server.
+    /// The participant that sees the connection, a client or a server.
     pub at: usize,
-    /// The number that this participant gives it.
+    /// The number that this participant gives to the connection.
     pub number: u32,
-    /// The rows from its opening to its end. Where the diagram has no row for one of these, those from the first or up to the
-    /// last that there are.
+    /// The rows from the opening of the connection to its end. If the diagram does not have the row of the opening or
+    /// of the end, the range starts at the first row or ends at the last one.
     pub rows: Range<usize>,
-    /// Whether it was seen to end.
+    /// Whether the end of the connection was observed.
     pub ended: bool,
-    /// As whose this side takes the connection, each from one row on: at a client, the user who sits there; at a server, the
-    /// user whom it has authenticated there. Nobody's before the first one.
+    /// The users to whom this side attributes the connection, each with the first row for which this holds. For a
+    /// client, this is the user who sits there; for a server, the user who has authenticated on the connection. Before
+    /// the first entry, the connection belongs to nobody.
     pub users: Vec<(usize, Option<usize>)>,
 }
 
 /// A violation that the diagram marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The requirement.
+    /// The requirement that was violated or not followed.
     pub requirement: Requirement,
-    /// Whether it is a MUST that was violated, or a SHOULD that was not followed.
+    /// The grade, which distinguishes a violated MUST from a SHOULD that was not followed.
     pub grade: Grade,
-    /// The violation in one sentence.
+    /// The description of the violation in one sentence.
     pub sentence: String,
 }
 
 impl Finding {
-    /// Returns what a mark says: `ID-1 violated`.
+    /// Returns the headline of the finding: `ID-1 violated`.
     pub fn headline(&self) -> String {
         let verb = if self.grade == Grade::NonStrict { "not followed" } else { "violated" };
         format!("{} {verb}", self.requirement)
     }
 }
 
-/// Something that happened.
+/// A row of the diagram, which shows one or more events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// When.
+    /// The time of the row.
     pub at: Time,
-    /// What it was.
+    /// The content of the row.
     pub step: Step,
-    /// The findings that it helps to prove.
+    /// The findings that the row helps to prove, as indices.
     pub proves: Vec<usize>,
-    /// The events of the trace that it shows, by their indices.
+    /// The events of the trace that the row shows, as indices.
     pub events: Vec<usize>,
 }
 
-/// What a row shows.
+/// The content of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Something goes from one participant to another.
+    /// A message from one participant to another.
     Arrow(Arrow),
-    /// Something that concerns the participants from the first to the last of these.
+    /// A note about the participants from the first to the last of a range.
     Note {
-        /// The first participant.
+        /// The first participant of the range.
         from: usize,
-        /// The last participant, which may be the first.
+        /// The last participant of the range, which may be the first.
         to: usize,
-        /// What kind of thing it is.
+        /// The subject of the note.
         about: About,
-        /// What it is.
+        /// The text of the note.
         text: String,
     },
-    /// A connection ends.
+    /// The end of a connection.
     Closed {
-        /// The connection.
+        /// The connection that ends.
         connection: usize,
-        /// How.
+        /// The way in which the connection ends.
         text: String,
     },
-    /// All that proves this finding has been shown.
+    /// A mark after the last row that proves a finding.
     Found {
-        /// The finding.
+        /// The finding that has been proved.
         finding: usize,
     },
-    /// Events that do not matter to the findings, or that only repeat what was shown.
+    /// A group of events that do not matter to the findings, or only repeat earlier rows.
     Folded {
         /// The number of events.
         events: usize,
     },
 }
 
-/// What a note is about.
+/// The subject of a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
-    /// What the script asks for: time passes, another user takes a seat.
+    /// An action of the script: time passes, or another user takes a seat.
     Action,
-    /// Something breaks, or is mended.
+    /// A fault, or its repair.
     Fault,
-    /// What the balancer decided.
+    /// A decision of the balancer.
     Decision,
-    /// What a client, a server or a DC saw.
+    /// An observation of a client, a server or a DC.
     Seen,
 }
 
-/// Something that goes from one participant to another.
+/// A message from one participant to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrow {
-    /// Where it comes from.
+    /// The participant that sends the message.
     pub from: usize,
-    /// Where it goes to.
+    /// The participant that receives the message.
     pub to: usize,
-    /// What it is.
+    /// The kind of the message.
     pub kind: Message,
-    /// What it says.
+    /// The text of the arrow.
     pub text: String,
-    /// What the balancer decided about it; empty where it says nothing of that.
+    /// The decision of the balancer about the message; empty if there is none.
     pub aside: String,
-    /// The connection over which it goes, as the client or the server at its end sees it.
+    /// The connection that carries the message, as the client or the server at its end sees it.
     pub connection: Option<usize>,
-    /// Of a request, the user who sits at the client that sent it; of an answer, the user whom it is for. `None`: nobody.
+    /// The user who sits at the client that sent a request, or the user for whom an answer is. `None` stands for
+    /// nobody.
     pub user: Option<usize>,
 }
 
-/// What an arrow is.
+/// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
-    /// A TCP connection is opened.
+    /// The opening of a TCP connection.
     Opening,
-    /// An HTTP request, or bytes that a client sends as they are.
+    /// An HTTP request, or raw bytes from a client.
     Request,
-    /// The answer to one.
+    /// An answer to a request.
     Answer,
     /// A question to a DC.
     Question,
@@ -199,12 +203,13 @@ pub enum Message {
     Decision,
 }
 
-/// What a diagram is about: what does not matter to that is folded.
+/// The focus of a diagram. Rows that do not matter to it are folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Focus {
-    /// The first piece of evidence of each requirement that the balancer violates. Where there is none, what repeats is folded.
+    /// The first piece of evidence of each requirement that the balancer violates. If there is none, repetitions are
+    /// folded.
     Findings,
-    /// This piece of evidence of this requirement, by its place among those against the balancer.
+    /// One piece of evidence of one requirement, by its index among the evidence against the balancer.
     Evidence(Requirement, usize),
 }
 
@@ -222,13 +227,14 @@ impl Focus {
 }
 
 impl Diagram {
-    /// Draws a run. `title` says what it is.
+    /// Draws a run under a title.
     pub fn of(title: &str, trace: &Trace, verdicts: &[Verdict], focus: Focus) -> Self {
         let chosen = focus.chosen(verdicts);
         fold::fold(title, story::tell(trace, &chosen), &chosen)
     }
 
-    /// Returns the diagram as text of at most `width` columns, and at least 40. Words are kept whole.
+    /// Returns the diagram as text with lines of at most `width` columns. A width below 40 counts as 40. Words are kept
+    /// whole.
     pub fn text(&self, width: usize) -> String {
         text::render(self, width)
     }
@@ -238,40 +244,40 @@ impl Diagram {
         mermaid::render(self)
     }
 
-    /// Returns the diagram as a document of SVG that stands alone: with its style, for light and dark, and without any reference
-    /// to something else.
+    /// Returns the diagram as a complete SVG document, which contains its style for light and dark and refers to
+    /// nothing else.
     pub fn svg(&self) -> String {
         svg::render(self, true)
     }
 
-    /// Returns the same for a page of HTML that has the [`STYLE`] once, for all of its diagrams.
+    /// Returns the diagram as SVG for an HTML page that contains the [`STYLE`] once for all of its diagrams.
     pub fn svg_without_style(&self) -> String {
         svg::render(self, false)
     }
 
-    /// Returns the participant that is called this.
+    /// Returns the name of the participant with this index.
     fn named(&self, participant: usize) -> &str {
         &self.participants[participant].name
     }
 
-    /// Returns the name of a user; nobody's for none.
+    /// Returns the name of a user, or "nobody" if there is none.
     fn user(&self, user: Option<usize>) -> &str {
         user.map_or("nobody", |user| &self.users[user])
     }
 
-    /// Returns the connections that this side takes as another user's from this row on.
+    /// Returns the connections whose user changes at this row, each with its new user.
     fn taken_from(&self, row: usize) -> impl Iterator<Item = (&Connection, Option<usize>)> {
         self.connections.iter().filter_map(move |connection| {
             let change = connection.users.iter().position(|(from, _)| *from == row)?;
             let before = change.checked_sub(1).and_then(|before| connection.users[before].1);
             let now = connection.users[change].1;
-            // Whose a client's connection is when it is opened stands above its column.
+            // The user of a client's connection at its opening is not news, because the column's head shows that user.
             let is_news = self.participants[connection.at].kind == Kind::Server || change > 0;
             (now != before && is_news).then_some((connection, now))
         })
     }
 
-    /// Returns what a row says in words, without where it is and who takes part.
+    /// Returns the text of a row, without its place and its participants.
     fn words(&self, index: usize) -> String {
         let text = match &self.rows[index].step {
             Step::Arrow(Arrow { kind: Message::Opening, text, connection, .. }) => match connection {

@@ -1,8 +1,9 @@
-//! The diagram as SVG.
+//! Renders the diagram as SVG.
 //!
-//! A bar is a TCP connection, on the line of the client or the server that sees it; two sides of a balancer are two bars. A colour
-//! is a user, wherever it is: of a client's bar, who sits there; of a server's, whom the server has authenticated on it; of a
-//! request, who sent it; of an answer, whom it is for. Red is a violation, and nothing else. All of that is in words as well.
+//! A bar is a TCP connection, on the line of the client or the server that sees it; the downstream and the upstream
+//! connection of a balancer are two bars. A colour is a user everywhere. On a client's bar, it is the user who sits
+//! there; on a server's bar, the user who has authenticated on the connection; on a request, the user who sent it; on
+//! an answer, the user for whom it is. Red marks a violation only. The text repeats everything that colours show.
 
 use std::fmt::Write as _;
 
@@ -11,24 +12,25 @@ use unicode_width::UnicodeWidthStr as _;
 use super::layout::wrap;
 use super::{About, Arrow, Connection, Diagram, Kind, Message, Row, Step};
 
-/// The style that [`Diagram::svg_without_style`] needs. Its colours are custom properties of `.stickler-diagram`, for light and for
-/// dark, which a page may set otherwise. A policy of content security can allow it by its hash: it is always the same.
+/// The style that [`Diagram::svg_without_style`] needs. Its colours are custom properties of `.stickler-diagram`, for
+/// light and dark, and a page may override them. The style is always the same, so a content security policy can allow
+/// it by its hash.
 pub const STYLE: &str = include_str!("svg.css");
 
-/// Users that have a colour; those after them are grey, and named.
+/// The number of users that have a colour. Further users are grey, and the text names them.
 const COLOURS: usize = 8;
 
 const LEFT: usize = 92;
 const RIGHT: usize = 24;
 const LINE: usize = 16;
 const BAR: usize = 10;
-/// From one bar to the next of the same participant.
+/// The distance between neighbouring bars of the same participant, in pixels.
 const SLOT: usize = 15;
-/// Connections that are drawn beside each other.
+/// The maximum number of connections that are drawn side by side.
 const MOST_SLOTS: usize = 4;
 const BOX: usize = 44;
 
-/// About how wide a character is.
+/// The approximate width of a character, in pixels.
 const CHARACTER: usize = 7;
 
 pub(super) fn render(diagram: &Diagram, styled: bool) -> String {
@@ -49,7 +51,7 @@ pub(super) fn render(diagram: &Diagram, styled: bool) -> String {
     drawing.draw()
 }
 
-/// What a reader who does not see the picture is told.
+/// Returns the description for readers who do not see the picture.
 fn description(diagram: &Diagram) -> String {
     let count = |kind| diagram.participants.iter().filter(|participant| participant.kind == kind).count();
     let mut text = format!(
@@ -69,19 +71,19 @@ fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Where everything is, in pixels.
+/// The positions of all elements, in pixels.
 struct Layout {
     width: usize,
     height: usize,
     /// The middles of the participants' columns.
     columns: Vec<usize>,
-    /// Where the columns begin, below the legend.
+    /// The top of the columns, below the legend.
     top: usize,
-    /// The top of each row, and at last the bottom.
+    /// The top of each row, followed by the bottom of the last one.
     rows: Vec<usize>,
     /// The words of each row, in lines.
     words: Vec<Words>,
-    /// The place of each connection's bar beside the others of its participant.
+    /// The slot of each connection's bar among those of its participant.
     slots: Vec<usize>,
     legend: Vec<String>,
 }
@@ -90,7 +92,7 @@ struct Layout {
 #[derive(Default)]
 struct Words {
     text: Vec<String>,
-    /// What the balancer decided about it.
+    /// The decision of the balancer about the message, in lines.
     aside: Vec<String>,
 }
 
@@ -131,7 +133,7 @@ impl Layout {
     }
 }
 
-/// The middles of the columns: far enough from each other for most of what goes between them.
+/// Returns the middles of the columns, whose distances are sufficient for most texts between them.
 fn columns(diagram: &Diagram) -> Vec<usize> {
     let count = diagram.participants.len();
     let mut gaps = vec![130_usize; count.saturating_sub(1)];
@@ -161,15 +163,16 @@ fn columns(diagram: &Diagram) -> Vec<usize> {
     columns
 }
 
-/// The widest of the gaps between columns that an arrow crosses: its words stand there, where no bar is.
+/// Returns the widest gap between columns that an arrow crosses. The arrow's text is placed there, because the gap
+/// contains no bar.
 fn widest_gap(columns: &[usize], from: usize, to: usize) -> (usize, usize) {
     let crossed = &columns[from.min(to)..=from.max(to)];
     let gaps = crossed.windows(2).map(|gap| (gap[0], gap[1]));
-    // Of those that are alike, the last one, which is next to the balancer or the server.
+    // If several gaps have the same width, the last one is taken, which is next to the balancer or the server.
     gaps.max_by_key(|(left, right)| right - left).unwrap_or((columns[from], columns[from]))
 }
 
-/// Gives each connection a place beside those of the same participant that are there at the same time.
+/// Assigns a slot to each connection, beside other connections that the same participant has at the same time.
 fn slots(connections: &[Connection]) -> Vec<usize> {
     let mut slots: Vec<usize> = Vec::new();
     for (index, one) in connections.iter().enumerate() {
@@ -186,7 +189,7 @@ fn slots(connections: &[Connection]) -> Vec<usize> {
     slots
 }
 
-/// The words of a row in lines as wide as there is room for them.
+/// Returns the words of a row, in lines that fit the available width.
 fn row_words(diagram: &Diagram, index: usize, columns: &[usize], inner: usize) -> Words {
     let row = &diagram.rows[index];
     let text = match &row.step {
@@ -240,7 +243,7 @@ impl Drawing<'_> {
         let _ = write!(self.out, "<text x=\"{x}\" y=\"{y}\" class=\"{class}\">{}</text>", escaped(text));
     }
 
-    /// The title, the legend, and who takes part.
+    /// Draws the title, the legend and the participants.
     fn head(&mut self) {
         self.text(20, 28, "title", &self.diagram.title.clone());
         let legend = std::mem::take(&mut self.layout.legend);
@@ -272,7 +275,7 @@ impl Drawing<'_> {
         }
     }
 
-    /// The bands behind rows that prove something.
+    /// Draws the bands behind rows that prove a finding.
     fn bands(&mut self) {
         for (index, row) in self.diagram.rows.iter().enumerate() {
             if row.proves.is_empty() || matches!(row.step, Step::Found { .. }) {
@@ -320,12 +323,12 @@ impl Drawing<'_> {
         }
     }
 
-    /// The middle of a connection's bar.
+    /// Returns the middle of a connection's bar.
     fn bar(&self, connection: usize) -> usize {
         self.layout.columns[self.diagram.connections[connection].at] + SLOT * self.layout.slots[connection]
     }
 
-    /// The connections: a bar each, in the colour of the user whose it is taken for.
+    /// Draws the connections: a bar for each, in the colour of the user to whom it is attributed.
     fn bars(&mut self) {
         for (index, connection) in self.diagram.connections.iter().enumerate() {
             let x = self.bar(index) - BAR / 2;
@@ -356,7 +359,7 @@ impl Drawing<'_> {
         }
     }
 
-    /// The height at which a row's arrow is.
+    /// Returns the height at which a row's arrow is drawn.
     fn arrow_y(&self, row: usize) -> usize {
         match self.diagram.rows.get(row).map(|row| &row.step) {
             Some(Step::Arrow(_)) => self.layout.rows[row + 1] - 6,
@@ -467,7 +470,7 @@ impl Drawing<'_> {
         }
     }
 
-    /// A connection has become another user's.
+    /// Draws the notes about connections that have become another user's.
     fn news(&mut self, index: usize) {
         let news: Vec<(usize, u32, Option<usize>)> = self
             .diagram

@@ -1,5 +1,5 @@
-//! The diagram for a terminal: a lane for each participant and the words beside it; where the lanes leave too little room for
-//! words, names in place of lanes.
+//! Renders the diagram for a terminal, with a lane for each participant and the words beside it. If the lanes leave too
+//! little room for the words, names replace the lanes.
 
 use std::fmt::Write as _;
 
@@ -9,13 +9,13 @@ use unicode_width::UnicodeWidthStr as _;
 use super::layout::{padded, shortened, wrap};
 use super::{Arrow, Diagram, Kind, Message, Step};
 
-/// A line has this many columns at least.
+/// The minimum width of a line, in columns.
 const LEAST_WIDTH: usize = 40;
 
-/// The words beside the lanes have this many columns at least.
+/// The minimum width of the words beside the lanes, in columns.
 const LEAST_WORDS: usize = 26;
 
-/// The widest name above a lane.
+/// The maximum width of a name above a lane, in columns.
 const WIDEST_NAME: usize = 14;
 
 pub(super) fn render(diagram: &Diagram, width: usize) -> String {
@@ -39,10 +39,10 @@ pub(super) fn render(diagram: &Diagram, width: usize) -> String {
 struct Page<'d> {
     diagram: &'d Diagram,
     width: usize,
-    /// The width of the times.
+    /// The width of the column of times.
     times: usize,
-    /// The lanes' middles, each counted from the first lane's left edge, and the width of all of them; nothing where they
-    /// leave no room.
+    /// The position of each lane's middle, counted from the left edge of the first lane, and the width of all lanes.
+    /// `None` if the lanes leave too little room.
     lanes: Option<(Vec<usize>, usize)>,
 }
 
@@ -59,7 +59,7 @@ impl<'d> Page<'d> {
         Self { diagram, width, times, lanes: room.map(|_| (middles, edge)) }
     }
 
-    /// Who takes part, and the names above the lanes.
+    /// Returns the head: the title, the findings, the participants and the names above the lanes.
     fn head(&self) -> Vec<String> {
         let names = self.diagram.participants.iter().map(|participant| participant.name.width().min(WIDEST_NAME)).max();
         let names = names.unwrap_or(0);
@@ -97,7 +97,7 @@ impl<'d> Page<'d> {
         lines
     }
 
-    /// A violation, from edge to edge.
+    /// Returns the lines of a violation, from edge to edge.
     fn found(&self, finding: usize) -> Vec<String> {
         let finding = &self.diagram.findings[finding];
         let mark = format!(">>> {}: ", finding.headline());
@@ -126,7 +126,7 @@ impl<'d> Page<'d> {
             .collect()
     }
 
-    /// Who takes part in a row, where no lane shows it.
+    /// Returns the participants of a row, for a diagram without lanes.
     fn who(&self, step: &Step) -> String {
         let name = |participant: usize| shortened(self.diagram.named(participant), WIDEST_NAME);
         match step {
@@ -141,7 +141,7 @@ impl<'d> Page<'d> {
     }
 }
 
-/// The lanes beside one line, with what goes from one to another.
+/// Returns the lanes beside one line, with the arrow, the note or the end of a connection that the line shows.
 fn lanes(middles: &[usize], all: usize, step: Option<&Step>, diagram: &Diagram) -> String {
     let mut line = vec![' '; all];
     for &middle in middles {
@@ -164,7 +164,7 @@ fn lanes(middles: &[usize], all: usize, step: Option<&Step>, diagram: &Diagram) 
     line.into_iter().collect()
 }
 
-/// Words behind a start, with the lines after the first one indented as far.
+/// Returns the words after `start`. Further lines are indented to the same column.
 fn indented(start: &str, words: &str, width: usize) -> Vec<String> {
     let indent = start.width().min(width / 2);
     let lines = wrap(words, width.saturating_sub(start.width()).max(1)).into_iter().enumerate();

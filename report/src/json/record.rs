@@ -1,4 +1,4 @@
-//! A run as a value that can be written and read back.
+//! Converts a run to a value that can be written and read back.
 
 use serde::{Deserialize, Serialize};
 use stickler_model::Trace;
@@ -8,53 +8,53 @@ use stickler_runner::{Diagnostic, Ending, Run};
 use super::to_line;
 use crate::transcript;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
-    /// The scenario's name.
+    /// The name of the scenario.
     pub scenario: String,
-    /// The path of its script as it was given; of a shipped scenario, its name.
+    /// The path of the script as the user gave it. For a shipped scenario, its name.
     pub path: String,
-    /// The balancer's name, with its defects.
+    /// The name of the balancer, with its defects.
     pub balancer: String,
-    /// `sim` or `wire`.
+    /// The arm: `sim` or `wire`.
     pub arm: String,
-    /// The seed.
+    /// The seed of the run.
     pub seed: u64,
-    /// Whether it was performed to its end, with the expected outcome.
+    /// Whether the run was performed to its end, with the expected outcome.
     pub as_expected: bool,
-    /// How its outcome differs from the expected one.
+    /// The differences between the outcome and the expected one.
     pub surprises: Vec<String>,
-    /// Why it was skipped.
+    /// The reason why the run was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// Why it was not performed to its end; its verdicts are about what was seen until then.
+    /// The reason why the run was not performed to its end. Its verdicts are then about the events until that point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<super::schema::Diagnostic>"))]
     pub error: Option<Diagnostic>,
-    /// Why nobody can log on at its site, as its script declares.
+    /// The reason why nobody can log on at the site, as the script declares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
     /// The script's own expectations that did not hold.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<super::schema::Diagnostic>"))]
     pub failures: Vec<Diagnostic>,
-    /// What the script printed.
+    /// The lines that the script printed.
     pub printed: Vec<String>,
-    /// Why a violation was expected.
+    /// The reason why a violation was expected.
     pub reason: Option<String>,
-    /// What the oracle says, by requirement.
+    /// The verdicts of the oracle, by requirement.
     pub verdicts: Vec<Judged>,
-    /// What the run cost; `null` without a trace.
+    /// The cost of the run; `null` without a trace.
     #[cfg_attr(feature = "schema", schemars(with = "Option<super::schema::Effort>"))]
     pub effort: Option<Effort>,
-    /// The hash of the trace. In the simulation, the same run has the same on every machine.
+    /// The hash of the trace. A simulated run has the same hash on every machine.
     pub trace_hash: Option<String>,
-    /// Everything that was seen, a line for each event; with `--transcript` alone.
+    /// The whole transcript, with one line for each event. It is present only with `--transcript`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<Vec<String>>,
-    /// The command that makes the run again.
+    /// The command that repeats the run.
     pub replay: String,
 }
 
@@ -63,23 +63,24 @@ pub struct RunRecord {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Judged {
-    /// The requirement's id.
+    /// The id of the requirement.
     #[cfg_attr(feature = "schema", schemars(with = "super::schema::Requirement"))]
     pub requirement: Requirement,
-    /// The grade.
+    /// The grade of the requirement.
     #[cfg_attr(feature = "schema", schemars(with = "super::schema::Grade"))]
     pub grade: Grade,
-    /// How often the run put it to the test.
+    /// The number of times that the run put the requirement to the test.
     pub exercised: usize,
-    /// Everything that went wrong, with the party at fault.
+    /// The failures, each with the party at fault.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<super::schema::Evidence>"))]
     pub evidence: Vec<Evidence>,
-    /// For each piece of evidence, the events that prove it, as lines.
+    /// The events that prove each piece of evidence, as transcript lines.
     pub transcript: Vec<Vec<String>>,
 }
 
 impl RunRecord {
-    /// Returns the record of a run. `replay` is the command that makes it again; `everything` adds the whole transcript.
+    /// Returns the record of a run. `replay` is the command that repeats the run. `everything` adds the whole
+    /// transcript.
     pub fn of(run: &Run, replay: String, everything: bool) -> Self {
         let events = run.trace.as_ref().map_or(&[][..], |trace| &trace.events);
         let lines = |indices: &[usize]| {
@@ -122,7 +123,7 @@ impl RunRecord {
         }
     }
 
-    /// Returns it on one line, which a terminal can show too.
+    /// Returns the record as JSON on one line that is also safe to show in a terminal.
     pub fn to_line(&self) -> String {
         to_line(self)
     }

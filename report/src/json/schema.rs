@@ -1,91 +1,91 @@
-//! The schemas of what is written as JSON, and mirrors of types of other crates, which know no schemas.
+//! Generates the schemas of the JSON output, and contains mirrors of the types of other crates that have no schemas.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
-/// Returns the JSON Schema (2020-12) of what is written of a type, with a line end.
+/// Returns the JSON Schema (2020-12) of the output of a type, followed by a line end.
 pub fn schema_of<T: JsonSchema>() -> String {
     let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
     serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"
 }
 
-/// `HS-1` and so on.
+/// The id of a requirement, such as `HS-1`.
 #[derive(JsonSchema)]
 #[schemars(transparent)]
 #[expect(dead_code, reason = "it is a schema alone")]
 pub(super) struct Requirement(#[schemars(regex(pattern = "^[A-Z]{2}-[1-9][0-9]*$"))] String);
 
-/// What became of a requirement.
+/// The grade of a requirement.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case")]
 #[expect(dead_code, reason = "it is a schema alone")]
 pub(crate) enum Grade {
-    /// Nothing put it to the test.
+    /// A requirement that nothing put to the test.
     NotExercised,
-    /// It does not concern this site or this balancer.
+    /// A requirement that does not concern this site or this balancer.
     NotApplicable,
-    /// It was put to the test and kept.
+    /// A requirement that was put to the test and kept.
     Ok,
-    /// A SHOULD was not followed.
+    /// A SHOULD that was not followed.
     NonStrict,
-    /// A MUST was broken.
+    /// A MUST that was violated.
     Violated,
 }
 
-/// What may be said of the identity of users.
+/// The conclusion about the identity of users.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case")]
 #[expect(dead_code, reason = "it is a schema alone")]
 pub(super) enum Conclusion {
-    /// Users were mixed up.
+    /// An identity leak was found: users were mixed up.
     Leaks,
-    /// They were not, in so many requests that a rare leak would have shown.
+    /// No identity leak was found, with enough requests to show a rare leak.
     Clean,
-    /// They were not, in few requests.
+    /// No identity leak was found, but there were too few requests to show a rare leak.
     Inconclusive,
 }
 
-/// Something to say about a place in a text file.
+/// A message about a place in a text file.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is a schema alone")]
 pub(super) struct Diagnostic {
-    /// The file's path as it was given.
+    /// The path of the file as the user gave it.
     file: String,
-    /// The line, from 1.
+    /// The number of the line, counted from 1.
     line: usize,
-    /// The column in characters, from 1.
+    /// The column in characters, counted from 1.
     column: usize,
-    /// How many characters of the line are meant.
+    /// The number of characters of the line to which the message refers.
     width: usize,
-    /// The line itself.
+    /// The text of the line.
     line_text: String,
-    /// What is wrong.
+    /// The description of the problem.
     message: String,
-    /// The value that was found there.
+    /// The value that was found at the place.
     actual: Option<String>,
 }
 
-/// Something that went wrong, and who is at fault.
+/// The description of a failure, with the party at fault.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is a schema alone")]
 pub(super) struct Evidence {
-    /// Who is at fault. Only what is the balancer's fault is a violation.
+    /// The party at fault. Only a fault of the balancer is a violation.
     fault: Party,
     /// The kind of failure.
     failure: String,
     /// The requests that failed.
     about: Vec<Cited>,
-    /// The violation in one sentence.
+    /// The description of the failure in one sentence.
     summary: String,
-    /// The events that prove it, as indices into the events of the trace.
+    /// The events that prove the failure, as indices into the events of the trace.
     events: Vec<usize>,
 }
 
-/// Who is at fault.
+/// The party at fault.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case")]
 #[expect(dead_code, reason = "it is a schema alone")]
@@ -106,40 +106,40 @@ enum Party {
 enum Cited {
     /// A request that a client started.
     Request {
-        /// The client.
+        /// The name of the client.
         client: String,
-        /// The id of its request.
+        /// The id of the request.
         id: u64,
     },
-    /// Bytes that a client sent as they are.
+    /// Raw bytes that a client sent.
     Raw {
-        /// The client.
+        /// The name of the client.
         client: String,
-        /// The place of the action among the steps of the plan, from 0.
+        /// The index of the action among the steps of the plan, counted from 0.
         step: usize,
     },
 }
 
-/// What a run cost.
+/// The cost of a run.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "it is a schema alone")]
 pub(super) struct Effort {
-    /// The cost of everything.
+    /// The cost of the whole run.
     total: Cost,
     /// The cost of each request, by its id.
     by_request: BTreeMap<String, Cost>,
 }
 
-/// Counts of operations.
+/// The numbers of operations.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "it is a schema alone")]
 struct Cost {
-    /// HTTP requests that clients sent.
+    /// The number of HTTP requests that clients sent.
     http_requests: u32,
-    /// Tickets that servers checked.
+    /// The number of tickets that servers checked.
     ticket_checks: u32,
-    /// Logons that the DC decided.
+    /// The number of logons that the DC decided.
     logons: u32,
-    /// Requests for tickets that the DC answered.
+    /// The number of requests for tickets that the DC answered.
     dc_tickets: u32,
 }

@@ -1,4 +1,5 @@
-//! The matrix as Markdown: one table with a column for each requirement, and where each violation was seen.
+//! Renders the matrix as Markdown: one table with a column for each requirement, and a list of the scenarios that show
+//! the violations.
 
 use std::fmt::Write as _;
 
@@ -54,7 +55,7 @@ const fn mark(grade: Grade) -> &'static str {
     }
 }
 
-/// Text that stands in a cell as it is.
+/// Returns the text escaped, so that a cell shows it unchanged.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,8 +1,8 @@
-//! Which balancer keeps which requirement: the verdicts of many scenarios in one table.
+//! Collects the verdicts of many scenarios in one table, which shows the requirements that each balancer keeps.
 //!
-//! * `text`: for a terminal, a column for each family of requirements.
-//! * `markdown`: a column for each requirement. [`Matrix::page`] is the same with the evidence, as HTML.
-//! * [`Matrix`] itself is what programs get, as JSON.
+//! * `text` renders the table for a terminal, with a column for each family of requirements.
+//! * `markdown` renders it with a column for each requirement. [`Matrix::page`] returns it as HTML, with the evidence.
+//! * Programs get the [`Matrix`] itself as JSON.
 
 mod markdown;
 mod text;
@@ -22,121 +22,124 @@ use crate::{json, transcript};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Subject {
-    /// Its name, as `--balancer` takes it.
+    /// The name of the balancer, as `--balancer` accepts it.
     pub name: String,
-    /// The product, `HAProxy`; for a mechanism, what it is called in the literature (`M12`), or nothing.
+    /// The product, such as `HAProxy`. For a mechanism, its name in the literature (`M12`), or an empty text.
     pub product: String,
-    /// The configuration in a line.
+    /// The description of the configuration in one line.
     pub config: String,
 }
 
-/// Verdicts by balancer and requirement.
+/// A table of verdicts by balancer and requirement.
 #[derive(Debug, Clone, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Matrix {
-    /// A row for each balancer.
+    /// The rows, one for each balancer.
     rows: Vec<Row>,
 }
 
-/// One balancer's verdicts.
+/// The verdicts on one balancer.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Row {
-    /// Whose.
+    /// The balancer of the row.
     #[serde(flatten)]
     pub subject: Subject,
-    /// What became of users, by what their site takes: NTLM; Kerberos alone; Negotiate, where some fall back to NTLM.
+    /// The outcome for users, by the provider of their site: NTLM, Kerberos alone, or Negotiate, where some users fall
+    /// back to NTLM.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Logons>"))]
     pub logons: BTreeMap<Provider, Logons>,
-    /// By requirement; one that no scenario put to the test is missing.
+    /// The outcome by requirement. A requirement that no scenario put to the test is missing.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Cell>"))]
     pub cells: IndexMap<Requirement, Cell>,
-    /// Scenarios that were run.
+    /// The number of scenarios that were run.
     pub scenarios: usize,
 }
 
-/// What became of the users of sites of one kind.
+/// The outcome for the users of sites of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Logons {
-    /// Whether they can log on.
+    /// Whether the users can log on.
     pub works: Works,
-    /// Whether a request was ever served as somebody else.
+    /// Whether a request was ever served as another user.
     pub mixes_up_users: bool,
-    /// What scenarios without a fault showed of logging on: worked, and did not.
+    /// The outcome of logons in scenarios without a fault: whether some worked, and whether some did not.
     #[serde(skip)]
     calm: (bool, bool),
 }
 
-/// Whether users can log on.
+/// The extent to which users can log on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Works {
-    /// Nothing was tried.
+    /// An unknown extent, because no scenario without a fault tried to log on.
     #[default]
     Unknown,
-    /// Every user with valid credentials was answered (HS-1, HS-2, HS-3) in every scenario in which nothing broke.
-    /// What happens when something breaks is for the other requirements to say.
+    /// Full success: every user with valid credentials was answered (HS-1, HS-2, HS-3) in every scenario without a
+    /// fault. Other requirements cover the behaviour during faults.
     Yes,
-    /// In some scenarios: with one backend, or one client at a time.
+    /// A partial success: users could log on in some scenarios, such as those with one backend or with one client at a
+    /// time.
     Partly,
-    /// Never.
+    /// No success in any scenario.
     No,
 }
 
-/// What became of one requirement over one balancer.
+/// The outcome of one requirement over one balancer.
 #[derive(Debug, Clone, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cell {
-    /// The worst grade of all scenarios.
+    /// The worst grade in all scenarios.
     #[cfg_attr(feature = "schema", schemars(with = "Option<json::schema::Grade>"))]
     pub grade: Option<Grade>,
-    /// The scenarios that put it to the test and saw it kept.
+    /// The scenarios that put the requirement to the test and saw it kept.
     pub kept: Vec<String>,
-    /// Those that saw it broken.
+    /// The sightings of violations of the requirement.
     pub broken: Vec<Sighting>,
 }
 
-/// Where a requirement was broken.
+/// A sighting of a violated requirement.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sighting {
-    /// In which scenario.
+    /// The name of the scenario.
     pub scenario: String,
-    /// The first violation, in a sentence.
+    /// The description of the first violation in one sentence.
     pub summary: String,
-    /// The events that prove it, as transcript lines.
+    /// The events that prove the violation, as transcript lines.
     pub evidence: Vec<String>,
-    /// The command that shows it again.
+    /// The command that shows the violation again.
     pub replay: String,
-    /// How many events the run has.
+    /// The number of events of the run.
     #[serde(skip)]
     pub(crate) events: usize,
     /// The seed of the run.
     #[serde(skip)]
     pub(crate) seed: u64,
-    /// What its site takes.
+    /// The provider of the site.
     #[serde(skip)]
     pub(crate) takes: Provider,
-    /// Whether nothing was broken in that scenario.
+    /// Whether the scenario had no fault.
     #[serde(skip)]
     pub(crate) calm: bool,
 }
 
-/// The kinds of sites that have a column, and its heading.
+/// The kinds of sites that have a column, each with the heading of its column.
 const KINDS: [(Provider, &str); 3] =
     [(Provider::Ntlm, "NTLM"), (Provider::NegotiateKerberos, "Kerberos"), (Provider::Negotiate, "Negotiate")];
 
-/// Requirements whose violation means that users are mixed up.
+/// The requirements whose violation means that users are mixed up.
 pub(crate) const IDENTITY: [Requirement; 3] = [Requirement::Id1, Requirement::Id2, Requirement::Id3];
 
-/// Requirements whose violation means that users cannot log on.
+/// The requirements whose violation means that users cannot log on.
 pub(crate) const LOGON: [Requirement; 3] = [Requirement::Hs1, Requirement::Hs2, Requirement::Hs3];
 
 impl Matrix {
-    /// Adds what a run, whose site takes this, showed of a balancer; `replay` is the command that makes it again. Several
-    /// seeds may be added. A run without a trace, as one that was skipped, adds nothing.
+    /// Adds the results of a run over a balancer, at a site with the provider `takes`. `replay` is the command that
+    /// repeats the run. Runs with several seeds may be added. A run without a trace, such as a skipped run, adds
+    /// nothing.
     pub fn add(&mut self, subject: &Subject, takes: Provider, run: &Run, replay: &str) {
         let Some(trace) = &run.trace else { return };
         let known = self.rows.iter().position(|row| row.subject == *subject);
@@ -147,12 +150,12 @@ impl Matrix {
         self.rows[index].add(takes, (run, trace), replay);
     }
 
-    /// A table with a row for each of these, and nothing in it.
+    /// Returns a table with an empty row for each of these balancers.
     pub fn with_rows(subjects: &[Subject]) -> Self {
         Self { rows: subjects.iter().cloned().map(Row::new).collect() }
     }
 
-    /// Adds everything that another table has.
+    /// Adds the contents of another table.
     pub fn merge(&mut self, other: Self) {
         for row in other.rows {
             match self.rows.iter_mut().find(|own| own.subject == row.subject) {
@@ -162,37 +165,37 @@ impl Matrix {
         }
     }
 
-    /// A row for each balancer, in the order in which they were added.
+    /// Returns the rows, one for each balancer, in the order in which the balancers were added.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// The kinds of sites that some scenario had, in order, with their headings.
+    /// Returns the kinds of sites that occur in the scenarios, in order, with their headings.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = (Provider, &'static str)> {
         KINDS.into_iter().filter(|(kind, _)| self.rows.iter().any(|row| row.logons.contains_key(kind)))
     }
 
-    /// The requirements that some scenario put to the test, in order.
+    /// Returns the requirements that some scenario put to the test, in order.
     pub fn columns(&self) -> Vec<Requirement> {
         Requirement::all().filter(|id| self.rows.iter().any(|row| row.cells.contains_key(id))).collect()
     }
 
-    /// For a terminal, as wide as that is where there is one.
+    /// Returns the table for a terminal, as wide as the terminal if there is one.
     pub fn text(&self, color: bool) -> String {
         text::render(self, color, None)
     }
 
-    /// For a terminal of so many columns.
+    /// Returns the table for a terminal of `width` columns.
     pub fn text_within(&self, width: u16) -> String {
         text::render(self, false, Some(width))
     }
 
-    /// As GitHub renders it.
+    /// Returns the table as Markdown that GitHub renders.
     pub fn markdown(&self) -> String {
         markdown::render(self)
     }
 
-    /// One document.
+    /// Returns the table as a JSON document.
     pub fn json(&self) -> String {
         json::to_text(self)
     }
@@ -203,23 +206,23 @@ impl Row {
         Self { subject, logons: BTreeMap::new(), cells: IndexMap::new(), scenarios: 0 }
     }
 
-    /// What became of the users of sites that take this.
+    /// Returns the outcome for the users of sites with this provider.
     pub fn logons(&self, takes: Provider) -> Logons {
         self.logons.get(&takes).copied().unwrap_or_default()
     }
 
-    /// Whether a request was ever served as somebody else.
+    /// Returns whether a request was ever served as another user.
     pub fn mixes_up_users(&self) -> bool {
         self.logons.values().any(|logons| logons.mixes_up_users)
     }
 
-    /// At which sites users were mixed up; nothing where at none.
+    /// Returns the kinds of sites at which users were mixed up, separated by commas; empty if there are none.
     pub(crate) fn mixed(&self) -> String {
         let mixed = KINDS.iter().filter(|(kind, _)| self.logons(*kind).mixes_up_users).map(|&(_, heading)| heading);
         mixed.collect::<Vec<_>>().join(", ")
     }
 
-    /// The grade of a requirement; not exercised where no scenario put it to the test.
+    /// Returns the grade of a requirement, which is "not exercised" if no scenario put it to the test.
     pub fn grade(&self, requirement: Requirement) -> Grade {
         self.cells.get(&requirement).and_then(|cell| cell.grade).unwrap_or(Grade::NotExercised)
     }
@@ -265,7 +268,7 @@ impl Row {
 }
 
 impl Cell {
-    /// How many scenarios saw it broken.
+    /// Returns the number of scenarios that saw the requirement violated.
     pub(crate) fn scenarios(&self) -> usize {
         self.broken.iter().map(|sighting| &*sighting.scenario).collect::<BTreeSet<_>>().len()
     }
@@ -301,7 +304,7 @@ impl Logons {
 }
 
 impl Works {
-    /// In a word.
+    /// Returns the extent in one word.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Unknown => "?",

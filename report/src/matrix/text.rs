@@ -1,4 +1,5 @@
-//! The matrix for a terminal: a column for each family of requirements, what is violated in the cells.
+//! Renders the matrix for a terminal: a column for each family of requirements, with the violated requirements in the
+//! cells.
 
 use std::fmt::Write as _;
 
@@ -10,7 +11,7 @@ use super::{Matrix, Row, Works};
 use crate::page::{Shown, scenarios};
 use crate::table::{self, Text};
 
-/// The width of what stands below the table, where there is no terminal.
+/// The width of the text below the table if there is no terminal, in columns.
 const WIDTH: u16 = 120;
 
 pub(super) fn render(matrix: &Matrix, color: bool, width: Option<u16>) -> String {
@@ -41,9 +42,9 @@ pub(super) fn render(matrix: &Matrix, color: bool, width: Option<u16>) -> String
     text
 }
 
-/// What the signs mean that the table has, and which requirements are violated.
+/// Returns the explanation of the signs that occur in the table, and the requirements that are violated.
 fn legend(matrix: &Matrix, rows: &[Vec<Text>], width: usize) -> String {
-    // The first cell is a name.
+    // The first cell of a row is a name.
     let words = || rows.iter().flat_map(|row| row.iter().skip(1)).flat_map(|cell| cell.text.split(' '));
     let has = |sign: &str| words().any(|word| word == sign);
     let mut signs = vec!["A cell names what is violated"];
@@ -59,7 +60,8 @@ fn legend(matrix: &Matrix, rows: &[Vec<Text>], width: usize) -> String {
     text
 }
 
-/// For each violated cell, a scenario that shows it, and the command. Balancers that a scenario shows it over share one.
+/// Returns a scenario that shows the violation, with its command, for each violated cell. Balancers over which the same
+/// scenario shows it share one entry.
 fn examples(matrix: &Matrix, width: usize) -> String {
     let mut text = String::new();
     for Shown { requirement, scenario, balancers, replay } in scenarios(matrix) {
@@ -74,10 +76,10 @@ fn examples(matrix: &Matrix, width: usize) -> String {
     text
 }
 
-/// What stands in a cell whose family nothing put to the test.
+/// The text of a cell whose family nothing put to the test.
 const DOT: &str = "·";
 
-/// `HS`, `ID` and so on.
+/// Returns the family of a requirement, such as `HS` or `ID`.
 fn family(requirement: Requirement) -> &'static str {
     requirement.id().split_once('-').map_or(requirement.id(), |(family, _)| family)
 }
@@ -86,7 +88,7 @@ fn is_broken(row: &Row, requirement: Requirement) -> bool {
     row.grade(requirement) > Grade::Ok
 }
 
-/// What is violated of a family, and whether that is nothing.
+/// Returns the violated requirements of a family, and whether there are none.
 fn in_family(row: &Row, of: &str) -> (String, bool) {
     let mut exercised = false;
     let mut broken = Vec::new();

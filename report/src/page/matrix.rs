@@ -1,4 +1,4 @@
-//! The page of a matrix: a row for each balancer, a column for each requirement.
+//! Builds the page of a matrix, with a row for each balancer and a column for each requirement.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use super::since::word;
 use super::{Cell, Fact, Finding, Mark, Page, Row};
 use crate::matrix::{self, Matrix, Subject, Works};
 
-/// What a page says beside what a table has.
+/// The texts and commands that a page needs in addition to a table.
 pub struct About<'a> {
-    /// The heading.
+    /// The heading of the page.
     pub title: String,
-    /// Where the scenarios were played: "in a simulated network".
+    /// The place in which the scenarios ran: "in a simulated network".
     pub place: &'a str,
-    /// The command that shows everything that is violated over a balancer.
+    /// A function that returns the command that shows every violation over a balancer.
     pub again: &'a dyn Fn(&Subject) -> String,
 }
 
 impl Matrix {
-    /// Returns the table as a page, with one example for each cell that something is violated in.
+    /// Returns the table as a page, with one example for each cell that has a violation.
     pub fn page(&self, about: &About<'_>) -> Page {
         let picked = pick(self, By::Evidence);
         let rows = self.rows().iter().enumerate().map(|(index, own)| row(self, (index, own), &picked, about)).collect();
@@ -45,7 +45,7 @@ impl Matrix {
     }
 }
 
-/// What the table comes to.
+/// Returns the numbers that sum the table up.
 fn facts(matrix: &Matrix) -> Vec<Fact> {
     let rows = matrix.rows();
     if let [row] = rows {
@@ -72,7 +72,7 @@ fn facts(matrix: &Matrix) -> Vec<Fact> {
     facts
 }
 
-/// What becomes of users over the only balancer of a table.
+/// Returns the outcome for users over the only balancer of a table; empty if the table has several balancers.
 fn notes(matrix: &Matrix) -> Vec<String> {
     let [row] = matrix.rows() else { return Vec::new() };
     let logons = matrix.kinds().filter_map(|(kind, heading)| match row.logons(kind).works {
@@ -123,7 +123,7 @@ fn row(matrix: &Matrix, (index, row): (usize, &matrix::Row), picked: &Picked<'_>
     }
 }
 
-/// What becomes of users, in a sentence.
+/// Returns the outcome for users in one sentence.
 fn told(row: &matrix::Row) -> String {
     match row.mixed() {
         mixed if mixed.is_empty() => "No request was served as another user's.".to_owned(),

@@ -1,12 +1,14 @@
-//! A report as one HTML page: what it comes to, a table, what changed, what cures it, and the evidence.
+//! Renders a report as one HTML page: the summary, a table, the changes since an earlier report, the cures and the
+//! evidence.
 //!
-//! * [`Page`] is the model. `matrix` makes one of a table of verdicts, `runs` of runs as well, and `told` of whatever else was found.
-//! * `pick`: which examples are shown. `since`: what changed since an earlier report.
-//! * `view`: the model as the template has it. `page.html`, `page.css`, `page.js`: the page itself.
+//! * [`Page`] is the model. `matrix` makes a page from a table of verdicts, `runs` makes one from runs, and `told`
+//!   makes one from the results of a comparison or a hunt.
+//! * `pick` selects the examples that a page shows. `since` finds the changes since an earlier report.
+//! * `view` turns the model into the values of the template. `page.html`, `page.css` and `page.js` are the page itself.
 //!
-//! The page loads nothing: its style and its script are part of it, and its content security policy allows these two alone, by
-//! their hashes. Without the script everything is visible, and nothing can be filtered. Whatever a peer sent is escaped before it
-//! becomes a part of the page ([`stickler_model::escape`]).
+//! The page loads nothing: it contains its style and its script, and its content security policy allows only these two,
+//! by their hashes. Without the script everything is visible, and nothing can be filtered. All text that a peer sent is
+//! escaped before it becomes a part of the page ([`stickler_model::escape`]).
 
 mod matrix;
 mod pick;
@@ -26,154 +28,158 @@ pub use told::Told;
 
 use crate::matrix::Subject;
 
-/// The most diagrams of a page.
+/// The maximum number of diagrams on a page.
 pub const MOST_DIAGRAMS: usize = 24;
 
-/// The most bytes of all diagrams of a page together. Most have some twenty thousand.
+/// The maximum size in bytes of all diagrams of a page together. Most diagrams have about twenty thousand bytes.
 pub const DIAGRAM_BYTES: usize = 300_000;
 
 /// A report that can be rendered as a page.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// What its marks are about.
+    /// The subject of the marks.
     pub sort: Sort,
-    /// The heading, which is the title as well.
+    /// The heading, which is also the title.
     pub title: String,
-    /// What the report is about, a paragraph each.
+    /// The introduction, with one paragraph in each item.
     pub lead: Vec<String>,
-    /// What it comes to.
+    /// The numbers that sum the report up.
     pub facts: Vec<Fact>,
-    /// What else is to be said of the whole, a sentence each.
+    /// Further remarks about the whole report, with one sentence in each item.
     pub notes: Vec<String>,
     /// The caption of the table.
     pub caption: String,
-    /// The columns of the table in front of those of the requirements: the headings of each group, by its name.
+    /// The columns of the table to the left of those of the requirements: the name of each group with its headings.
     pub leading: Vec<(String, Vec<String>)>,
     /// The rows of the table, one for each balancer.
     pub rows: Vec<Row>,
-    /// The examples that the table refers to, in the order of the requirements.
+    /// The examples to which the table refers, in the order of the requirements.
     pub findings: Vec<Finding>,
-    /// What did not end as it should have.
+    /// The problems, such as runs that did not end as they should have.
     pub problems: Vec<Problem>,
-    /// What changed since an earlier report; `None` where there is no earlier one to compare with.
+    /// The changes since an earlier report; `None` if there is no earlier report to compare with.
     pub changes: Option<Vec<Change>>,
 }
 
-/// What the marks of a page are about, which decides how they are told.
+/// The subject of the marks of a page, which decides how the marks are worded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sort {
-    /// Whether requirements are kept.
+    /// The marks say whether requirements are kept.
     #[default]
     Verdicts,
-    /// Whether a product and its profile show the same.
+    /// The marks say whether a product and its profile behave in the same way.
     Comparison,
-    /// What a hunt has found.
+    /// The marks show the findings of a hunt.
     Hunt,
 }
 
-/// A number that sums a report up: so many of so many.
+/// A number that sums a report up, as a part of a total.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
-    /// So many of them.
+    /// The number of items for which the text is true.
     pub count: usize,
-    /// All of them.
+    /// The total number of items.
     pub of: usize,
-    /// What is true of so many: "balancers mix users up".
+    /// The statement that is true of the counted items: "balancers mix users up".
     pub text: String,
-    /// Whether each one is one too many.
+    /// Whether every counted item is a failure.
     pub is_bad: bool,
 }
 
-/// What became of something, as the table marks it.
+/// The outcome of a requirement or a group of users, as the table marks it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
-    /// Nothing put it to the test. The cell is empty.
+    /// An outcome that nothing put to the test. The cell is empty.
     #[default]
     Untested,
-    /// It was kept.
+    /// A requirement that was kept.
     Kept,
-    /// It holds in part: a SHOULD was not followed, some users can log on, or a difference is explained.
+    /// A requirement that holds in part: a SHOULD was not followed, some users can log on, or a difference is
+    /// explained.
     Partly,
-    /// It was violated.
+    /// A requirement that was violated.
     Violated,
 }
 
 /// A cell of the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cell {
-    /// How it is marked.
+    /// The mark of the cell.
     pub mark: Mark,
-    /// The same in a word or two, for whoever does not see the mark.
+    /// The meaning of the mark in a word or two, for readers who do not see the mark.
     pub word: String,
-    /// The example that proves it, as an index into [`Page::findings`].
+    /// The example that proves the mark, as an index into [`Page::findings`].
     pub finding: Option<usize>,
-    /// How many scenarios, or trials, show it.
+    /// The number of scenarios or trials that show it.
     pub times: usize,
 }
 
-/// What the table says of one balancer.
+/// The row of one balancer in the table.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// The balancer.
+    /// The balancer of the row.
     pub subject: Subject,
     /// One cell for each column in front of the requirements.
     pub leading: Vec<Cell>,
-    /// What became of the requirements. One that is missing was not put to the test.
+    /// The outcome of each requirement. A requirement that was not put to the test is missing.
     pub cells: BTreeMap<Requirement, Cell>,
-    /// What is to be said of it in a sentence.
+    /// A summary of the row in one sentence.
     pub told: String,
-    /// The command that shows all that is violated over it.
+    /// The command that shows every violation over the balancer.
     pub again: String,
 }
 
-/// An example of what went wrong, which several balancers may show.
+/// An example of a failure, which several balancers may show.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// The requirement.
+    /// The requirement that the example is about.
     pub requirement: Requirement,
-    /// The scenario and the seed of the run that shows it over the first balancer; `None` where that was no single run.
+    /// The scenario and the seed of the run that shows the failure over the first balancer; `None` if the example does
+    /// not come from a single run.
     pub run: Option<(String, u64)>,
-    /// How bad it is.
+    /// The severity of the finding, as the table marks it.
     pub mark: Mark,
-    /// What happened, in a sentence.
+    /// The description of the failure in one sentence.
     pub summary: String,
-    /// Where it happened: the scenario, mostly.
+    /// The place of the failure, usually the name of the scenario.
     pub place: String,
-    /// The events that prove it, a line each.
+    /// The events that prove the failure, with one line for each event.
     pub lines: Vec<String>,
-    /// A diagram of it, as SVG that a page may contain as it is.
+    /// A diagram of the failure, as SVG that a page may contain unchanged.
     pub diagram: Option<String>,
-    /// Why it is expected, or explained.
+    /// The reason why the failure is expected or explained.
     pub reason: Option<String>,
-    /// The balancers that show it, as indices into [`Page::rows`], and the command that shows it again over each.
+    /// The balancers that show the failure, as indices into [`Page::rows`], each with the command that shows it again
+    /// over that balancer.
     pub seen: Vec<(usize, String)>,
 }
 
-/// Something that did not end as it should have.
+/// A problem, such as a run that did not end as it should have.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    /// What is wrong, in a line.
+    /// The description of the problem in one line.
     pub what: String,
-    /// Where.
+    /// The place of the problem, usually the scenario, the balancer and the seed.
     pub place: String,
-    /// The details, if there are any, in lines.
+    /// The details, in several lines; empty if there are none.
     pub text: String,
-    /// The command that shows it again.
+    /// The command that shows the problem again.
     pub replay: String,
 }
 
-/// What changed in one way since an earlier report.
+/// The changes of one kind since an earlier report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// In which way.
+    /// The kind of change.
     pub heading: String,
-    /// The balancers, each with what it is about.
+    /// The names of the balancers, each with the description of its change.
     pub items: Vec<(String, String)>,
 }
 
 impl Page {
-    /// Draws diagrams of examples, of at most [`MOST_DIAGRAMS`] and in [`DIAGRAM_BYTES`] in all: first one of each requirement, those
-    /// about the identity of users before others. `draw` gets an example, and returns what [`Finding::diagram`] has.
+    /// Draws diagrams of examples: at most [`MOST_DIAGRAMS`], and at most [`DIAGRAM_BYTES`] bytes in total. One example
+    /// of each requirement comes first, and requirements about the identity of users come before others. `draw` takes
+    /// an example and returns the value of [`Finding::diagram`].
     pub fn illustrate(&mut self, mut draw: impl FnMut(&Finding) -> Option<String>) {
         let of = |index: usize| self.findings[index].requirement;
         let is_later = |index: usize| index.checked_sub(1).is_some_and(|before| of(before) == of(index));
@@ -192,7 +198,7 @@ impl Page {
         view::render(self)
     }
 
-    /// Tells what changed since an earlier report.
+    /// Returns the page with the changes since an earlier report.
     #[must_use]
     pub fn since(self, earlier: &Grades, now: &Grades) -> Self {
         Self { changes: Some(since::changes(earlier, now)), ..self }

@@ -1,4 +1,4 @@
-//! Which examples a page shows: few that prove everything between them.
+//! Selects the examples that a page shows: a small number that together prove every violated cell.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,40 +12,40 @@ use crate::matrix::{IDENTITY, LOGON, Matrix, Sighting};
 /// A cell that needs an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Column {
-    /// That users cannot log on at sites that take this.
+    /// The cell that says that users cannot log on at sites with this provider.
     Logon(Provider),
-    /// That users are mixed up at sites that take this.
+    /// The cell that says that users are mixed up at sites with this provider.
     MixedUp(Provider),
-    /// That a requirement is violated.
+    /// The cell that says that a requirement is violated.
     Requirement(Requirement),
 }
 
-/// An example: the same sighting over each of some rows.
+/// An example: sightings of the same violation over one or more rows.
 pub(super) struct Example<'a> {
     pub(super) requirement: Requirement,
-    /// The rows and their sightings, in the order of the rows; at least one.
+    /// The rows with their sightings, in the order of the rows. There is at least one.
     pub(super) seen: Vec<(usize, &'a Sighting)>,
 }
 
-/// The examples in the order of the requirements, of each in the order in which they were picked, and which one of them proves a cell.
+/// The selected examples, in the order of the requirements, and for each cell the example that proves it.
 pub(super) struct Picked<'a> {
     pub(super) examples: Vec<Example<'a>>,
     pub(super) proofs: BTreeMap<(usize, Column), usize>,
 }
 
-/// What makes sightings one example.
+/// The key that sightings of the same example share.
 type Alike<'a> = (Requirement, &'a str, &'a str, &'a [String]);
 
-/// What makes two sightings of a violation one example.
+/// The criterion by which two sightings of a violation count as the same example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// The same events prove both.
+    /// The evidence: the sightings have the same scenario, the same summary and the same events.
     Evidence,
-    /// They were made in the same scenario. What users can do is of no interest then.
+    /// The scenario alone. The cells about users' logons and identities are ignored.
     Scenario,
 }
 
-/// Picks examples until each cell has one.
+/// Selects examples until each cell has one.
 pub(super) fn pick(matrix: &Matrix, by: By) -> Picked<'_> {
     let mut alike: IndexMap<Alike<'_>, Vec<(usize, &Sighting)>> = IndexMap::new();
     for (row, requirement, sighting) in sightings(matrix) {
@@ -54,7 +54,7 @@ pub(super) fn pick(matrix: &Matrix, by: By) -> Picked<'_> {
             By::Scenario => (requirement, &*sighting.scenario, "", &[][..]),
         };
         let seen = alike.entry(key).or_default();
-        // Another seed may show the same.
+        // A run with another seed may show the same over the same row.
         if seen.last().is_none_or(|&(last, _)| last != row) {
             seen.push((row, sighting));
         }
@@ -66,7 +66,7 @@ pub(super) fn pick(matrix: &Matrix, by: By) -> Picked<'_> {
             .collect::<Vec<_>>()
     };
     let proved: Vec<Vec<(usize, Column)>> = alike.iter().map(cells).collect();
-    // What was picked first for a cell proves it, wherever it stands on the page.
+    // A cell is proved by the first example that was selected for it, wherever that example appears on the page.
     let order = match by {
         By::Evidence => simplest(&proved, |index| alike[index][0].1.events),
         By::Scenario => fewest(&proved),
@@ -85,12 +85,13 @@ pub(super) fn pick(matrix: &Matrix, by: By) -> Picked<'_> {
     Picked { examples: picked.iter().filter_map(example).collect(), proofs }
 }
 
-/// Picks for each cell the example whose run is the shortest: it is the easiest to understand. `length` is that of a run.
+/// Selects the example with the shortest run for each cell, because it is the easiest to understand. `length` returns
+/// the length of the run of an example.
 fn simplest(proved: &[Vec<(usize, Column)>], length: impl Fn(usize) -> usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..proved.len()).collect();
     order.sort_by_key(|&index| length(index));
     let mut done: BTreeSet<(usize, Column)> = BTreeSet::new();
-    // Each cell of an example is new, or has a shorter one.
+    // An example is kept if it proves a cell that no shorter example has proved.
     order.retain(|&index| {
         let before = done.len();
         done.extend(&proved[index]);
@@ -99,7 +100,8 @@ fn simplest(proved: &[Vec<(usize, Column)>], length: impl Fn(usize) -> usize) ->
     order
 }
 
-/// Picks few examples: always that which proves the most cells that have none yet, of those the first.
+/// Selects few examples: in each step the one that proves the most cells that are still unproved, and the first of
+/// several equal ones.
 fn fewest(proved: &[Vec<(usize, Column)>]) -> Vec<usize> {
     let mut open: BTreeSet<(usize, Column)> = proved.iter().flatten().copied().collect();
     let mut picked = Vec::new();
@@ -114,17 +116,18 @@ fn fewest(proved: &[Vec<(usize, Column)>]) -> Vec<usize> {
     picked
 }
 
-/// A scenario that shows that a requirement is violated over some balancers.
+/// A scenario that shows a violation of a requirement over some balancers.
 pub(crate) struct Shown<'a> {
     pub(crate) requirement: Requirement,
     pub(crate) scenario: &'a str,
-    /// The balancers' names; at least one.
+    /// The names of the balancers. There is at least one.
     pub(crate) balancers: Vec<&'a str>,
-    /// The command that shows it over the first of them.
+    /// The command that shows the violation over the first of the balancers.
     pub(crate) replay: &'a str,
 }
 
-/// Returns few scenarios that show all that is violated, in the order of the requirements. Each cell is named once.
+/// Returns a small number of scenarios that show every violation, in the order of the requirements. Each cell occurs
+/// once.
 pub(crate) fn scenarios(matrix: &Matrix) -> Vec<Shown<'_>> {
     let picked = pick(matrix, By::Scenario);
     let shown = picked.examples.iter().enumerate().filter_map(|(index, Example { requirement, seen })| {
@@ -137,7 +140,7 @@ pub(crate) fn scenarios(matrix: &Matrix) -> Vec<Shown<'_>> {
     shown.collect()
 }
 
-/// Everything that was seen to be violated, by row.
+/// Returns every sighting of a violation with its row and requirement, in the order of the rows.
 fn sightings(matrix: &Matrix) -> impl Iterator<Item = (usize, Requirement, &Sighting)> {
     matrix.rows().iter().enumerate().flat_map(|(row, it)| {
         it.cells
@@ -146,7 +149,7 @@ fn sightings(matrix: &Matrix) -> impl Iterator<Item = (usize, Requirement, &Sigh
     })
 }
 
-/// The cells of a row that a sighting proves.
+/// Returns the cells of a row that a sighting proves.
 fn columns(requirement: Requirement, sighting: &Sighting, by: By) -> impl Iterator<Item = Column> {
     let users = by == By::Evidence;
     let logon = users && LOGON.contains(&requirement) && sighting.calm;

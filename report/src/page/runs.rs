@@ -1,4 +1,4 @@
-//! The page of runs: the table of their verdicts, and what did not end as expected.
+//! Builds the page of runs: the table of their verdicts, and the runs that did not end as expected.
 
 use indexmap::IndexMap;
 use stickler_runner::{Ending, Run};
@@ -7,11 +7,12 @@ use super::{About, Page, Problem};
 use crate::matrix::Matrix;
 use crate::pretty;
 
-/// So many problems are shown, and the others counted.
+/// The maximum number of problems that are shown. The others are only counted.
 const MOST_PROBLEMS: usize = 200;
 
 impl Page {
-    /// Returns the page of these runs. `matrix` has those that are in the table; `replay` is the command that makes a run again.
+    /// Returns the page of these runs. `matrix` contains the runs that are in the table. `replay` returns the command
+    /// that repeats a run.
     pub fn of_runs(matrix: &Matrix, runs: &[Run], about: &About<'_>, replay: &dyn Fn(&Run) -> String) -> Self {
         let page = matrix.page(about);
         let count = pretty::count(runs);
@@ -24,7 +25,7 @@ impl Page {
                     let told: Vec<String> = deviations.iter().map(ToString::to_string).collect();
                     (format!("{} {} {}", run.source.path, run.balancer, told.join(";")), told.join("; "))
                 }
-                // A mistake in a script is the same over each balancer.
+                // A mistake in a script is the same over every balancer.
                 Ending::Failed(mistake) => {
                     (mistake.to_string(), format!("not performed to the end: {}", mistake.message))
                 }

@@ -1,4 +1,4 @@
-//! What changed since an earlier report.
+//! Finds the changes since an earlier report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use stickler_oracle::{Grade, Requirement};
 use super::Change;
 use crate::matrix::Matrix;
 
-/// The worst grade of each requirement over each balancer, as a report had it.
+/// The worst grade of each requirement over each balancer in a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grades(BTreeMap<String, BTreeMap<Requirement, Grade>>);
 
-/// A JSON document of `matrix` or `run`, as far as it matters here.
+/// The parts of a JSON document of `matrix` or `run` that matter here.
 #[derive(Deserialize)]
 struct Document {
     #[serde(default)]
@@ -45,11 +45,12 @@ struct Graded {
 }
 
 impl Grades {
-    /// Reads the JSON document of an earlier `matrix` or `run`. A requirement that this version does not know is left out.
+    /// Reads the JSON document of an earlier `matrix` or `run`. A requirement that this version does not know is left
+    /// out.
     ///
     /// # Errors
     ///
-    /// Returns why the text is no such document.
+    /// Returns the reason why the text is not such a document.
     pub fn parse(text: &str) -> Result<Self, String> {
         let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let mut grades = Self::default();
@@ -68,7 +69,7 @@ impl Grades {
         Ok(grades)
     }
 
-    /// The grades of a table.
+    /// Returns the grades of a matrix.
     pub fn of_matrix(matrix: &Matrix) -> Self {
         let cells = |row: &crate::matrix::Row| {
             row.cells.iter().filter_map(|(&id, cell)| Some((id, cell.grade?))).collect::<BTreeMap<_, _>>()
@@ -76,7 +77,7 @@ impl Grades {
         Self(matrix.rows().iter().map(|row| (row.subject.name.clone(), cells(row))).collect())
     }
 
-    /// The worst grades of these runs.
+    /// Returns the worst grade of each requirement over each balancer in these runs.
     pub fn of_runs<'r>(runs: impl IntoIterator<Item = &'r stickler_runner::Run>) -> Self {
         let mut grades = Self::default();
         for run in runs {
@@ -101,7 +102,8 @@ impl Grades {
     }
 }
 
-/// What is worse, better, newly tested or no longer tested, and which balancers are new or gone.
+/// Returns the changes by kind: grades that are worse or better, requirements that are newly tested or no longer
+/// tested, and balancers that are new or gone.
 pub(super) fn changes(earlier: &Grades, now: &Grades) -> Vec<Change> {
     let (mut worse, mut better, mut tested, mut untested) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (balancer, grades) in &now.0 {
@@ -136,7 +138,7 @@ pub(super) fn changes(earlier: &Grades, now: &Grades) -> Vec<Change> {
     some.map(|(heading, items)| Change { heading: heading.to_owned(), items }).collect()
 }
 
-/// A grade in words, as pages have it.
+/// Returns the word that pages use for a grade.
 pub(super) const fn word(grade: Option<Grade>) -> &'static str {
     match grade {
         Some(Grade::Violated) => "violated",

@@ -1,4 +1,4 @@
-//! The page of whatever was found over balancers: differences from a product, or what a hunt has found.
+//! Builds the page of other results over balancers: differences from a product, or the findings of a hunt.
 
 use std::collections::BTreeMap;
 
@@ -7,32 +7,32 @@ use stickler_oracle::Requirement;
 use super::{Finding, Mark, Page, Row, Sort};
 use crate::matrix::Subject;
 
-/// Something that was found over a balancer.
+/// A result over a balancer.
 #[derive(Debug, Clone)]
 pub struct Told {
     /// The balancer, as an index into the subjects.
     pub row: usize,
-    /// The requirement that it is about.
+    /// The requirement that the result is about.
     pub requirement: Requirement,
-    /// How it is marked. What is kept has a mark, and is no example.
+    /// The mark of the result. A result that is marked as kept has a cell but is not an example.
     pub mark: Mark,
-    /// What it is, in a sentence.
+    /// The description of the result in one sentence.
     pub summary: String,
-    /// Where: the scenario, mostly.
+    /// The place of the result, usually the name of the scenario.
     pub place: String,
-    /// What shows it, in lines.
+    /// The lines that show the result.
     pub lines: Vec<String>,
-    /// A diagram of it, as [`Finding::diagram`] has it.
+    /// A diagram of the result, in the form of [`Finding::diagram`].
     pub diagram: Option<String>,
-    /// Why it is expected, or explained.
+    /// The reason why the result is expected or explained.
     pub reason: Option<String>,
-    /// The command that shows it again.
+    /// The command that shows the result again.
     pub replay: String,
 }
 
 impl Page {
-    /// Adds a row for each of these balancers, with a cell for each requirement that something is told of, and an example of each
-    /// thing that is not as it should be. `again` is the command that shows all of it over a balancer.
+    /// Adds a row for each of these balancers, with a cell for each requirement that has a result, and an example for
+    /// each result that is worse than kept. `again` returns the command that shows all results over a balancer.
     #[must_use]
     pub fn with_told(self, subjects: &[Subject], mut told: Vec<Told>, again: &dyn Fn(&Subject) -> String) -> Self {
         let row = |subject: &Subject| Row {
@@ -65,7 +65,7 @@ impl Page {
 }
 
 impl Sort {
-    /// What a mark is called.
+    /// Returns the name of a mark.
     pub(super) const fn name(self, mark: Mark) -> &'static str {
         match (self, mark) {
             (_, Mark::Untested) => "",
@@ -81,7 +81,7 @@ impl Sort {
         }
     }
 
-    /// What a mark means, in a sentence's part.
+    /// Returns the meaning of a mark, as a part of a sentence.
     pub(super) const fn meaning(self, mark: Mark) -> &'static str {
         match (self, mark) {
             (_, Mark::Untested) => "",
@@ -99,7 +99,7 @@ impl Sort {
         }
     }
 
-    /// What stands above the requirements of a balancer that are not as they should be.
+    /// Returns the heading above the requirements of a balancer that are not kept.
     pub(super) const fn heading(self) -> &'static str {
         match self {
             Self::Verdicts => "Violated, in so many scenarios",

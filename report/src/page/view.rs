@@ -1,4 +1,4 @@
-//! The page as its template has it.
+//! Converts the model of a page to the values of its template.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -21,14 +21,14 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// Up to so many examples, all of them are open.
+/// The maximum number of examples up to which a page shows all of them open.
 const FEW: usize = 6;
 
 #[derive(Serialize)]
 struct View<'a> {
     policy: String,
     css: &'static str,
-    /// Empty without a diagram.
+    /// The style of diagrams; empty if the page has no diagram.
     diagram_css: &'static str,
     js: &'static str,
     version: &'static str,
@@ -54,7 +54,7 @@ struct FactView<'a> {
     of: usize,
     text: &'a str,
     bad: bool,
-    /// In percent.
+    /// The share of the total in percent.
     share: usize,
 }
 
@@ -86,7 +86,7 @@ struct MarkView {
     meaning: &'static str,
 }
 
-/// A product's rows, for the choice of a balancer.
+/// The rows of a product, for the choice of a balancer.
 #[derive(Serialize)]
 struct Product<'a> {
     name: &'a str,
@@ -99,7 +99,7 @@ struct Named<'a> {
     name: &'a str,
 }
 
-/// Columns under one heading.
+/// A group of columns under one heading.
 #[derive(Serialize)]
 struct Group<'a> {
     name: &'a str,
@@ -169,7 +169,8 @@ struct FindingView<'a> {
     diagram: Option<&'a str>,
     lines: Vec<&'a str>,
     reason: Option<&'a str>,
-    /// The command that shows it again: what stands before the balancer's name, the name, and what stands after it.
+    /// The command that shows the finding again, in three parts: the text before the balancer's name, the name, and the
+    /// text after it.
     before: &'a str,
     name: &'a str,
     after: &'a str,
@@ -180,7 +181,7 @@ pub(super) fn render(page: &Page) -> String {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_formatter(|out, state, value| match value.as_str() {
-        // What is safe is a part of the program, or was escaped as it was made.
+        // A safe value is a part of the program, or was escaped when it was created.
         Some(text) if !value.is_safe() => match escape::lines(text) {
             Cow::Owned(escaped) => escape_formatter(out, state, &Value::from(escaped)),
             Cow::Borrowed(_) => escape_formatter(out, state, value),
@@ -233,7 +234,7 @@ fn view(page: &Page) -> View<'_> {
     }
 }
 
-/// The content security policy: these styles and this script, and nothing else.
+/// Returns the content security policy, which allows only these styles and this script.
 fn policy(diagram_css: &str) -> String {
     let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
     let (style, diagram, script) = (hash(STYLE), hash(diagram_css), hash(SCRIPT));
@@ -250,7 +251,7 @@ fn changes(page: &Page) -> Option<Vec<ChangeView<'_>>> {
     Some(changes.collect())
 }
 
-/// The marks that the table has, with what they mean.
+/// Returns the marks that occur in the table, each with its meaning.
 fn marks(page: &Page) -> Vec<MarkView> {
     let present: BTreeSet<Mark> =
         page.rows.iter().flat_map(|row| row.leading.iter().chain(row.cells.values())).map(|cell| cell.mark).collect();
@@ -279,7 +280,7 @@ fn products(page: &Page) -> Vec<Product<'_>> {
             None => products.push(Product { name: &subject.product, rows: vec![named] }),
         }
     }
-    // A name for each one is no order.
+    // If each product has one row only, the products are no useful grouping.
     if products.len() == page.rows.len() {
         let rows = products.into_iter().flat_map(|product| product.rows).collect();
         return vec![Product { name: "", rows }];
@@ -304,7 +305,7 @@ fn groups<'a>(page: &'a Page, tested: &BTreeSet<Requirement>) -> Vec<Group<'a>> 
     groups
 }
 
-/// What a family of requirements is about.
+/// Returns the topic of a family of requirements.
 fn family(requirement: Requirement) -> &'static str {
     match requirement.id().get(..2) {
         Some("HS") => "Handshake",
@@ -384,7 +385,7 @@ fn finding_view<'a>(page: &'a Page, at: usize, finding: &'a Finding) -> FindingV
     let (row, replay) = finding.seen.first().map_or((0, ""), |(row, replay)| (*row, &**replay));
     let name = name_of(row);
     let option = format!("--balancer {name}");
-    // Where the name stands in the command, so that another one can take its place.
+    // The position of the balancer's name in the command, so that another name can replace it.
     let (before, name, after) = match replay.split_once(&option) {
         Some((before, after)) if !name.is_empty() => (&replay[..before.len() + option.len() - name.len()], name, after),
         _ => (replay, "", ""),
@@ -405,13 +406,13 @@ fn finding_view<'a>(page: &'a Page, at: usize, finding: &'a Finding) -> FindingV
     }
 }
 
-/// Lines without the spaces that all of them begin with.
+/// Returns the lines without the spaces with which all of them begin.
 fn undented(lines: &[String]) -> Vec<&str> {
     let indent = lines.iter().map(|line| line.len() - line.trim_start_matches(' ').len()).min().unwrap_or(0);
     lines.iter().map(|line| &line[indent..]).collect()
 }
 
-/// Text as HTML: what stands between backticks is code, and what starts with `https://` is a link.
+/// Returns text as HTML. Text between backticks becomes code, and text that starts with `https://` becomes a link.
 fn rich(text: &str) -> String {
     let text = escape::lines(text);
     let mut html = String::with_capacity(text.len() + 32);

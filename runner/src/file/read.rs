@@ -148,7 +148,7 @@ impl<R: BufRead> Reader<R> {
     /// Reads the file to its end, and returns its plan alone.
     ///
     /// # Errors
-    /// The same as for [`finish`](Self::finish).
+    /// This function returns the same errors as [`finish`](Self::finish).
     pub fn into_plan(self) -> Result<Plan, FileError> {
         let plan = self.plan.clone();
         self.finish().map(|_| plan)

@@ -14,13 +14,13 @@ use toml::{Spanned, Value};
 use super::source::{FileError, Source};
 use super::{ALL, Expectations, Shared, over};
 
-/// Key of the groups, in the place of a scenario's name.
+/// The key of the groups, in the place of a scenario's name.
 const GROUPS: &str = "groups";
 
-/// Key of the folder's own reasons, in the place of a scenario's name.
+/// The key of the folder's own reasons, in the place of a scenario's name.
 const REASONS: &str = "reasons";
 
-/// Keys of a row under which requirements are listed, and the grades that these may get.
+/// The keys of a row under which requirements are listed, each with the grades that these may get.
 const LISTS: [(&str, &[Grade]); 6] = [
     ("ok", &[Grade::Ok]),
     ("violated", &[Grade::Violated]),
@@ -35,31 +35,31 @@ const LISTS: [(&str, &[Grade]); 6] = [
 pub struct Known<'a> {
     /// The scenarios of the folder.
     pub scenarios: &'a [&'a str],
-    /// All balancers.
+    /// The names of all balancers.
     pub balancers: &'a [&'a str],
-    /// Reasons and classes.
+    /// The reasons and classes of all folders.
     pub shared: &'a Shared,
 }
 
-/// The file as it is written.
+/// The file in the form in which it is written.
 #[derive(Default)]
 struct Raw {
     reasons: BTreeMap<String, String>,
     groups: Rows,
-    /// By scenario, in no particular order.
+    /// The rows by scenario, in no particular order.
     scenarios: Vec<(Spanned<String>, Rows)>,
 }
 
-/// Of a scenario, or of the groups: tables by the balancers that they are about, or by name.
+/// The rows of a scenario, or of the groups: tables by the balancers to which they apply, or by name.
 type Rows = BTreeMap<Spanned<String>, Entries>;
 
-/// Keys and values of one of them.
+/// The keys and values of one row.
 type Entries = BTreeMap<Spanned<String>, Spanned<Value>>;
 
 /// Lists of balancers, by name.
 type Groups = BTreeMap<String, Vec<String>>;
 
-/// Reads a table, without what is wrong in it.
+/// Reads a table, leaving out the parts that are wrong.
 pub(super) fn read(source: Source<'_>, known: &Known<'_>, mistakes: &mut Vec<FileError>) -> Expectations {
     let mut raw: Raw = match source.read() {
         Ok(raw) => raw,
@@ -110,16 +110,16 @@ fn groups(source: &Source<'_>, written: Rows, balancers: &[&str], mistakes: &Ref
 struct Reader<'a> {
     source: Source<'a>,
     known: &'a Known<'a>,
-    /// The folder's own.
+    /// The groups of the folder.
     groups: Groups,
-    /// The folder's own.
+    /// The folder's own reasons.
     reasons: BTreeMap<String, String>,
-    /// What is wrong so far.
+    /// The mistakes that were found so far.
     mistakes: RefCell<&'a mut Vec<FileError>>,
 }
 
 impl Reader<'_> {
-    /// Notes a mistake, and goes on without the value.
+    /// Notes a mistake, and continues without the value.
     fn noted<T>(&self, result: Result<T, FileError>) -> Option<T> {
         result.map_err(|error| self.mistakes.borrow_mut().push(error)).ok()
     }
@@ -128,7 +128,7 @@ impl Reader<'_> {
         self.mistakes.borrow_mut().push(self.source.wrong(span, message.into()));
     }
 
-    /// What is expected of one scenario: over all balancers, and over each that differs.
+    /// Returns the expected outcomes of one scenario: over all balancers, and over each balancer that differs.
     fn by_balancer(&self, rows: Rows) -> BTreeMap<String, Expected> {
         let rows = self.rows(rows);
         let all = rows.get(ALL).map(|(row, _)| row.clone()).unwrap_or_default();
@@ -152,7 +152,7 @@ impl Reader<'_> {
         table
     }
 
-    /// The rows as they are written, with their place, by balancer or class or [`ALL`].
+    /// Returns the rows as they are written, with their places, by balancer or class or [`ALL`].
     fn rows(&self, written: Rows) -> BTreeMap<String, (Expected, Range<usize>)> {
         let mut rows = BTreeMap::new();
         for (names, entries) in written {
@@ -186,7 +186,7 @@ impl Reader<'_> {
                     Err(self.source.wrong(key.span(), "one of `because` and `reason` is enough".into()))
                 }
                 "reason" => self.source.value(value).map(|reason| expected.reason = Some(reason)),
-                // What is wrong with a reason is told of once.
+                // A mistake in a reason is reported only once.
                 "because" => self.reason(value).map(|reason| expected.reason = Some(reason)).inspect_err(|_| {
                     expected.reason = Some(String::new());
                 }),
@@ -204,7 +204,7 @@ impl Reader<'_> {
         expected
     }
 
-    /// The grades of one requirement.
+    /// Reads the grades of one requirement.
     fn one(
         &self,
         word: &str,
@@ -217,7 +217,7 @@ impl Reader<'_> {
         self.grade(requirement, &span, grades, expected)
     }
 
-    /// The text of a reason that is given by its key: the folder's own, or one of all folders.
+    /// Returns the text of a reason that is given by its key: one of the folder, or one of all folders.
     fn reason(&self, key: Spanned<Value>) -> Result<String, FileError> {
         let span = key.span();
         let key: String = self.source.value(key)?;
@@ -227,7 +227,7 @@ impl Reader<'_> {
         Ok(own.or_else(|| self.known.shared.reason(&key)).unwrap_or_default().to_owned())
     }
 
-    /// A list of requirements that may get the same grades.
+    /// Reads a list of requirements that may get the same grades.
     fn listed(&self, list: Spanned<Value>, grades: &[Grade], expected: &mut Expected) -> Result<(), FileError> {
         let span = list.span();
         let list = Spanned::new(span, self.source.value::<String>(list)?);
@@ -256,7 +256,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The requirement of that id; `keys` are what else may stand in that place.
+    /// Returns the requirement with that id. `keys` are the other keys that are possible in its place.
     fn requirement<const N: usize>(
         &self,
         id: &str,
@@ -268,7 +268,7 @@ impl Reader<'_> {
         id.parse().map_err(|error| self.source.wrong(span, error))
     }
 
-    /// One grade, or a list of those that are allowed.
+    /// Reads one grade, or a list of the grades that are allowed.
     fn grades(&self, value: Spanned<Value>) -> Result<Vec<Grade>, FileError> {
         let span = value.span();
         let grades: Vec<Grade> =
@@ -281,7 +281,7 @@ impl Reader<'_> {
     }
 }
 
-/// The grades that a requirement can get.
+/// Returns the grades that a requirement can get.
 fn possible(requirement: Requirement) -> [Grade; 4] {
     let broken = match requirement.severity() {
         Severity::Must => Grade::Violated,
@@ -290,7 +290,8 @@ fn possible(requirement: Requirement) -> [Grade; 4] {
     [Grade::Ok, broken, Grade::NotExercised, Grade::NotApplicable]
 }
 
-/// Whether no run differs from what is expected, but by a requirement that does not apply, which no run can change.
+/// Returns whether no run can differ from the expected outcome. Requirements that do not apply are left out, since no
+/// run can change them.
 fn accepts_anything(expected: &Expected) -> bool {
     let unsaid = |requirement: Requirement| requirement.severity() == Severity::Should;
     let open = |requirement: Requirement| {

@@ -3,7 +3,7 @@
 //! ```toml
 //! [lone-two-backends]                                       # a scenario; a row for each balancer that differs
 //! all = { ok = "HS-1, HS-2" }                               # over every balancer: must be put to the test, and kept
-//! pool-uri = { not-exercised = "HS-2" }                     # over this one; of the rest, what is written for all
+//! pool-uri = { not-exercised = "HS-2" }                     # over this one; for the rest, the row `all` applies
 //! "closing, l4-hash" = { script = "fails", violated = "HS-1", because = "torn" }       # several, and classes of them
 //! pool-random = { script = "either", varies = "HS-1", ST-2 = ["ok", "non-strict"], reason = "the backend is drawn" }
 //!
@@ -14,21 +14,22 @@
 //! balancers = ["shared-pool", "safe-pool"]
 //! ```
 //!
-//! * `script`: the script's own expectations: "holds" (if unsaid), "fails" or "either".
+//! * `script`: the outcome of the script's own expectations: "holds" (the default), "fails" or "either".
 //! * `ok`, `violated`, `non-strict`, `not-exercised`, `not-applicable`: the requirements that get this grade.
-//!   `varies`: as the seed decides, they are not exercised, kept or violated.
-//! * `HS-1 = "ok"`, `HS-1 = ["ok", "violated"]`: the same of one requirement, and any set of grades.
-//! * `because`: a reason's key, of the folder or of [`Shared`]; `reason`: its text.
+//!   `varies`: the requirements that are not exercised, kept or violated depending on the seed.
+//! * `HS-1 = "ok"`, `HS-1 = ["ok", "violated"]`: the grade of a single requirement, or any set of grades.
+//! * `because`: the key of a reason, of the folder or of [`Shared`]. `reason`: the text of a reason.
 //!
-//! An entry has to leave something out that could happen, or nothing would ever differ from it: one that lists every grade
-//! that its requirement can get is an error, and so is a row over which every requirement may be kept or violated and the
-//! script's expectations may hold or fail.
+//! An entry has to exclude something that could happen, since otherwise no run would ever differ from it. An entry that
+//! lists every grade that its requirement can get is therefore an error, and so is a row by which every requirement may
+//! be kept or violated and the script's expectations may hold or fail.
 //!
-//! A row for a balancer counts in place of the rows for its class and for what it is like ([`Shared`]); an empty one says
-//! that it does as all do. Rows may be tables of their own, `[lone-two-backends.pool-uri]`.
+//! A row for a balancer replaces the rows for its class and for the balancer that it is like ([`Shared`]). An empty row
+//! means that the balancer behaves as the row `all` says. Rows may also be tables of their own,
+//! `[lone-two-backends.pool-uri]`.
 //!
-//! Where nothing is written for a requirement, it must not be violated; a `non-strict` SHOULD passes.
-//! A violation that is expected and does not happen fails as one that is not expected and does.
+//! A requirement for which nothing is written must not be violated; a `non-strict` SHOULD passes. An expected violation
+//! that does not happen fails the run, as an unexpected one does.
 
 mod file;
 mod shared;
@@ -42,13 +43,13 @@ pub use self::file::Known;
 pub use self::shared::Shared;
 pub use self::source::{FileError, Source};
 
-/// Key of what holds over every balancer.
+/// The key of the row that applies to every balancer.
 const ALL: &str = "all";
 
-/// The expected outcomes of the scenarios of a folder. Empty: no MUST is violated, anywhere.
+/// The expected outcomes of the scenarios of a folder. If it is empty, no MUST may be violated in any of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expectations {
-    /// By scenario, then by balancer or [`ALL`].
+    /// The outcomes by scenario, and then by balancer or [`ALL`].
     table: BTreeMap<String, BTreeMap<String, Expected>>,
     /// The scenarios in the order in which they are written.
     order: Vec<String>,
@@ -58,8 +59,8 @@ impl Expectations {
     /// Reads a folder's table of expected outcomes.
     ///
     /// # Errors
-    /// It is not TOML of that form, or it names a scenario, balancer, requirement or reason that does not
-    /// exist, or expects a violation without saying why, or accepts whatever happens.
+    /// The file is not TOML of that form; it names a scenario, balancer, requirement or reason that does not exist; it
+    /// expects a violation without a reason; or it accepts every outcome.
     pub fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Self, FileError> {
         let mut mistakes = Vec::new();
         let expectations = Self::read(source, known, &mut mistakes);
@@ -69,20 +70,21 @@ impl Expectations {
         }
     }
 
-    /// Reads what can be read of a folder's table of expected outcomes, and notes every mistake in it, from its beginning.
+    /// Reads the valid parts of a folder's table of expected outcomes, and notes every mistake in it, in the order of
+    /// the file.
     pub(crate) fn read(source: Source<'_>, known: &Known<'_>, mistakes: &mut Vec<FileError>) -> Self {
         let expectations = file::read(source, known, mistakes);
         mistakes.sort_by_key(|FileError(diagnostic)| (diagnostic.line, diagnostic.column));
         expectations
     }
 
-    /// The scenarios that have a table, in the order in which they are written.
+    /// Returns the scenarios that have a table, in the order in which they are written.
     pub fn scenarios(&self) -> impl Iterator<Item = &str> {
         self.order.iter().map(String::as_str)
     }
 
-    /// What is expected of a scenario over a balancer: what is written for all, and over it what is
-    /// written for this one.
+    /// Returns the expected outcome of a scenario over a balancer: the row for all balancers, overridden by the row for
+    /// this balancer.
     pub fn expected(&self, scenario: &str, balancer: &str) -> Expected {
         let row = self.table.get(scenario);
         let all = row.and_then(|row| row.get(ALL)).cloned().unwrap_or_default();
@@ -93,7 +95,7 @@ impl Expectations {
     }
 }
 
-/// What is written for one balancer, over what is written for all.
+/// Returns the row for all balancers, overridden by the row for one balancer.
 fn over(mut all: Expected, own: &Expected) -> Expected {
     all.grades.extend(own.grades.clone());
     all.script = own.script.or(all.script);

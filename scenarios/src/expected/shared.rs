@@ -1,4 +1,4 @@
-//! What the tables of all folders have in common: reasons by key, and which balancers behave alike.
+//! The common part of the tables of all folders: reasons by key, and the balancers that behave alike.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::ALL;
 use super::source::{FileError, Source};
 
-/// What the tables of all folders have in common.
+/// The common part of the tables of all folders.
 ///
 /// ```toml
 /// # Reasons: a key, and the text that reports show.
@@ -19,22 +19,22 @@ use super::source::{FileError, Source};
 /// [classes]                         # names for balancers that behave alike, and what they have in common
 /// shared-pools = "upstream connections are anybody's"
 ///
-/// [like]                            # what is written for the second counts for the first, unless it has rows of its own
+/// [like]                            # rows for the second also apply to the first, unless it has its own
 /// shared-pool-fifo = "shared-pools"
 /// sticky-pools = "shared-pools"     # a class may be like another
 /// my-pool = "shared-pool-fifo"      # and a balancer like a balancer
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shared {
-    /// Texts by key.
+    /// The texts of the reasons, by key.
     reasons: BTreeMap<String, String>,
-    /// Classes by name, with what their members have in common.
+    /// The common property of each class's members, by the name of the class.
     classes: BTreeMap<String, String>,
-    /// Of a balancer or class, which it is like.
+    /// For a balancer or class, the balancer or class that it is like.
     like: BTreeMap<String, String>,
 }
 
-/// The file of balancers that behave alike.
+/// The form of the file of balancers that behave alike.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Alike {
@@ -43,11 +43,11 @@ struct Alike {
 }
 
 impl Shared {
-    /// Reads the file of reasons and that of balancers that behave alike. `balancers` are the names that exist.
+    /// Reads the file of reasons, and the file of balancers that behave alike. `balancers` are the names that exist.
     ///
     /// # Errors
-    /// One of them is not TOML of that form (a balancer in two classes is a key that is there twice), a name does not
-    /// exist, a class has the name of a balancer, or something is, over others, like itself.
+    /// One of the files is not TOML of that form (a balancer in two classes is a duplicate key), a name does not exist,
+    /// a class has the name of a balancer, or something is, directly or through others, like itself.
     pub fn parse(reasons: Source<'_>, alike: Source<'_>, balancers: &[&str]) -> Result<Self, FileError> {
         let read: Alike = alike.read()?;
         for class in read.classes.keys() {
@@ -64,7 +64,7 @@ impl Shared {
         let classes = read.classes.iter().map(|(name, about)| (name.get_ref().clone(), about.clone()));
         let shared = Self { reasons: reasons.read()?, classes: classes.collect(), like: plain.collect() };
         for name in read.like.keys() {
-            // Nothing can be like more than all there is, unless the way leads back.
+            // A chain can be longer than the number of entries only if it leads back to its beginning.
             if shared.lineage(name.get_ref()).nth(shared.like.len() + 1).is_some() {
                 return Err(alike.wrong(name.span(), format!("`{}` is, in the end, like itself", name.get_ref())));
             }
@@ -72,22 +72,22 @@ impl Shared {
         Ok(shared)
     }
 
-    /// A reason by its key.
+    /// Returns the text of a reason by its key.
     pub fn reason(&self, key: &str) -> Option<&str> {
         self.reasons.get(key).map(String::as_str)
     }
 
-    /// The keys of all reasons.
+    /// Returns the keys of all reasons.
     pub fn reasons(&self) -> impl Iterator<Item = &str> {
         self.reasons.keys().map(String::as_str)
     }
 
-    /// The names of the classes.
+    /// Returns the names of the classes.
     pub fn classes(&self) -> impl Iterator<Item = &str> {
         self.classes.keys().map(String::as_str)
     }
 
-    /// The balancer, what it is like, what that is like, and so on.
+    /// Returns the balancer, then the one that it is like, then the one that this is like, and so on.
     pub(super) fn lineage<'a>(&'a self, balancer: &'a str) -> impl Iterator<Item = &'a str> {
         std::iter::successors(Some(balancer), |&name| self.like.get(name).map(String::as_str))
     }

@@ -1,4 +1,4 @@
-//! Calls, methods and attributes: are there such, and do they take what they are given?
+//! Checks calls, methods and attributes: each of them has to exist, and to accept the arguments that it is given.
 
 use starlark::syntax::ast::{
     ArgumentP, AstArgument, AstExpr, AstLiteral, AstStmt, BinOp, Clause, ClauseP, ExprP, ForClause, StmtP,
@@ -11,17 +11,17 @@ use crate::nearest::nearest;
 use crate::script::language::{LANGUAGE, Member, Others, Signature};
 use crate::script::place::bytes;
 
-/// Up to so many names, a hint lists all.
+/// The largest number of known names that a hint lists completely.
 const MOST_NAMES: usize = 16;
 
-/// Looks at every call of a module, and at every attribute.
+/// Checks every call and every attribute of a module.
 pub(super) fn check(statement: &AstStmt, names: &Names, sink: &mut Sink<'_>) {
     Walk { names, locals: Vec::new(), sink }.statement(statement);
 }
 
 struct Walk<'w, 'a> {
     names: &'w Names,
-    /// The variables of the functions and comprehensions around the place, the innermost at the end.
+    /// The variables of the functions and comprehensions that enclose the current place, the innermost at the end.
     locals: Vec<Locals>,
     sink: &'w mut Sink<'a>,
 }
@@ -60,7 +60,7 @@ impl Walk<'_, '_> {
             }
         }
         definitions(&def.body, &mut |inner| drop(locals.insert(inner.name.node.ident.clone(), Type::Any)));
-        // A parameter that is assigned may still be what the caller has given.
+        // A parameter that is assigned may still have the value that the caller has passed.
         let parameters = locals.clone();
         let mut around = self.locals.clone();
         around.push(locals);
@@ -128,7 +128,7 @@ impl Walk<'_, '_> {
         self.locals = outside;
     }
 
-    /// What a statement makes, and nobody takes.
+    /// Reports a request or a client that a statement creates and nothing uses.
     fn dropped(&mut self, expression: &AstExpr) {
         let ExprP::Call(function, _) = &expression.node else { return };
         let request = Type::named("request");
@@ -227,7 +227,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Looks at the type of an argument; of several values where `any_of` them may be meant.
+    /// Checks the type of an argument. With `any_of`, the argument may also be a list of such values.
     fn typed(&mut self, name: &str, wanted: &str, value: &AstExpr, any_of: bool) {
         let typ = self.names.infer(value, &self.locals);
         let fits = match &typ {
@@ -250,7 +250,7 @@ impl Walk<'_, '_> {
         );
     }
 
-    /// A width in a format of `str.format`.
+    /// Reports a width in a format string of `str.format`.
     fn format(&mut self, of: &AstExpr, method: &str) {
         if method == "format"
             && let Some(width) = literal(of).and_then(width_of_braces)
@@ -266,7 +266,7 @@ impl Walk<'_, '_> {
     }
 }
 
-/// What may have been meant, or all that there is. `show` says how the nearest is written.
+/// Returns a hint with the nearest known name, or with the list of known names. `show` formats the nearest name.
 pub(super) fn suggestion(name: &str, known: &[&str], show: impl Fn(&str) -> String) -> String {
     match nearest(name, known.iter().copied()) {
         Some(near) => {
@@ -281,7 +281,7 @@ pub(super) fn suggestion(name: &str, known: &[&str], show: impl Fn(&str) -> Stri
     }
 }
 
-/// A signature, or the names of its arguments where there are many.
+/// Returns a signature as text, or only the names of its arguments where there are many.
 fn shown(signature: &Signature) -> String {
     let names = signature.names();
     if names.len() > MOST_NAMES || matches!(signature.others, Others::These(_)) {
@@ -297,7 +297,7 @@ fn literal(expression: &AstExpr) -> Option<&str> {
     }
 }
 
-/// The first conversion of a format for `%` that has a width, `%02d`.
+/// Returns the first conversion of a format string for `%` that has a width, such as `%02d`.
 fn width_of_percent(format: &str) -> Option<String> {
     let mut rest = format;
     while let Some(at) = rest.find('%') {
@@ -307,13 +307,13 @@ fn width_of_percent(format: &str) -> Option<String> {
         if flags > 0 && letter.is_some_and(|c| "dsrioxXeEfFgGc".contains(c)) {
             return Some(format!("%{}", &after[..=flags]));
         }
-        // Two signs stand for one.
+        // The sequence `%%` stands for a single percent sign.
         rest = after.strip_prefix('%').unwrap_or(after);
     }
     None
 }
 
-/// The first field of a format for `str.format` that has more than a name, `{:02}`.
+/// Returns the first field of a format string for `str.format` that has more than a name, such as `{:02}`.
 fn width_of_braces(format: &str) -> Option<String> {
     let open = format.find('{')?;
     let rest = &format[open + 1..];

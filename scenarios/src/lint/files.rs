@@ -1,4 +1,4 @@
-//! Which files a lint looks at: scripts with all that they load, and the tables beside them.
+//! Selects the files that a lint checks: scripts with all files that they load, and the tables beside them.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub(super) fn lint(paths: &[String], balancers: &[&str]) -> Result<Report, Suite
     Ok(report)
 }
 
-/// The files that a script loads, as far as they can be read.
+/// Returns the files that a script loads, as far as they can be read.
 fn loaded_by(scenario: &Scenario) -> Vec<PathBuf> {
     let Some(folder) = scenario.folder() else { return Vec::new() };
     let parsed = syntax::parse(scenario.path(), scenario.source());
@@ -61,7 +61,7 @@ fn loaded_by(scenario: &Scenario) -> Vec<PathBuf> {
     loads.filter_map(|load| Some(read_file(folder, &key("", load.module_id).ok()?).ok()?.path)).collect()
 }
 
-/// Looks at the tables of a folder.
+/// Checks the tables of a folder.
 fn beside(folder: &Path, balancers: &[&str], report: &mut Report) -> Result<(), SuiteError> {
     if let Some((text, origin)) = suite::beside(folder, suite::GROUP)? {
         report.read(&origin, &text);

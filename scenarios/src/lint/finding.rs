@@ -1,4 +1,4 @@
-//! What a lint has found, as data, and as text.
+//! The findings of a lint, as data and as text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,31 +11,32 @@ use stickler_model::escape;
 
 use super::rules::Rule;
 
-/// The longest stretch of one line that a text shows, in bytes.
+/// The longest excerpt of a line that a text shows, in bytes.
 const SHOWN: usize = 160;
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The script fails there, whatever the balancer does, if it comes to that place.
+    /// The script fails at this place, whatever the balancer does, if it gets that far.
     Error,
-    /// The script runs, and hardly does what its author meant.
+    /// The script runs, but hardly does what its author meant.
     Warning,
 }
 
-/// Where a finding is: from a first character to the one behind the last, both counted from 1.
+/// The place of a finding: from its first character to the one behind its last character. Lines and columns are counted
+/// from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Span {
     /// The line of the first character.
     pub line: usize,
     /// The column of the first character, in characters.
     pub column: usize,
-    /// The line on which it ends.
+    /// The line on which the place ends.
     pub end_line: usize,
     /// The column behind the last character, in characters.
     pub end_column: usize,
-    /// The same place in bytes from the file's beginning.
+    /// The same place as a range of bytes from the beginning of the file.
     #[serde(skip)]
     pub bytes: (usize, usize),
 }
@@ -43,24 +44,24 @@ pub struct Span {
 /// One mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The rule that found it, in small letters with hyphens: one of [`RULES`](super::RULES).
+    /// The name of the rule that the file breaks, in small letters with hyphens: one of [`RULES`](super::RULES).
     pub code: &'static str,
-    /// How bad it is.
+    /// The severity of the finding.
     pub severity: Severity,
     /// The file's path as it was given.
     pub file: String,
     /// The place in the file.
     pub span: Span,
-    /// What is wrong, as a sentence without a full stop.
+    /// The description of the mistake, as a sentence without a full stop.
     pub message: String,
-    /// What may have been meant, or what there is to choose from.
+    /// The nearest known name, or the list of known names.
     pub hint: Option<String>,
 }
 
-/// All that a lint has found.
+/// The result of a lint: all findings, with the texts in which they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// The findings, by file and place.
+    /// The findings, sorted by file and place.
     pub findings: Vec<Finding>,
     /// The texts of the files that were read, by path.
     #[serde(skip)]
@@ -68,7 +69,7 @@ pub struct Report {
 }
 
 impl Span {
-    /// The place of these bytes of a text; what lies outside of it is moved to its end.
+    /// Returns the place of these bytes in a text. Positions beyond the end of the text are moved to its end.
     pub(super) fn new(text: &str, bytes: Range<usize>) -> Self {
         let start = floor(text, bytes.start);
         let end = floor(text, bytes.end).max(start);
@@ -81,26 +82,26 @@ impl Span {
     }
 }
 
-/// The nearest boundary of characters at or before a byte.
+/// Returns the nearest character boundary at or before a byte.
 fn floor(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0)
 }
 
 impl Finding {
-    /// A finding at these bytes of a file's text.
+    /// Creates a finding at these bytes of a file's text.
     pub(super) fn new(rule: &Rule, file: &str, text: &str, bytes: Range<usize>, message: String) -> Self {
         let (code, severity) = (rule.code, rule.severity);
         Self { code, severity, file: file.to_owned(), span: Span::new(text, bytes), message, hint: None }
     }
 
-    /// The same with a hint.
+    /// Returns the finding with this hint.
     pub(super) fn with_hint(self, hint: Option<String>) -> Self {
         Self { hint: hint.filter(|hint| !hint.is_empty()), ..self }
     }
 }
 
 impl Report {
-    /// The number of files that were read.
+    /// Returns the number of files that were read.
     pub fn files(&self) -> usize {
         self.texts.len()
     }
@@ -110,7 +111,7 @@ impl Report {
         self.texts.insert(file.to_owned(), text.into());
     }
 
-    /// Sorts the findings by file and place, and leaves out what is there twice.
+    /// Sorts the findings by file and place, and removes duplicates.
     pub(super) fn sort(&mut self) {
         let place =
             |finding: &Finding| (finding.file.clone(), finding.span.clone(), finding.code, finding.message.clone());
@@ -118,7 +119,7 @@ impl Report {
         self.findings.dedup();
     }
 
-    /// The findings as text, each with its line and a mark under the place, with colours if asked for.
+    /// Returns the findings as text, each with its line and a mark under the place. `color` adds colours.
     pub fn text(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let shown = |finding: &Finding| format!("{}\n", self.shown(finding, &renderer));
@@ -146,7 +147,8 @@ impl Report {
     }
 }
 
-/// The line on which a place begins, without what a terminal would obey, and the place in it.
+/// Returns the line on which a place begins, without characters that a terminal would interpret, and the place within
+/// that line.
 fn excerpt(text: &str, (start, end): (usize, usize)) -> (String, Range<usize>) {
     let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[begin..].lines().next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The order of what a script does: where `site()` stands, and whether two clients have one name.
+//! Checks the order of a script's statements: the position of `site()`, and client names that are used twice.
 
 use std::collections::BTreeMap;
 
@@ -8,43 +8,28 @@ use super::names::line_of;
 use super::rules;
 use super::sink::Sink;
 use super::types::{Names, definitions};
-use super::values::{CLIENTS, name_of_client};
+use super::values::{ACTIONS, CLIENTS, name_of_client};
 use crate::script::place::bytes;
 
-/// Functions of the language that act, besides those that add clients.
-const ACTIVE: [&str; 20] = [
-    "crowd",
-    "start_crowd",
-    "advance",
-    "await_checks",
-    "crash",
-    "power_loss",
-    "restart",
-    "hang",
-    "resume",
-    "drain",
-    "undrain",
-    "configure",
-    "hold",
-    "release",
-    "reset",
-    "promises",
-    "counts",
-    "app_log",
-    "logon_log",
-    "wait_all",
-];
+/// The functions that observe the site.
+const OBSERVERS: [&str; 5] = ["promises", "counts", "app_log", "logon_log", "wait_all"];
 
-/// What a statement or a function does.
+/// Returns whether a function of the language acts on the site or observes it. Functions that only make a value, and
+/// `site()`, do neither.
+fn acts(name: &str) -> bool {
+    CLIENTS.contains(&name) || ACTIONS.contains(&name) || OBSERVERS.contains(&name)
+}
+
+/// The effects of a statement or of a function that matter for the order.
 #[derive(Debug, Clone, Default)]
 struct Done {
-    /// Where something is done at the site for the first time.
+    /// The place of the first action at the site.
     acts: Option<usize>,
-    /// Where the site is described.
+    /// The place at which the site is described.
     describes: Option<usize>,
 }
 
-/// Looks at the order of a script.
+/// Checks the order of a script's statements.
 pub(super) fn check(statement: &AstStmt, names: &Names, sink: &mut Sink<'_>) {
     let mut order = Order { names, functions: BTreeMap::new(), sink };
     order.functions(statement);
@@ -55,13 +40,13 @@ pub(super) fn check(statement: &AstStmt, names: &Names, sink: &mut Sink<'_>) {
 
 struct Order<'w, 'a> {
     names: &'w Names,
-    /// What the script's functions do.
+    /// The effects of the functions that the script defines.
     functions: BTreeMap<String, Done>,
     sink: &'w mut Sink<'a>,
 }
 
 impl Order<'_, '_> {
-    /// Finds out what functions do, those that call others included.
+    /// Determines the effects of all functions, including those that they have through other functions.
     fn functions(&mut self, statement: &AstStmt) {
         let mut bodies = Vec::new();
         definitions(statement, &mut |def| bodies.push((def.name.node.ident.clone(), &def.body)));
@@ -79,7 +64,7 @@ impl Order<'_, '_> {
         }
     }
 
-    /// The calls of an expression that matter, in the order in which they stand, with their places.
+    /// Returns the calls of an expression that have such effects, in their order in the text, with their places.
     fn calls(&self, expression: &AstExpr) -> Vec<(std::ops::Range<usize>, Done)> {
         let mut calls = Vec::new();
         if matches!(expression.node, ExprP::Lambda(_)) {
@@ -91,7 +76,7 @@ impl Order<'_, '_> {
             let acts = || Done { acts: Some(at.start), describes: None };
             let done = match (self.names.builtin(function, &[]), &function.node) {
                 (Some("site"), _) => Some(Done { acts: None, describes: Some(at.start) }),
-                (Some(name), _) if CLIENTS.contains(&name) || ACTIVE.contains(&name) => Some(acts()),
+                (Some(name), _) if self::acts(name) => Some(acts()),
                 (None, ExprP::Identifier(name)) => self.functions.get(&name.node.ident).cloned().map(|done| Done {
                     acts: done.acts.map(|_| at.start),
                     describes: done.describes.map(|_| at.start),
@@ -103,7 +88,8 @@ impl Order<'_, '_> {
         calls
     }
 
-    /// Goes on after `before`, which becomes what was done behind the statement.
+    /// Checks a statement that is executed after the effects in `before`, and adds the effects of the statement to
+    /// `before`.
     fn statement(&mut self, statement: &AstStmt, before: &mut Done) {
         match &statement.node {
             StmtP::Statements(statements) => statements.iter().for_each(|inner| self.statement(inner, before)),
@@ -148,7 +134,7 @@ impl Order<'_, '_> {
     }
 }
 
-/// Clients with one name, among those that are added one after the other in any case.
+/// Reports clients with the same name, among those that are certainly added one after the other.
 fn duplicates<'a>(statement: &'a AstStmt, names: &Names, known: &mut BTreeMap<&'a str, usize>, sink: &mut Sink<'_>) {
     match &statement.node {
         StmtP::Statements(statements) => statements.iter().for_each(|inner| duplicates(inner, names, known, sink)),
@@ -166,7 +152,7 @@ fn duplicates_in<'a>(
     sink: &mut Sink<'_>,
 ) {
     match &expression.node {
-        // What may be evaluated never, or more than once.
+        // These expressions may be evaluated not at all, or more than once.
         ExprP::Lambda(_) | ExprP::ListComprehension(..) | ExprP::DictComprehension(..) | ExprP::If(_) => return,
         ExprP::Call(function, arguments)
             if names.builtin(function, &[]).is_some_and(|name| CLIENTS.contains(&name)) =>
@@ -196,7 +182,7 @@ mod tests {
     use super::*;
     use crate::script::language::LANGUAGE;
 
-    /// Functions of the language that need no world.
+    /// The functions of the language that need no world.
     const PASSIVE: [&str; 9] = [
         "server",
         "windows_authentication",
@@ -209,14 +195,14 @@ mod tests {
         "padded",
     ];
 
-    /// Whoever adds a function says whether it acts.
+    /// Every function of the language has to be listed either as active or as passive.
     #[test]
     fn every_function_of_the_language_acts_or_does_not() {
         let standard: BTreeSet<String> =
             starlark::environment::Globals::standard().names().map(|name| name.as_str().to_owned()).collect();
         let known = |name: &str| {
             CLIENTS.contains(&name)
-                || ACTIVE.contains(&name)
+                || acts(name)
                 || PASSIVE.contains(&name)
                 || ["site", "expect", "print", "struct"].contains(&name)
         };

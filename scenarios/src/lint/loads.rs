@@ -1,4 +1,4 @@
-//! What a script loads: the files, and the names of these.
+//! Checks the `load` statements of a script: the files, and the names that are loaded from them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::script::files::{LoadError, MAX_DEPTH, MAX_FILES, Text, circle, key, r
 use crate::script::language::Signature;
 use crate::script::place::bytes;
 
-/// Looks at the `load` statements. Returns the names that they bring, each with what it takes if it is a function.
+/// Checks the `load` statements. Returns the names that they bring, each with its signature if it is a function.
 pub(super) fn check(
     scenario: &Scenario,
     module: &AstModule,
@@ -56,7 +56,7 @@ pub(super) fn check(
     loaded
 }
 
-/// The place of a name behind the path of a `load` statement.
+/// Returns the place of a name behind the path of a `load` statement.
 fn symbol(text: &str, path: &Range<usize>, name: &str) -> Range<usize> {
     let rest = text.get(path.end..).unwrap_or_default();
     let statement = &rest[..rest.find(')').unwrap_or(rest.len())];
@@ -65,7 +65,7 @@ fn symbol(text: &str, path: &Range<usize>, name: &str) -> Range<usize> {
     found.map_or(path.clone(), |(at, length)| path.end + at..path.end + at + length)
 }
 
-/// Reads the file that a script loads, and sees whether the files that it loads lead back.
+/// Reads the file that a script loads, and checks that the files that it loads in turn form no circle.
 fn loaded_file(scenario: &Scenario, own: &str, path: &str) -> Result<Text, LoadError> {
     let folder = scenario.folder().ok_or(LoadError::NoFolder)?;
     let first = key(own, path)?;
@@ -74,7 +74,8 @@ fn loaded_file(scenario: &Scenario, own: &str, path: &str) -> Result<Text, LoadE
     Ok(text)
 }
 
-/// Follows what a file loads. Mistakes in it are told of where it is looked at itself, but for a circle.
+/// Follows the `load` statements of a file. Mistakes in that file are reported where it is checked itself, except for a
+/// circle.
 fn follow(folder: &Path, file: &str, text: &Text, above: &mut Vec<String>, seen: &mut usize) -> Result<(), LoadError> {
     *seen += 1;
     above.push(file.to_owned());
@@ -97,7 +98,8 @@ fn follow(folder: &Path, file: &str, text: &Text, above: &mut Vec<String>, seen:
     Ok(())
 }
 
-/// The names that a file defines for others, each with what it takes if it is a function; `None` where the file has mistakes.
+/// Returns the names that a file defines for others, each with its signature if it is a function; `None` if the file
+/// has mistakes.
 fn exports(text: &str) -> Option<BTreeMap<String, Option<Signature>>> {
     let parsed = syntax::parse("", text);
     let module = parsed.module.filter(|_| parsed.mistakes.is_empty())?;

@@ -1,12 +1,13 @@
-//! Finds the mistakes of scripts without running them: all at once, each with its place and what may have been meant.
+//! Finds the mistakes of scripts without running them: all at once, each with its place and, where possible, with a
+//! hint.
 //!
-//! * `rules`: the list of rules. `finding`: what they find, as data and as text.
-//! * `syntax`: parses a text with mistakes. `loads`, `names`, `calls`, `values`, `flow`: what is looked at.
-//! * `types`: what follows from a text about its names.
-//! * `files`: which files are looked at.
+//! * `rules`: the list of rules. `finding`: the findings, as data and as text.
+//! * `syntax`: parses a text with mistakes. `loads`, `names`, `calls`, `values`, `flow`: the checks.
+//! * `types`: the types of names, as far as they follow from a text.
+//! * `files`: the selection of the files to check.
 //!
-//! What a lint finds is a mistake whatever a run would answer: where something depends on an answer, or on what the balancer declares, nothing
-//! is said.
+//! A finding is a mistake whatever a run would answer. Where something depends on an answer, or on the declarations of
+//! the balancer, the lint reports nothing.
 
 mod calls;
 mod files;
@@ -31,16 +32,16 @@ use types::Names;
 pub use finding::{Finding, Report, Severity, Span};
 pub use rules::{RULES, Rule};
 
-/// Looks at scripts, at those of folders with all folders below them, and at the tables beside them. `balancers` are the names that
-/// exist, for these tables.
+/// Checks scripts, folders with all folders below them, and the tables beside the scripts. `balancers` are the names
+/// that exist, for the check of these tables.
 ///
 /// # Errors
-/// A path leads nowhere, or something cannot be read.
+/// A path does not exist, or something cannot be read.
 pub fn lint(paths: &[String], balancers: &[&str]) -> Result<Report, SuiteError> {
     files::lint(paths, balancers)
 }
 
-/// Looks at one script, on a thread of its own with the limits of scripts.
+/// Checks one script, on a thread of its own with the limits of scripts.
 pub fn lint_script(scenario: &Scenario) -> Vec<Finding> {
     let work = |script: &Scenario, sender: &Sender<_>| {
         let (parked, at) = (sender.clone(), script.clone());
@@ -50,7 +51,7 @@ pub fn lint_script(scenario: &Scenario) -> Vec<Finding> {
         };
         limits::metered(limits::MEMORY, stopped, || {
             let found = look_at(script);
-            // What is sent away is not the script's.
+            // The memory of the result that is sent away does not count as the script's.
             limits::unmetered(|| found.clone())
         })
     };

@@ -1,4 +1,5 @@
-//! Names: those that nobody has given, those that nobody uses, and statements that do nothing. Most of it is Starlark's own linter.
+//! Checks names: those that are not defined, those that are never used, and statements without an effect. Most of these
+//! checks come from Starlark's own linter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -14,7 +15,8 @@ use crate::nearest::nearest;
 use crate::script::language::LANGUAGE;
 use crate::script::place::bytes;
 
-/// Looks at the names of a module. `left_out` are words of what could not be parsed; a library's names are for others.
+/// Checks the names of a module. `left_out` are the words in the parts that could not be parsed. The names of a library
+/// are meant for others, so that they count as used.
 pub(super) fn check(
     module: &AstModule,
     names: &Names,
@@ -24,13 +26,13 @@ pub(super) fn check(
 ) {
     let each = elements(module.statement());
     let again = twice(module.statement(), sink);
-    // Starlark wants a set of its choice, and looks names up in it.
+    // Starlark requires a set type of its own, in which it looks names up.
     let known = LANGUAGE.names.iter().chain(left_out).cloned().collect();
     for lint in module.lint(Some(&known)) {
         let at = bytes(lint.location.span);
         let (name, code) = (lint.original.trim(), lint.short_name.as_str());
         let unused = code.starts_with("unused-");
-        // What could not be parsed may use it, and `_` says that nobody does.
+        // The part that could not be parsed may use the variable, and a name that begins with `_` declares it unused.
         let meant =
             code == "unused-assign" && (each.contains(&at.start) || name.starts_with('_') || again.contains(name));
         if (unused && !left_out.is_empty()) || meant {
@@ -43,7 +45,7 @@ pub(super) fn check(
     }
 }
 
-/// A finding of Starlark's own linter, in words of ours.
+/// Reports a finding of Starlark's own linter, in the wording of this project.
 fn starlarks(code: &str, name: &str, at: Range<usize>, names: &Names, sink: &mut Sink<'_>) {
     let first_line = at.start..at.start + name.lines().next().unwrap_or_default().len();
     let (rule, at, message, hint): (&Rule, _, _, _) = match code {
@@ -70,7 +72,7 @@ fn starlarks(code: &str, name: &str, at: Range<usize>, names: &Names, sink: &mut
     sink.add(rule, at, message, hint);
 }
 
-/// The places of variables that take the elements of something, whether anybody needs these or not.
+/// Returns the places of variables that take the elements of a value, whether they are needed or not.
 fn elements(statement: &AstStmt) -> BTreeSet<usize> {
     fn mark(target: &AstAssignTarget, found: &mut BTreeSet<usize>) {
         match &target.node {
@@ -99,7 +101,7 @@ fn elements(statement: &AstStmt) -> BTreeSet<usize> {
     fn statements(outer: &AstStmt, found: &mut BTreeSet<usize>) {
         match &outer.node {
             StmtP::For(each) => mark(&each.var, found),
-            // Of several results, a few may be enough.
+            // A script may need only a few of several results.
             StmtP::Assign(assign) if matches!(assign.lhs.node, AssignTargetP::Tuple(_)) => mark(&assign.lhs, found),
             _ => {}
         }
@@ -111,7 +113,7 @@ fn elements(statement: &AstStmt) -> BTreeSet<usize> {
     found
 }
 
-/// Functions that are defined twice, or whose name is assigned to something else. Returns their names.
+/// Reports functions that are defined twice, or whose name is assigned to something else. Returns their names.
 fn twice(statement: &AstStmt, sink: &mut Sink<'_>) -> BTreeSet<String> {
     let mut defined: BTreeMap<&str, Range<usize>> = BTreeMap::new();
     let mut again: Vec<(&str, Range<usize>)> = Vec::new();
@@ -139,12 +141,12 @@ fn twice(statement: &AstStmt, sink: &mut Sink<'_>) -> BTreeSet<String> {
     names
 }
 
-/// The line of a byte, from 1.
+/// Returns the line of a byte, counted from 1.
 pub(super) fn line_of(text: &str, at: usize) -> usize {
     1 + text.get(..at).unwrap_or_default().matches('\n').count()
 }
 
-/// Variables of the module that nobody reads.
+/// Reports variables of the module that are never read.
 fn unused(statement: &AstStmt, names: &Names, sink: &mut Sink<'_>) {
     let mut read = BTreeSet::new();
     statement.node.visit_expr(|expression| reads(expression, &mut read));

@@ -1,18 +1,18 @@
-//! The rules of a lint.
+//! The rules of the lint.
 
 use serde::Serialize;
 
 use super::finding::Severity::{self, Error, Warning};
 
-/// A rule: what it is called, how bad its findings are, and what it finds.
+/// A rule: its name, the severity of its findings, and a description of the mistakes that it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rule {
-    /// The name, in small letters with hyphens. `# starlark-lint-disable NAME` on the line, or on the line above it, switches
-    /// the rule off there.
+    /// The name, in small letters with hyphens. The comment `# starlark-lint-disable NAME` on the line, or on the line
+    /// above it, switches the rule off for that line.
     pub code: &'static str,
-    /// How bad its findings are.
+    /// The severity of its findings.
     pub severity: Severity,
-    /// What it finds.
+    /// The description of the mistakes that it finds.
     pub about: &'static str,
 }
 
@@ -20,7 +20,7 @@ macro_rules! rules {
     ($($name:ident: $severity:ident, $code:literal, $about:literal;)*) => {
         $(pub(super) const $name: Rule = Rule { code: $code, severity: $severity, about: $about };)*
 
-        /// All rules.
+        /// All rules of the lint.
         pub const RULES: &[Rule] = &[$($name),*];
     };
 }

@@ -1,4 +1,5 @@
-//! Parses a text that may have several mistakes: what cannot be parsed is reported and left out, and the rest is parsed again.
+//! Parses a text that may have several mistakes. A part that cannot be parsed is reported and left out, and the rest is
+//! parsed again.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -9,15 +10,15 @@ use super::rules::{self, Rule};
 use crate::script::place::bytes;
 use crate::script::{DIALECT, nesting};
 
-/// Most mistakes of syntax that are told of in one file.
+/// The largest number of syntax mistakes that are reported for one file.
 const MOST: usize = 20;
 
-/// A text with what could be parsed of it.
+/// A text, with the part of it that could be parsed.
 pub(super) struct Parsed {
-    /// `None` where nothing could.
+    /// The module; `None` where nothing could be parsed.
     pub(super) module: Option<AstModule>,
     pub(super) mistakes: Vec<Mistake>,
-    /// The words of what was left out: they may be names that the rest uses.
+    /// The words in the parts that were left out. They may be names that the rest uses.
     pub(super) left_out: BTreeSet<String>,
 }
 
@@ -29,7 +30,7 @@ pub(super) struct Mistake {
     pub(super) hint: Option<String>,
 }
 
-/// Parses a file.
+/// Parses a file, and leaves out the parts that cannot be parsed.
 pub(super) fn parse(path: &str, text: &str) -> Parsed {
     let mut parsed = Parsed { module: None, mistakes: Vec::new(), left_out: BTreeSet::new() };
     let mut rest = text.to_owned();
@@ -50,7 +51,7 @@ pub(super) fn parse(path: &str, text: &str) -> Parsed {
         let at = error.span().map_or(0..0, |span| bytes(span.span));
         let chunks = chunks(&rest);
         let open = chunks.iter().find_map(|chunk| Some((chunk.clone(), chunk.start + unclosed(&rest[chunk.clone()])?)));
-        // What stands behind a bracket that is never closed is not at fault.
+        // The text behind a bracket that is never closed is not at fault.
         let (chunk, mistake) = match open {
             Some((chunk, bracket)) if bracket < at.end => {
                 let message = format!("this `{}` is never closed", &rest[bracket..=bracket]);
@@ -73,13 +74,13 @@ pub(super) fn parse(path: &str, text: &str) -> Parsed {
     parsed
 }
 
-/// Starlark's message without the word that each begins with.
+/// Returns Starlark's message without its first word, which is the same in each of them.
 fn plain(message: &str) -> String {
     let message = message.strip_prefix("Parse error: ").unwrap_or(message);
     message.trim().to_owned()
 }
 
-/// What an author from Python may have meant.
+/// Returns a hint for an author who knows Python and has used a construct that Starlark lacks.
 fn hint(text: &str, at: &Range<usize>) -> Option<String> {
     let begin = text[..at.start.min(text.len())].rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[begin..].lines().next().unwrap_or_default().trim_start();
@@ -100,7 +101,8 @@ fn hint(text: &str, at: &Range<usize>) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// The statements at the top of a text, with what is indented below them, as far as that can be seen without parsing.
+/// Returns the statements at the top level of a text, each with the lines that are indented below it, as far as they
+/// can be told apart without parsing.
 fn chunks(text: &str) -> Vec<Range<usize>> {
     let mut starts = Vec::new();
     let (mut at, mut quoted) = (0, None);
@@ -120,7 +122,7 @@ fn chunks(text: &str) -> Vec<Range<usize>> {
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
 
-/// The triple quote that is open behind a line.
+/// Returns the triple quote that is still open behind a line.
 fn quote_after(line: &str, before: Option<&'static str>) -> Option<&'static str> {
     let (mut open, mut rest) = (before, line);
     loop {
@@ -138,7 +140,7 @@ fn quote_after(line: &str, before: Option<&'static str>) -> Option<&'static str>
     }
 }
 
-/// The bracket of a statement that it does not close.
+/// Returns the position of a bracket that the statement opens and does not close.
 fn unclosed(statement: &str) -> Option<usize> {
     let mut open = Vec::new();
     for (at, token) in nesting::tokens(statement) {
@@ -156,7 +158,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     words.filter(|word| !word.is_empty() && !word.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
 }
 
-/// Puts spaces in place of a part of the text, so that everything else keeps its place.
+/// Replaces a part of the text by spaces, so that everything else keeps its position.
 fn blank(text: &mut String, part: Range<usize>) {
     let blanks: String = text[part.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
     text.replace_range(part, &blanks);

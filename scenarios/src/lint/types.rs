@@ -1,4 +1,5 @@
-//! What is known of a script's names without running it: their types, as far as these follow from the text, and what functions take.
+//! The facts about a script's names that follow from its text without running it: their types, and the signatures of
+//! functions.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +12,26 @@ use starlark::syntax::ast::{
 use crate::script::language::{LANGUAGE, Member, Others, Parameter, Signature};
 use crate::script::place::bytes;
 
-/// The definition of a function.
+/// The syntax tree of a function definition.
 pub(super) type Def = DefP<AstNoPayload>;
 
 /// The type of a value, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Type {
     Any,
-    /// A type by the name that Starlark has for it; `None` is that of `None`.
+    /// A type, by the name that Starlark has for it. The type of the value `None` is named `None`.
     Named(String),
     List(Box<Type>),
 }
 
-/// Variables of a function, a comprehension or a lambda.
+/// The variables of a function, a comprehension or a lambda.
 pub(super) type Locals = BTreeMap<String, Type>;
 
-/// What a name of the module stands for.
+/// The meaning of a name of the module.
 #[derive(Debug, Clone)]
 pub(super) struct Binding {
     pub(super) typ: Type,
-    /// What it takes, where it is a function that is defined once.
+    /// The signature, if the name is a function that is defined once.
     pub(super) function: Option<Signature>,
 }
 
@@ -45,7 +46,7 @@ impl Type {
         Self::Named(name.to_owned())
     }
 
-    /// A type as Starlark writes it; any where it is one of several.
+    /// Parses a type as Starlark writes it. A union of several types becomes `Any`.
     fn parse(text: &str) -> Self {
         match alternatives(text)[..] {
             [one] => match one.strip_prefix("list[").and_then(|rest| rest.strip_suffix(']')) {
@@ -59,12 +60,12 @@ impl Type {
         }
     }
 
-    /// What two values have in common.
+    /// Returns the type if both are the same, and `Any` if they differ.
     fn join(self, other: Self) -> Self {
         if self == other { other } else { Self::Any }
     }
 
-    /// The type of the elements.
+    /// Returns the type of the elements of a list, and `Any` for any other type.
     fn element(&self) -> Self {
         match self {
             Self::List(element) => (**element).clone(),
@@ -72,7 +73,7 @@ impl Type {
         }
     }
 
-    /// Whether a value of this type may be one of a type that Starlark writes so.
+    /// Returns whether a value of this type may be a value of the type that Starlark writes as `text`.
     pub(super) fn fits(&self, text: &str) -> bool {
         *self == Self::Any || alternatives(text).into_iter().any(|one| self.fits_one(one))
     }
@@ -88,7 +89,7 @@ impl Type {
         }
     }
 
-    /// The name of the type, for messages and to look its members up.
+    /// Returns the name of the type, for messages and for looking up its members.
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Self::Any => None,
@@ -98,7 +99,7 @@ impl Type {
     }
 }
 
-/// The types of which a value may be one.
+/// Splits a union into the types that it consists of.
 fn alternatives(text: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut from) = (Vec::new(), 0_u32, 0);
     for (at, c) in text.char_indices() {
@@ -116,16 +117,16 @@ fn alternatives(text: &str) -> Vec<&str> {
     parts
 }
 
-/// What a variable gets.
+/// The source of a variable's value.
 pub(super) enum Given<'a> {
     /// The value of an expression.
     Value(&'a AstExpr),
-    /// Each element of one, in turn.
+    /// The elements of an expression's value, in turn.
     Element(&'a AstExpr),
     Something,
 }
 
-/// Shows each assignment of a statement, but not those inside of functions that it defines.
+/// Calls `see` for each assignment of a statement, except for those inside functions that the statement defines.
 pub(super) fn assignments<'a>(statement: &'a AstStmt, see: &mut dyn FnMut(&'a AstAssignTarget, Given<'a>)) {
     match &statement.node {
         StmtP::Assign(assign) => see(&assign.lhs, Given::Value(&assign.rhs)),
@@ -139,7 +140,7 @@ pub(super) fn assignments<'a>(statement: &'a AstStmt, see: &mut dyn FnMut(&'a As
     }
 }
 
-/// Shows each function that is defined, but not those inside of others.
+/// Calls `see` for each function that is defined, except for those inside other functions.
 pub(super) fn definitions<'a>(statement: &'a AstStmt, see: &mut dyn FnMut(&'a Def)) {
     match &statement.node {
         StmtP::Def(def) => see(def),
@@ -147,7 +148,7 @@ pub(super) fn definitions<'a>(statement: &'a AstStmt, see: &mut dyn FnMut(&'a De
     }
 }
 
-/// What a function of a script takes.
+/// Returns the signature of a function that a script defines.
 pub(super) fn signature(def: &Def, text: &str) -> Signature {
     let (mut parameters, mut takes_more, mut others, mut named) = (Vec::new(), false, Others::Nothing, false);
     for parameter in &def.params {
@@ -170,7 +171,7 @@ pub(super) fn signature(def: &Def, text: &str) -> Signature {
 }
 
 impl Names {
-    /// The names of a module, where these are loaded.
+    /// Collects the names of a module, with the names that it loads.
     pub(super) fn of(module: &AstModule, text: &str, loaded: &BTreeMap<String, Option<Signature>>) -> Self {
         let mut names = Self::default();
         for (name, function) in loaded {
@@ -180,7 +181,8 @@ impl Names {
             let function = (!names.bindings.contains_key(&def.name.node.ident)).then(|| signature(def, text));
             names.bindings.insert(def.name.node.ident.clone(), Binding { typ: Type::Any, function });
         });
-        // What one variable is may follow from another; a few rounds are enough for what people write.
+        // The type of one variable may follow from that of another. A few rounds are enough for the scripts that people
+        // write.
         for _ in 0..4 {
             let mut types = Locals::new();
             assignments(module.statement(), &mut |target, given| names.note(target, &given, &[], &mut types));
@@ -199,7 +201,7 @@ impl Names {
         self.bindings.keys().map(String::as_str)
     }
 
-    /// Notes what variables get by an assignment.
+    /// Notes the types that variables get by an assignment.
     pub(super) fn note(&self, target: &AstAssignTarget, given: &Given<'_>, locals: &[Locals], types: &mut Locals) {
         let typ = match given {
             Given::Value(value) => self.infer(value, locals),
@@ -216,7 +218,7 @@ impl Names {
         }
     }
 
-    /// The types of what `zip(...)` puts together.
+    /// Returns the types of the elements of the arguments of `zip(...)`.
     fn zipped(&self, over: &AstExpr, count: usize, locals: &[Locals]) -> Vec<Type> {
         if let ExprP::Call(function, arguments) = &over.node
             && matches!(&function.node, ExprP::Identifier(name) if name.node.ident == "zip")
@@ -227,7 +229,7 @@ impl Names {
         vec![Type::Any; count]
     }
 
-    /// The type of an expression. The innermost variables stand at the end of `locals`.
+    /// Infers the type of an expression. The innermost variables are at the end of `locals`.
     pub(super) fn infer(&self, expression: &AstExpr, locals: &[Locals]) -> Type {
         let typ = |part: &AstExpr| self.infer(part, locals);
         match &expression.node {
@@ -282,7 +284,7 @@ impl Names {
         }
     }
 
-    /// The variables inside of a comprehension, behind those around it.
+    /// Returns the variables inside a comprehension, behind those of the code around it.
     pub(super) fn comprehension(&self, each: &ForClause, clauses: &[Clause], locals: &[Locals]) -> Vec<Locals> {
         let mut inner = locals.to_vec();
         inner.push(Locals::new());
@@ -312,12 +314,12 @@ impl Names {
         }
     }
 
-    /// Whether a name stands for what the language has by that name.
+    /// Returns whether a name stands for the function or constant that the language has under that name.
     pub(super) fn is_builtin(&self, name: &str, locals: &[Locals]) -> bool {
         !locals.iter().any(|locals| locals.contains_key(name)) && self.get(name).is_none()
     }
 
-    /// The function of the language that is called, by its name.
+    /// Returns the name of the language's function that is called; `None` if something else is called.
     pub(super) fn builtin<'a>(&self, function: &'a AstExpr, locals: &[Locals]) -> Option<&'a str> {
         match &function.node {
             ExprP::Identifier(name) if self.is_builtin(&name.node.ident, locals) => {
@@ -327,7 +329,7 @@ impl Names {
         }
     }
 
-    /// What a function takes that is called so.
+    /// Returns the signature of the function that is called.
     pub(super) fn signature(&self, function: &AstExpr, locals: &[Locals]) -> Option<&Signature> {
         match &function.node {
             ExprP::Identifier(name) if locals.iter().any(|locals| locals.contains_key(&name.node.ident)) => None,
@@ -346,7 +348,7 @@ impl Names {
     }
 }
 
-/// Notes the type of a variable, or that nothing is known of it.
+/// Notes the type of a variable, or that its type is unknown.
 fn set(target: &AstAssignTarget, typ: Type, types: &mut Locals) {
     match &target.node {
         AssignTargetP::Identifier(name) => {

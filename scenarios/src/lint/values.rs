@@ -1,4 +1,5 @@
-//! Values: what is written down in a call is given to the function, where there is no world, and the function says whether it takes it.
+//! Checks values: the literal arguments of a call are passed to the function, without a world, and the function itself
+//! decides whether it accepts them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -15,10 +16,10 @@ use crate::script::language::{LANGUAGE, Member};
 use crate::script::place::bytes;
 use crate::script::trial::{Refusal, RefusalKind, try_out};
 
-/// What adds one client.
+/// The functions that add one client.
 pub(super) const CLIENTS: [&str; 4] = ["curl", "curl_negotiate", "browser", "client"];
 
-/// What makes values that other calls take.
+/// The functions that make values for other calls.
 const MAKERS: [&str; 9] = [
     "server",
     "windows_authentication",
@@ -31,8 +32,8 @@ const MAKERS: [&str; 9] = [
     "padded",
 ];
 
-/// What says or does something with values that can be looked at without a world.
-const DOERS: [&str; 15] = [
+/// The functions that act on the site. Their arguments can be checked without a world.
+pub(super) const ACTIONS: [&str; 15] = [
     "crowd",
     "start_crowd",
     "advance",
@@ -50,13 +51,13 @@ const DOERS: [&str; 15] = [
     "reset",
 ];
 
-/// Methods of a client that say something of values which can be looked at.
+/// The methods of a client whose arguments can be checked without a world.
 const METHODS: [&str; 5] = ["get", "post", "request", "start", "switch_user"];
 
-/// Most trials in one file: what is written by people has a few dozen.
+/// The largest number of trials in one file. A script that a person has written needs a few dozen.
 const MOST: usize = 2_000;
 
-/// Looks at the values in calls. `complete` says whether all that the script does stands in this file.
+/// Checks the values in calls. `complete` says whether the file contains everything that the script does.
 pub(super) fn check(statement: &AstStmt, names: &Names, complete: bool, sink: &mut Sink<'_>) {
     let mut check = Check {
         names,
@@ -74,27 +75,27 @@ pub(super) fn check(statement: &AstStmt, names: &Names, complete: bool, sink: &m
     check.statement(statement, sink);
 }
 
-/// A variable whose value is written down.
+/// A variable whose value is a literal.
 struct Constant {
     name: String,
-    /// Its assignment.
+    /// The line that assigns the variable.
     line: String,
-    /// The names that stand in it.
+    /// The names that the line uses.
     needs: BTreeSet<String>,
 }
 
 struct Check<'a> {
     names: &'a Names,
     text: &'a str,
-    /// The constants of the module, in order.
+    /// The constants of the module, in their order.
     constants: Vec<Constant>,
-    /// The site that the script describes; `None` where that does not follow from the text.
+    /// The site that the script describes; `None` if it does not follow from the text.
     site: Option<Topology>,
-    /// The names of the clients that are written down.
+    /// The names of the clients that are given as literals.
     clients: BTreeSet<String>,
-    /// Whether there are no other clients.
+    /// Whether the script has no other clients.
     all_clients: bool,
-    /// How often each variable is assigned.
+    /// The number of assignments to each variable.
     assigned: BTreeMap<String, usize>,
     left: usize,
 }
@@ -127,7 +128,7 @@ impl Check<'_> {
         expression.node.visit_expr(|inner| self.clients_of(inner));
     }
 
-    /// Notes the constants of the module, and the site.
+    /// Notes the constants of the module, and its site.
     fn constants(&mut self, statement: &AstStmt) {
         let statements = match &statement.node {
             StmtP::Statements(statements) => statements.iter().collect(),
@@ -170,7 +171,7 @@ impl Check<'_> {
         matches!(&expression.node, ExprP::Call(function, _) if self.names.builtin(function, &[]) == Some("site"))
     }
 
-    /// Whether `site()` is called anywhere.
+    /// Returns whether the statement calls `site()` anywhere.
     fn mentions_site(&self, statement: &AstStmt) -> bool {
         fn any(check: &Check<'_>, expression: &AstExpr) -> bool {
             let mut found = check.is_site(expression);
@@ -186,7 +187,7 @@ impl Check<'_> {
         self.text.get(bytes(expression.span)).unwrap_or("None")
     }
 
-    /// Tries a statement out behind the constants that it needs.
+    /// Tries a statement out, behind the constants that it needs.
     fn try_out(&self, text: &str, needs: &BTreeSet<String>, site: Option<&Topology>) -> Result<Topology, Refusal> {
         let (mut needs, mut lines) = (needs.clone(), Vec::new());
         for constant in self.constants.iter().rev() {
@@ -199,7 +200,7 @@ impl Check<'_> {
         try_out(&(lines.concat() + text), site, &self.clients)
     }
 
-    /// Whether the value of an expression follows from what is written there, and from constants.
+    /// Returns whether the value of an expression follows from literals and constants.
     fn is_constant(&self, expression: &AstExpr) -> bool {
         let all = |inner: &[AstExpr]| inner.iter().all(|inner| self.is_constant(inner));
         match &expression.node {
@@ -212,7 +213,7 @@ impl Check<'_> {
             ExprP::Tuple(inner) | ExprP::List(inner) => all(inner),
             ExprP::Dict(pairs) => pairs.iter().all(|(key, value)| self.is_constant(key) && self.is_constant(value)),
             ExprP::Minus(inner) | ExprP::Plus(inner) | ExprP::Not(inner) => self.is_constant(inner),
-            // A product may be as large as it likes.
+            // A product is not constant here, since it may be arbitrarily large.
             ExprP::Op(left, BinOp::Add | BinOp::Subtract | BinOp::Percent, right) => {
                 self.is_constant(left) && self.is_constant(right)
             }
@@ -233,7 +234,8 @@ impl Check<'_> {
         statement.node.visit_expr(|expression| self.expression(expression, sink));
     }
 
-    /// Looks at the calls of an expression, inner ones first: where an inner one is wrong, nothing is known of the outer one.
+    /// Checks the calls of an expression, inner ones first. If an inner call is wrong, nothing is known about the outer
+    /// one.
     fn expression(&mut self, expression: &AstExpr, sink: &mut Sink<'_>) {
         expression.node.visit_expr(|inner| self.expression(inner, sink));
         let ExprP::Call(function, arguments) = &expression.node else { return };
@@ -244,10 +246,10 @@ impl Check<'_> {
         }
     }
 
-    /// What stands before the arguments in a trial of a call; `None` where it is not tried out.
+    /// Returns the text before the arguments in a trial of a call; `None` if the call is not tried out.
     fn beginning(&self, function: &AstExpr) -> Option<String> {
         if let Some(name) = self.names.builtin(function, &[]) {
-            let lists = [&CLIENTS[..], &MAKERS, &DOERS, &["site"]];
+            let lists = [&CLIENTS[..], &MAKERS, &ACTIONS, &["site"]];
             return lists.iter().any(|list| list.contains(&name)).then(|| name.to_owned());
         }
         match &function.node {
@@ -259,14 +261,15 @@ impl Check<'_> {
         }
     }
 
-    /// Tries a call out; where it is refused, without one of its arguments after the other, to find the one that is at fault.
+    /// Tries a call out. If it is refused, leaves out one argument after the other to find the one at fault.
     fn call(&mut self, before: &str, arguments: &[AstArgument], at: Range<usize>, sink: &mut Sink<'_>) {
         let after = if before == "site" { "\npromises()\n" } else { "\n" };
         let site = if before == "site" { None } else { Some(self.site.clone().unwrap_or_else(|| standard::site(2))) };
         let mut given: Vec<&AstArgument> = arguments.iter().collect();
         let mut is_first = true;
         while let Err(refusal) = self.trial(before, &given, after, site.as_ref()) {
-            // What is refused now may be so because something is left out; a name that stands for nothing is wrong in any case.
+            // This refusal may be caused by an argument that was left out. Only a name that stands for nothing is wrong
+            // in any case.
             if !is_first && (refusal.name.is_none() || refusal.kind != RefusalKind::Value) {
                 return;
             }
@@ -308,12 +311,13 @@ impl Check<'_> {
         self.try_out(&format!("{before}({}){after}", given.join(", ")), &needs, site).map(drop)
     }
 
-    /// Adds what a function refuses; `of_site` says whether it is `site()`, which says itself what there is.
+    /// Adds the refusal of a function as a finding. `of_site` says whether the function is `site()`, which itself
+    /// defines the names.
     fn refused(&self, refusal: Refusal, of_site: bool, at: Range<usize>, sink: &mut Sink<'_>) {
         let name = refusal.name.as_deref().unwrap_or_default();
         let is_server = name.strip_prefix("iis").is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()));
         let rule = match refusal.kind {
-            // What is not known of the site, or of clients, is no mistake.
+            // A name that is unknown is no mistake where the site or the clients are not known.
             RefusalKind::User | RefusalKind::Host if self.site.is_none() && !of_site => return,
             RefusalKind::Host if !self.all_clients && !is_server && !of_site => return,
             RefusalKind::User => &rules::UNKNOWN_USER,
@@ -324,7 +328,7 @@ impl Check<'_> {
     }
 }
 
-/// Whether a call can do without an argument.
+/// Returns whether a call is possible without an argument.
 fn may_be_left_out(before: &str, argument: &AstArgument) -> bool {
     let Some(name) = argument.node.name() else { return false };
     let method = before.rsplit_once('.').and_then(|(_, method)| LANGUAGE.types.get("client")?.get(method));
@@ -336,7 +340,7 @@ fn may_be_left_out(before: &str, argument: &AstArgument) -> bool {
     parameter.is_none_or(|parameter| parameter.default.is_some())
 }
 
-/// The names that stand in an expression.
+/// Returns the names that occur in an expression.
 fn identifiers(expression: &AstExpr) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     if let ExprP::Identifier(name) = &expression.node {
@@ -346,7 +350,7 @@ fn identifiers(expression: &AstExpr) -> BTreeSet<String> {
     names
 }
 
-/// The argument that is the name which is not known.
+/// Returns the argument that is the unknown name of a refusal.
 fn named_by<'a>(refusal: &Refusal, arguments: &'a [AstArgument]) -> Option<&'a AstArgument> {
     let name = refusal.name.as_deref()?;
     arguments.iter().find(
@@ -354,7 +358,7 @@ fn named_by<'a>(refusal: &Refusal, arguments: &'a [AstArgument]) -> Option<&'a A
     )
 }
 
-/// The name of the client that a call adds, where it is written down.
+/// Returns the name of the client that a call adds, if it is given as a literal.
 pub(super) fn name_of_client(arguments: &[AstArgument]) -> Option<&str> {
     let name = arguments.iter().find(|argument| matches!(argument.node.name(), None | Some("name")))?;
     match &name.node.expr().node {

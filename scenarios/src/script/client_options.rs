@@ -1,4 +1,4 @@
-//! What a script can say of a client, whatever its kind.
+//! The options that a script can give to a client of any kind.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use super::values::Client;
 use crate::site::names::HTTP2;
 use crate::site::{Unknown, identity};
 
-/// The options of a client: those that were not given are as its kind has them.
+/// The options of a client. Those that are not given depend on the kind of the client.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ClientOptions {
     user: User,
-    /// The password that is typed; `None`: the directory's.
+    /// The password that is typed; `None` stands for the directory's.
     password: Option<String>,
     close_after_first_401: bool,
     closes_with_proof: bool,
@@ -41,20 +41,20 @@ pub(super) struct ClientOptions {
 /// The user that a client authenticates as.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum User {
-    /// The user of the client's own name.
+    /// The user with the same name as the client.
     #[default]
     Namesake,
-    /// This one.
+    /// The user of this name.
     Named(String),
     Nobody,
 }
 
-/// An option of every client: its name, its type, what it is where it is not given, and what it means.
+/// The description of an option: its name, its type, its default, and its meaning.
 pub(super) struct About {
     pub(super) name: &'static str,
-    /// As Starlark writes types.
+    /// The type, as Starlark writes it.
     pub(super) typ: &'static str,
-    /// As a script would write it; empty where the kind of the client decides.
+    /// The default, as a script would write it; empty if it depends on the kind of the client.
     pub(super) default: &'static str,
     pub(super) meaning: &'static str,
 }
@@ -63,7 +63,7 @@ const fn about(name: &'static str, typ: &'static str, default: &'static str, mea
     About { name, typ, default, meaning }
 }
 
-/// All options.
+/// The options of every client.
 pub(super) const OPTIONS: [About; 15] = [
     about(
         "user",
@@ -108,7 +108,7 @@ pub(super) const OPTIONS: [About; 15] = [
 ];
 
 impl ClientOptions {
-    /// Reads named arguments.
+    /// Reads the options from named arguments.
     pub(super) fn read(given: &DictRef<'_>) -> Result<Self, ScriptError> {
         let mut options = Self::default();
         for (name, value) in given.iter() {
@@ -146,7 +146,7 @@ impl ClientOptions {
         Ok(())
     }
 
-    /// Returns the first of these options that was given: those that only make sense for one client.
+    /// Returns the first given option that makes sense for a single client only.
     pub(super) fn is_for_one(&self) -> Option<&'static str> {
         let given = [
             ("user", self.user != User::Namesake),
@@ -156,7 +156,7 @@ impl ClientOptions {
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 
-    /// Returns who sits at the client of this name.
+    /// Returns the identity of the user who sits at the client of this name.
     pub(super) fn identity(&self, topology: &Topology, name: &Name) -> Result<Option<Identity>, ScriptError> {
         let user = match &self.user {
             User::Namesake => name.as_str(),
@@ -166,7 +166,7 @@ impl ClientOptions {
         Ok(Some(identity(topology, user, self.password.clone())?))
     }
 
-    /// Returns the client of this name, at which somebody sits.
+    /// Returns the specification of the client of this name, at which somebody sits.
     pub(super) fn spec(&self, name: Name, agent: Agent, identity: Option<Identity>) -> ClientSpec {
         let own = Profile::of(agent);
         let profile = Profile {
@@ -208,7 +208,7 @@ fn seconds(value: Value<'_>) -> Result<f64, ScriptError> {
     unpack::<UnpackFloat>("a number of seconds", value).map(|seconds| seconds.0)
 }
 
-/// Unpacks a value of which a script's user is told by this name.
+/// Unpacks a value. The error message calls the expected type `expected`.
 pub(super) fn unpack<'v, T>(expected: &'static str, value: Value<'v>) -> Result<T, ScriptError>
 where
     T: UnpackValue<'v>,
@@ -226,7 +226,7 @@ mod tests {
     fn every_option_that_is_documented_is_one_that_is_read() {
         starlark::values::Heap::temp(|heap| {
             for option in OPTIONS {
-                // A function is of none of the types.
+                // A function is a value of none of these types.
                 let value = heap.alloc(starlark::values::structs::AllocStruct([("nothing", 1)]));
                 let error = ClientOptions::default().take(option.name, value).map_err(|error| error.to_string());
                 assert!(!error.is_err_and(|error| error.contains("option of a client called")), "{}", option.name);

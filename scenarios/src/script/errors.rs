@@ -1,4 +1,4 @@
-//! What a script can do wrong, and Starlark's errors as [`Diagnostic`]s.
+//! The mistakes that a script can make, and the conversion of Starlark's errors to [`Diagnostic`]s.
 
 use stickler_model::plan::StepProblem;
 use stickler_model::{RequestProblem, WorldError};
@@ -9,7 +9,7 @@ use crate::nearest::nearest;
 use crate::site::{SiteError, Unknown};
 use crate::{Scenario, limits};
 
-/// What a script can do wrong that Starlark cannot know of.
+/// A mistake of a script that Starlark itself does not detect.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ScriptError {
     #[error("{0}{hint}", hint = world_hint(.0))]
@@ -87,7 +87,8 @@ impl From<WorldError> for ScriptError {
     }
 }
 
-/// A Starlark error at its place: that of the innermost expression, or else of the statement.
+/// Returns a Starlark error as a diagnostic at its place: that of the innermost expression, or else that of the
+/// statement.
 pub(super) fn diagnostic(scenario: &Scenario, error: &starlark::Error) -> Diagnostic {
     let place = error.span().map_or_else(Place::statement, Place::of);
     place.diagnostic(scenario, error.without_diagnostic().to_string(), None)

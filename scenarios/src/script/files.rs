@@ -1,7 +1,7 @@
 //! The files of a script: its own, and those that it loads.
 //!
-//! A path is relative to the folder of the file that loads, and leads to a file of the script's folder or of one below it. There
-//! is no way out: no absolute path, no `..`, no link.
+//! A path is relative to the folder of the file that contains the `load`, and leads to a file in the script's folder or
+//! in one below it. Absolute paths, `..` and links are refused, so that a script cannot reach any other file.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -16,16 +16,16 @@ use super::{DIALECT, errors, nesting};
 use crate::Scenario;
 use crate::scenario::MAX_SOURCE;
 
-/// Most files that a script may load, those that these load included.
+/// The largest number of files that a script may load, including those that these files load.
 pub(crate) const MAX_FILES: usize = 32;
 
-/// How many files may load one another in a row.
+/// The largest depth to which files may load one another.
 pub(crate) const MAX_DEPTH: usize = 8;
 
-/// Most bytes that all files of a script may have together.
+/// The largest total size of all files of a script, in bytes.
 pub(crate) const MAX_BYTES: u64 = 512 * 1024;
 
-/// Why a file cannot be loaded.
+/// The reason for which a file cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     #[error("this script has no folder to load files from")]
@@ -52,28 +52,28 @@ pub(crate) enum LoadError {
 
 /// A file of a script.
 pub(super) struct File {
-    /// Its path below the script's folder, with `/`.
+    /// The path of the file below the script's folder, with `/` as separator.
     pub(super) key: String,
     pub(super) syntax: AstModule,
-    /// What its `load` statements name, and the keys of these files.
+    /// The paths in its `load` statements, each with the key of the file.
     pub(super) loads: Vec<(String, String)>,
 }
 
-/// A file that may be loaded, as it is on disk.
+/// The text of a file that may be loaded, as it is on disk.
 pub(crate) struct Text {
-    /// Its path as messages show it.
+    /// The path of the file as messages show it.
     pub(crate) path: PathBuf,
     pub(crate) text: Arc<str>,
 }
 
-/// The key of the file that a `load` of another one names.
+/// Returns the key of the file that a `load` statement of another file names.
 ///
 /// # Errors
-/// [`LoadError::Outside`].
+/// [`LoadError::Outside`]: the path leads out of the script's folder.
 pub(crate) fn key(loading: &str, path: &str) -> Result<String, LoadError> {
     let outside = || LoadError::Outside(path.chars().take(80).collect());
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    // What is no separator here may be one on another system, and a colon names a drive there.
+    // A character that is no separator here may be one on another system, and a colon names a drive there.
     if path.is_empty() || path.contains(['\\', ':', '\0']) || !Path::new(path).components().all(plain) {
         return Err(outside());
     }
@@ -84,7 +84,7 @@ pub(crate) fn key(loading: &str, path: &str) -> Result<String, LoadError> {
 /// Reads the file of this key below a folder.
 ///
 /// # Errors
-/// It is a link or below one, is longer than a script may be, or cannot be read.
+/// The file is a link or below one, is longer than a script may be, or cannot be read.
 pub(crate) fn read_file(folder: &Path, key: &str) -> Result<Text, LoadError> {
     let mut path = folder.to_owned();
     for part in key.split('/') {
@@ -101,10 +101,11 @@ pub(crate) fn read_file(folder: &Path, key: &str) -> Result<Text, LoadError> {
     }
 }
 
-/// Reads and parses a script and all files that it loads. Each stands behind those that it loads, the script's own at the end.
+/// Reads and parses a script and all files that it loads. Each file comes after those that it loads, and the script's
+/// own file comes last.
 ///
 /// # Errors
-/// A file cannot be loaded, at the place that loads it; or it is not Starlark.
+/// A file cannot be loaded (the place is that of the `load` statement), or a file is not valid Starlark.
 pub(super) fn read(scenario: &Scenario) -> Result<Vec<File>, Diagnostic> {
     let mut reader =
         Reader { scenario, folder: scenario.folder(), files: Vec::new(), known: BTreeMap::new(), bytes: 0 };
@@ -118,13 +119,13 @@ struct Reader<'a> {
     scenario: &'a Scenario,
     folder: Option<&'a Path>,
     files: Vec<File>,
-    /// The keys of the files that were begun, and whether they are done.
+    /// The keys of the files that were begun, each with whether the file is complete.
     known: BTreeMap<String, bool>,
     bytes: u64,
 }
 
 impl Reader<'_> {
-    /// Adds a file behind those that it loads. `above` are the keys of the files that led here.
+    /// Adds a file after those that it loads. `above` are the keys of the files that led to this one.
     fn add(&mut self, key: &str, path: &str, text: &str, above: &mut Vec<String>) -> Result<(), Diagnostic> {
         if let Some(at) = nesting::too_deep(text) {
             let message =
@@ -147,7 +148,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Adds the file that a `load` names, unless it is there, and returns its key.
+    /// Adds the file that a `load` statement names, unless it was added before, and returns its key.
     fn load(
         &mut self,
         loading: &str,
@@ -177,7 +178,7 @@ impl Reader<'_> {
     }
 }
 
-/// The files of a circle, from the one that is loaded again to itself.
+/// Returns the files of a circle, from the one that is loaded again back to itself.
 pub(crate) fn circle(above: &[String], key: &str) -> Vec<String> {
     let from = above.iter().position(|above| above == key).unwrap_or(0);
     above[from..].iter().map(String::as_str).chain([key]).map(str::to_owned).collect()

@@ -1,4 +1,5 @@
-//! The language as data: its functions, the methods and attributes of its values, with their arguments and documentation.
+//! The language as data: its functions, and the methods and attributes of its values, with their arguments and
+//! documentation.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -11,14 +12,14 @@ use super::globals::GROUPS;
 use super::values::{ATTRIBUTES, Client, Pending, Response};
 use super::{GLOBALS, globals};
 
-/// All of it.
+/// The language, built once.
 pub(crate) static LANGUAGE: LazyLock<Language> = LazyLock::new(Language::new);
 
 /// The functions and types that a script can use.
 pub(crate) struct Language {
-    /// All functions, with Starlark's own.
+    /// All functions, including those of Starlark itself.
     pub(crate) functions: BTreeMap<String, Signature>,
-    /// All names, which are functions and constants.
+    /// All names: those of functions and those of constants.
     pub(crate) names: Vec<String>,
     /// The methods and attributes of values, by the name of their type.
     pub(crate) types: BTreeMap<String, BTreeMap<String, Member>>,
@@ -28,28 +29,28 @@ pub(crate) struct Language {
 #[derive(Debug, Clone)]
 pub(crate) enum Member {
     Method(Signature),
-    /// Its type, as Starlark writes it.
+    /// The type of the attribute, as Starlark writes it.
     Attribute(String),
 }
 
-/// What a function takes and returns.
+/// The signature of a function: its parameters and its result.
 #[derive(Debug, Clone)]
 pub(crate) struct Signature {
     pub(crate) name: String,
     pub(crate) parameters: Vec<Parameter>,
-    /// Whether it takes any number of arguments by position.
+    /// Whether the function takes any number of arguments by position.
     pub(crate) takes_more: bool,
-    /// What it takes by other names.
+    /// The arguments that the function takes by other names.
     pub(crate) others: Others,
     /// The type of the result, as Starlark writes it.
     pub(crate) returns: String,
 }
 
-/// A parameter.
+/// A parameter of a function.
 #[derive(Debug, Clone)]
 pub(crate) struct Parameter {
     pub(crate) name: String,
-    /// Its type, as Starlark writes it.
+    /// The type of the parameter, as Starlark writes it.
     pub(crate) typ: String,
     /// The default as a script would write it; `None` where the argument is required.
     pub(crate) default: Option<String>,
@@ -57,12 +58,12 @@ pub(crate) struct Parameter {
     pub(crate) by_name: bool,
 }
 
-/// What a function takes by names that are no parameters.
+/// The arguments that a function takes by names other than those of its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Others {
     Nothing,
     Anything,
-    /// These names, each with its type.
+    /// Arguments by these names, each with its type.
     These(&'static [(&'static str, &'static str)]),
 }
 
@@ -91,7 +92,7 @@ impl Language {
                 DocItem::Member(DocMember::Property(_)) | DocItem::Module(_) => {}
             }
         }
-        // A function that takes options by any name knows which ones there are.
+        // A function that takes options under any name checks them itself, and knows the names that exist.
         for group in &GROUPS {
             for function in group.functions() {
                 if let Some(signature) = functions.get_mut(&function.0)
@@ -117,7 +118,7 @@ impl Language {
     }
 }
 
-/// The types of values that a script calls methods of, by name.
+/// Returns the types of values that have methods for scripts, by name.
 pub(super) fn value_types() -> [(&'static str, DocType); 3] {
     [
         ("client", DocType::from_starlark_value::<Client>()),
@@ -127,7 +128,7 @@ pub(super) fn value_types() -> [(&'static str, DocType); 3] {
 }
 
 impl globals::Group {
-    /// The functions of the group with their documentation, by name.
+    /// Returns the functions of the group with their documentation, by name.
     pub(super) fn functions(&self) -> Vec<(String, DocFunction)> {
         let members = GlobalsBuilder::new().with(self.functions).build().documentation().members;
         let functions = members.into_iter().filter_map(|(name, item)| match item {
@@ -171,12 +172,12 @@ impl Signature {
         }
     }
 
-    /// Looks a parameter up that can be given by name.
+    /// Looks up a parameter that can be given by name.
     pub(crate) fn named(&self, name: &str) -> Option<&Parameter> {
         self.parameters.iter().find(|parameter| parameter.by_name && parameter.name == name)
     }
 
-    /// The type of what can be given by this name.
+    /// Returns the type of the argument that can be given by this name.
     pub(crate) fn type_of(&self, name: &str) -> Option<&str> {
         let other = match self.others {
             Others::These(others) => others.iter().find(|(other, _)| *other == name).map(|(_, typ)| *typ),
@@ -185,7 +186,7 @@ impl Signature {
         self.named(name).map(|parameter| parameter.typ.as_str()).or(other)
     }
 
-    /// All names by which something can be given.
+    /// Returns all names by which an argument can be given.
     pub(crate) fn names(&self) -> Vec<&str> {
         let others = match self.others {
             Others::These(others) => others,
@@ -196,8 +197,8 @@ impl Signature {
     }
 }
 
-/// As a script would define the function: `get(path = "/", *, headers = ...)`. What may be left out and has no default that could
-/// be written is `...`.
+/// Writes the function as a script would define it: `get(path = "/", *, headers = ...)`. An argument that may be left
+/// out, but whose default cannot be written, has `...` as its default.
 impl std::fmt::Display for Signature {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut parts: Vec<String> = Vec::new();

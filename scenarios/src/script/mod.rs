@@ -1,18 +1,19 @@
 //! The script language: Starlark, with a site, clients, faults and expectations.
 //!
-//! * [`session`]: the state behind a script: the world, built when first needed, and what failed.
+//! * [`session`]: the state behind a script: the world, which is built when it is first needed, and the expectations
+//!   that failed.
 //! * [`globals`]: the functions that a script calls (`curl`, `advance`, `crash` ...).
-//! * [`client_options`]: what a script says of a client.
-//! * [`values`]: clients, requests under way, and answers, as a script sees them.
-//! * [`errors`]: Starlark's errors as [`Diagnostic`]s. [`place`]: where a script is.
-//! * [`nesting`]: how deep a script's syntax can nest.
+//! * [`client_options`]: the options of a client.
+//! * [`values`]: clients, pending requests, and answers, as a script sees them.
+//! * [`errors`]: Starlark's errors as [`Diagnostic`]s. [`place`]: the place that a script has reached.
+//! * [`nesting`]: the limit on the nesting depth of a script's syntax.
 //! * [`files`]: a script's own file, and those that it loads.
-//! * [`language`]: functions, methods, arguments and attributes with their documentation, as data. [`reference`](mod@reference): as
-//!   Markdown.
-//! * [`trial`]: a call tried out where there is no world, for lints.
+//! * [`language`]: functions, methods, arguments and attributes with their documentation, as data.
+//!   [`reference`](mod@reference): the same as Markdown.
+//! * [`trial`]: the trial of a call without a world, for lints.
 //!
-//! The language has no clock, no randomness, no input and no files but those of the script's folder: a
-//! script does the same each time.
+//! The language has no clock, no randomness, no input, and no files except those of the script's folder. A script
+//! therefore does the same each time.
 
 mod client_options;
 mod errors;
@@ -43,22 +44,22 @@ use files::File;
 use place::Place;
 use session::Session;
 
-/// What came of a script, before the oracle has seen it.
+/// The result of a script, before the oracle has judged it.
 #[derive(Debug)]
 pub(crate) struct Played {
-    /// The world's trace, where there was a world.
+    /// The trace of the world, if there was a world.
     pub(crate) trace: Option<Trace>,
     /// The expectations that did not hold.
     pub(crate) failures: Vec<Diagnostic>,
-    /// Whether it came to its end.
+    /// The end of the script: completed, or stopped for a reason.
     pub(crate) end: End,
-    /// What it printed.
+    /// The lines that the script printed.
     pub(crate) printed: Vec<String>,
-    /// Whether it expected anything.
+    /// Whether the script has any expectation.
     pub(crate) expects: bool,
 }
 
-/// Python's syntax as far as Starlark has it, with `if` and `for` at the top, and f-strings.
+/// Python's syntax as far as Starlark supports it, with `if` and `for` at the top level, and f-strings.
 pub(crate) const DIALECT: Dialect = Dialect {
     enable_top_level_stmt: true,
     enable_f_strings: true,
@@ -71,8 +72,8 @@ pub(crate) static GLOBALS: LazyLock<Globals> = LazyLock::new(|| {
     globals::GROUPS.iter().fold(standard, |builder, group| builder.with(group.functions)).build()
 });
 
-/// Plays a script to its end, on this thread. Past the limit on memory, `on_out_of_memory` gets what came of the script
-/// until then, and the thread never goes on.
+/// Plays a script to its end, on this thread. If the script exceeds the limit on memory, `on_out_of_memory` gets the
+/// result up to that point, and the thread never continues.
 pub(crate) fn play(
     scenario: &Scenario,
     balancer: &BalancerSpec,
@@ -93,11 +94,12 @@ pub(crate) fn play(
     session.finish(error)
 }
 
-/// Reads the site that a script describes, on this thread: as it is when the script first does something there, or at its end.
-/// Past the limit on memory, `on_out_of_memory` gets the error, and the thread never goes on.
+/// Reads the site that a script describes, on this thread: the site as it is at the first action, or at the end of the
+/// script. If the script exceeds the limit on memory, `on_out_of_memory` gets the error, and the thread never
+/// continues.
 ///
 /// # Errors
-/// The script's mistake, where it makes one before.
+/// The script makes a mistake before that point.
 pub(crate) fn site(
     scenario: &Scenario,
     on_out_of_memory: impl FnOnce(Diagnostic) + 'static,
@@ -117,7 +119,7 @@ pub(crate) fn site(
     }
 }
 
-/// Builds no world.
+/// An arm that builds no world.
 struct NoWorld;
 
 impl Arm for NoWorld {
@@ -134,19 +136,19 @@ impl Arm for NoWorld {
     }
 }
 
-/// The script on this thread has asked for more than [`limits::MEMORY`].
+/// Returns the diagnostic of a script on this thread that has asked for more than [`limits::MEMORY`].
 fn out_of_memory(scenario: &Scenario) -> Diagnostic {
     let message =
         format!("out of memory: a script may hold {} MiB; this statement asks for more", limits::MEMORY >> 20);
     Place::statement().diagnostic(scenario, message, None)
 }
 
-/// The interpreter, or the world, panicked on this thread.
+/// Returns the diagnostic of a panic of the interpreter, or of the world, on this thread.
 pub(crate) fn panicked(scenario: &Scenario, panic: &str) -> Diagnostic {
     Place::statement().diagnostic(scenario, format!("cannot carry out this statement: {panic}"), None)
 }
 
-/// Evaluates the files that a script loads, each once, and then the script itself.
+/// Evaluates the files that a script loads, each of them once, and then the script itself.
 fn evaluate(scenario: &Scenario, session: &Session) -> Result<(), Diagnostic> {
     let mut files = files::read(scenario)?;
     let own = files.pop();
@@ -155,18 +157,18 @@ fn evaluate(scenario: &Scenario, session: &Session) -> Result<(), Diagnostic> {
     own.map_or(Ok(()), |own| evaluation.play(own))
 }
 
-/// What the evaluation of a script has come to.
+/// The progress of the evaluation of a script.
 struct Evaluation<'a> {
     scenario: &'a Scenario,
     session: &'a Session,
-    /// The files that are loaded, by key.
+    /// The files that are loaded already, by key.
     modules: HashMap<String, FrozenModule>,
-    /// The steps that were taken.
+    /// The number of steps that were executed so far.
     ticks: u64,
 }
 
 impl Evaluation<'_> {
-    /// Evaluates a file that others load.
+    /// Evaluates a file that other files load.
     fn load(&mut self, file: File) -> Result<(), Diagnostic> {
         let key = file.key.clone();
         let frozen = Module::with_temp_heap(|module| {
@@ -200,7 +202,7 @@ impl Evaluation<'_> {
     }
 }
 
-/// Evaluates a file in a module, within limits. Returns what came of it, and how many steps it took.
+/// Evaluates a file in a module, within the limits. Returns its result, and the number of steps that it took.
 fn evaluate_syntax(
     module: &Module<'_>,
     syntax: starlark::syntax::AstModule,
@@ -214,11 +216,11 @@ fn evaluate_syntax(
     eval.set_print_handler(session);
     eval.set_loader(loader);
     let limited = eval.set_max_callstack_size(limits::CALL_DEPTH).and_then(|()| eval.set_max_tick_count(ticks));
-    // The only bound on memory in a program without the counting allocator.
+    // This is the only bound on memory in a program without the counting allocator.
     if let Err(error) = limited.and_then(|()| eval.set_max_heap_size(limits::MEMORY)) {
         return (Err(starlark::Error::new_other(error)), 0);
     }
-    // The name says that it is meant for debuggers; nothing else tells where a script is.
+    // The hook is meant for debuggers, as its name says; Starlark has no other that tells the place of a script.
     eval.before_stmt_for_dap(BeforeStmtFunc::Fn(&note));
     let outcome = eval.eval_module(syntax, &GLOBALS).map(|_| ());
     let taken = eval.get_total_tick_count();

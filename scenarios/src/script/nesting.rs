@@ -1,15 +1,15 @@
-//! How deep a script's syntax can nest, before it is parsed.
+//! Bounds the nesting depth of a script's syntax before it is parsed.
 //!
-//! Starlark's parser keeps its own stack, but its compiler goes down the syntax tree on the
-//! thread's, and `-----...1` nests as deep as it is long. Whatever nests costs a bracket, an
-//! operator or a keyword, so that counting these in a statement bounds the depth without parsing.
+//! Starlark's parser keeps a stack of its own, but its compiler descends the syntax tree on the thread's stack, and
+//! `-----...1` nests as deeply as it is long. Every level of nesting needs a bracket, an operator or a keyword.
+//! Counting these in a statement therefore bounds the depth without parsing.
 
 use std::ops::Range;
 
-/// Most brackets, operators and keywords in one statement, and most `elif` in a script.
+/// The largest number of brackets, operators and keywords in one statement, and of `elif` in a script.
 pub(crate) const MAX: usize = 4_000;
 
-/// The first place at which there are too many of them.
+/// Returns the first place at which there are too many of them.
 pub(crate) fn too_deep(source: &str) -> Option<Range<usize>> {
     let (mut in_statement, mut elifs, mut depth) = (0, 0, 0_usize);
     for (at, token) in tokens(source) {
@@ -19,7 +19,7 @@ pub(crate) fn too_deep(source: &str) -> Option<Range<usize>> {
             (_, '\n' | ';') if depth == 0 => in_statement = 0,
             (_, '(' | '[' | '{') => (depth, in_statement) = (depth + 1, in_statement + 1),
             (_, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            // A comma separates what does not nest, a backslash joins lines.
+            // A comma separates items without nesting them, and a backslash joins lines.
             (_, ',' | '\\' | '#' | '"' | '\'' | '_') => {}
             (_, sign) if sign.is_ascii_punctuation() => in_statement += 1,
             _ => {}
@@ -31,7 +31,7 @@ pub(crate) fn too_deep(source: &str) -> Option<Range<usize>> {
     None
 }
 
-/// The words, comments, strings, joined line ends and single characters of a text, with their places.
+/// Returns the words, comments, strings, joined line ends and single characters of a text, with their positions.
 pub(crate) fn tokens(source: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -42,7 +42,7 @@ pub(crate) fn tokens(source: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Length of the word, comment, string, joined line end or single character that `text` begins with.
+/// Returns the length of the word, comment, string, joined line end or single character at the beginning of `text`.
 fn token_length(text: &str, first: char) -> usize {
     match first {
         '#' => text.find('\n').unwrap_or(text.len()),
@@ -55,7 +55,8 @@ fn token_length(text: &str, first: char) -> usize {
     }
 }
 
-/// Length of a string in single or triple quotes, which ends with its line or the script at the latest.
+/// Returns the length of a string in single or triple quotes, which ends at the latest with its line or with the
+/// script.
 fn string_length(text: &str, quote: &str) -> usize {
     let triple = quote.repeat(3);
     let (end, lines) = if text.starts_with(&triple) { (&*triple, true) } else { (quote, false) };

@@ -12,7 +12,7 @@ use super::values::ATTRIBUTES;
 const BEGINNING: &str = include_str!("reference/beginning.md");
 const PAGES: &str = include_str!("reference/pages.md");
 
-/// The types whose methods are shown, as the reference calls them.
+/// The types whose methods are shown, with their titles in the reference.
 const TYPES: [(&str, &str, &str); 3] = [
     ("client", "Clients", "What `curl()`, `browser()` and their like return."),
     ("request", "Requests under way", "What `start()` returns."),
@@ -75,7 +75,7 @@ fn write_function(text: &mut String, name: &str, function: &DocFunction) {
         let _ = writeln!(text, "{}", folded(&line, "  "));
     }
     if let Some(returns) = &function.ret.docs {
-        // A list in it would be part of the list above.
+        // A list in this text would become part of the list above it.
         let _ = write!(text, "\n{}\n", folded(&format!("Returns: {}", whole(returns)), ""));
     }
     if let Some(examples) = function.docs.as_ref().and_then(|docs| docs.examples.as_ref()) {
@@ -83,7 +83,7 @@ fn write_function(text: &mut String, name: &str, function: &DocFunction) {
     }
 }
 
-/// A type in brackets, unless it says nothing.
+/// Returns a type in brackets, or nothing if the type is not informative.
 fn typed(typ: &str) -> String {
     if typ.contains("Any") || typ.contains("typing.") { String::new() } else { format!(" ({typ})") }
 }
@@ -95,7 +95,7 @@ fn whole(docs: &DocString) -> String {
     }
 }
 
-/// A signature on lines of at most 100 characters.
+/// Breaks a signature into lines of at most 100 characters.
 fn wrapped(signature: &str) -> String {
     let mut lines = vec![String::new()];
     for part in signature.split_inclusive(", ") {
@@ -109,7 +109,7 @@ fn wrapped(signature: &str) -> String {
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
-/// Text with lines of at most 140 characters, all but the first behind an indentation. What has several lines keeps them.
+/// Breaks text into lines of at most 140 characters, all but the first of them indented. Existing line ends are kept.
 fn folded(text: &str, indentation: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (number, paragraph) in text.lines().enumerate() {
@@ -151,7 +151,7 @@ fn write_attributes(text: &mut String) {
 mod tests {
     use super::*;
 
-    /// Whoever adds a function or an argument says what it does.
+    /// Every function and every argument has to be documented.
     #[test]
     fn every_function_method_and_argument_is_documented_in_sentences() {
         let mut missing = Vec::new();

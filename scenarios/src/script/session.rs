@@ -1,4 +1,4 @@
-//! The state behind a script: the world, built when it is first needed, and what failed.
+//! The state behind a script: the world, which is built when it is first needed, and the expectations that failed.
 
 #![expect(unsafe_code, reason = "Starlark's derives expand to `unsafe impl`; nothing here is written unsafe")]
 
@@ -36,43 +36,43 @@ pub(super) struct Session {
     seed: u64,
     arm: Arc<dyn Arm>,
     state: RefCell<State>,
-    /// The expectations that did not hold. Apart from the state, so that they can be had wherever the script is stopped;
-    /// so below.
+    /// The expectations that did not hold. This field and those below are kept apart from the state, so that they can
+    /// be read wherever the script is stopped.
     failures: RefCell<Vec<Diagnostic>>,
     printed: RefCell<Vec<String>>,
-    /// Whether the script expected anything.
+    /// Whether the script has any expectation.
     expects: Cell<bool>,
-    /// Whether an action is under way: where the script's thread has panicked meanwhile, the world is not to be trusted.
+    /// Whether an action is being performed. If the script's thread panicked meanwhile, the world cannot be trusted.
     in_world: Cell<bool>,
     /// Whether a file is being loaded.
     loading: Cell<bool>,
 }
 
-/// What changes. Borrowed for the length of one call, and no call calls another.
+/// The state that actions change. It is borrowed for the duration of one call, and no call makes another.
 struct State {
     topology: Topology,
     site_given: bool,
     stage: Stage,
     actions: u32,
-    /// What the actions hold, in bytes.
+    /// The memory that the actions hold, in bytes.
     weight: usize,
     asked: bool,
     last_request: u32,
     last_token: u32,
-    /// The tokens made so far; a client without credentials has none.
+    /// The tokens that were made so far. A client without credentials has none.
     tokens: BTreeMap<TokenId, String>,
     answers: BTreeMap<RequestId, Answer>,
-    /// The clients, and who sits at each.
+    /// The clients, each with the user who sits at it.
     clients: BTreeMap<Name, Option<Principal>>,
-    /// Why the arm cannot do what the script asks for.
+    /// The reason for which the arm does not support what the script asks for.
     unsupported: Option<String>,
 }
 
-/// The world is built with the first action, so that `site()` can stand before it.
+/// The stages of a session. The world is built with the first action, so that `site()` can come before it.
 enum Stage {
     Planned,
     Built(Box<dyn World>),
-    /// The arm refused; the script ends with its error.
+    /// The arm refused to build the world; the script ends with the arm's error.
     Failed,
 }
 
@@ -106,18 +106,18 @@ impl Session {
         }
     }
 
-    /// Puts the script at a site that is described already.
+    /// Gives the script a site that is already described.
     pub(super) fn at(&self, site: Topology) {
         let mut state = self.state.borrow_mut();
         (state.topology, state.site_given) = (site, true);
     }
 
-    /// Returns whether the arm cannot do what the script has asked for.
+    /// Returns whether the script has asked for something that the arm does not support.
     pub(super) fn is_unsupported(&self) -> bool {
         self.state.borrow().unsupported.is_some()
     }
 
-    /// Loads files, which must not do anything meanwhile.
+    /// Loads files, which must not perform any action.
     pub(super) fn load<T>(&self, load: impl FnOnce() -> T) -> T {
         self.loading.set(true);
         let loaded = load();
@@ -129,12 +129,12 @@ impl Session {
         if self.loading.get() { Err(ScriptError::ActsWhileLoaded) } else { Ok(()) }
     }
 
-    /// The session of the script that is running.
+    /// Returns the session of the script that is running.
     pub(super) fn of<'a>(eval: &Evaluator<'_, 'a, '_>) -> &'a Self {
         eval.extra.and_then(|extra| extra.downcast_ref()).expect("every script runs with a session as its extra value")
     }
 
-    /// Describes the site anew; only before there is a world, and once.
+    /// Describes the site anew. This is possible only once, and only before there is a world.
     pub(super) fn set_site(&self, change: impl FnOnce(&mut Topology)) -> Result<(), ScriptError> {
         self.check_not_loading()?;
         let mut state = self.state.borrow_mut();
@@ -146,12 +146,12 @@ impl Session {
         Ok(())
     }
 
-    /// Reads something of the site.
+    /// Reads a property of the site.
     pub(super) fn site<T>(&self, read: impl FnOnce(&Topology) -> T) -> T {
         read(&self.state.borrow().topology)
     }
 
-    /// Returns whether the script has asked for something to be done at the site.
+    /// Returns whether the script has already asked for an action at the site.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.state.borrow().stage, Stage::Planned)
     }
@@ -168,14 +168,14 @@ impl Session {
         self.state.borrow().clients.get(client).cloned().flatten()
     }
 
-    /// The names of the first users `user01`, `user02` ... after whom no client is called yet.
+    /// Returns the first `count` names of users `user01`, `user02` and so on that no client has yet.
     pub(super) fn vacant(&self, count: usize) -> Vec<Name> {
         let clients = &self.state.borrow().clients;
         let numbered = (1_u32..).map(standard::numbered).map(Name::from);
         numbered.filter(|name| !clients.contains_key(name)).take(count).collect()
     }
 
-    /// Adds accounts of these names where there are none, before there is a world.
+    /// Adds accounts with these names, unless they exist. This is possible only before there is a world.
     pub(super) fn provide_accounts(&self, names: &[Name]) -> Result<(), ScriptError> {
         let mut state = self.state.borrow_mut();
         let planned = matches!(state.stage, Stage::Planned);
@@ -216,7 +216,7 @@ impl Session {
         Ok(id)
     }
 
-    /// The answer to a request; a second time, the same.
+    /// Waits for the answer to a request. A second call returns the same answer.
     pub(super) fn wait(&self, request: RequestId) -> Result<Answer, ScriptError> {
         if let Some(answer) = self.state.borrow().answers.get(&request) {
             return Ok(answer.clone());
@@ -246,7 +246,7 @@ impl Session {
         self.done(if on { Action::Drain(host) } else { Action::Undrain(host) })
     }
 
-    /// Sets a server up anew.
+    /// Changes the set-up of a server.
     pub(super) fn configure(&self, host: &str, change: &ServerChange) -> Result<(), ScriptError> {
         let mut server = {
             let topology = &mut self.state.borrow_mut().topology;
@@ -268,7 +268,7 @@ impl Session {
         Ok(())
     }
 
-    /// The token that a client would begin with.
+    /// Returns the token with which a client would begin.
     pub(super) fn make_token(&self, client: Name) -> Result<Option<String>, ScriptError> {
         let id = {
             let mut state = self.state.borrow_mut();
@@ -286,19 +286,19 @@ impl Session {
         }
     }
 
-    /// Shows each event so far. There is a world from now on.
+    /// Calls `see` for each event so far. The world is built if there is none yet.
     pub(super) fn visit(&self, see: &mut dyn FnMut(&Event)) -> Result<(), ScriptError> {
         self.check_not_loading()?;
         self.state.borrow_mut().world(self)?.visit(see);
         Ok(())
     }
 
-    /// What came back for text on a bare connection. The tokens in it are sent by reference, so that the plan is not tied
-    /// to the seed that made them.
+    /// Sends text on a bare connection, and returns the bytes that came back. Tokens in the text are sent by reference,
+    /// so that the plan does not depend on the seed with which they were made.
     pub(super) fn send_raw(&self, client: Name, text: &str, patience: Duration) -> Result<Vec<u8>, ScriptError> {
         let bytes = {
             let mut state = self.state.borrow_mut();
-            // A connection on which nothing is sent asks for nothing.
+            // A connection on which nothing is sent does not count as a request.
             state.asked |= !text.is_empty();
             pieces(text, &state.tokens)
         };
@@ -309,7 +309,7 @@ impl Session {
         }
     }
 
-    /// What the balancer declares about itself. There is a world from now on.
+    /// Returns the promises of the balancer. The world is built if there is none yet.
     pub(super) fn promises(&self) -> Result<Promises, ScriptError> {
         self.check_not_loading()?;
         Ok(self.state.borrow_mut().world(self)?.promises())
@@ -319,7 +319,7 @@ impl Session {
         self.done(Action::Fault(fault))
     }
 
-    /// Notes that the script expects something, whether that holds or not.
+    /// Notes that the script has an expectation, whether or not it holds.
     pub(super) fn expects(&self) {
         self.expects.set(true);
     }
@@ -330,7 +330,7 @@ impl Session {
         limits::unmetered(|| self.failures.borrow_mut().push(failure));
     }
 
-    /// A script that asks for nothing would be green and mean nothing.
+    /// Refuses a script that asks for nothing: it would pass without a meaning.
     pub(super) fn check_asked(&self) -> Result<(), Diagnostic> {
         if self.state.borrow().asked {
             return Ok(());
@@ -339,8 +339,8 @@ impl Session {
         Err(self.scenario.diagnostic(0..0, message, None))
     }
 
-    /// Ends the world, and hands out what came of the script until now. The trace is missing where the world panicked, or
-    /// is being asked at this moment.
+    /// Ends the world, and returns the result of the script so far. The trace is missing if the world panicked, or if
+    /// it is performing an action at this moment.
     pub(super) fn finish(&self, error: Option<Diagnostic>) -> Played {
         let (mut trace, mut unsupported) = (None, None);
         if let Ok(mut state) = self.state.try_borrow_mut() {
@@ -377,7 +377,7 @@ impl Session {
         if state.weight > MAX_PLAN_BYTES {
             return Err(StepProblem::TooMuchText.into());
         }
-        // The world's memory is the world's affair, not the script's.
+        // The memory of the world does not count as the script's.
         limits::unmetered(|| {
             self.in_world.set(true);
             let outcome = state.world(self).and_then(|world| world.perform(action));
@@ -408,7 +408,8 @@ impl PrintHandler for Session {
         if self.printed.borrow().len() >= limits::PRINTED {
             return Err(ScriptError::TooMuchPrinted.into());
         }
-        // The text counts as the script's memory. Should it be too much, what was printed before can still be had.
+        // The text counts as the script's memory. If it exceeds the limit, the lines that were printed before are still
+        // available.
         let text = text.to_owned();
         limits::unmetered(|| self.printed.borrow_mut().push(text));
         Ok(())
@@ -424,7 +425,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Adds an account with a password like everybody's: to the domain, and to the servers that are in none.
+/// Adds an account with the standard password: to the domain, and to the servers that are in no domain.
 fn add_account(topology: &mut Topology, name: &Name) {
     let account = standard::account(name.to_string());
     for server in topology.servers.iter_mut().filter(|server| server.workgroup) {
@@ -442,7 +443,7 @@ fn wrong_outcome(outcome: &Outcome) -> ScriptError {
     })
 }
 
-/// Cuts text into pieces: each whole token in it becomes a reference.
+/// Splits text into pieces, in which each complete token becomes a reference.
 fn pieces(text: &str, tokens: &BTreeMap<TokenId, String>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -459,8 +460,8 @@ fn pieces(text: &str, tokens: &BTreeMap<TokenId, String>) -> Vec<Piece> {
     pieces
 }
 
-/// The token that comes first in the text: where, which, and its text. A client that begins with NTLM makes the same token
-/// each time: of those that are the same, it is the latest one.
+/// Returns the first token in the text: its position, its id and its text. A client that begins with NTLM makes the
+/// same token each time; of equal tokens, the latest one is returned.
 fn first_token<'t>(text: &str, tokens: &'t BTreeMap<TokenId, String>) -> Option<(usize, TokenId, &'t str)> {
     let found = tokens.iter().filter_map(|(id, token)| Some((text.find(token.as_str())?, *id, token.as_str())));
     found.min_by_key(|(at, id, token)| (*at, Reverse(token.len()), Reverse(*id)))

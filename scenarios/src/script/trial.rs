@@ -1,6 +1,7 @@
-//! A call tried out where there is no world: does the function take these values?
+//! Tries a call out without a world, to find out whether the function accepts these values.
 //!
-//! The functions of the language say themselves what they refuse, so that a lint says what a run would say.
+//! The functions of the language themselves report the values that they refuse, so that a lint gives the same messages
+//! as a run.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,18 +26,18 @@ const FRONT: &str = "front";
 /// The name of the partner's DC.
 const PARTNER: &str = "dc-partner";
 
-/// Why a call is refused.
+/// The refusal of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) kind: RefusalKind,
     pub(crate) message: String,
-    /// What may have been meant, or what there is.
+    /// The nearest known name, or the list of known names.
     pub(crate) hint: Option<String>,
-    /// The name that is not known.
+    /// The name that is unknown.
     pub(crate) name: Option<String>,
 }
 
-/// What is wrong with a call.
+/// The kind of mistake in a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RefusalKind {
     User,
@@ -44,10 +45,10 @@ pub(crate) enum RefusalKind {
     Value,
 }
 
-/// Evaluates statements at a site, where these clients are. Nothing is asked of anybody. Returns the site as it is then.
+/// Evaluates statements at a site that has these clients. No request is sent. Returns the site as it is afterwards.
 ///
 /// # Errors
-/// A function refuses what it is given.
+/// A function refuses its arguments.
 pub(crate) fn try_out(text: &str, site: Option<&Topology>, clients: &BTreeSet<String>) -> Result<Topology, Refusal> {
     let arm = Arc::new(Names { clients: clients.clone() });
     let scenario = Scenario::new("trial", "trial", "").map_err(|error| other(&error.to_string()))?;
@@ -87,14 +88,14 @@ fn refusal(error: &starlark::Error) -> Refusal {
     Refusal { kind, name, ..other(&error.without_diagnostic().to_string()) }
 }
 
-/// A refusal with this message, whose end is a hint.
+/// Returns a refusal with this message. A hint at the end of the message is split off.
 fn other(message: &str) -> Refusal {
     let at = ["; did you mean", "; there are: "].iter().filter_map(|hint| message.find(hint)).min();
     let (message, hint) = at.map_or((message, None), |at| (&message[..at], Some(message[at + 2..].to_owned())));
     Refusal { kind: RefusalKind::Value, message: message.to_owned(), hint, name: None }
 }
 
-/// Builds worlds that know names, and do nothing.
+/// Builds worlds that know the names of hosts and clients, and do nothing.
 struct Names {
     clients: BTreeSet<String>,
 }
@@ -135,7 +136,7 @@ struct NamesWorld {
 }
 
 impl NamesWorld {
-    /// Looks a host up, or a client.
+    /// Looks up a host or a client.
     fn find(&self, name: &Name) -> Result<(), WorldError> {
         let is_known = self.clients.contains(name.as_str()) || self.hosts.iter().any(|host| host == name.as_str());
         if is_known { Ok(()) } else { Err(self.unknown("host or client", name, &self.hosts)) }

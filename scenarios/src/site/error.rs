@@ -1,18 +1,18 @@
-//! What is wrong with what a script says of its site.
+//! The mistakes in a script's description of its site.
 
 use crate::nearest::nearest;
 
-/// A name that stands for nothing.
+/// A name that has no meaning.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no {kind} `{given}`{}", hint(.given, .known))]
 pub(crate) struct Unknown {
     pub(crate) kind: &'static str,
     pub(crate) given: String,
-    /// The names that there are.
+    /// The names that exist.
     pub(crate) known: Vec<String>,
 }
 
-/// No topology follows from what a script says.
+/// A mistake in a script's description of its site, from which therefore no topology follows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SiteError {
     #[error(transparent)]
@@ -27,7 +27,7 @@ pub(crate) enum SiteError {
     AnonymousPath(String),
 }
 
-/// `; did you mean ...? There are: ...`
+/// Returns the hint `; did you mean ...? There are: ...`.
 fn hint(given: &str, known: &[String]) -> String {
     let near = nearest(given, known.iter().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
     near.unwrap_or_else(|| format!("; there are: {}", known.join(", ")))

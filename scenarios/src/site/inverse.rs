@@ -1,4 +1,4 @@
-//! What a script has to say for a topology: as little as describes it.
+//! The shortest description by which a script gets a certain topology.
 
 use stickler_model::topology::{
     Acceptor, DomainSpec, FileSpec, PartnerSpec, Provider, ServerSpec, SiteSpec, TrustSpec, UserSpec,
@@ -8,7 +8,7 @@ use stickler_model::{Principal, Topology, standard};
 use super::{Partner, ServerChange, Site, SiteChange, TRUST_PASSWORD, Trust};
 
 impl Site {
-    /// Returns what a script has to say of this site; `None` where scripts cannot describe it.
+    /// Returns the description of this site in a script; `None` if scripts cannot describe it.
     pub(crate) fn of(topology: &Topology) -> Option<Self> {
         let domain = &topology.domain;
         let workgroup = shared(topology, |server| server.workgroup)?;
@@ -45,7 +45,7 @@ impl Site {
         described.with_servers(topology).filter(|site| site.clone().topology().as_ref() == Ok(topology))
     }
 
-    /// Adds what differs at single servers.
+    /// Adds the settings in which single servers differ.
     fn with_servers(self, topology: &Topology) -> Option<Self> {
         let alike = self.clone().topology().ok()?;
         let changes = alike.servers.iter().zip(&topology.servers).filter_map(|(alike, server)| {
@@ -57,7 +57,7 @@ impl Site {
 }
 
 impl ServerChange {
-    /// Returns what has to be said to make the one server the other, as far as that can be said.
+    /// Returns the changes that turn the one server into the other, as far as a script can express them.
     pub(crate) fn between(from: &ServerSpec, to: &ServerSpec) -> Self {
         Self {
             acceptor: differs(&from.acceptor, &to.acceptor),
@@ -87,20 +87,21 @@ impl SiteChange {
     }
 }
 
-/// The settings that `windows_authentication()` has.
+/// Returns the settings that `windows_authentication()` has.
 fn authentication(site: &SiteSpec) -> SiteSpec {
     let SiteSpec { connection_timeout, max_field_length, max_request_bytes, anonymous, files, .. } =
         SiteSpec::default();
     SiteSpec { connection_timeout, max_field_length, max_request_bytes, anonymous, files, ..site.clone() }
 }
 
-/// What the servers tie a user to. There is no way to say of one server that it is IIS after all.
+/// Returns the kind of server that all servers have in common. A script cannot say that a single server is IIS after
+/// all.
 fn acceptor(topology: &Topology) -> Option<Acceptor> {
     let one_is_iis = topology.servers.iter().any(|server| server.acceptor.is_connection());
     if one_is_iis { Some(Acceptor::Connection) } else { shared(topology, |server| server.acceptor.clone()) }
 }
 
-/// A file, and who may read it: users of the domain by their names alone.
+/// Returns a file, and the users who may read it. Users of the domain are named without it.
 fn readers(domain: &DomainSpec, file: &FileSpec) -> (String, Vec<String>) {
     let name = |reader: &Principal| {
         let is_own = reader.domain() == domain.netbios && !reader.user().contains('\\');
@@ -109,12 +110,12 @@ fn readers(domain: &DomainSpec, file: &FileSpec) -> (String, Vec<String>) {
     (file.name.clone(), file.readers.iter().map(name).collect())
 }
 
-/// The users that a site has beside the standard ones, and those with another password.
+/// Returns the users that a site has in addition to the standard ones, and those with another password.
 fn users(domain: &DomainSpec) -> Vec<(String, String)> {
     let usual = standard::domain().users;
     let mistyped = domain.users.iter().zip(&usual).filter(|(user, usual)| user.password != usual.password);
     let mut added = domain.users.get(usual.len()..).unwrap_or_default();
-    // The accounts of services come with them.
+    // The accounts of services are added together with the services.
     let mut implied: Vec<UserSpec> = Vec::new();
     for name in domain.services.iter().map(|service| &service.account).filter(|name| !name.ends_with('$')) {
         if usual.iter().chain(&implied).all(|user| user.name != *name) {
@@ -151,7 +152,8 @@ fn partner(domain: &DomainSpec, partner: &PartnerSpec) -> Partner {
     Partner { users, trust, password, claims: partner.claims.clone() }
 }
 
-/// What has to be said of the accounts of a server that has others: what is said comes last.
+/// Returns the changes to the accounts of a server that turn the one list into the other. An account that is given as a
+/// change comes last in the server's list.
 fn accounts(from: &[UserSpec], to: &[UserSpec]) -> Vec<(String, Option<String>)> {
     let is_in = |users: &[UserSpec], name: &str| users.iter().any(|user| user.name.eq_ignore_ascii_case(name));
     let gone = from.iter().filter(|user| !is_in(to, &user.name)).map(|user| (user.name.clone(), None));
@@ -172,7 +174,8 @@ fn differs<T: Clone + PartialEq>(from: &T, to: &T) -> Option<T> {
     (from != to).then(|| to.clone())
 }
 
-/// Returns what most servers have, or what the first of them has where none is more frequent; `None` without servers.
+/// Returns the value that most servers have, or that of the first server if none is more frequent; `None` without
+/// servers.
 fn shared<T: PartialEq>(topology: &Topology, part: impl Fn(&ServerSpec) -> T) -> Option<T> {
     let mut counted: Vec<(T, usize)> = Vec::new();
     for value in topology.servers.iter().map(part) {

@@ -1,10 +1,10 @@
-//! What a script says of its site: what `site()` and its parts were given, and the topology that follows from it.
+//! The site as a script describes it: the arguments of `site()` and its parts, and the topology that follows from them.
 //!
-//! * this module: the site, its domains, and who somebody is there.
-//! * `server.rs`: what differs at one server.
-//! * `names.rs`: what values are called in scripts.
-//! * `inverse.rs`: what a script has to say for a topology.
-//! * `error.rs`: what is wrong with a name.
+//! * this module: the site, its domains, and the identities of its users.
+//! * `server.rs`: the settings in which one server differs.
+//! * `names.rs`: the names of values in scripts.
+//! * `inverse.rs`: the description of a given topology.
+//! * `error.rs`: mistakes in names.
 
 mod error;
 mod inverse;
@@ -20,13 +20,13 @@ use stickler_model::{BalancerSpec, Identity, Name, Principal, Topology, escape, 
 pub(crate) use error::{SiteError, Unknown};
 pub(crate) use server::{ServerChange, SiteChange};
 
-/// The password of a trust where a script says nothing.
+/// The default password of a trust.
 pub(crate) const TRUST_PASSWORD: &str = "Trust-Pa55word";
 
-/// Longest reason for `site(broken=)`, in characters.
+/// The longest reason for `site(broken=)`, in characters.
 pub(crate) const MAX_REASON: usize = 200;
 
-/// What `site()` was given.
+/// The arguments of `site()`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Site {
     pub(crate) backends: u32,
@@ -43,10 +43,10 @@ pub(crate) struct Site {
     pub(crate) files: Vec<(String, Vec<String>)>,
     pub(crate) acceptor: topology::Acceptor,
     pub(crate) servers: Vec<(String, ServerChange)>,
-    /// What of the site differs from IIS's defaults, beside authentication.
+    /// The settings of the site, apart from authentication, that differ from IIS's defaults.
     pub(crate) change: SiteChange,
     pub(crate) workgroup: bool,
-    /// Accounts that each server has; `None`: in a workgroup those of the directory, else none.
+    /// The accounts that each server has. `None` means those of the directory in a workgroup, and otherwise none.
     pub(crate) accounts: Option<Vec<(String, String)>>,
     pub(crate) front: Option<String>,
     pub(crate) tls: Option<TlsSpec>,
@@ -55,13 +55,13 @@ pub(crate) struct Site {
     pub(crate) broken: Option<String>,
 }
 
-/// What `partner()` was given.
+/// The arguments of `partner()`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Partner {
-    /// The names of its users.
+    /// The names of the domain's users.
     pub(crate) users: Vec<String>,
     pub(crate) trust: Trust,
-    /// The password of the trust, on this side where it is broken.
+    /// The password of the trust. If the trust is broken, only this side has it.
     pub(crate) password: String,
     pub(crate) claims: Option<String>,
 }
@@ -69,23 +69,23 @@ pub(crate) struct Partner {
 /// A trust between two domains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// Both sides have the same password for it.
+    /// Both sides have the same password for the trust.
     Holds,
-    /// They do not.
+    /// The two sides have different passwords for the trust.
     Broken,
-    /// There is none.
+    /// There is no trust between the domains.
     None,
 }
 
 impl Site {
-    /// Returns the topology of a script that says this of its site.
+    /// Returns the topology of a script with this description of its site.
     pub(crate) fn topology(self) -> Result<Topology, SiteError> {
         let mut topology = standard::site(2);
         self.apply(&mut topology)?;
         Ok(topology)
     }
 
-    /// Describes the topology anew.
+    /// Changes a topology to this description.
     pub(crate) fn apply(mut self, topology: &mut Topology) -> Result<(), SiteError> {
         self.fill_directory(topology)?;
         let netbios = topology.domain.netbios.clone();
@@ -142,7 +142,8 @@ impl Site {
             known_user(users, name)?.groups = groups;
         }
         for (account, spns) in std::mem::take(&mut self.services) {
-            // A machine's account is there when it is joined; a service's comes with its names.
+            // The account of a machine exists when the machine has joined the domain; that of a service is added with
+            // its names.
             let (machine, known) = (account.ends_with('$'), users.iter().any(|user| user.name == account));
             check_name(account.trim_end_matches('$'))?;
             if !machine && !known {
@@ -164,7 +165,7 @@ impl Site {
 }
 
 impl Partner {
-    /// The domain `PARTNER`, `partner.example`, with what there is of a trust on both sides.
+    /// Returns the domain `PARTNER`, `partner.example`, and sets the trust up on both sides.
     fn spec(self, domain: &mut DomainSpec) -> Result<PartnerSpec, SiteError> {
         self.users.iter().try_for_each(|name| check_name(name))?;
         let own = DomainSpec {
@@ -194,8 +195,8 @@ fn local((name, password): &(String, String)) -> Result<UserSpec, SiteError> {
     Ok(UserSpec::new(name, password))
 }
 
-/// Credentials for `alice`, `CORP\alice` or a name that the directory lacks, with a password. Where no server is in a domain,
-/// alice is `.\alice`: an account of whichever server is asked.
+/// Returns the credentials of `alice`, of `CORP\alice` or of a name that the directory lacks, with a password. If no
+/// server is in a domain, alice is `.\alice`: an account of whichever server receives the request.
 pub(crate) fn identity(topology: &Topology, user: &str, password: Option<String>) -> Result<Identity, SiteError> {
     let joined = topology.servers.iter().any(|server| !server.workgroup);
     let principal = member(if joined { &topology.domain.netbios } else { "." }, user);
@@ -219,7 +220,8 @@ pub(crate) fn identity(topology: &Topology, user: &str, password: Option<String>
     }
 }
 
-/// The password of a server's own account: of the server that the user names, or else of the first that has it.
+/// Returns the password of a server's own account: of the server that the user names, or else of the first server that
+/// has the account.
 fn local_password(topology: &Topology, user: &Principal) -> Option<String> {
     let named = |server: &&ServerSpec| server.machine().eq_ignore_ascii_case(user.domain());
     let servers = topology.servers.iter().filter(named).chain(&topology.servers);
@@ -227,12 +229,12 @@ fn local_password(topology: &Topology, user: &Principal) -> Option<String> {
     accounts.find(|account| account.name.eq_ignore_ascii_case(user.user())).map(|account| account.password.clone())
 }
 
-/// Whether a script can say that a site is broken for this reason: a line that fits a report.
+/// Returns whether a script can give this text as the reason why a site is broken: a single line that fits a report.
 pub(crate) fn is_reason(text: &str) -> bool {
     (1..=MAX_REASON).contains(&text.chars().count()) && escape::line(text) == text && !text.trim().is_empty()
 }
 
-/// The pool's identity: `machine`, or an account.
+/// Returns the identity of an application pool: `machine`, or an account.
 pub(crate) fn pool(name: &str) -> AppPool {
     if name == "machine" { AppPool::Machine } else { AppPool::Service(name.to_owned()) }
 }

@@ -1,4 +1,4 @@
-//! What values are called in scripts: a value of the model for each name.
+//! The names of values in scripts: a list of names and values of the model for each kind.
 
 use stickler_model::action::CheckChange;
 use stickler_model::topology::{
@@ -57,7 +57,7 @@ pub(crate) const ROGUES: [(&str, Rogue); 7] = [
 /// The changes that health checks notice.
 pub(crate) const CHECK_CHANGES: [(&str, CheckChange); 2] = [("down", CheckChange::Down), ("up", CheckChange::Up)];
 
-/// What a value is called; `None` if it has no name.
+/// Returns the name of a value; `None` if it has no name.
 pub(crate) fn name_of<T: Copy + PartialEq>(value: T, known: &[(&'static str, T)]) -> Option<&'static str> {
     known.iter().find(|(_, other)| *other == value).map(|&(name, _)| name)
 }

@@ -1,15 +1,15 @@
-//! What a script says of one server: `server()`, or what stands for a part of it.
+//! One server as a script describes it: `server()`, or a value that replaces a part of it.
 
 use stickler_model::Name;
 use stickler_model::topology::{Acceptor, CertificateSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
 
 use super::error::{SiteError, Unknown};
 
-/// What differs at one server; what is not given stays as it is.
+/// The settings in which one server differs. Those that are not given stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ServerChange {
     pub(crate) acceptor: Option<Acceptor>,
-    /// How it authenticates; the rest of its site is given below.
+    /// The authentication settings. The other settings of the server's site are in `site`.
     pub(crate) authentication: Option<SiteSpec>,
     pub(crate) site: SiteChange,
     pub(crate) providers: Option<Vec<Provider>>,
@@ -17,11 +17,11 @@ pub(crate) struct ServerChange {
     pub(crate) certificate: Option<CertificateSpec>,
     pub(crate) clock_skew: Option<i64>,
     pub(crate) workgroup: Option<bool>,
-    /// Accounts with their passwords; `None`: the server has no such account.
+    /// The changed accounts with their passwords; `None` removes an account.
     pub(crate) accounts: Vec<(String, Option<String>)>,
 }
 
-/// What differs at a site beside authentication.
+/// The settings in which a site differs, apart from authentication.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SiteChange {
     pub(crate) connection_timeout: Option<std::time::Duration>,
@@ -81,7 +81,7 @@ impl SiteChange {
     }
 }
 
-/// Finds a server by its name.
+/// Returns the server of a name.
 pub(crate) fn find<'s>(servers: &'s mut [ServerSpec], name: &str) -> Result<&'s mut ServerSpec, SiteError> {
     let known = servers.iter().map(|server| server.name.to_string()).collect();
     let server = servers.iter_mut().find(|server| server.name == Name::from(name));

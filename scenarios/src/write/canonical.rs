@@ -1,15 +1,16 @@
-//! The form of a plan that is the same however its ids were chosen.
+//! The canonical form of a plan, which does not depend on the choice of its ids.
 
 use std::collections::BTreeMap;
 
 use stickler_model::action::TokenId;
 use stickler_model::{Action, Payload, Piece, Plan, RequestId};
 
-/// Returns the plan as the script of it asks for it. The ids of requests and tokens are numbered from 1 in the order in
-/// which they come into being. Raw bytes that are text are text, and what stands side by side is one piece. A body of
-/// no text is none. A controller that takes no time for a logon says nothing of it.
+/// Returns the plan as its script asks for it. The ids of requests and tokens are numbered from 1 in the order of their
+/// creation. Raw bytes that are text become text, and adjacent pieces are joined. An empty text body becomes no body.
+/// The time of a controller that needs no time for a logon is left out.
 ///
-/// Evidence names requests by their ids. Play the canonical plan, and the evidence names those of the script.
+/// Evidence names requests by their ids. If the canonical plan is played, the evidence names the requests of the
+/// script.
 #[must_use]
 pub fn canonical(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
@@ -21,7 +22,7 @@ pub fn canonical(plan: &Plan) -> Plan {
     plan
 }
 
-/// The new ids so far.
+/// The new ids that were given so far.
 #[derive(Default)]
 struct Ids {
     requests: BTreeMap<RequestId, RequestId>,
@@ -45,7 +46,7 @@ impl Ids {
                 }
                 crowd.first = first;
             }
-            // What no step brings into being makes no sense, and stays as it is.
+            // An id that no step creates is invalid, and stays as it is.
             Action::Await(id) => *id = self.requests.get(id).copied().unwrap_or(*id),
             Action::MakeToken { id, .. } => {
                 let new = TokenId(self.tokens.len() as u32 + 1);
@@ -74,7 +75,7 @@ impl Ids {
     }
 }
 
-/// Joins what stands side by side, and renumbers the tokens.
+/// Joins adjacent pieces, and renumbers the tokens.
 fn joined(pieces: &[Piece], tokens: &BTreeMap<TokenId, TokenId>) -> Vec<Piece> {
     let (mut joined, mut bytes) = (Vec::new(), Vec::new());
     for piece in pieces {
@@ -91,7 +92,7 @@ fn joined(pieces: &[Piece], tokens: &BTreeMap<TokenId, TokenId>) -> Vec<Piece> {
     joined
 }
 
-/// The bytes as one piece; `None` of no bytes.
+/// Returns the bytes as one piece; `None` if there are none.
 fn piece_of(bytes: Vec<u8>) -> Option<Piece> {
     let piece = String::from_utf8(bytes).map_or_else(|error| Piece::Bytes(error.into_bytes()), Piece::Text);
     (piece.length() > 0).then_some(piece)

@@ -1,4 +1,4 @@
-//! How clients are written, and who sits at them.
+//! Writes the clients, with the users who sit at them.
 
 use stickler_model::agent::Agent;
 use stickler_model::topology::Http2;
@@ -9,13 +9,13 @@ use super::text::{Call, seconds, string};
 use crate::site;
 use crate::site::names::{HTTP2, name_of};
 
-/// Kinds of clients that have a function of their own.
+/// The kinds of clients that have a function of their own.
 const OWN_FUNCTIONS: [Agent; 3] = [Agent::Curl, Agent::CurlNegotiate, Agent::Browser];
 
 /// Writes a client. `at` is the variable of the client whose address it shares.
 ///
 /// # Errors
-/// What of it scripts cannot say.
+/// A property of the client cannot be expressed in a script.
 pub(super) fn client(spec: &ClientSpec, at: Option<&str>, topology: &Topology) -> Result<Call, Inexpressible> {
     let kind = name_of(spec.profile.agent, Agent::ALL).ok_or(Inexpressible("the user agent has no name"))?;
     let name = string(spec.name.as_str());
@@ -27,10 +27,10 @@ pub(super) fn client(spec: &ClientSpec, at: Option<&str>, topology: &Topology) -
     options(call, spec, at, topology)
 }
 
-/// Adds what differs from a client of its kind.
+/// Adds the options in which a client differs from the default of its kind.
 ///
 /// # Errors
-/// What of it scripts cannot say.
+/// A property of the client cannot be expressed in a script.
 pub(super) fn options(
     call: Call,
     spec: &ClientSpec,
@@ -81,21 +81,21 @@ pub(super) fn options(
         .and_any("keep_alive", keep_alive.map(seconds).transpose()?))
 }
 
-/// What a script says of a user.
+/// A user in the form in which a script names one.
 pub(super) struct User {
     pub(super) name: String,
-    /// The password, where it is not the directory's.
+    /// The password, if it is not the directory's.
     pub(super) password: Option<String>,
 }
 
 impl User {
-    /// Returns whether the user of the client's own name sits at it, so that nothing has to be said.
+    /// Returns whether the user of the same name sits at the client, so that the script does not have to name the user.
     pub(super) fn is_namesake(client: &ClientSpec, topology: &Topology) -> bool {
         let user = client.identity.as_ref().and_then(|identity| Self::of(identity, topology).ok());
         user.is_some_and(|user| user.name == client.name.as_str() && user.password.is_none())
     }
 
-    /// Returns what a script says to mean these credentials.
+    /// Returns the user and the password by which a script expresses these credentials.
     ///
     /// # Errors
     /// A script cannot name that user.

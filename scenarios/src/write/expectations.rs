@@ -1,4 +1,4 @@
-//! What a script expects of the answers, so that they are not those of somebody else.
+//! The expectations of a script about its answers, which fail if an answer is another user's.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,16 @@ use stickler_oracle::Requirement;
 use super::Finding;
 use super::text::{Call, list, string};
 
-/// The users who may be served with the answer to each request: those who sat at its client while it was under way. A request
-/// of which that cannot be said in advance is not there.
+/// The users who may be served with the answer to each request: those who sat at its client while the request was
+/// pending. A request for which they cannot be determined in advance is left out.
 #[derive(Default)]
 pub(super) struct Expectations {
     users: BTreeMap<RequestId, Vec<Option<Principal>>>,
 }
 
 impl Expectations {
-    /// Returns what a script expects that shows a finding: where that is about identity, that nobody is served as somebody else.
+    /// Returns the expectations by which a script shows a finding. For a finding about identity, they say that nobody
+    /// is served as somebody else.
     pub(super) fn of(plan: &Plan, finding: Option<&Finding>) -> Self {
         if !finding.is_some_and(|finding| is_about_identity(finding.requirement)) {
             return Self::default();
@@ -61,7 +62,7 @@ impl Expectations {
         self.users.insert(id, vec![seats.get(client).cloned().flatten()]);
     }
 
-    /// Returns what follows the answer to a request: `expect(user = ["CORP\\alice", None])`.
+    /// Returns the call that follows the answer to a request: `expect(user = ["CORP\\alice", None])`.
     pub(super) fn call(&self, request: RequestId) -> Option<Call> {
         let users: Vec<&Principal> = self.users.get(&request)?.iter().flatten().collect();
         let call = Call::new("expect");
@@ -77,18 +78,19 @@ impl Expectations {
         Some(call.and("user", list(names.into_iter().chain(["None".to_owned()]))))
     }
 
-    /// Returns whether it expects of each of these requests what `call` says for the user at its client.
+    /// Returns whether the expectation for each of these requests is the one that `call` returns for the user at its
+    /// client.
     pub(super) fn are_of_one_user(&self, mut requests: impl Iterator<Item = RequestId>) -> bool {
         requests.all(|id| self.users.get(&id).is_some_and(|users| users.len() == 1))
     }
 }
 
-/// Whether a requirement is about who a request is processed as.
+/// Returns whether a requirement is about the user as whom a request is processed.
 fn is_about_identity(requirement: Requirement) -> bool {
     requirement.id().starts_with("ID-")
 }
 
-/// Whether servers show the user by this very text: an account of a domain, as the directory writes it.
+/// Returns whether servers show the user by exactly this text: an account of a domain, in the directory's spelling.
 fn is_spelled_so(user: &Principal, topology: &Topology) -> bool {
     let partner = topology.partner.iter().map(|partner| &partner.domain);
     let mut domains = std::iter::once(&topology.domain).chain(partner);

@@ -1,17 +1,19 @@
-//! Writes a plan as a script: what the hunt hands over as a finding, as a person would have written it.
+//! Writes a plan as a script. A hunt uses it to present a finding in the form in which a person would have written it.
 //!
 //! * this module: the script as a whole, and its docstring.
-//! * `story.rs`: what a docstring says of a finding.
-//! * `canonical.rs`: the form of a plan that reading a script gives. `named.rs`: the plan with clients called by their users.
+//! * `story.rs`: the docstring of a finding.
+//! * `canonical.rs`: the form of a plan that reading a script gives. `named.rs`: the plan with clients named after
+//!   their users.
 //! * `site.rs`: `site()` and its parts.
-//! * `steps.rs`: what happens, step by step. `client.rs`: who sits at which client.
-//! * `expectations.rs`: what has to hold of the answers.
-//! * `text.rs`: how values and calls are written. `names.rs`: what variables are called.
+//! * `steps.rs`: the steps, one after the other. `client.rs`: the clients, with the users who sit at them.
+//! * `expectations.rs`: the expectations about the answers.
+//! * `text.rs`: the layout of values and calls. `names.rs`: the names of variables.
 //!
-//! The property that all of this has to keep: over the same balancer with the same seed, the script that is written asks for
-//! exactly the canonical plan, site and steps. Where scripts cannot say something, nothing is written ([`Unwritable`]).
-//! There is one exception. A script has the text of a token, not its number: where a client makes the same token twice, as by
-//! NTLM, and the first one is sent after the second was made, the script asks for the second one, which is the same text.
+//! The written script has one property that must hold: over the same balancer with the same seed, it asks for exactly
+//! the canonical plan, in its site and its steps. If scripts cannot express something, no script is written
+//! ([`Unwritable`]). There is one exception. A script has the text of a token, not its number. If a client makes the
+//! same token twice, as with NTLM, and the first one is sent after the second was made, the script asks for the second
+//! one, which has the same text.
 
 mod canonical;
 mod client;
@@ -39,14 +41,14 @@ pub(crate) use names::RESERVED;
 /// The longest line of a docstring, in characters.
 const WIDTH: usize = 118;
 
-/// What a script tells people.
+/// The text of a script's docstring, and the finding that the script shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Story {
-    /// What it is about, in one line: the first of the docstring.
+    /// The subject of the script, in one line: the first of the docstring.
     pub title: String,
-    /// What happens: paragraphs with an empty line in between.
+    /// The course of events: paragraphs with an empty line in between.
     pub text: String,
-    /// What must not happen, and did.
+    /// The violation that the script shows, if there is one.
     pub finding: Option<Finding>,
 }
 
@@ -55,14 +57,14 @@ pub struct Story {
 pub struct Finding {
     /// The requirement that is violated.
     pub requirement: Requirement,
-    /// The proof. Its requests are those of the [`canonical`] plan.
+    /// The proof. Its requests are numbered as in the [`canonical`] plan.
     pub evidence: Evidence,
 }
 
-/// Why a plan cannot be written as a script.
+/// The reason why a plan cannot be written as a script.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unwritable {
-    /// The plan makes no sense.
+    /// The plan is invalid.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Scripts cannot describe the site.
@@ -73,10 +75,10 @@ pub enum Unwritable {
     Step {
         /// The index of the step, from 0.
         step: usize,
-        /// What of it cannot be said.
+        /// The property of the step that a script cannot express.
         why: &'static str,
     },
-    /// The plan asks nobody for anything, and a script has to.
+    /// The plan contains no request and no raw bytes, but a script has to ask for something.
     #[error("the plan has no request and sends no bytes: a script has to ask for something")]
     AsksNothing,
     /// The plan has more steps than a script may perform.
@@ -87,18 +89,18 @@ pub enum Unwritable {
     TooLong(usize),
 }
 
-/// What cannot be said in a script, and why.
+/// A property that a script cannot express, with the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Inexpressible(&'static str);
 
-/// Writes a plan as a script, which asks for the [`canonical`] plan. The balancer and the seed are not part of it: whoever runs
-/// it gives both.
+/// Writes a plan as a script, which asks for the [`canonical`] plan. The balancer and the seed are not part of the
+/// script: they are given when it is run.
 ///
-/// A violated MUST makes the run of such a script end otherwise than expected, whatever the script expects itself. Of a finding about
-/// identity, it also expects that each answer is for the client's own user.
+/// A violated MUST makes the run of such a script end otherwise than expected, whatever the script's own expectations
+/// are. For a finding about identity, the script also expects that each answer is for the client's own user.
 ///
 /// # Errors
-/// [`Unwritable`]: the plan makes no sense, or asks for what scripts cannot say.
+/// [`Unwritable`]: the plan is invalid, or contains something that a script cannot express.
 pub fn write_script(plan: &Plan, story: &Story) -> Result<String, Unwritable> {
     plan.check()?;
     let plan = canonical(plan);
@@ -117,7 +119,7 @@ pub fn write_script(plan: &Plan, story: &Story) -> Result<String, Unwritable> {
     Ok(script)
 }
 
-/// Whether a step asks for something, so that a script may consist of it.
+/// Returns whether a step asks for something, so that a script may consist of it.
 fn asks(action: &Action) -> bool {
     match action {
         Action::Start { .. } | Action::Crowd(_) => true,
@@ -126,7 +128,7 @@ fn asks(action: &Action) -> bool {
     }
 }
 
-/// The docstring, with the line end behind it; empty where there is nothing to say.
+/// Returns the docstring with the line end behind it, or an empty text if there is nothing to say.
 fn docstring(story: &Story) -> String {
     let found = story.finding.as_ref().map(|Finding { requirement, evidence }| {
         let (summary, text) = (&evidence.summary, requirement.text());
@@ -161,7 +163,7 @@ fn wrapped(text: &str) -> String {
     lines
 }
 
-/// Escapes what would end a docstring, or be something else in it.
+/// Escapes the characters that would end a docstring, or would have another meaning in it.
 fn in_docstring(text: &str) -> String {
     let text = escape::lines(text);
     let (mut escaped, mut chars) = (String::new(), text.chars().peekable());

@@ -1,18 +1,18 @@
-//! Clients called by the names of their users.
+//! Renames the clients of a plan after their users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::bounds::MAX_NAME;
 use stickler_model::{Action, ClientSpec, Name, Plan};
 
-/// What somebody is called who has no credentials.
+/// The name of a client without credentials.
 const NOBODY: &str = "mallory";
 
-/// Returns the plan with each client called by the name of the user that sits at it first, `alice`, `alice2`, and `mallory`
-/// where that is nobody. A client keeps its name where its user's is none for a client.
+/// Returns the plan with each client named after the first user who sits at it: `alice`, `alice2`, and `mallory` for a
+/// client without credentials. A client keeps its name if the user's name is not possible for a client.
 ///
-/// The names of clients are part of what a seed decides. The plan that is returned is another plan, which need not show what
-/// the first one does: play it before you say so.
+/// The results of a seed depend on the names of the clients. The returned plan is therefore another plan, and need not
+/// show what the first one does. Play it before you rely on it.
 #[must_use]
 pub fn named_after_users(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
@@ -21,7 +21,7 @@ pub fn named_after_users(plan: &Plan) -> Plan {
     plan
 }
 
-/// The new name of each client.
+/// Returns the new name of each client.
 fn names(plan: &Plan) -> BTreeMap<Name, Name> {
     let clients: Vec<&ClientSpec> = plan.steps.iter().filter_map(client).collect();
     let hosts = plan.topology.servers.iter().map(|server| &server.name);
@@ -46,7 +46,8 @@ fn client(step: &Action) -> Option<&ClientSpec> {
     }
 }
 
-/// The name of the user at a client; `None` where no client can be called so, with a number behind it.
+/// Returns the name of the user at a client; `None` if it is not possible as the name of a client, with a number behind
+/// it.
 fn user(client: &ClientSpec) -> Option<&str> {
     let user = client.identity.as_ref().map_or(NOBODY, |identity| identity.principal.user());
     (Name::is_plain(user) && user.len() + 5 <= MAX_NAME).then_some(user)
@@ -67,7 +68,7 @@ fn rename(step: &mut Action, names: &BTreeMap<Name, Name>) {
         Action::Crowd(crowd) => crowd.clients.iter_mut().for_each(new),
         Action::SendRaw(raw) => new(&mut raw.client),
         Action::MakeToken { client, .. } | Action::Disconnect(client) | Action::SwitchUser(client, _) => new(client),
-        // Hosts of clients are called as the clients are.
+        // The hosts of clients have the names of the clients.
         Action::Fault(fault) => fault.hosts_mut().for_each(new),
         Action::Await(_)
         | Action::Advance(_)

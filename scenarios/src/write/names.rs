@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-/// Names that the variable of a client, a request or a token must not have: words of the language, functions, which would be
-/// out of reach, and variables of loops. A test of the script language finds a function that is missing.
+/// The names that the variable of a client, a request or a token must not have: keywords, functions, which would become
+/// inaccessible, and loop variables. A test of the script language finds a function that is missing here.
 #[rustfmt::skip]
 pub(crate) const RESERVED: [&str; 105] = [
     "False", "None", "True", "abs", "advance", "all", "and", "answer", "any", "app_log", "as", "assert", "async",
@@ -24,7 +24,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Returns a name for a variable that is wanted to be called this, which may hold any letters, digits, `-` and `_`.
+    /// Returns an unused name for a variable, similar to the wanted one, which may contain any letters, digits, `-` and
+    /// `_`.
     pub(super) fn fresh(&mut self, wanted: &str) -> String {
         let mut name: String = wanted.chars().map(|c| if c == '-' { '_' } else { c }).collect();
         if name.starts_with(|c: char| c.is_ascii_digit()) || name.chars().all(|c| c == '_') {

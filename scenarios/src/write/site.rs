@@ -1,4 +1,4 @@
-//! How the site and its servers are written.
+//! Writes the site and its servers.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::site::{Partner, ServerChange, Site, SiteChange, TRUST_PASSWORD, Trust
 /// Writes `site(...)`.
 ///
 /// # Errors
-/// What of the site scripts cannot say.
+/// A property of the site cannot be expressed in a script.
 pub(super) fn site(topology: &Topology) -> Result<String, Inexpressible> {
     let unknown = "it is not made of the standard site by what site() can say";
     let site = Site::of(topology).ok_or(Inexpressible(unknown))?;
@@ -29,10 +29,10 @@ pub(super) fn site(topology: &Topology) -> Result<String, Inexpressible> {
     Ok(text::statement(None, &[domains(call, &site)?]))
 }
 
-/// Writes `configure(...)`: what makes the one server the other.
+/// Writes `configure(...)` with the settings that turn the one server into the other.
 ///
 /// # Errors
-/// What of the other server scripts cannot say.
+/// A property of the other server cannot be expressed in a script.
 pub(super) fn configure(from: &ServerSpec, to: &ServerSpec, tls: bool) -> Result<Call, Inexpressible> {
     let change = ServerChange::between(from, to);
     let mut server = from.clone();
@@ -42,7 +42,7 @@ pub(super) fn configure(from: &ServerSpec, to: &ServerSpec, tls: bool) -> Result
     Ok(Call::new("configure").with(string(to.name.as_str())).with(server_call(&change)?))
 }
 
-/// Its accounts.
+/// Adds the accounts of the site.
 fn directory(call: Call, site: &Site) -> Result<Call, Inexpressible> {
     if site.lockout.is_some_and(|count| !(1..=999).contains(&count)) {
         return Err(Inexpressible("accounts are locked out after 1 to 999 failed logons, or never"));
@@ -88,7 +88,7 @@ fn version(version: stickler_model::topology::IisVersion) -> Result<Option<Strin
     Ok((version != <_>::default()).then_some(name))
 }
 
-/// What the servers have in common, and what differs at single ones.
+/// Adds the settings that the servers have in common, and those in which single servers differ.
 fn servers(call: Call, site: &Site) -> Result<Call, Inexpressible> {
     let settings = (site.settings != SiteSpec { files: site.settings.files.clone(), ..SiteSpec::default() })
         .then(|| authentication(&site.settings))
@@ -153,7 +153,7 @@ fn partner(partner: &Partner) -> Result<Call, Inexpressible> {
     Ok(call)
 }
 
-/// `windows_authentication(...)`
+/// Writes `windows_authentication(...)`.
 fn authentication(site: &SiteSpec) -> Result<Call, Inexpressible> {
     let default = SiteSpec::default();
     let differs = |value: bool, default: bool| (value != default).then_some(value);
@@ -187,7 +187,7 @@ fn flags(flags: u32) -> Result<Option<Expression>, Inexpressible> {
     Ok(names(&given.iter().map(|(name, _)| *name).collect::<Vec<_>>()))
 }
 
-/// What differs at one server: `server(...)`, or what may stand in its place.
+/// Writes the settings in which one server differs: `server(...)`, or a call that may replace it.
 fn server_call(change: &ServerChange) -> Result<Call, Inexpressible> {
     let settings = change.authentication.as_ref().map(authentication).transpose()?;
     let acceptor = change.acceptor.as_ref().map(acceptor).transpose()?;
@@ -218,7 +218,7 @@ fn server_call(change: &ServerChange) -> Result<Call, Inexpressible> {
     Ok(call)
 }
 
-/// What differs of a site beside authentication.
+/// Adds the settings of a site apart from authentication that differ from the defaults.
 fn parts(call: Call, change: &SiteChange) -> Result<Call, Inexpressible> {
     Ok(call
         .and_any("connection_timeout", change.connection_timeout.map(seconds).transpose()?)
@@ -258,7 +258,7 @@ fn passwords(users: &[(String, String)]) -> Result<Option<Expression>, Inexpress
     entries(users.iter().map(|(name, password)| (name, string(password))))
 }
 
-/// A dictionary, if it is not empty.
+/// Returns a dictionary, or `None` if it would be empty.
 fn entries<'k, T: Into<Expression>>(
     entries: impl IntoIterator<Item = (&'k String, T)>,
 ) -> Result<Option<Expression>, Inexpressible> {
@@ -266,7 +266,7 @@ fn entries<'k, T: Into<Expression>>(
     if entries.peek().is_none() { Ok(None) } else { dictionary(entries).map(Some) }
 }
 
-/// A list of names, if it is not empty.
+/// Returns a list of names, or `None` if it would be empty.
 fn names<T: AsRef<str>>(names: &[T]) -> Option<Expression> {
     (!names.is_empty()).then(|| strings(names))
 }

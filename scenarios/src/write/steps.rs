@@ -1,4 +1,4 @@
-//! How the steps of a plan are written, one statement after the other.
+//! Writes the steps of a plan, one statement after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -18,36 +18,36 @@ use super::text::{self, Call, Expression, dictionary, milliseconds, seconds, sta
 use super::{Finding, Inexpressible, Unwritable};
 use crate::site::names::{CHECK_CHANGES, name_of};
 
-/// What `send_raw()` has as its patience, in milliseconds, where a script says nothing.
+/// The default patience of `send_raw()`, in milliseconds.
 const RAW_PATIENCE: &str = "1000";
 
-/// The statements so far, and what their variables are called.
+/// The statements that were written so far, and the names of their variables.
 pub(super) struct Steps<'p> {
     plan: &'p Plan,
     finding: Option<&'p Finding>,
     expectations: Expectations,
-    /// The servers as they are set up at this step.
+    /// The topology, with the servers as they are set up at this step.
     topology: Topology,
     uses: Uses<'p>,
     names: Names,
     clients: BTreeMap<Name, String>,
     requests: BTreeMap<RequestId, String>,
     tokens: BTreeMap<TokenId, String>,
-    /// The crowds that are not waited for at once, with their variables.
+    /// The crowds whose answers are not awaited at once, with their variables.
     crowds: Vec<(String, Vec<RequestId>)>,
-    /// The names of the clients so far.
+    /// The names of the clients that were added so far.
     added: BTreeSet<Name>,
     lines: Vec<String>,
 }
 
-/// What later steps refer to.
+/// The clients, requests and tokens to which later steps refer.
 #[derive(Default)]
 struct Uses<'p> {
-    /// How many steps.
+    /// The number of steps that refer to each client.
     clients: BTreeMap<&'p Name, usize>,
     requests: BTreeSet<RequestId>,
     tokens: BTreeSet<TokenId>,
-    /// How many requests that are not a crowd's are waited for apart from their start, and how many tokens are made.
+    /// The number of requests outside crowds that are awaited apart from their start. `made` is the number of tokens.
     waits: usize,
     made: usize,
 }
@@ -56,7 +56,7 @@ impl<'p> Steps<'p> {
     /// Writes all steps of a canonical plan.
     ///
     /// # Errors
-    /// [`Unwritable::Step`]: the first step that scripts cannot ask for.
+    /// [`Unwritable::Step`]: the first step that a script cannot ask for.
     pub(super) fn written(plan: &'p Plan, finding: Option<&'p Finding>) -> Result<String, Unwritable> {
         let mut steps = Self {
             plan,
@@ -83,7 +83,7 @@ impl<'p> Steps<'p> {
         }))
     }
 
-    /// Leaves a line empty behind the first clients, before later ones, and where some time has passed.
+    /// Leaves a line empty after the first clients, before later ones, and where some time has passed.
     fn begin_paragraph(&mut self, step: usize) {
         let is_client = |step: &Action| matches!(step, Action::AddClient(_));
         let (before, rest) = self.plan.steps.split_at(step);
@@ -99,7 +99,7 @@ impl<'p> Steps<'p> {
         }
     }
 
-    /// Writes the statement that begins with this step. Returns how many steps it has.
+    /// Writes the statement that begins with this step. Returns the number of steps that the statement covers.
     fn step(&mut self, step: usize) -> Result<usize, Inexpressible> {
         let plan = self.plan;
         let call = match &plan.steps[step] {
@@ -140,13 +140,13 @@ impl<'p> Steps<'p> {
         self.lines.push(statement(variable, calls));
     }
 
-    /// A method of a client.
+    /// Returns the call of a client's method.
     fn of(&self, client: &Name, method: &str) -> Call {
         let variable = self.clients.get(client).map_or_else(|| client.as_str(), String::as_str);
         Call::new(format!("{variable}.{method}"))
     }
 
-    /// What stands for a client in the script.
+    /// Returns the variable that holds a client in the script.
     fn variable_of(&self, client: Option<&Name>) -> Option<&str> {
         client.and_then(|client| self.clients.get(client)).map(String::as_str)
     }
@@ -165,7 +165,7 @@ impl<'p> Steps<'p> {
         Ok(1)
     }
 
-    /// Writes a request, and the wait for it if that is next.
+    /// Writes a request, and the wait for its answer if that is the next step.
     fn start(&mut self, step: usize, id: RequestId, request: &RequestSpec) -> Result<usize, Inexpressible> {
         self.say_what_it_is(|cited| matches!(cited, Cited::Request { id: cited, .. } if *cited == id), &id.to_string());
         let waits = self.plan.steps.get(step + 1) == Some(&Action::Await(id));
@@ -180,7 +180,7 @@ impl<'p> Steps<'p> {
             let wanted = if self.uses.waits == 1 { "p".to_owned() } else { format!("p{number}") };
             self.names.fresh(&wanted)
         });
-        // Whoever reads the script sees that nobody is meant to wait.
+        // The variable `_` shows a reader of the script that the answer is deliberately not awaited.
         self.say(Some(variable.as_deref().unwrap_or("_")), &[call]);
         if let Some(variable) = variable {
             self.requests.insert(id, variable);
@@ -216,7 +216,7 @@ impl<'p> Steps<'p> {
             .and_any("limit_rate", sending.limit_rate.map(|rate| rate.to_string())))
     }
 
-    /// Writes waits that stand side by side: all for one crowd, or those for other requests. Returns how many there are.
+    /// Writes adjacent waits: all for one crowd, or those for other requests. Returns the number of waits.
     fn wait(&mut self, step: usize) -> usize {
         let waited = self.plan.steps[step..].iter().map_while(|step| match step {
             Action::Await(id) => Some(*id),
@@ -246,8 +246,8 @@ impl<'p> Steps<'p> {
         ids.len()
     }
 
-    /// Writes a crowd of clients that come into being for it, beginning with the first of them, and the waits for its requests
-    /// if these are next. Returns how many steps it has; `None` where the step does not begin such a crowd.
+    /// Writes a crowd of new clients, beginning with the first of them, and the waits for its requests if these are the
+    /// next steps. Returns the number of steps; `None` if the step does not begin such a crowd.
     fn new_crowd(&mut self, step: usize, first: &ClientSpec) -> Result<Option<usize>, Inexpressible> {
         let plan = self.plan;
         let members = plan.steps[step..].iter().map_while(|step| match step {
@@ -276,7 +276,8 @@ impl<'p> Steps<'p> {
         Ok(Some(members.len() + waits))
     }
 
-    /// Writes a crowd, and the waits for its requests if these are next. `who` has the clients. Returns how many steps that is.
+    /// Writes a crowd, and the waits for its requests if these are the next steps. `who` is the call with the clients.
+    /// Returns the number of steps.
     fn crowd(&mut self, step: usize, crowd: &CrowdSpec, who: Call) -> Result<usize, Inexpressible> {
         let think = milliseconds(crowd.think)?;
         let call = who
@@ -289,7 +290,7 @@ impl<'p> Steps<'p> {
         let waits = in_turns.map(Action::Await).collect::<Vec<_>>();
         let is_awaited = self.plan.steps[step + 1..].starts_with(&waits);
         let expects = self.expectations.are_of_one_user(ids.iter().copied());
-        // Clients that came with the crowd have no variables of their own.
+        // Clients that were added with the crowd have no variables of their own.
         let later = crowd.clients.iter().any(|name| !self.added.contains(name) && self.uses.clients[name] > 1);
         if is_awaited && !expects && !later {
             self.say(None, &[call]);
@@ -353,7 +354,7 @@ impl<'p> Steps<'p> {
         Ok(call)
     }
 
-    /// Says above a statement that it is what the finding is about.
+    /// Writes a comment above a statement if the finding is about it.
     fn say_what_it_is(&mut self, is_it: impl Fn(&Cited) -> bool, name: &str) {
         let Some(Finding { evidence, .. }) = self.finding else { return };
         let named = evidence.summary.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == name);

@@ -1,4 +1,4 @@
-//! What the docstring of a finding says: what goes wrong, who is there, and what happens on the way.
+//! The docstring of a finding: the failure, the people involved, and the other events of the plan.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use stickler_oracle::Failure;
 
 use super::{Finding, Story};
 
-/// The most things that are told of what happens on the way.
+/// The largest number of other events that the docstring mentions.
 const MOST_EVENTS: usize = 12;
 
 impl Story {
-    /// Tells what a plan does, and what it shows.
+    /// Describes the course of a plan, and the finding that it shows.
     pub fn of_finding(plan: &Plan, finding: Finding) -> Self {
         let title = title(finding.evidence.failure).to_owned();
         let text =
@@ -42,7 +42,7 @@ fn title(failure: Failure) -> &'static str {
     }
 }
 
-/// Who asks, how often.
+/// Describes the clients, and the number of their requests.
 fn people(plan: &Plan) -> String {
     let mut people = Vec::new();
     let (mut requests, mut raw) = (0, false);
@@ -78,7 +78,7 @@ fn people(plan: &Plan) -> String {
     format!("{} {uses} a site of {servers}: {}.", listed(&people), listed(&asked))
 }
 
-/// What else happens, in order.
+/// Describes the other events of the plan, in their order.
 fn events(plan: &Plan) -> String {
     let mut events: Vec<String> = plan.steps.iter().filter_map(event).collect();
     events.dedup();
@@ -103,7 +103,7 @@ fn event(step: &Action) -> Option<String> {
     })
 }
 
-/// `a, b and c`
+/// Returns the items as a list in prose: `a, b and c`.
 fn listed(items: &[String]) -> String {
     match items {
         [] => "Nobody".to_owned(),

@@ -1,4 +1,4 @@
-//! How values and calls are written.
+//! The layout of values and calls in a script.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,38 +11,39 @@ use super::Inexpressible;
 /// The longest line that is not broken, in characters.
 const WIDTH: usize = 120;
 
-/// How much further inner lines are indented.
+/// The additional indentation of inner lines, in characters.
 const INDENT: usize = 4;
 
-/// Text of more bytes than this is searched for repetitions.
+/// The length above which a text is searched for repetitions, in bytes.
 const LONG: usize = 200;
 
-/// The longest part of a text that is searched for as a repetition, in bytes.
+/// The longest part of a text that is considered as a repetition, in bytes.
 const LONGEST_UNIT: usize = 64;
 
-/// What stands for a value.
+/// An expression of a script.
 pub(super) enum Expression {
-    /// As it is: a literal, a variable.
+    /// An expression that is written unchanged: a literal or a variable.
     Plain(String),
-    /// Parts that are joined by `+`.
+    /// Several parts that are joined by `+`.
     Sum(Vec<String>),
     /// A call, a list or a dictionary.
     Bracketed(Bracketed),
 }
 
-/// Something in brackets. Whatever is too long for a line has each item on a line of its own.
+/// An expression in brackets. If it is too long for one line, each item has a line of its own.
 pub(super) struct Bracketed {
     open: String,
-    /// Each with what stands before it: `name = `, `"key": `.
+    /// The items, each with the text before it: `name = `, `"key": `.
     items: Vec<(String, Expression)>,
     close: char,
 }
 
-/// A call with its arguments: `alice.get("/")`, or of a method of what came before, `.expect(user = None)`.
+/// A call with its arguments: `alice.get("/")`, or the call of a method on the preceding result, `.expect(user =
+/// None)`.
 pub(super) struct Call(Bracketed);
 
 impl Expression {
-    /// What stands for a text.
+    /// Returns the expression of a text.
     pub(super) fn text(text: &str) -> Self {
         Self::Sum(text_parts(text))
     }
@@ -55,7 +56,8 @@ impl Expression {
         }
     }
 
-    /// The expression behind `before`, on one line if it fits, and else on several that are indented by this.
+    /// Returns the expression with `before` in front of it, on one line if it fits, and otherwise on several lines that
+    /// are indented by `indent`.
     fn laid_out(&self, indent: usize, before: &str) -> String {
         let line = self.on_one_line();
         if before.chars().count() + line.chars().count() < WIDTH {
@@ -111,19 +113,19 @@ impl Call {
         Self(Bracketed { open: function.into() + "(", items: Vec::new(), close: ')' })
     }
 
-    /// Adds an argument by position.
+    /// Adds a positional argument.
     pub(super) fn with(mut self, argument: impl Into<Expression>) -> Self {
         self.0.items.push((String::new(), argument.into()));
         self
     }
 
-    /// Adds an argument by name.
+    /// Adds a named argument.
     pub(super) fn and(mut self, name: &str, value: impl Into<Expression>) -> Self {
         self.0.items.push((format!("{name} = "), value.into()));
         self
     }
 
-    /// Adds an argument by name, if there is one.
+    /// Adds a named argument if there is a value.
     pub(super) fn and_any<T: Into<Expression>>(self, name: &str, value: Option<T>) -> Self {
         match value {
             Some(value) => self.and(name, value),
@@ -131,20 +133,20 @@ impl Call {
         }
     }
 
-    /// Adds the argument `name = True` or `name = False`, if there is one.
+    /// Adds the argument `name = True` or `name = False` if there is a value.
     pub(super) fn and_truth(self, name: &str, value: Option<bool>) -> Self {
         self.and_any(name, value.map(|value| if value { "True" } else { "False" }))
     }
 
-    /// The call of another function with these arguments.
+    /// Returns the call of another function with these arguments.
     pub(super) fn called(mut self, function: &str) -> Self {
         self.0.open = format!("{function}(");
         self
     }
 }
 
-/// A statement: calls one after the other, behind `name = ` if there is one. The first of them is broken into lines if
-/// the statement is too long for one.
+/// Writes a statement: calls that are chained one after the other, with `name = ` in front of them if there is a
+/// variable. If the statement is too long for one line, the first call is broken into several.
 pub(super) fn statement(variable: Option<&str>, calls: &[Call]) -> String {
     let start = variable.map(|variable| format!("{variable} = ")).unwrap_or_default();
     let Some((Call(first), rest)) = calls.split_first() else { return start };
@@ -153,7 +155,7 @@ pub(super) fn statement(variable: Option<&str>, calls: &[Call]) -> String {
     if line.chars().count() <= WIDTH { line } else { format!("{start}{}{rest}", first.on_lines(0)) }
 }
 
-/// A string in quotes. What cannot be shown is escaped.
+/// Returns a string in quotes. Characters that cannot be shown are escaped.
 pub(super) fn string(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
@@ -178,21 +180,21 @@ pub(super) fn string(text: &str) -> String {
     quoted
 }
 
-/// `["a", "b"]`
+/// Returns a list of texts: `["a", "b"]`.
 pub(super) fn strings<T: AsRef<str>>(texts: &[T]) -> Expression {
     list(texts.iter().map(|text| string(text.as_ref())))
 }
 
-/// `[a, b]`
+/// Returns a list of expressions: `[a, b]`.
 pub(super) fn list<T: Into<Expression>>(items: impl IntoIterator<Item = T>) -> Expression {
     let items = items.into_iter().map(|item| (String::new(), item.into())).collect();
     Expression::Bracketed(Bracketed { open: "[".to_owned(), items, close: ']' })
 }
 
-/// `{"a": b}`
+/// Returns a dictionary: `{"a": b}`.
 ///
 /// # Errors
-/// A key is there twice.
+/// A key occurs twice.
 pub(super) fn dictionary<'k>(
     entries: impl IntoIterator<Item = (&'k String, Expression)>,
 ) -> Result<Expression, Inexpressible> {
@@ -206,7 +208,7 @@ pub(super) fn dictionary<'k>(
     Ok(Expression::Bracketed(Bracketed { open: "{".to_owned(), items, close: '}' }))
 }
 
-/// A number of seconds.
+/// Returns a time as a number of seconds.
 ///
 /// # Errors
 /// No number that a script can write is exactly this time.
@@ -218,7 +220,7 @@ pub(super) fn seconds(time: Duration) -> Result<String, Inexpressible> {
     }
 }
 
-/// The arguments of `advance()`: seconds, or less than one in milliseconds.
+/// Returns a call of `advance()` with its argument: seconds, or milliseconds for less than one second.
 ///
 /// # Errors
 /// No number that a script can write is exactly this time.
@@ -231,10 +233,10 @@ pub(super) fn advance(time: Duration) -> Result<Call, Inexpressible> {
     Ok(Call::new("advance").with(seconds(time)?))
 }
 
-/// A whole number of milliseconds.
+/// Returns a time as a whole number of milliseconds.
 ///
 /// # Errors
-/// It is none.
+/// The time is no whole number of milliseconds.
 pub(super) fn milliseconds(time: Duration) -> Result<String, Inexpressible> {
     let milliseconds = time.as_millis();
     if Duration::from_millis(milliseconds as u64) == time {
@@ -244,7 +246,7 @@ pub(super) fn milliseconds(time: Duration) -> Result<String, Inexpressible> {
     }
 }
 
-/// The parts of a text. A long one is cut behind the ends of lines, and what repeats in it stands there once.
+/// Returns the parts of a text. A long text is split after line ends, and a repeated part is written only once.
 pub(super) fn text_parts(text: &str) -> Vec<String> {
     if text.len() <= LONG {
         return lines(text);
@@ -255,7 +257,7 @@ pub(super) fn text_parts(text: &str) -> Vec<String> {
             at += text[at..].chars().next().map_or(1, char::len_utf8);
             continue;
         };
-        // Lines repeat as lines.
+        // A repetition of lines is kept as whole lines.
         if let Some(end) = unit.rfind('\n').filter(|end| end + 1 < unit.len()) {
             at += end + 1;
             continue;
@@ -273,7 +275,7 @@ pub(super) fn text_parts(text: &str) -> Vec<String> {
     parts
 }
 
-/// A text cut behind the ends of its lines, where it is too long for one line of a script.
+/// Splits a text after its line ends if it is too long for one line of a script.
 fn lines(text: &str) -> Vec<String> {
     const MOST: usize = WIDTH - 20;
     let whole = string(text);
@@ -283,7 +285,7 @@ fn lines(text: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut part = String::new();
     for line in text.split_inclusive('\n') {
-        // A message ends with an empty line.
+        // The head of a message ends with an empty line.
         if part.ends_with("\r\n\r\n") || (!part.is_empty() && string(&part).len() + string(line).len() > MOST + 2) {
             parts.push(string(&std::mem::take(&mut part)));
         }
@@ -293,7 +295,8 @@ fn lines(text: &str) -> Vec<String> {
     parts
 }
 
-/// What a text begins with several times in a row, and how often, if that is worth saying: the shortest way.
+/// Returns the part that a text repeats at its beginning, and the number of repetitions, if the shortened form is
+/// worthwhile. The shortest form is chosen.
 fn repetition(text: &str) -> Option<(&str, usize)> {
     let bytes = text.as_bytes();
     let repeats = |length: usize| {
@@ -343,7 +346,7 @@ mod tests {
         let fields = format!("GET / HTTP/1.1\r\n{}\r\n", "X-A: 1\r\n".repeat(99));
         let expected = [r#""GET / HTTP/1.1\r\n""#, r#""X-A: 1\r\n" * 99"#, r#""\r\n""#];
         assert_eq!(text_parts(&fields), expected);
-        // Three times is not worth saying.
+        // Three repetitions are not worth a shortened form.
         assert_eq!(text_parts(&"0123456789abcdefghijklmnopqrstuvwxyz".repeat(3)[..100]).len(), 1);
     }
 

@@ -1,6 +1,6 @@
 //! A world without a network: one server that knows the directory, and answers at once.
 //!
-//! It stands in for `sim` where the script language is tested and not the balancers.
+//! The world replaces `sim` where the script language is tested rather than the balancers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ impl Clock for TestClock {
     }
 }
 
-/// Every client has one connection to `iis1`, and 1 ms passes for each request.
+/// A world in which every client has one connection to `iis1`, and each request takes 1 ms.
 pub(crate) struct Double {
     header: Header,
     clock: Arc<TestClock>,
@@ -37,10 +37,10 @@ pub(crate) struct Double {
     crashed: bool,
 }
 
-/// Builds such worlds.
+/// An arm that builds such worlds.
 struct DoubleArm;
 
-/// An arm of such worlds.
+/// Returns an arm that builds such worlds.
 pub(crate) fn arm() -> Arc<dyn Arm> {
     Arc::new(DoubleArm)
 }

@@ -1,4 +1,5 @@
-//! An arm that keeps the actions as a script asks for them: a trace has a wait for checks as a time.
+//! An arm that records the actions as a script asks for them. A trace is not enough, since it contains a wait for
+//! checks as a time only.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +7,7 @@ use stickler_model::trace::Promises;
 use stickler_model::{Action, BalancerSpec, Event, Outcome, Plan, Time, Topology, Trace, World, WorldError};
 use stickler_runner::Arm;
 
-/// The plan that a script asks for, as far as it has come.
+/// The plan that a script asks for, as far as it has been played.
 pub(crate) type Recorded = Arc<Mutex<Option<Plan>>>;
 
 struct Recorder {
@@ -14,7 +15,7 @@ struct Recorder {
     plan: Recorded,
 }
 
-/// Returns an arm that does as this one, and where it keeps the plan.
+/// Returns an arm that behaves like the given one, and the place where it stores the plan.
 pub(crate) fn over(arm: Arc<dyn Arm>) -> (Arc<dyn Arm>, Recorded) {
     let plan = Recorded::default();
     (Arc::new(Recorder { arm, plan: Arc::clone(&plan) }), plan)
@@ -61,7 +62,7 @@ impl World for Recording {
         self.world.visit(see);
     }
 
-    /// Without its events, so that nobody takes the time to judge them.
+    /// Returns the trace without its events, so that no time is spent on judging them.
     fn finish(self: Box<Self>) -> Trace {
         Trace { events: Vec::new(), ..self.world.finish() }
     }

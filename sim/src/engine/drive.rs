@@ -162,7 +162,7 @@ impl Engine {
     /// Drives the world until `condition` holds, at most for `limit`. The engine checks it whenever all tasks are idle.
     ///
     /// # Errors
-    /// The same as for [`run_until`](Self::run_until).
+    /// This function returns the same errors as [`run_until`](Self::run_until).
     pub fn run_until_true(&mut self, mut condition: impl FnMut() -> bool, limit: Duration) -> Result<(), Stopped> {
         self.drive(limit, Goal::Predicate, |_, idle| if idle && condition() { Poll::Ready(()) } else { Poll::Pending })
             .map(drop)
@@ -183,7 +183,7 @@ impl Engine {
     /// packets count.
     ///
     /// # Errors
-    /// The same as for [`run_until`](Self::run_until).
+    /// This function returns the same errors as [`run_until`](Self::run_until).
     pub fn settle(&mut self, limit: Duration) -> Result<(), Stopped> {
         self.drive(limit, Goal::Settled, never).map(drop)
     }

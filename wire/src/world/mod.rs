@@ -190,7 +190,7 @@ impl WireWorld {
     /// once.
     ///
     /// # Errors
-    /// The same as for [`WireWorld::new`].
+    /// This function returns the same errors as [`WireWorld::new`].
     pub(crate) fn control(topology: Topology, seed: u64, supervisor: &Supervisor) -> Result<Self, WorldError> {
         let backends = Backends::new(&topology);
         let path = Balancer::of(&BalancerSpec::named(CONTROL))?;

@@ -10,7 +10,7 @@ use crate::kerberos::KerberosTime;
 pub struct ReplayCache {
     capacity: usize,
     seen: BTreeSet<Fingerprint>,
-    /// The same entries, ordered by the time from which the clock check alone refuses them.
+    /// The entries of the cache, ordered by the time from which the clock check alone refuses them.
     expiring: BTreeSet<(KerberosTime, Fingerprint)>,
 }
 

@@ -33,7 +33,7 @@ pub struct LongTermKey {
 /// Derives keys from `password` for each of `etypes`, in that order.
 ///
 /// # Errors
-/// The same as those of [`Key::from_password`].
+/// This function returns the same errors as [`Key::from_password`].
 pub fn keys_from_password(
     password: &str,
     salt: &str,

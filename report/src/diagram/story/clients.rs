@@ -1,4 +1,4 @@
-//! What clients saw.
+//! Converts the observations of clients to rows.
 
 use stickler_model::event::{Event, RequestId, Served, What};
 use stickler_model::{Principal, RawSpec};
@@ -91,7 +91,8 @@ impl<'t> Teller<'t> {
         true
     }
 
-    /// An event that is told with the next request or answer of its client.
+    /// Keeps an event for the row of the next HTTP request or answer of its client. Returns whether the request is
+    /// known.
     fn waits(&mut self, index: usize, request: RequestId, words: &str) -> bool {
         let Some(told) = self.requests.get_mut(&request) else { return false };
         told.waiting.push(index);
@@ -99,7 +100,7 @@ impl<'t> Teller<'t> {
         true
     }
 
-    /// Takes what waits, in order, with the event itself behind it.
+    /// Returns the events that were kept for the request, in order, followed by the event itself, and their text.
     fn waited(&mut self, request: RequestId, index: usize) -> (Vec<usize>, String) {
         let Some(told) = self.requests.get_mut(&request) else { return (vec![index], String::new()) };
         let mut events = std::mem::take(&mut told.waiting);
@@ -171,14 +172,14 @@ impl<'t> Teller<'t> {
             told.received = Some(row);
             told.answered
         });
-        // That the token is a Challenge, the client alone has noted.
+        // Only the client observes that the token is a Challenge.
         if let (Some(answered), Some(_), false) = (answered, echoed, challenge.is_empty()) {
             self.add(answered, challenge);
         }
         true
     }
 
-    /// Puts words behind those of an arrow.
+    /// Appends words to the text of an arrow.
     fn add(&mut self, row: usize, words: &str) {
         if let Some(Some(draft)) = self.story.rows.get_mut(row)
             && let crate::diagram::Step::Arrow(arrow) = &mut draft.row.step
@@ -188,7 +189,7 @@ impl<'t> Teller<'t> {
         }
     }
 
-    /// A note about a request at its client, with what was to be told with an arrow that never came.
+    /// Adds a note about a request at its client, together with the text that was kept for an arrow that never came.
     fn tells(&mut self, index: usize, event: &'t Event, by: usize, request: RequestId, text: &str) -> bool {
         let (events, extra) = self.waited(request, index);
         let heading = self.requests.get_mut(&request).and_then(|told| told.heading.take());

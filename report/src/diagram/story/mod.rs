@@ -1,8 +1,9 @@
-//! Every event of a trace as a row of its own, or as a part of one.
+//! Converts every event of a trace to a row, or to a part of a row.
 //!
-//! What belongs together is one row: a request's start is told with the first HTTP request that is sent for it, its end with the
-//! answer, TLS with the connection that it secures, and what the balancer decided with the request that it decided on. What a
-//! script asks for and everybody sees happen (a client is added, a request is started) has no row, unless it proves something.
+//! Events that belong together share a row. The start of a request is told with the first HTTP request that is sent for
+//! it, and its end with the answer. TLS is told with the connection that it secures, and a balancer's decision with the
+//! request that it is about. An action of the script whose effect has rows of its own (a client is added, a request is
+//! started) has no row, unless it is evidence.
 
 mod clients;
 mod servers;
@@ -20,18 +21,18 @@ use crate::transcript;
 /// The host of the balancer under test, in every world.
 const BALANCER: &str = "lb";
 
-/// The host of the balancer in front of it, where there is one.
+/// The host of the balancer in front of the one under test, if there is one.
 const FRONT: &str = "front";
 
-/// A trace, told.
+/// A trace as rows.
 pub(super) struct Story {
-    /// Everybody whom an event names, in columns.
+    /// The participants that events name, in the order of the columns.
     pub(super) participants: Vec<Participant>,
     /// The users that occur.
     pub(super) users: Vec<String>,
     /// The connections that occur.
     pub(super) connections: Vec<Line>,
-    /// The rows, in the order of time. `None` where a row has become a part of a later one.
+    /// The rows, in the order of time. `None` stands for a row that has become a part of a later one.
     pub(super) rows: Vec<Option<Draft>>,
 }
 
@@ -39,46 +40,46 @@ pub(super) struct Story {
 pub(super) struct Line {
     pub(super) at: usize,
     pub(super) number: u32,
-    /// The row of its opening, or the first one that names it.
+    /// The row of the opening, or the first row that names the connection.
     pub(super) from: usize,
-    /// The row of its end.
+    /// The row of the end.
     pub(super) until: Option<usize>,
-    /// As whose it is taken, from which row on.
+    /// The users to whom the connection is attributed, each with the first row for which this holds.
     pub(super) users: Vec<(usize, Option<usize>)>,
 }
 
-/// A row, and what it is about.
+/// A row with its subject.
 pub(super) struct Draft {
     pub(super) row: Row,
     pub(super) subject: Subject,
 }
 
-/// What a row is about.
+/// The subject of a row.
 #[derive(Default, Clone)]
 pub(super) struct Subject {
-    /// The client.
+    /// The client that the row is about.
     pub(super) client: Option<usize>,
-    /// The request.
+    /// The request that the row is about.
     pub(super) request: Option<RequestId>,
-    /// The connection.
+    /// The connection that the row is about.
     pub(super) connection: Option<usize>,
-    /// Whether it concerns everybody.
+    /// Whether the row stays in every diagram.
     pub(super) stays: Stays,
 }
 
-/// Whether a row stays though it is about nobody who matters.
+/// The conditions under which a row stays although its subject does not matter to the findings.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stays {
-    /// It does not.
+    /// The row does not stay.
     #[default]
     No,
-    /// Where there is room: time passes.
+    /// The row stays if there is room, such as one that says that time passes.
     WhereThereIsRoom,
-    /// Always: something breaks, or another user takes a seat.
+    /// The row always stays, such as one about a fault or about a user who takes a seat.
     Always,
 }
 
-/// Tells a trace. What is chosen, its rows tell whatever it is.
+/// Converts a trace to a story. Every event that belongs to the chosen evidence is a part of a row.
 pub(super) fn tell(trace: &Trace, chosen: &[(&Verdict, &Evidence)]) -> Story {
     let mut teller = Teller::new(trace, chosen);
     for (index, event) in trace.events.iter().enumerate() {
@@ -87,22 +88,22 @@ pub(super) fn tell(trace: &Trace, chosen: &[(&Verdict, &Evidence)]) -> Story {
     teller.story
 }
 
-/// A request, as far as it has been told.
+/// A request, as far as the rows show it.
 struct Told {
     client: usize,
     user: Option<usize>,
-    /// What it asks for; nothing once that has been told.
+    /// The method and the path of the request; `None` once they have been told.
     heading: Option<String>,
-    /// Events that are told with the next HTTP request or answer of its client, and what they add to that.
+    /// The events that are told with the next HTTP request or answer of the client, and the text that they add to it.
     waiting: Vec<usize>,
     extra: String,
     /// The leg that was sent last.
     leg: &'static str,
-    /// The row of what its balancer decided last, until that is told with the request.
+    /// The row of the balancer's last decision, until it is told with the request.
     decision: Option<usize>,
     /// The row of the server's last answer.
     answered: Option<usize>,
-    /// The row of the last answer at its client.
+    /// The row of the last answer at the client.
     received: Option<usize>,
 }
 
@@ -110,18 +111,18 @@ struct Teller<'t> {
     story: Story,
     names: BTreeMap<&'t Name, usize>,
     evidence: BTreeSet<usize>,
-    /// How each server is set up at the moment.
+    /// The present configuration of each server.
     servers: BTreeMap<&'t Name, &'t ServerSpec>,
     users: BTreeMap<String, usize>,
-    /// The user at each client at the moment.
+    /// The present user at each client.
     seats: BTreeMap<usize, Option<usize>>,
     connections: BTreeMap<(usize, u32), usize>,
     requests: BTreeMap<RequestId, Told>,
-    /// The request that each client started last, with its place among all of them.
+    /// The request that each client started last, with its position in the order of all requests.
     asking: BTreeMap<usize, (usize, RequestId)>,
-    /// The rows in which a DC decided on a logon of this server.
+    /// The rows in which a DC decided on each logon of a server.
     logons: BTreeMap<(&'t Name, u64), Vec<usize>>,
-    /// Whom a request reaches first, and who reaches the servers.
+    /// The first balancer that a request reaches, and the balancer in front of the servers.
     entry: usize,
     exit: usize,
 }
@@ -166,7 +167,7 @@ impl<'t> Teller<'t> {
         }
     }
 
-    // What rows are made of.
+    // The functions below build rows.
 
     /// Adds a row, and returns its number.
     fn push(&mut self, event: &Event, step: Step, events: Vec<usize>, subject: Subject) -> usize {
@@ -180,7 +181,8 @@ impl<'t> Teller<'t> {
         self.push(event, Step::Arrow(arrow), events, subject)
     }
 
-    /// Adds a note over these participants, all of them where none is named.
+    /// Adds a note over these participants. Without participants, the note is over the observer of the event, or over
+    /// all participants if the observer is not one of them. Returns the number of the row.
     fn note(
         &mut self,
         index: usize,
@@ -198,7 +200,7 @@ impl<'t> Teller<'t> {
         self.push(event, step, vec![index], subject)
     }
 
-    /// Makes an event a part of a row that is there, with these words behind the others. `false` if the row is not there.
+    /// Makes an event a part of an existing row and appends the words to its text. Returns whether the row exists.
     fn join(&mut self, row: Option<usize>, index: usize, words: &str) -> bool {
         let Some(Some(draft)) = row.and_then(|row| self.story.rows.get_mut(row)) else { return false };
         draft.row.events.push(index);
@@ -210,7 +212,7 @@ impl<'t> Teller<'t> {
         true
     }
 
-    /// Makes a decision a part of the arrow that it is about. `false` if that is not there.
+    /// Makes a decision a part of the arrow that it is about. Returns whether the arrow exists.
     fn comment(&mut self, row: Option<usize>, index: usize, words: &str) -> bool {
         let Some(Some(draft)) = row.and_then(|row| self.story.rows.get_mut(row)) else { return false };
         let Step::Arrow(Arrow { aside, .. }) = &mut draft.row.step else { return false };
@@ -220,14 +222,14 @@ impl<'t> Teller<'t> {
         true
     }
 
-    /// Takes a row away, to make it a part of another one.
+    /// Removes a row and returns it, so that it can become a part of another one.
     fn take(&mut self, row: Option<usize>) -> Option<Draft> {
         self.story.rows.get_mut(row?)?.take()
     }
 
-    // Who is who.
+    // The functions below number users and connections.
 
-    /// The number of a user.
+    /// Returns the number of a user.
     fn user(&mut self, principal: Option<&Principal>) -> Option<usize> {
         let principal = principal?;
         let next = self.story.users.len();
@@ -238,7 +240,7 @@ impl<'t> Teller<'t> {
         Some(number)
     }
 
-    /// The connection of this number at a participant, which is a new one if no event has told of it.
+    /// Returns the connection with this number at a participant. It is new if no event has named it before.
     fn connection(&mut self, at: usize, number: u32) -> usize {
         match self.connections.get(&(at, number)) {
             Some(&connection) => connection,
@@ -246,7 +248,7 @@ impl<'t> Teller<'t> {
         }
     }
 
-    /// A new connection of this number at a participant. It begins with the row that comes next.
+    /// Adds a connection with this number at a participant, and returns it. The connection begins with the next row.
     fn connect(&mut self, at: usize, number: u32) -> usize {
         let from = self.story.rows.len();
         let users = match self.seats.get(&at) {
@@ -259,7 +261,7 @@ impl<'t> Teller<'t> {
         connection
     }
 
-    /// A connection is somebody's from this row on.
+    /// Attributes a connection to a user from this row on.
     fn takes(&mut self, connection: usize, row: usize, user: Option<usize>) {
         let users = &mut self.story.connections[connection].users;
         if users.last().and_then(|(_, user)| *user) != user {
@@ -267,7 +269,7 @@ impl<'t> Teller<'t> {
         }
     }
 
-    /// The connection of this number ends.
+    /// Adds a row for the end of the connection with this number, and returns `true`.
     fn ends(&mut self, index: usize, event: &Event, at: usize, number: u32, how: &str) -> bool {
         let connection = self.connection(at, number);
         let client = (self.story.participants[at].kind == Kind::Client).then_some(at);
@@ -278,7 +280,7 @@ impl<'t> Teller<'t> {
         true
     }
 
-    /// TLS is on a connection: a part of its opening.
+    /// Makes TLS on a connection a part of the row of its opening. Returns whether that row exists.
     fn secured(&mut self, index: usize, at: usize, number: u32, words: &str) -> bool {
         let connection = self.connection(at, number);
         let from = self.story.connections[connection].from;
@@ -290,7 +292,8 @@ impl<'t> Teller<'t> {
         Subject { client, request: request.filter(|_| client.is_some()), ..Subject::default() }
     }
 
-    /// What the script asks for. Whatever everybody sees happen anyhow has no row.
+    /// Adds a row for an action of the script, unless the effect of the action has rows of its own. Returns whether
+    /// there is a row.
     fn action(&mut self, index: usize, event: &'t Event, action: &'t Action) -> bool {
         let of = |teller: &Self, name: &Name| teller.names.get(name).map(|&at| (at, at));
         let everybody = Subject { stays: Stays::Always, ..Subject::default() };
@@ -341,12 +344,13 @@ impl<'t> Teller<'t> {
     }
 }
 
-/// What a transcript says of an event.
+/// Returns the text of an event in a transcript.
 fn words(event: &Event) -> String {
     labels::sentence(&transcript::words(event))
 }
 
-/// Everybody whom a trace names, in the order of the columns: each kind in the order of the header or of appearance.
+/// Returns the participants that a trace names, in the order of the columns. Each kind has the order of the header or
+/// of first appearance.
 fn cast(trace: &Trace) -> Vec<(Kind, &Name)> {
     let mut kinds: Vec<(Kind, &Name)> = Vec::new();
     let topology = &trace.header.topology;
@@ -371,7 +375,7 @@ fn cast(trace: &Trace) -> Vec<(Kind, &Name)> {
             kinds.push((Kind::Balancer, name));
         }
     }
-    // The one in front stands in front.
+    // The balancer in front comes first.
     kinds.sort_by_key(|(kind, name)| (*kind, *kind == Kind::Balancer && name.as_str() != FRONT));
     kinds
 }

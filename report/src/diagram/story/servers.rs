@@ -1,4 +1,4 @@
-//! What servers, DCs and balancers saw.
+//! Converts the observations of servers, DCs and balancers to rows.
 
 use stickler_model::event::{Decided, Event, Leg, What};
 use stickler_model::{Name, RequestId};
@@ -72,7 +72,7 @@ impl<'t> Teller<'t> {
         }
     }
 
-    /// A note about something on a server's connection.
+    /// Adds a note about an observation on a server's connection.
     fn seen(
         &mut self,
         index: usize,
@@ -87,7 +87,7 @@ impl<'t> Teller<'t> {
         true
     }
 
-    /// A request reaches a server. What its balancer decided is told with it.
+    /// Adds an arrow for the arrival of a request at a server, together with the balancer's decision.
     fn reaches(
         &mut self,
         index: usize,
@@ -123,7 +123,7 @@ impl<'t> Teller<'t> {
         };
         let number = *connection;
         let connection = self.connection(by, number);
-        // An application ran, or refused exactly this user (401.3).
+        // The user counts if an application ran, or if the server refused exactly this user (401.3).
         let taken = *processed || *substatus == 3;
         let served = if taken { format!(" as {}", labels::user(user.as_ref())) } else { String::new() };
         let text = format!("{}: {status}{served}", labels::request(*request));
@@ -146,14 +146,14 @@ impl<'t> Teller<'t> {
         match user {
             _ if !self.remembers(&event.by, *leg) => self.takes(connection, row, None),
             Some(user) => self.takes(connection, row, Some(user)),
-            // An anonymous part of the site leaves the connection what it is.
+            // An anonymous part of the site leaves the connection's user unchanged.
             None if is_proof || (*leg == Leg::Anonymous && *status == 401) => self.takes(connection, row, None),
             None => {}
         }
         true
     }
 
-    /// Whether a server keeps in mind, for its connection, who proved an identity in this way.
+    /// Returns whether a server remembers for its connection the user who authenticated by this leg.
     fn remembers(&self, server: &Name, leg: Leg) -> bool {
         self.servers.get(server).is_none_or(|server| {
             let persists = leg != Leg::Ticket || server.site.persist_non_ntlm;
@@ -199,7 +199,7 @@ impl<'t> Teller<'t> {
             return self.comment(answered, index, &words);
         }
         let prefix = request.map(|request| format!("{request}: ")).unwrap_or_default();
-        // Of several decisions on the way to a server, the last one is told with the request.
+        // If there are several decisions on the way to a server, the last one is told with the request.
         let row = self.story.rows.len();
         if let Some(told) = told.filter(|_| is_under_test && labels::routes(decision)) {
             (told.decision, told.answered) = (Some(row), None);
@@ -243,7 +243,7 @@ impl<'t> Teller<'t> {
         }
     }
 
-    /// The DC that decided on this logon. What it was asked is about the same as the answer.
+    /// Returns the DC that decided on this logon. The rows of its questions get the subject of the answer.
     fn decided_by(&mut self, server: &'t Name, logon: u64, subject: &Subject) -> Option<usize> {
         let mut dc = None;
         for row in self.logons.remove(&(server, logon))? {
@@ -257,7 +257,7 @@ impl<'t> Teller<'t> {
         dc
     }
 
-    /// A server, or another DC, asks a DC.
+    /// Adds an arrow for the question of a server, or of another DC, to a DC.
     fn asked(
         &mut self,
         index: usize,
@@ -276,7 +276,7 @@ impl<'t> Teller<'t> {
         true
     }
 
-    /// The client that asked last for something in a user's name.
+    /// Returns the client that started the latest request in a user's name.
     fn who_asked(&self, user: Option<usize>) -> Option<usize> {
         let theirs = self.asking.iter().filter(|(client, _)| self.seats.get(client).copied().flatten() == user);
         theirs.max_by_key(|(_, (order, _))| *order).map(|(client, _)| *client).filter(|_| user.is_some())

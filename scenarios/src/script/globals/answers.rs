@@ -1,4 +1,4 @@
-//! Requests under way, expectations, and what scripts need to write them.
+//! Pending requests, expectations, and helpers for writing them.
 
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::Evaluator;
@@ -14,15 +14,15 @@ use super::super::session::Session;
 use super::super::values::{Body, Pending, Response};
 use super::in_range;
 
-/// Most digits that `padded()` writes.
+/// The largest value of the argument `digits` of `padded()`.
 const MAX_DIGITS: u64 = 20;
 
 #[starlark_module]
 pub(super) fn answers(builder: &mut GlobalsBuilder) {
-    /// Waits for each of the requests.
+    /// Waits for the answer to each of the requests.
     ///
     /// # Arguments
-    /// * `requests`: What `start()` has returned, in a list or a tuple.
+    /// * `requests`: The requests that `start()` has returned, in a list or a tuple.
     ///
     /// # Returns
     /// The answers, in the same order.
@@ -38,11 +38,11 @@ pub(super) fn answers(builder: &mut GlobalsBuilder) {
         Ok(requests.items.into_iter().map(|request| request.answer(eval)).collect::<Result<_, _>>()?)
     }
 
-    /// Notes that a condition does not hold. The script goes on either way.
+    /// Notes a failure if a condition does not hold. The script continues in either case.
     ///
     /// # Arguments
-    /// * `condition`: What has to be true.
-    /// * `message`: What is said where it is not.
+    /// * `condition`: The condition that has to be true.
+    /// * `message`: The message that is shown if it is not.
     ///
     /// Examples:
     /// ```python
@@ -62,10 +62,10 @@ pub(super) fn answers(builder: &mut GlobalsBuilder) {
         Ok(NoneType)
     }
 
-    /// Makes a body of so many bytes, of a fixed pattern.
+    /// Makes a body of the given length, with a fixed pattern.
     ///
     /// # Arguments
-    /// * `count`: How many bytes, at most 1 GiB.
+    /// * `count`: The length in bytes, at most 1 GiB.
     ///
     /// # Returns
     /// The body, for `post()`, `request()` and `start()`.
@@ -78,16 +78,16 @@ pub(super) fn answers(builder: &mut GlobalsBuilder) {
         Ok(Body { length: in_range("count", count, 0, MAX_BODY)? })
     }
 
-    /// Writes a number with leading zeros, as the names of the directory's users have them.
+    /// Writes a number with leading zeros, in the form that the user names of the directory have.
     ///
     /// Starlark's formats have no width: `"%02d"` and `"{:02}"` are errors.
     ///
     /// # Arguments
     /// * `number`: A whole number, not less than 0.
-    /// * `digits`: How many digits to write at least, from 1 to 20. A longer number keeps all of its digits.
+    /// * `digits`: The smallest number of digits to write, from 1 to 20. A longer number keeps all of its digits.
     ///
     /// # Returns
-    /// The text.
+    /// The number as text.
     ///
     /// Examples:
     /// ```python

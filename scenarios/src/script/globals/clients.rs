@@ -1,4 +1,4 @@
-//! The clients that a script adds, one by one.
+//! The functions that add a single client.
 
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::Evaluator;
@@ -15,12 +15,13 @@ use super::super::values::Client;
 use super::one_of;
 use crate::site::check_name;
 
-/// What a user agent is called in a script.
+/// The name that error messages use for the kind of a user agent.
 const KIND: &str = "kind of client";
 
 #[starlark_module]
 pub(super) fn clients(builder: &mut GlobalsBuilder) {
-    /// Adds a client that behaves as `curl --ntlm`: the Negotiate leg at once, the body of a POST with the last leg only.
+    /// Adds a client that behaves like `curl --ntlm`: it sends the Negotiate leg at once, and the body of a POST with
+    /// the last leg only.
     ///
     /// # Arguments
     /// * `name`: The name of the client, and of its user unless `user` says otherwise.
@@ -39,7 +40,7 @@ pub(super) fn clients(builder: &mut GlobalsBuilder) {
         Ok(add_client(eval, name, Agent::Curl, &options)?)
     }
 
-    /// Adds a client that behaves as `curl --negotiate -u :`: it sends a ticket at once, and knows nothing else.
+    /// Adds a client that behaves like `curl --negotiate -u :`: it sends a ticket at once, and supports nothing else.
     ///
     /// # Arguments
     /// * `name`: The name of the client, and of its user unless `user` says otherwise.
@@ -52,8 +53,8 @@ pub(super) fn clients(builder: &mut GlobalsBuilder) {
         Ok(add_client(eval, name, Agent::CurlNegotiate, &options)?)
     }
 
-    /// Adds a client that behaves as a browser on Windows, Chromium or Edge: it asks first, and then authenticates with a ticket, or
-    /// by NTLM where it has none.
+    /// Adds a client that behaves like a browser on Windows, Chromium or Edge: it first sends a request without
+    /// credentials, and then authenticates with a ticket, or by NTLM if it has none.
     ///
     /// # Arguments
     /// * `name`: The name of the client, and of its user unless `user` says otherwise.
@@ -71,12 +72,12 @@ pub(super) fn clients(builder: &mut GlobalsBuilder) {
         Ok(add_client(eval, name, Agent::Browser, &options)?)
     }
 
-    /// Adds a client that behaves as a user agent that is called by its name.
+    /// Adds a client that behaves like the user agent of the given name.
     ///
     /// # Arguments
     /// * `name`: The name of the client, and of its user unless `user` says otherwise.
-    /// * `kind`: The user agent: `"curl"`, `"curl_negotiate"`, `"curl_anyauth"`, `"browser"`, `"wininet"`, `"chromium_linux"`,
-    ///   `"firefox_linux"`, `"wget"`, `"mono"`, `"lwp"` or `"requests_kerberos"`.
+    /// * `kind`: The user agent: `"curl"`, `"curl_negotiate"`, `"curl_anyauth"`, `"browser"`, `"wininet"`,
+    ///   `"chromium_linux"`, `"firefox_linux"`, `"wget"`, `"mono"`, `"lwp"` or `"requests_kerberos"`.
     /// * `options`: The options of every client.
     ///
     /// Examples:
@@ -93,7 +94,8 @@ pub(super) fn clients(builder: &mut GlobalsBuilder) {
     }
 }
 
-/// The user agent that a name stands for, or the function that adds such a client: `"browser"`, `browser`.
+/// Returns the user agent of a kind of client, given by its name or by the function that adds such a client:
+/// `"browser"`, `browser`.
 pub(super) fn agent(kind: Value<'_>) -> Result<Agent, ScriptError> {
     Ok(one_of(KIND, &kind.to_str(), Agent::ALL)?)
 }

@@ -1,4 +1,4 @@
-//! Clients that ask at the same time.
+//! Crowds: clients that send requests at the same time.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ use super::super::values::{Client, Pending, Response};
 use super::clients::agent;
 use super::in_range;
 
-/// What the members of a crowd ask.
+/// The requests that each member of a crowd sends.
 struct Asked {
     requests: i64,
     think_ms: i64,
     path: String,
 }
 
-/// A client of a crowd, who sits at it, and its requests.
+/// A client of a crowd, with the user who sits at it and its requests.
 struct Member {
     name: Name,
     user: Option<Principal>,
@@ -37,22 +37,23 @@ struct Member {
 
 #[starlark_module]
 pub(super) fn crowds(builder: &mut GlobalsBuilder) {
-    /// Lets many clients ask at the same time, and waits for all answers.
+    /// Lets many clients send requests at the same time, and waits for all answers.
     ///
-    /// New clients are called as their users, `user01`, `user02` and so on, as far as no client is called so yet. The directory has
-    /// 20 such users, and more where the crowd is the first to act.
+    /// New clients have the names of their users, `user01`, `user02` and so on, leaving out names that a client already
+    /// has. The directory has 20 such users, and gets more if the crowd is the first action of the script.
     ///
     /// # Arguments
-    /// * `who`: How many clients, at most 1,000, or a list of clients that are there already.
-    /// * `kind`: The user agent of new clients, as a text or as the function that adds one: `"curl"`, `curl`. A browser if unsaid.
-    /// * `requests`: How many requests each client makes, one after the other.
-    /// * `think_ms`: How long each pauses before a request on average, in milliseconds: from nothing to twice that, as the seed
-    ///   draws.
-    /// * `path`: What each asks for.
-    /// * `options`: The options of every client, but those that make sense for one client alone.
+    /// * `who`: The number of new clients, at most 1,000, or a list of existing clients.
+    /// * `kind`: The user agent of new clients, as a text or as the function that adds one: `"curl"`, `curl`. The
+    ///   default is a browser.
+    /// * `requests`: The number of requests that each client sends, one after the other.
+    /// * `think_ms`: The average pause of a client before each request, in milliseconds. The seed draws each pause
+    ///   between zero and twice the average.
+    /// * `path`: The path that each client requests.
+    /// * `options`: The options of every client, except those that make sense for a single client only.
     ///
     /// # Returns
-    /// A list of structs: the `client`, the `user` who sits at it, and its `answers`.
+    /// A list of structs, each with the `client`, the `user` who sits at it, and its `answers`.
     ///
     /// Examples:
     /// ```python
@@ -71,7 +72,8 @@ pub(super) fn crowds(builder: &mut GlobalsBuilder) {
     ) -> starlark::Result<Vec<Value<'v>>> {
         let asked = Asked { requests, think_ms, path: path.to_owned() };
         let members = start(eval, who, kind, asked, &options)?;
-        // In the order in which they were asked, as far as that is known: each client's first, then each client's second ...
+        // The answers are taken in the order of the requests, as far as it is known: the first of each client, then the
+        // second of each client, and so on.
         for turn in 0..members.first().map_or(0, |member| member.requests.len()) {
             for member in &members {
                 Session::of(eval).wait(member.requests[turn])?;
@@ -87,19 +89,21 @@ pub(super) fn crowds(builder: &mut GlobalsBuilder) {
         Ok(seen)
     }
 
-    /// Lets many clients ask at the same time, and does not wait.
+    /// Lets many clients send requests at the same time, without waiting for the answers.
     ///
     /// # Arguments
-    /// * `who`: How many clients, at most 1,000, or a list of clients that are there already.
-    /// * `kind`: The user agent of new clients, as a text or as the function that adds one: `"curl"`, `curl`. A browser if unsaid.
-    /// * `requests`: How many requests each client makes, one after the other.
-    /// * `think_ms`: How long each pauses before a request on average, in milliseconds: from nothing to twice that, as the seed
-    ///   draws.
-    /// * `path`: What each asks for.
-    /// * `options`: The options of every client, but those that make sense for one client alone.
+    /// * `who`: The number of new clients, at most 1,000, or a list of existing clients.
+    /// * `kind`: The user agent of new clients, as a text or as the function that adds one: `"curl"`, `curl`. The
+    ///   default is a browser.
+    /// * `requests`: The number of requests that each client sends, one after the other.
+    /// * `think_ms`: The average pause of a client before each request, in milliseconds. The seed draws each pause
+    ///   between zero and twice the average.
+    /// * `path`: The path that each client requests.
+    /// * `options`: The options of every client, except those that make sense for a single client only.
     ///
     /// # Returns
-    /// A list of structs: the `client`, the `user` who sits at it, and its `requests`, each of which has `wait()`.
+    /// A list of structs, each with the `client`, the `user` who sits at it, and its `requests`, each of which has
+    /// `wait()`.
     ///
     /// Examples:
     /// ```python
@@ -128,7 +132,7 @@ pub(super) fn crowds(builder: &mut GlobalsBuilder) {
 }
 
 impl Member {
-    /// As a script sees it, with one more attribute.
+    /// Returns the member as a script sees it, with one more attribute.
     fn alloc<'v>(self, eval: &Evaluator<'v, '_, '_>, name: &'static str, value: Value<'v>) -> Value<'v> {
         let heap = eval.heap();
         let user = self.user.map_or(Value::new_none(), |user| heap.alloc(user.as_str()));
@@ -170,7 +174,7 @@ fn start(
     Ok(members.map(|((name, user), ids)| Member { name, user, requests: ids.to_vec() }).collect())
 }
 
-/// Adds the clients of a crowd.
+/// Adds the new clients of a crowd, and returns their names.
 fn add(session: &Session, count: usize, agent: Agent, options: &ClientOptions) -> Result<Vec<Name>, ScriptError> {
     if let Some(option) = options.is_for_one() {
         return Err(ScriptError::OptionOfOne(option));

@@ -1,11 +1,11 @@
 //! The functions that a script calls.
 //!
-//! * [`mod@sites`]: describe the site.
-//! * [`mod@clients`]: add clients. [`mod@crowds`]: clients that ask at the same time.
-//! * [`mod@answers`]: requests under way, expectations.
+//! * [`mod@sites`]: the description of the site.
+//! * [`mod@clients`]: single clients. [`mod@crowds`]: clients that send requests at the same time.
+//! * [`mod@answers`]: pending requests, and expectations.
 //! * [`mod@world`]: time and faults.
-//! * [`mod@observed`]: what was declared, counted and logged.
-//! * this module: the groups in which the language reference shows them.
+//! * [`mod@observed`]: the promises of the balancer, counters and logs.
+//! * this module: the groups in which the language reference shows the functions.
 
 #![expect(clippy::unnecessary_wraps, reason = "Starlark wants a Result of every function")]
 
@@ -24,17 +24,17 @@ use stickler_model::bounds::MIN_TIMER;
 use super::errors::ScriptError;
 use crate::site::Unknown;
 
-/// Functions that belong together.
+/// A group of functions that belong together.
 pub(super) struct Group {
-    /// What they are about, as a heading.
+    /// The subject of the group, as a heading.
     pub(super) title: &'static str,
-    /// What all of them have in common.
+    /// A text about all functions of the group.
     pub(super) about: &'static str,
-    /// Adds them to the language.
+    /// The function that adds them to the language.
     pub(super) functions: fn(&mut GlobalsBuilder),
 }
 
-/// All functions, in the order in which they are best read.
+/// All functions, in the order in which the reference shows them.
 pub(super) const GROUPS: [Group; 7] = [
     Group {
         title: "Clients",
@@ -71,7 +71,8 @@ pub(super) const GROUPS: [Group; 7] = [
     },
 ];
 
-/// A timer that a script gives in seconds: never nothing, which would switch it off or act at once.
+/// Returns a timer that a script gives in seconds. Zero is refused, since it would switch the timer off or let it
+/// expire at once.
 pub(super) fn timer(argument: &'static str, seconds: f64, most: Duration) -> Result<Duration, ScriptError> {
     let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| (MIN_TIMER..=most).contains(time));
     time.ok_or_else(|| ScriptError::Timer { argument, given: seconds.to_string(), high: most.as_secs() })
@@ -82,7 +83,7 @@ pub(super) fn in_range(argument: &'static str, given: i64, low: u64, high: u64) 
     number.ok_or_else(|| ScriptError::OutOfRange { argument, given: given.to_string(), low, high })
 }
 
-/// What a name stands for.
+/// Returns the value that a name stands for.
 pub(super) fn one_of<T: Copy>(kind: &'static str, given: &str, known: &[(&str, T)]) -> Result<T, Unknown> {
     let found = known.iter().find(|(name, _)| *name == given).map(|&(_, value)| value);
     found.ok_or_else(|| Unknown {

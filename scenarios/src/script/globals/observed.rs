@@ -1,4 +1,4 @@
-//! What the balancer declares, and what was counted and logged.
+//! The promises of the balancer, and the counters and logs of a run.
 
 use std::time::Duration;
 
@@ -17,22 +17,26 @@ use super::super::session::Session;
 
 #[starlark_module]
 pub(super) fn observed(builder: &mut GlobalsBuilder) {
-    /// Returns what the balancer declares about itself.
+    /// Returns the promises that the balancer makes about itself.
     ///
-    /// A script that decides by it does not take the same steps over every balancer.
+    /// A script that makes decisions by them does not take the same steps over every balancer.
     ///
     /// # Returns
-    /// A struct. What the balancer does not declare is `None`.
+    /// A struct. An attribute is `None` if the balancer declares nothing about it.
     ///
-    /// * `checks` are its health checks: `interval`, `timeout`, `notice_down` and `notice_up` in seconds, and `logs_on`, whether they
-    ///   log on.
-    /// * `persistence` is how many seconds a client keeps its backend.
-    /// * `spread` is how evenly load is spread: `unit` (`"requests"` or `"connections"`), `percent`, `units` and `weights`.
-    /// * `cookie` is the name of the persistence cookie, `trusted_header` the header in which it names the user.
-    /// * `none_left` is the status of an answer while no backend is left, and `None` where the connection is closed.
-    /// * `out_after_failures` is how many seconds a backend is out of use after failures of real requests.
-    /// * `services` is a list of the services that are told apart by path, each with its `prefix` and its `backends`. It is empty
-    ///   where every backend serves everything.
+    /// * `checks` are its health checks: `interval`, `timeout`, `notice_down` and `notice_up` in seconds, and
+    ///   `logs_on`, which says whether they log on.
+    /// * `persistence` is the time for which a client keeps its backend, in seconds.
+    /// * `spread` says how evenly load is spread: `unit` (`"requests"` or `"connections"`), `percent`, `units` and
+    ///   `weights`.
+    /// * `cookie` is the name of the persistence cookie, and `trusted_header` the header in which the balancer names
+    ///   the user.
+    /// * `none_left` is the status of an answer while no backend is left, and `None` if the connection is closed
+    ///   instead.
+    /// * `out_after_failures` is the time for which a backend is out of use after failures of real requests, in
+    ///   seconds.
+    /// * `services` is a list of the services that are told apart by path, each with its `prefix` and its `backends`.
+    ///   It is empty if every backend serves everything.
     ///
     /// Examples:
     /// ```python
@@ -91,11 +95,12 @@ pub(super) fn observed(builder: &mut GlobalsBuilder) {
         ])))
     }
 
-    /// Returns what was counted so far.
+    /// Returns the counters of the run so far.
     ///
     /// # Returns
-    /// A struct: `requests` is how many HTTP requests clients have sent, `logons` how many pass-through logons the DC was asked for,
-    /// `tickets` how many tickets it was asked for, and `ticket_checks` on how many tickets servers have decided.
+    /// A struct: `requests` is the number of HTTP requests that clients have sent, `logons` the number of pass-through
+    /// logons that the DC was asked for, `tickets` the number of tickets that it was asked for, and `ticket_checks` the
+    /// number of tickets that servers have checked.
     ///
     /// Examples:
     /// ```python
@@ -112,12 +117,13 @@ pub(super) fn observed(builder: &mut GlobalsBuilder) {
         ])))
     }
 
-    /// Returns what the application has logged, one entry for each request that it has processed.
+    /// Returns the log of the application, with one entry for each request that it has processed.
     ///
-    /// A response has the `id` of its request as well. By comparing the two, a mix-up is found in the field.
+    /// The response has the `id` of its request as well. Comparing the two reveals a mix-up, also in production.
     ///
     /// # Returns
-    /// A list of structs: the `id` that the request carried, the `user` as whom it was served, and the `backend`.
+    /// A list of structs, each with the `id` that the request carried, the `user` as whom it was served, and the
+    /// `backend`.
     ///
     /// Examples:
     /// ```python
@@ -141,10 +147,11 @@ pub(super) fn observed(builder: &mut GlobalsBuilder) {
         Ok(log)
     }
 
-    /// Returns what servers heard of the logons that they asked a DC for.
+    /// Returns the results of the logons that servers asked a DC for.
     ///
     /// # Returns
-    /// A list of structs: the `server`, the `account`, and the `status`, which is the NTSTATUS as eight hexadecimal digits.
+    /// A list of structs, each with the `server`, the `account`, and the `status`, which is the NTSTATUS as eight
+    /// hexadecimal digits.
     fn logon_log<'v>(eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Vec<Value<'v>>> {
         let (heap, mut log) = (eval.heap(), Vec::new());
         Session::of(eval).visit(&mut |Event { by, what, .. }| {

@@ -1,4 +1,4 @@
-//! What a script says of the site: its servers, domains and DCs.
+//! The functions that describe the site: its servers, domains and DCs.
 
 #![expect(
     clippy::too_many_arguments,
@@ -36,46 +36,59 @@ use crate::site::{self, ServerChange, Site, SiteChange, TRUST_PASSWORD, Unknown,
 
 #[starlark_module]
 pub(super) fn sites(builder: &mut GlobalsBuilder) {
-    /// Describes the site. It stands before the first client, and once.
+    /// Describes the site. The call comes before the first client, and only once.
     ///
-    /// What is not given stays as it is without `site()`, or as IIS has it.
+    /// A setting that is not given is as it is without `site()`, or as IIS has it by default.
     ///
     /// # Arguments
-    /// * `backends`: How many servers there are, called `iis1`, `iis2` and so on.
-    /// * `users`: Users of the domain with their passwords, beside those of the standard directory or in their place.
-    /// * `forbidden`: Users whom the application refuses after a good logon (401.3).
-    /// * `groups`: How many domain local groups users are members of. Each makes the tickets of its members 40 bytes longer.
+    /// * `backends`: The number of servers, which are called `iis1`, `iis2` and so on.
+    /// * `users`: Users of the domain with their passwords, in addition to the standard directory. A user who is
+    ///   already in the directory gets the given password.
+    /// * `forbidden`: Users whom the application refuses after a successful logon (401.3).
+    /// * `groups`: The number of domain local groups of which a user is a member. Each makes the user's tickets 40
+    ///   bytes longer.
     /// * `services`: Service accounts, or machines (`"iis1$"`), with their service principal names.
-    /// * `delegation`: Those of `services` that are trusted to act on for their users.
-    /// * `lockout`: How many wrong passwords lock an account, from 1 to 999. Nothing locks one if unsaid.
-    /// * `latency_us`: How long a packet takes, each way, in microseconds.
-    /// * `jitter_us`: How much longer a packet may take, as the seed draws, in microseconds.
-    /// * `providers`: What IIS offers, in its order: `"NTLM"`, `"Negotiate"`, `"Negotiate:Kerberos"`, `"Nego2"`. NTLM alone if unsaid.
-    /// * `iis`: The version: `"iis6"` or `"iis10"`.
-    /// * `authentication`: How IIS authenticates: `windows_authentication(...)`.
-    /// * `files`: Files that the application opens below `/files/` as its user, each with the users who may read it.
-    /// * `acceptor`: Servers that are not IIS: `tracked(...)`, `trusted_header(...)` or `rogue(...)`.
-    /// * `servers`: What differs at a server, by its name: `server(...)`, `windows_authentication(...)`, or one that is not IIS.
+    /// * `delegation`: The accounts among `services` that are trusted for delegation, so that they may act for their
+    ///   users.
+    /// * `lockout`: The number of wrong passwords that lock an account, from 1 to 999. By default, no account is ever
+    ///   locked.
+    /// * `latency_us`: The time that a packet takes in each direction, in microseconds.
+    /// * `jitter_us`: The largest additional time that a packet may take, in microseconds. The seed draws it for each
+    ///   packet.
+    /// * `providers`: The providers that IIS offers, in its order: `"NTLM"`, `"Negotiate"`, `"Negotiate:Kerberos"`,
+    ///   `"Nego2"`. The default is NTLM alone.
+    /// * `iis`: The version of IIS: `"iis6"` or `"iis10"`.
+    /// * `authentication`: The authentication settings of IIS: `windows_authentication(...)`.
+    /// * `files`: Files below `/files/` that the application opens with the rights of its user, each with the users who
+    ///   may read it.
+    /// * `acceptor`: A kind of server other than IIS, for all servers: `tracked(...)`, `trusted_header(...)` or
+    ///   `rogue(...)`.
+    /// * `servers`: The settings in which single servers differ, by the server's name: `server(...)`,
+    ///   `windows_authentication(...)`, or a server that is not IIS.
     /// * `front`: A second balancer in front of the one that is judged: the name of a mechanism.
-    /// * `tls`: TLS, and what a balancer at which it ends has behind it: `"own"` certificates of the servers, the `"same"` one as its
-    ///   own, or `"plain"` HTTP.
-    /// * `http2`: Whether HTTP/2 is offered, by the servers as well. It needs `tls`.
-    /// * `between`: What the balancer of `front` has between it and the other, where TLS ends at it: TLS `"again"`, or `"plain"` HTTP.
+    /// * `tls`: Turns TLS on, and says how a balancer that terminates TLS connects to the servers: by TLS with their
+    ///   `"own"` certificates, by TLS with the `"same"` certificate as the balancer's, or by `"plain"` HTTP.
+    /// * `http2`: Whether HTTP/2 is offered, also by the servers. It requires `tls`.
+    /// * `between`: The protocol between the balancer of `front` and the judged one, if the balancer of `front`
+    ///   terminates TLS: TLS `"again"`, or `"plain"` HTTP.
     /// * `controllers`: The DCs of the domain, `controller(...)`, in the order in which servers ask them.
     /// * `partner`: A second domain: `partner(...)`.
-    /// * `broken`: Why nobody can log on at this site, whatever balancer is in front of it, in one line of at most 200 characters.
-    ///   What fails there is then not the balancer's fault.
-    /// * `connection_timeout`: After how many seconds IIS closes an idle connection (`connectionTimeout`, 120 by default).
-    /// * `max_field_length`: The longest header field of a request that http.sys takes, in bytes, from 64 to 65534
-    ///   (`MaxFieldLength`, 16384 by default). A longer one is answered 400.
-    /// * `max_request_bytes`: The longest request line with all header fields that http.sys takes, in bytes, from 256 to 16777216
-    ///   (`MaxRequestBytes`, 16384 by default).
-    /// * `anonymous`: Paths that need no logon, with all below them.
+    /// * `broken`: The reason why nobody can log on at this site, whatever balancer is in front of it, in one line of
+    ///   at most 200 characters. Failures at such a site are not the balancer's fault.
+    /// * `connection_timeout`: The time after which IIS closes an idle connection, in seconds (`connectionTimeout`, 120
+    ///   by default).
+    /// * `max_field_length`: The longest header field of a request that http.sys accepts, in bytes, from 64 to 65534
+    ///   (`MaxFieldLength`, 16384 by default). A longer one is answered with 400.
+    /// * `max_request_bytes`: The longest request line with all header fields that http.sys accepts, in bytes, from 256
+    ///   to 16777216 (`MaxRequestBytes`, 16384 by default).
+    /// * `anonymous`: Paths that need no logon, including everything below them.
     /// * `anonymous_methods`: Methods that need no logon.
-    /// * `anonymous_windows_too`: Whether whoever has logged on is known in the anonymous part as well. Nobody is known there if not.
-    /// * `workgroup`: Whether the servers are in no domain. They take NTLM with accounts of their own: `alice` is `.\alice` at the
-    ///   client, and `IIS1\alice` at iis1.
-    /// * `accounts`: The accounts of each server with their passwords. In a workgroup, those of the directory if unsaid.
+    /// * `anonymous_windows_too`: Whether a user who has logged on keeps that identity in the anonymous part. Otherwise
+    ///   everybody is anonymous there.
+    /// * `workgroup`: Whether the servers are in no domain. They then accept NTLM with accounts of their own: `alice`
+    ///   is `.\alice` at the client, and `IIS1\alice` at iis1.
+    /// * `accounts`: The accounts of each server with their passwords. In a workgroup, the default is the accounts of
+    ///   the directory.
     ///
     /// Examples:
     /// ```python
@@ -180,22 +193,26 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
         Ok(checked.map(|()| NoneType)?)
     }
 
-    /// Says how servers authenticate (`<windowsAuthentication>`), for `site()`, `server()` and `configure()`.
+    /// Describes the authentication of servers (`<windowsAuthentication>`), for `site()`, `server()` and `configure()`.
     ///
     /// # Arguments
-    /// * `pool`: The identity of the application pool: `"machine"`, or the account that it runs as.
-    /// * `kernel_mode`: Whether http.sys authenticates, as the machine (`useKernelMode`).
-    /// * `app_pool_credentials`: Whether tickets are decrypted with the pool's key in kernel mode (`useAppPoolCredentials`).
-    /// * `persist_non_ntlm`: Whether a ticket authenticates its connection, as NTLM always does, or its request alone
-    ///   (`authPersistNonNTLM`).
-    /// * `single_request`: Whether every request has to authenticate (`authPersistSingleRequest`).
-    /// * `via_ends_persistence`: Whether a request with a `Via` header has to authenticate each time.
-    /// * `keep_alive`: When the server keeps a connection open: `"always"`; not behind an answer that refuses a token
-    ///   (`"closed-by-failure"`); behind no 401 to a token, so that no handshake of two steps ends (`"closed-by-challenge"`); `"never"`.
-    /// * `token_checking`: Extended protection (`tokenChecking`): `"none"`, `"allow"` or `"require"`.
-    /// * `protection_flags`: Flags of extended protection: `"Proxy"`, `"NoServiceNameCheck"`, `"AllowDotlessSpn"`, `"ProxyCohosting"`.
-    /// * `service_names`: Service names that extended protection takes.
-    /// * `max_concurrent_api`: How many logons a server asks its DC for at once (`MaxConcurrentApi`): 10 by default, and 2 for `iis6`.
+    /// * `pool`: The identity of the application pool: `"machine"`, or the account under which it runs.
+    /// * `kernel_mode`: Whether http.sys authenticates, with the machine's account (`useKernelMode`).
+    /// * `app_pool_credentials`: Whether tickets are decrypted with the key of the application pool in kernel mode
+    ///   (`useAppPoolCredentials`).
+    /// * `persist_non_ntlm`: Whether a ticket authenticates its connection, as NTLM always does. Otherwise it
+    ///   authenticates a single request (`authPersistNonNTLM`).
+    /// * `single_request`: Whether every request has to authenticate anew (`authPersistSingleRequest`).
+    /// * `via_ends_persistence`: Whether a request with a `Via` header always has to authenticate anew.
+    /// * `keep_alive`: The answers after which the server keeps a connection open: `"always"`; all except one that
+    ///   refuses a token (`"closed-by-failure"`); all except a 401 to a token, so that no handshake of two steps
+    ///   completes (`"closed-by-challenge"`); `"never"`.
+    /// * `token_checking`: The mode of extended protection (`tokenChecking`): `"none"`, `"allow"` or `"require"`.
+    /// * `protection_flags`: The flags of extended protection: `"Proxy"`, `"NoServiceNameCheck"`, `"AllowDotlessSpn"`,
+    ///   `"ProxyCohosting"`.
+    /// * `service_names`: The service names that extended protection accepts.
+    /// * `max_concurrent_api`: The number of logons that a server asks its DC for at the same time
+    ///   (`MaxConcurrentApi`): 10 by default, and 2 for `iis6`.
     ///
     /// # Returns
     /// The settings.
@@ -235,24 +252,27 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
         }))
     }
 
-    /// Says what differs at one server, for `site(servers = ...)` and `configure()`. What is not given is as the site has it.
+    /// Describes the settings in which one server differs, for `site(servers = ...)` and `configure()`. A setting that
+    /// is not given is that of the site.
     ///
     /// # Arguments
-    /// * `acceptor`: A server that is not IIS.
-    /// * `authentication`: How it authenticates: `windows_authentication(...)`.
-    /// * `providers`: What it offers, in its order.
-    /// * `iis`: Its version: `"iis6"` or `"iis10"`.
-    /// * `certificate`: The certificate that it shows: its `"own"`, the `"same"` as the balancer's, one that has `"expired"`, one of
-    ///   the `"other-name"`, or `"as-site"`. It needs `site(tls = ...)`.
-    /// * `clock_skew`: How many seconds its clock is ahead, or behind where it is less than 0.
-    /// * `connection_timeout`: After how many seconds it closes an idle connection.
-    /// * `max_field_length`: The longest header field that it takes, in bytes.
-    /// * `max_request_bytes`: The longest request line with all header fields that it takes, in bytes.
-    /// * `anonymous`: Paths that need no logon there.
-    /// * `anonymous_methods`: Methods that need no logon there.
-    /// * `anonymous_windows_too`: Whether whoever has logged on is known in the anonymous part as well.
-    /// * `workgroup`: Whether it is in no domain.
-    /// * `accounts`: Its own accounts with their passwords, over those that the site gives it. `None` takes an account away.
+    /// * `acceptor`: A kind of server other than IIS.
+    /// * `authentication`: The authentication settings of the server: `windows_authentication(...)`.
+    /// * `providers`: The providers that the server offers, in its order.
+    /// * `iis`: The version of IIS: `"iis6"` or `"iis10"`.
+    /// * `certificate`: The certificate that the server presents: its `"own"`, the `"same"` as the balancer's, one that
+    ///   has `"expired"`, one with the `"other-name"`, or `"as-site"`. It requires `site(tls = ...)`.
+    /// * `clock_skew`: The number of seconds by which the server's clock is ahead. A negative number means that it is
+    ///   behind.
+    /// * `connection_timeout`: The time after which the server closes an idle connection, in seconds.
+    /// * `max_field_length`: The longest header field that the server accepts, in bytes.
+    /// * `max_request_bytes`: The longest request line with all header fields that the server accepts, in bytes.
+    /// * `anonymous`: Paths that need no logon at this server.
+    /// * `anonymous_methods`: Methods that need no logon at this server.
+    /// * `anonymous_windows_too`: Whether a user who has logged on keeps that identity in the anonymous part.
+    /// * `workgroup`: Whether the server is in no domain.
+    /// * `accounts`: The server's own accounts with their passwords, in addition to those that the site gives it.
+    ///   `None` removes an account.
     ///
     /// # Returns
     /// The settings.
@@ -304,12 +324,13 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// Describes a domain controller, for `site(controllers = ...)`.
     ///
     /// # Arguments
-    /// * `name`: The name of its host.
-    /// * `slow_ms`: How long it takes for each logon, in milliseconds.
-    /// * `lacks`: Accounts that it does not have yet.
-    /// * `outdated`: Accounts of which it has an older password.
-    /// * `max_concurrent_api`: How many logons it asks another DC for at once.
-    /// * `requires_checksum`: Whether its KDC refuses a request without a checksum, as RFC 4120 and Samba do, and Windows does not.
+    /// * `name`: The name of the DC's host.
+    /// * `slow_ms`: The time that the DC takes for each logon, in milliseconds.
+    /// * `lacks`: Accounts that the DC does not have yet.
+    /// * `outdated`: Accounts of which the DC has an older password.
+    /// * `max_concurrent_api`: The number of logons that the DC asks another DC for at the same time.
+    /// * `requires_checksum`: Whether the KDC refuses a request without a checksum. RFC 4120 and Samba do so; Windows
+    ///   does not.
     ///
     /// # Returns
     /// The domain controller.
@@ -341,10 +362,10 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// Describes a second domain, `PARTNER`, on the DC `dc-partner`, for `site(partner = ...)`.
     ///
     /// # Arguments
-    /// * `users`: The names of its users.
-    /// * `trust`: The trust between the two domains: it `"holds"`, is `"broken"`, or there is `"none"`.
-    /// * `password`: The password of the trust, at `CORP` where it is broken.
-    /// * `claims`: The domain that its DC claims its users to be of, where that is another one.
+    /// * `users`: The names of the domain's users.
+    /// * `trust`: The trust between the two domains: it `"holds"`, it is `"broken"`, or there is `"none"`.
+    /// * `password`: The password of the trust. If the trust is broken, only `CORP` has this password.
+    /// * `claims`: The domain to which the partner's DC claims that its users belong, if it is another one.
     ///
     /// # Returns
     /// The domain.
@@ -363,11 +384,13 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
         Ok(Partner(site::Partner { users: users.items, trust, password: password.to_owned(), claims }))
     }
 
-    /// Describes a server that looks its users up in a table of its own, for `site()` and `configure()`.
+    /// Describes a server that looks users up in a table of its own, for `site()` and `configure()`.
     ///
     /// # Arguments
-    /// * `header`: The request header whose value it looks up. The other end of the connection if unsaid.
-    /// * `check`: What it compares beside that: `"nothing"`, the client's `"address"`, or a `"token"` that it has given out.
+    /// * `header`: The request header whose value is the key of the table. By default, the key is the other end of the
+    ///   connection.
+    /// * `check`: The additional check of the server: `"nothing"`, the client's `"address"`, or a `"token"` that the
+    ///   server has issued.
     ///
     /// # Returns
     /// The server.
@@ -385,10 +408,10 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
         Ok(Acceptor(topology::Acceptor::Tracked(Tracked { by, check })))
     }
 
-    /// Describes a server that takes the user from a request header, which the balancer sets.
+    /// Describes a server that takes the user from a request header that the balancer sets.
     ///
     /// # Arguments
-    /// * `name`: The header.
+    /// * `name`: The name of the header.
     ///
     /// # Returns
     /// The server.
@@ -404,7 +427,8 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// Describes a server that misbehaves.
     ///
     /// # Arguments
-    /// * `how`: `"garbage"` (no HTTP), `"half-head"`, `"half-body"`, `"wrong-length"`, `"header-flood"`, `"silent"` or `"closes"`.
+    /// * `how`: The misbehaviour: `"garbage"` (no HTTP), `"half-head"`, `"half-body"`, `"wrong-length"`,
+    ///   `"header-flood"`, `"silent"` or `"closes"`.
     ///
     /// # Returns
     /// The server.
@@ -418,12 +442,12 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     }
 }
 
-/// Why a site is broken.
+/// Checks the reason for which a site is broken.
 fn reason(given: String) -> Result<String, ScriptError> {
     if is_reason(&given) { Ok(given) } else { Err(ScriptError::BadReason) }
 }
 
-/// Dictionaries of lists, as plain ones.
+/// Converts dictionaries of lists to plain lists of pairs.
 fn lists(given: Option<UnpackDictEntries<String, UnpackListOrTuple<String>>>) -> Vec<(String, Vec<String>)> {
     given.map(|given| given.entries.into_iter().map(|(name, list)| (name, list.items)).collect()).unwrap_or_default()
 }
@@ -432,7 +456,7 @@ fn timeout(seconds: Option<UnpackFloat>) -> Result<Option<Duration>, ScriptError
     seconds.map(|time| timer("connection_timeout", time.0, MAX_TIMER)).transpose()
 }
 
-/// A limit of http.sys, in bytes.
+/// Checks a limit of http.sys, in bytes.
 fn bytes(argument: &'static str, given: Option<i64>, range: RangeInclusive<u32>) -> Result<Option<u32>, ScriptError> {
     let (least, most) = range.into_inner();
     given.map(|given| Ok(in_range(argument, given, least.into(), most.into())? as u32)).transpose()
@@ -450,7 +474,7 @@ fn calls(given: i64) -> Result<u16, ScriptError> {
     in_range("max_concurrent_api", given, 1, MAX_CONCURRENT_API.into()).map(|calls| calls as u16)
 }
 
-/// The flags of extended protection.
+/// Returns the flags of extended protection, by their names.
 fn flags(given: &[String]) -> Result<u32, Unknown> {
     given.iter().try_fold(0, |flags, name| Ok(flags | one_of("flag of extended protection", name, &FLAGS)?))
 }

@@ -1,4 +1,4 @@
-//! Time, and what breaks and is mended.
+//! The passing of time, faults, and repairs.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::site::names::CHECK_CHANGES;
 
 #[starlark_module]
 pub(super) fn time(builder: &mut GlobalsBuilder) {
-    /// Lets time pass. What is under way goes on meanwhile.
+    /// Lets time pass. Pending requests continue meanwhile.
     ///
     /// # Arguments
     /// * `seconds`: The time in seconds. A fraction is allowed.
@@ -41,12 +41,12 @@ pub(super) fn time(builder: &mut GlobalsBuilder) {
 
     /// Lets time pass until the balancer's health checks must have noticed a change.
     ///
-    /// How long that is follows from what the balancer declares of its checks, so that one script fits every balancer.
+    /// The time follows from what the balancer declares about its checks, so that one script fits every balancer.
     ///
     /// # Arguments
-    /// * `change`: `"down"` where a backend has stopped to serve, `"up"` where it serves again.
-    /// * `extra`: How many seconds more to wait.
-    /// * `otherwise`: How many seconds to wait where the balancer declares no checks.
+    /// * `change`: The change to notice: `"down"` if a backend has stopped serving, `"up"` if it serves again.
+    /// * `extra`: The additional time to wait, in seconds.
+    /// * `otherwise`: The time to wait if the balancer declares no checks, in seconds.
     ///
     /// Examples:
     /// ```python
@@ -68,15 +68,15 @@ pub(super) fn time(builder: &mut GlobalsBuilder) {
 
 #[starlark_module]
 pub(super) fn faults(builder: &mut GlobalsBuilder) {
-    /// Ends the process of a host. Its kernel closes the connections.
+    /// Ends the process of a host. The kernel of the host closes its connections.
     ///
     /// # Arguments
-    /// * `host`: The name of a server, `"iis1"`, of the balancer, `"lb"`, or of a DC, `"dc"`.
+    /// * `host`: The name of a server (`"iis1"`), of the balancer (`"lb"`) or of a DC (`"dc"`).
     fn crash(host: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
         fault(eval, Fault::Crash(host.into()))
     }
 
-    /// Takes the power of a host away. It falls silent, and nobody is told.
+    /// Cuts the power of a host. The host falls silent, and its peers are not notified.
     ///
     /// # Arguments
     /// * `host`: The name of a server, of the balancer or of a DC.
@@ -84,15 +84,15 @@ pub(super) fn faults(builder: &mut GlobalsBuilder) {
         fault(eval, Fault::PowerLoss(host.into()))
     }
 
-    /// Starts the process of a host again, or the host with its process.
+    /// Restarts the process of a host, or the host together with its process.
     ///
     /// # Arguments
-    /// * `host`: The name of a host that has crashed or has lost its power.
+    /// * `host`: The name of a host that has crashed or has lost power.
     fn restart(host: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
         fault(eval, Fault::Restart(host.into()))
     }
 
-    /// Stops the process of a host without ending it. Connections are accepted, and nobody answers on them.
+    /// Stops the process of a host without ending it. Its kernel still accepts connections, but they are not answered.
     ///
     /// # Arguments
     /// * `host`: The name of a server, of the balancer or of a DC.
@@ -100,7 +100,7 @@ pub(super) fn faults(builder: &mut GlobalsBuilder) {
         fault(eval, Fault::Hang(host.into()))
     }
 
-    /// Lets a process that hangs go on.
+    /// Resumes a process that hangs.
     ///
     /// # Arguments
     /// * `host`: The name of a host whose process hangs.
@@ -108,7 +108,7 @@ pub(super) fn faults(builder: &mut GlobalsBuilder) {
         fault(eval, Fault::Resume(host.into()))
     }
 
-    /// Makes the balancer drain a backend: clients that are bound to it keep it, and no new ones come.
+    /// Makes the balancer drain a backend: clients that are bound to the backend keep it, and it gets no new clients.
     ///
     /// # Arguments
     /// * `host`: The name of a server.
@@ -117,7 +117,7 @@ pub(super) fn faults(builder: &mut GlobalsBuilder) {
         Ok(NoneType)
     }
 
-    /// Puts a drained backend back into full use.
+    /// Returns a drained backend to full use.
     ///
     /// # Arguments
     /// * `host`: The name of a server.
@@ -126,13 +126,13 @@ pub(super) fn faults(builder: &mut GlobalsBuilder) {
         Ok(NoneType)
     }
 
-    /// Sets a server up anew during the run, and starts IIS again (`iisreset`): its connections end.
+    /// Changes the set-up of a server during the run, and restarts IIS (`iisreset`), which ends its connections.
     ///
-    /// What is not given stays as the server has it at that moment.
+    /// A setting that is not given stays as the server has it at that moment.
     ///
     /// # Arguments
     /// * `host`: The name of a server.
-    /// * `server`: What changes: `server(...)`, `windows_authentication(...)`, or a server that is not IIS.
+    /// * `server`: The settings to change: `server(...)`, `windows_authentication(...)`, or a server that is not IIS.
     ///
     /// Examples:
     /// ```python
@@ -143,29 +143,29 @@ pub(super) fn faults(builder: &mut GlobalsBuilder) {
         Ok(NoneType)
     }
 
-    /// Holds the packets between two hosts back, in both directions, until `release()`.
+    /// Holds back the packets between two hosts, in both directions, until `release()` is called.
     ///
     /// # Arguments
     /// * `one`: The name of a host or of a client.
-    /// * `other`: The name of another one.
+    /// * `other`: The name of the other host or client.
     fn hold(one: &str, other: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
         fault(eval, Fault::Hold(one.into(), other.into()))
     }
 
-    /// Lets the packets arrive that `hold()` has held back between two hosts.
+    /// Delivers the packets between two hosts that `hold()` has held back.
     ///
     /// # Arguments
     /// * `one`: The name of a host or of a client.
-    /// * `other`: The name of another one.
+    /// * `other`: The name of the other host or client.
     fn release(one: &str, other: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
         fault(eval, Fault::Release(one.into(), other.into()))
     }
 
-    /// Ends every connection between two hosts by a forged RST.
+    /// Ends every connection between two hosts with a forged RST.
     ///
     /// # Arguments
     /// * `one`: The name of a host or of a client.
-    /// * `other`: The name of another one.
+    /// * `other`: The name of the other host or client.
     fn reset(one: &str, other: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
         fault(eval, Fault::Reset(one.into(), other.into()))
     }
@@ -176,7 +176,7 @@ fn fault(eval: &Evaluator<'_, '_, '_>, fault: Fault) -> starlark::Result<NoneTyp
     Ok(NoneType)
 }
 
-/// A time that a script gives in seconds.
+/// Returns a duration that a script gives in seconds.
 fn span(argument: &'static str, seconds: f64) -> Result<Duration, ScriptError> {
     let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= MAX_TIME);
     time.ok_or_else(|| ScriptError::OutOfRange {
