@@ -22,8 +22,8 @@ stickler hunt --runs 1000000 --shard 3/16 --out shard-3    (then: stickler merge
 pub(crate) struct Hunt {
     #[command(flatten)]
     pub(crate) balancers: Balancers,
-    /// Where to hunt: simulated; or on real sockets of this machine, over the real product where the profile says how it is started.
-    /// There, plans break nothing and take no long times, and what one of product and simulation alone violates is a finding as well.
+    /// The arm: the simulation; or real sockets of this machine, over the real product if the profile says how to start it. On real
+    /// sockets, plans inject no faults and need no long times, and a violation by only one of product and simulation is a finding, too.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
     /// Hunt for this long: 90s, 10m, 2h, 1day.
@@ -36,7 +36,7 @@ pub(crate) struct Hunt {
     /// six worlds. Nothing that is found is random, and what is not found has no example that is so small.
     #[arg(long, requires = "steps", conflicts_with_all = ["time", "runs", "seed", "corpus", "no_guidance", "without"])]
     pub(crate) exhaustive: bool,
-    /// How many steps a plan has at the most, 1 to 8: each more takes about ten times as long.
+    /// The largest number of steps of a plan, 1 to 8. Each further step takes about ten times as long.
     #[arg(long, value_name = "N", requires = "exhaustive", value_parser = clap::value_parser!(u8).range(1..=MAX_STEPS as i64))]
     pub(crate) steps: Option<u8>,
     /// The seed that all plans follow from: the same seed finds the same.

@@ -24,8 +24,8 @@ pub(crate) struct Serve {
     /// The number of IIS servers: 2 by default, or as many as --servers names.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) iis: Option<u32>,
-    /// Where the first servers listen, separated by commas, for a balancer of your own in front of them. Others listen on
-    /// loopback, on ports that are free.
+    /// The addresses on which the first servers listen, separated by commas, for your own balancer in front of them. Other servers
+    /// listen on free ports of loopback.
     #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',')]
     pub(crate) servers: Vec<SocketAddr>,
     /// The site of this script, or of the shipped scenario of this name, as its site(...) describes it; nothing that the script
@@ -45,8 +45,8 @@ pub(crate) struct Serve {
     /// The port of the DC's logon service; 0 picks a free one.
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     pub(crate) dc_port: u16,
-    /// What the servers offer, in order: NTLM, Negotiate, Negotiate:Kerberos, Nego2; may be given more than once.
-    /// Negotiate and then NTLM by default, as IIS has it.
+    /// A provider that the servers offer: NTLM, Negotiate, Negotiate:Kerberos or Nego2. May be given more than once, in the order in
+    /// which they are offered. By default, as in IIS, Negotiate and then NTLM.
     #[arg(long, value_name = "NAME", value_parser = provider)]
     pub(crate) provider: Vec<Provider>,
     #[command(flatten)]
@@ -70,8 +70,8 @@ pub(crate) struct Serve {
     /// Print what servers, balancer and DC see.
     #[arg(long)]
     pub(crate) transcript: bool,
-    /// How to print all that: as text, or as one JSON object per line ("site" first, "leak", "note", "log", "event", and
-    /// "verdict" last).
+    /// The form of the output: text, or one JSON object per line ("site" first, then "leak", "note", "log" and "event", and "verdict"
+    /// last).
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
 }
@@ -88,8 +88,8 @@ pub(crate) struct Kerberos {
     /// authPersistNonNTLM: whether a ticket authenticates its connection, as NTLM always does, or its request alone.
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub(crate) persist_non_ntlm: Switch,
-    /// Whom the application pools run as, and who so has the service names: each server's machine account (the names are
-    /// those of the first, and the others refuse its tickets), or the common account svc-web.
+    /// The account as which the application pools run, and which therefore has the service names: the machine account of each server
+    /// (the names belong to the first server, and the others refuse its tickets), or the common account svc-web.
     #[arg(long, value_enum, default_value_t = PoolIdentity::Service)]
     pub(crate) pool_identity: PoolIdentity,
     /// useKernelMode: http.sys authenticates, as the machine.
