@@ -1,4 +1,4 @@
-//! How the state of backends reaches a policy: from an operator, from health checks and from live traffic.
+//! Passes the state of backends to a policy: from an operator, from health checks and from live traffic.
 //!
 //! ```text
 //! operator ── drain, undrain ─────┐
@@ -15,10 +15,10 @@ use crate::BackendState;
 /// A handle for changing the state of a balancer's backends, which are given by their index in the farm. All clones of
 /// a handle act on the same backends.
 ///
-/// Whoever drains or checks backends creates the handle before the balancer serves and keeps it. A policy's owner that
-/// is [`Control::attach`]ed later learns everything that was set before. The worst report counts: a backend is down if
-/// its health checks or the failures of live traffic say so; otherwise it drains if the operator says so; otherwise it
-/// is up.
+/// The code that drains or checks backends creates the handle before the balancer serves, and keeps it. The owner of a
+/// policy that is [`Control::attach`]ed later learns everything that was set before. The worst report counts: a backend
+/// is down if its health checks or the failures of live traffic say so; otherwise it drains if the operator says so;
+/// otherwise it is up.
 #[derive(Clone, Default)]
 pub struct Control(Arc<Mutex<Inner>>);
 
@@ -83,7 +83,7 @@ impl Control {
         self.change(backend, |known| known.traffic = state);
     }
 
-    /// Returns the state that all reports on a backend add up to.
+    /// Returns the state of a backend that follows from all reports on it.
     pub fn state(&self, backend: usize) -> BackendState {
         self.lock().backends.get(&backend).copied().unwrap_or_default().state()
     }
@@ -122,8 +122,8 @@ impl Control {
     }
 }
 
-/// Locks the state. Each change is complete before any sink is told, so that a panic in a sink leaves nothing half
-/// done.
+/// Locks the state. Each change is complete before any sink is told of it, so that a panic in a sink leaves no change
+/// incomplete.
 fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -138,7 +138,8 @@ pub struct Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         let Some(inner) = self.control.upgrade() else { return };
-        // Dropped after the lock is released: what a sink holds may be the last of its kind.
+        // The sink is dropped after the lock is released, because it may own the last reference to a value, whose
+        // destructor must not run under the lock.
         let _sink = lock(&inner).sinks.remove(&self.number);
     }
 }

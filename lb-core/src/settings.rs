@@ -18,7 +18,8 @@ pub enum Layer {
     L7,
 }
 
-/// What happens to a pipelined request, that is, one that arrives before the previous one is answered (RFC 9112 9.3.2).
+/// The treatment of a pipelined request, that is, one that arrives before the previous one is answered (RFC 9112
+/// 9.3.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pipelining {
@@ -31,15 +32,15 @@ pub enum Pipelining {
     Overtakes,
 }
 
-/// How the HTTP data plane treats what HTTP says about connections. The default is what RFC 9110 7.6.1 and 7.8 ask of
-/// an intermediary that does not take part in upgrades.
+/// The rules by which the HTTP data plane treats connections, hop by hop. The default is the behaviour that RFC 9110
+/// 7.6.1 and 7.8 require of an intermediary that does not take part in upgrades.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hops {
     /// Whether the client's `Connection` field is passed on, so that a client that closes has the upstream connection
     /// closed (nginx, `proxy_set_header Connection $http_connection`).
     pub passes_connection: bool,
-    /// What happens to a request to upgrade the connection.
+    /// The treatment of a request to upgrade the connection.
     pub upgrades: Upgrades,
     /// Whether a client's connection is a tunnel from its first request on: the policy is asked about that request
     /// alone, and everything after it passes unread (HAProxy `option http-tunnel` until 2.0, Varnish `pipe`).
@@ -66,7 +67,7 @@ pub enum UpstreamHttp {
     Http2,
 }
 
-/// What happens to a request to upgrade the connection (RFC 9110 7.8), and to the 101 that answers it.
+/// The treatment of a request to upgrade the connection (RFC 9110 7.8), and of the 101 that answers it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Upgrades {
@@ -101,17 +102,17 @@ impl Default for Timers {
     }
 }
 
-/// What happens at L4 to a connection that carries nothing for a time.
+/// The treatment, at L4, of a connection that carries nothing for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlowIdle {
     /// The time without a packet from either side.
     pub after: Duration,
-    /// What happens to the connection after that time.
+    /// The fate of the connection after that time.
     pub then: FlowIdleEnd,
 }
 
-/// How an L4 balancer ends a connection that has been idle for too long.
+/// The way in which an L4 balancer ends a connection that has been idle for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FlowIdleEnd {

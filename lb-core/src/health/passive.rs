@@ -50,7 +50,7 @@ enum Standing {
 impl Ledger {
     /// Returns a ledger for so many backends, none of which has failed.
     pub fn new(rule: PassiveRule, backends: usize) -> Self {
-        // The only one of a farm is never out: it has no account.
+        // The only backend of a farm is never out, so it has no account.
         let accounts = if backends > 1 { backends } else { 0 };
         let backends = std::iter::repeat_with(Account::default).take(accounts).collect();
         Self { rule, backends, picked: None }
@@ -68,8 +68,8 @@ impl Ledger {
         Some((backend, BackendState::Drain))
     }
 
-    /// Records that a request which this backend carried got no answer, for a reason other than the client. Returns the
-    /// change that this makes.
+    /// Records that a request which this backend carried got no answer, and that the client was not the cause. Returns
+    /// the change that this makes.
     pub fn failed(&mut self, now: Time, carrier: usize) -> Option<News> {
         let blamed = match self.rule.blame {
             FailureTarget::Carrier => carrier,
@@ -86,7 +86,8 @@ impl Ledger {
             account.failures.clear();
         }
         let was_out = matches!(account.standing, Standing::Out(_));
-        // Another failure of those under way puts the trial off: nginx notes the time of the latest (`checked`).
+        // A failure of another request that was under way postpones the trial, because nginx notes the time of the
+        // latest failure (`checked`).
         account.standing = Standing::Out(now + out_for);
         (!was_out).then_some((blamed, BackendState::Down))
     }
@@ -94,7 +95,8 @@ impl Ledger {
     /// Records that a request which this backend carried was answered. Returns the change that this makes.
     pub fn succeeded(&mut self, backend: usize) -> Option<News> {
         let account = self.backends.get_mut(backend)?;
-        // While it is out, or not yet tried, this is an old connection's answer: it says nothing of new ones.
+        // While the backend is out, or not yet tried, the answer came over an old connection. It does not show whether
+        // new connections would work.
         if !matches!(account.standing, Standing::Trial(_)) {
             return None;
         }

@@ -102,7 +102,7 @@ pub enum FailureTarget {
     PickedLast,
 }
 
-/// Why checks cannot be made, or cannot notice what they promise to notice in time.
+/// The reason why checks cannot be made, or cannot notice in time what they promise to notice.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// `rise` or `fall` is zero, so that a backend would change its state without a check.

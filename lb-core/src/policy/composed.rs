@@ -55,8 +55,7 @@ pub struct Composed {
 }
 
 impl Composed {
-    /// Returns a policy with these rules over this farm that has no connections yet. All randomness comes from
-    /// `entropy`.
+    /// Returns a policy without connections that has these rules and this farm. All randomness comes from `entropy`.
     ///
     /// # Errors
     /// The rules contradict themselves or the farm.
@@ -216,7 +215,7 @@ impl Composed {
         }
     }
 
-    /// Decides what an answer's head does to the bond between the connections, and how the head is changed.
+    /// Decides how an answer's head affects the bond between the connections, and how the head is changed.
     fn decide_bond(&mut self, now: Time, at: Exchange, head: &ResponseHead<'_>) -> Decision<Bond> {
         let mut decision = Decision::from(Bond::Keep);
         let Some(holder) = self.table.downstream(at.downstream) else { return decision };
@@ -244,7 +243,8 @@ impl Composed {
         }
         let coupled = self.table.is_pinned(at.upstream) && self.pins_with(|pin| pin.coupling.closes_when_idle());
         if self.is_last_request(at.downstream) || (head.closes && coupled) {
-            // The close will be passed on; saying so spares the client a request into a closing connection.
+            // The close will be passed on. If the client knows of it, the client sends no request into a closing
+            // connection.
             decision.edits.push(Edit::Set(CONNECTION, CLOSE));
         }
         if let Some(schemes) = &self.rules.strip {
@@ -276,7 +276,7 @@ impl Composed {
             None => AfterExchange::Close,
             Some(rule) => match rule.share {
                 Share::Never { slots } => AfterExchange::KeepPrivate { slots: usize::from(slots) },
-                // A drain has ended its pin: nobody else gets it all the same.
+                // A drain has ended the pin of this connection, but no other client may get it.
                 _ if upstream.ownership == Ownership::Private => AfterExchange::KeepPrivate { slots: usize::MAX },
                 Share::Safe | Share::Aggressive | Share::Always => AfterExchange::Pool,
             },
@@ -299,7 +299,7 @@ impl Composed {
     /// Returns whether a client's connection has brought as many requests as it may.
     fn is_last_request(&self, downstream: DownstreamId) -> bool {
         let Some(most) = self.rules.client_requests else { return false };
-        // What the table does not remember is a first request.
+        // If the table does not know the connection, this is its first request.
         self.table.downstream(downstream).map_or(1, |holder| holder.requests) >= most
     }
 

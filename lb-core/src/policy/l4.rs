@@ -34,10 +34,9 @@ pub enum L4Decision {
 pub enum L4Work {
     /// End this flow on both sides.
     CloseFlow(FiveTuple),
-    /// From now on, drop everything that arrives for this flow from either side, without notice. The flow has not
-    /// ended.
+    /// Drop everything that arrives for this flow from either side from now on, without notice. The flow has not ended.
     SilenceFlow(FiveTuple),
-    /// From now on, send everything that arrives for this flow to the backend with this index. A splice ends the flow
+    /// Send everything that arrives for this flow to the backend with this index from now on. A splice ends the flow
     /// instead.
     MoveFlow(FiveTuple, usize),
 }
