@@ -1,4 +1,4 @@
-//! The vocabulary of Stickler: what a plan asks for, what a world does, and what was seen.
+//! The vocabulary of Stickler: plans, the actions of a world, and the observations in a trace.
 //!
 //! ```text
 //! Plan: Topology, BalancerSpec, seed ─┐
@@ -46,7 +46,7 @@
 //! * [`action`]: the actions that a plan may ask of a world, as data, and their [`Outcome`].
 //! * [`agent`]: the user agents that a client can imitate.
 //! * [`request`]: the limits on a request, and the header fields that only the client itself sets.
-//! * [`bounds`]: how much a plan may ask for. [`topology_problem`]: the limits on a topology.
+//! * [`bounds`]: the limits on a plan. [`topology_problem`]: the limits on a topology.
 //! * [`capabilities`]: the schemes and security packages that each user agent has.
 //! * [`event`]: what clients, servers, the DC and the balancer observed.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.

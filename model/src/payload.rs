@@ -64,8 +64,8 @@ impl Payload {
     }
 }
 
-/// The XXH64 of a body with seed 0, in hexadecimal, as `xxhsum -H64` prints it. It distinguishes bodies and protects
-/// nothing.
+/// The XXH64 of a body with seed 0, in hexadecimal, as `xxhsum -H64` prints it. It distinguishes bodies, but does not
+/// protect them from forgery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(u64);
 

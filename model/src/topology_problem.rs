@@ -1,4 +1,4 @@
-//! The limits on a topology, whatever world is built from it.
+//! The limits on a topology, which are the same for every world.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub const MAX_GROUPS: u16 = 1_010;
 /// The largest topology, in bytes of its JSON in a run file.
 pub const MAX_TOPOLOGY: usize = 1 << 20;
 
-/// Why no world can be built from a topology.
+/// The reason why no world can be built from a topology.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyProblem {
     /// There is no server, or there are too many.
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(slow, "the time that a logon waits at a DC is 3601s; it must be at most 3600s");
         let large = wrong(|topology| topology.domain.users[0].password = "x".repeat(MAX_TOPOLOGY));
         assert!(large.starts_with("a topology can have at most 1048576 bytes as JSON, but this one has 10"), "{large}");
-        // What is escaped where it is shown counts as long as it is then.
+        // Text that JSON escapes counts with its escaped length.
         assert!(wrong(|topology| topology.broken = Some("\u{7f}".repeat(MAX_TOPOLOGY / 5))).contains("bytes as JSON"));
     }
 }
