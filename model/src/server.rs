@@ -52,7 +52,7 @@ pub enum CertificateSpec {
     AsSite,
     /// A certificate of the server's own, for its own name and the site's.
     Own,
-    /// The same certificate that the balancer shows.
+    /// A copy of the certificate and key that the balancer uses.
     Same,
     /// A certificate of the server's own that has expired.
     Expired,
