@@ -17,12 +17,12 @@
 //! secure: TLS, in front and behind; config: what a balancer is made of
 //! ```
 //!
-//! A file uses those to its right and below in this picture, and never one above it: there is no circle among them.
+//! A file uses only those to its right and below it in this picture, so that there are no cycles.
 //!
-//! Clients speak HTTP/1.1 or HTTP/2. Backends are spoken to by HTTP/1.1, as IIS needs it for Windows authentication, or by
-//! HTTP/2 ([`UpstreamHttp`](stickler_lb_core::UpstreamHttp)), one request at a time on a connection either way.
-//! Upstream connections are hyper's bare client connections, never a pooled client's: which request goes over which
-//! connection is the policy's decision alone.
+//! Clients speak HTTP/1.1 or HTTP/2. The balancer speaks HTTP/1.1 to backends, which IIS needs for Windows
+//! authentication, or HTTP/2 ([`UpstreamHttp`](stickler_lb_core::UpstreamHttp)). In both cases, a connection carries
+//! one request at a time. Upstream connections are hyper's bare client connections, and never those of a pooled client,
+//! because only the policy decides which request goes over which connection.
 
 mod activity;
 mod admission;
@@ -66,7 +66,7 @@ use crate::health::{Traffic, watch};
 pub use config::{HttpProxyConfig, Limits};
 pub use secure::UpstreamTls;
 
-/// Serves HTTP on `listener` as the policy decides, until the future is dropped.
+/// Serves HTTP on `listener` in accordance with the policy, until the future is dropped.
 ///
 /// Connections run in tasks of `net`, so that they end with its host. The function returns only when the listener has
 /// failed permanently.
@@ -91,7 +91,7 @@ pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: 
         traffic,
         shell,
     });
-    // Weak, since the proxy must not outlive its connections for the handle's sake.
+    // The reference is weak, so that the handle does not keep the proxy alive after its connections have ended.
     let told = Arc::downgrade(&proxy);
     let _attached = control.attach(move |backend, change| {
         if let Some(proxy) = told.upgrade() {
