@@ -74,7 +74,7 @@ impl AsyncWrite for End {
     }
 }
 
-/// Returns SplitMix64 (Steele, Lea, Flood 2014) as a source of randomness, which suffices for tests.
+/// Returns SplitMix64 (Steele, Lea, Flood 2014) as a source of randomness, which is sufficient for tests.
 fn seeded(seed: u64) -> Random {
     let state = Mutex::new(seed);
     Arc::new(move |buffer: &mut [u8]| {
