@@ -11,7 +11,7 @@ const HOST_CLASSES: &str = "\
     plugplay policyagent protectedstorage rasman remoteaccess replicator rpc rpclocator rpcss rsvp samss \
     scardsvr scesrv schedule scm seclogon snmp spooler tapisrv time trksvr trkwks ups w3svc wins www";
 
-/// The service principal names of all accounts. Names of services and accounts compare without regard to case.
+/// The service principal names of all accounts. The case of the names of services and accounts does not matter.
 #[derive(Default)]
 pub(crate) struct SpnTable {
     /// The entries, keyed by the SPN in lower case.
