@@ -33,7 +33,7 @@ pub struct Authenticated {
     pub mech_list_mic: bool,
 }
 
-/// The identity of a client, by the package that established it.
+/// The identity of a client, with the package that established it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// The client authenticated with NTLM.
