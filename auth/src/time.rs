@@ -1,4 +1,4 @@
-//! Windows time.
+//! The time format of Windows.
 
 /// A Windows FILETIME: 100-nanosecond ticks since 1601-01-01 UTC (MS-DTYP 2.3.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,4 @@
-//! Header fields, in the order in which they arrived or are to be sent.
+//! Header fields, in the order in which they arrived or will be sent.
 
 use http::HeaderMap;
 

@@ -120,7 +120,7 @@ impl RequestHead {
         &self.fields
     }
 
-    /// Adds a field to a head that is to be written.
+    /// Adds a field to a head that will be written.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.length += name.len() + value.as_ref().len() + ": \r\n".len();
         self.fields.push(name, value);

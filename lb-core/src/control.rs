@@ -77,8 +77,8 @@ impl Control {
         self.change(backend, |known| known.share = percent.min(100));
     }
 
-    /// Reports what failures on live traffic say of a backend: it is out, one request tries it ([`BackendState::Drain`]
-    /// while that request is under way), or it is back.
+    /// Reports the state of a backend according to failures of live traffic: it is out, one request tries it
+    /// ([`BackendState::Drain`] while that request is under way), or it is back.
     pub fn set_traffic(&self, backend: usize, state: BackendState) {
         self.change(backend, |known| known.traffic = state);
     }
@@ -92,7 +92,7 @@ impl Control {
     /// change until the returned [`Attached`] is dropped.
     ///
     /// Changes are reported one at a time, in their order, within the call that makes them. Therefore a sink must
-    /// neither call this handle nor wait for somebody who does. It takes the lock around its policy, calls `set_state`
+    /// neither call this handle nor wait for code that calls it. It takes the lock around its policy, calls `set_state`
     /// or `set_share`, and performs the policy's unsolicited work afterwards.
     #[must_use = "dropped, it ends the telling"]
     pub fn attach(&self, sink: impl Fn(usize, Change) + Send + Sync + 'static) -> Attached {

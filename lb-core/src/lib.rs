@@ -44,12 +44,12 @@
 //!
 //! * [`policy`]: the traits, their vocabulary, and the shared parts from which mechanisms are composed.
 //! * [`farm`]: the backends.
-//! * [`control`]: the operator's and the health checks' handle on a policy; [`health`]: the rules of checks, and what
-//!   their results add up to.
-//! * [`settings`]: what a mechanism says about the data plane.
+//! * [`control`]: the handle on a policy for the operator and the health checks. [`health`]: the rules of checks, and
+//!   the conclusions from their results.
+//! * [`settings`]: the settings of a mechanism that the data plane obeys.
 //!
-//! All rules are data: they can be serialised and read back, and what they refer to is their own or part of the program
-//! ([`Text`]).
+//! All rules are data: they can be serialised and read back. They own the text that they contain, or borrow it from the
+//! program ([`Text`]).
 //!
 //! Mechanisms by name are in `stickler-catalogue`. To plug in a balancer of your own, implement [`L7Policy`] or
 //! [`L4Policy`] and hand it to a data plane.

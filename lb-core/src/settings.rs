@@ -75,7 +75,7 @@ pub enum Upgrades {
     /// HTTP/1.0 to its backends.
     #[default]
     Dropped,
-    /// The upgrade is passed on, and after a 101 both connections carry whatever arrives until one of them ends:
+    /// The upgrade is passed on, and after a 101 both connections carry all bytes that arrive until one of them ends:
     /// HAProxy, Envoy, IIS ARR.
     Passed,
     /// The upgrade is passed on, but the balancer cannot handle the 101 and answers 502 (dotnet/aspnetcore#32674,
@@ -119,8 +119,8 @@ pub enum FlowIdleEnd {
     /// The balancer resets both ends at once: Azure Load Balancer with `enableTcpReset`
     /// (learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset).
     Closed,
-    /// The balancer forgets the connection and answers the next packet with a reset, whoever sends it: AWS NLB after
-    /// 350 s (aws.amazon.com/blogs/networking-and-content-delivery/introducing-nlb-tcp-configurable-idle-timeout).
+    /// The balancer forgets the connection and answers the next packet from either side with a reset: AWS NLB after 350
+    /// s (aws.amazon.com/blogs/networking-and-content-delivery/introducing-nlb-tcp-configurable-idle-timeout).
     ResetOnNext,
     /// The balancer forgets the connection and drops its packets: Azure Load Balancer after 4 minutes, by default.
     Silent,

@@ -22,7 +22,7 @@ const V2_FIXED: usize = 16;
 const V2_MOST: usize = 4096;
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Returns the header which says that a connection is for `client`, who connected to `front`. A header cannot express
+/// Returns the header of a connection that is opened for `client`, who connected to `front`. A header cannot express
 /// two different address families. In that case, it says that the client is not known (`UNKNOWN`, `AF_UNSPEC`).
 pub fn header(version: ProxyProtocol, client: SocketAddr, front: SocketAddr) -> Vec<u8> {
     match version {

@@ -30,7 +30,7 @@ pub struct SpliceConfig {
     pub farm: Farm,
     /// The policy that decides.
     pub policy: Box<dyn L4Policy>,
-    /// The limits on what a peer may use.
+    /// The limits on the resources that a peer may use.
     pub limits: FlowLimits,
     /// The handle on the backends for the operator and the health checks. The caller keeps a clone.
     pub control: Control,
@@ -45,7 +45,7 @@ pub struct SpliceConfig {
     pub accept_proxy: bool,
 }
 
-/// The limits on what a peer may use.
+/// The limits on the resources that a peer may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowLimits {
     /// The time to open an upstream connection. After that, the downstream connection is closed.

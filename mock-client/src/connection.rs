@@ -36,7 +36,7 @@ pub(crate) enum Sender<S> {
         /// The task that records the end of the connection.
         open: Arc<Open<S>>,
     },
-    /// HTTP/2: concurrent requests.
+    /// HTTP/2, which carries concurrent requests.
     Http2(http2::SendRequest<Outgoing>),
 }
 

@@ -84,8 +84,8 @@ impl AccountState {
     }
 }
 
-/// The hours of the week in which an account may log on: 168 bits, the first for Sunday 00:00 to
-/// 01:00 UTC, the lowest bit of a byte first (MS-SAMR 2.2.6.5).
+/// The hours of the week in which an account may log on, as 168 bits. The first bit means Sunday 00:00 to 01:00 UTC.
+/// The lowest bit of each byte comes first (MS-SAMR 2.2.6.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogonHours([u8; 21]);
 

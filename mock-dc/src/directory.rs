@@ -350,8 +350,8 @@ impl Directory {
         self.accounts.get_index_of(&user.to_lowercase())
     }
 
-    /// Returns the trust with the domain to which a user belongs: the named domain or, if none is named, the suffix of
-    /// the user principal name.
+    /// Returns the trust with the domain of a user. This is the named domain or, if none is named, the suffix of the
+    /// user principal name.
     pub(crate) fn trusted(&self, domain: &str, user: &str) -> Option<&Trust> {
         let suffix = || user.rsplit_once('@').map_or("", |(_, suffix)| suffix);
         let domain = if domain.is_empty() { suffix() } else { domain };

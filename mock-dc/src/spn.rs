@@ -64,8 +64,8 @@ impl SpnTable {
         self.by_name.get(&spn.to_lowercase()).map_or(&[], |entry| &entry.accounts)
     }
 
-    /// Returns the accounts for which a ticket for this name is issued: those with this name or, if there are none,
-    /// those with the corresponding `HOST` name.
+    /// Returns the accounts that a ticket for this name is for. They are the accounts with this name or, if there are
+    /// none, those with the corresponding `HOST` name.
     pub(crate) fn resolve(&self, name: &PrincipalName) -> &[String] {
         let owners = self.owners(&name.to_string());
         match name.parts.as_slice() {

@@ -53,7 +53,7 @@ pub(crate) struct ReceivedRequest<'a> {
     pub(crate) presented: &'a Presented,
 }
 
-/// A request that is to be processed.
+/// A request that will be processed.
 pub(crate) struct Accepted {
     pub(crate) identity: RequestIdentity,
     /// A cookie that the response sets, if any.
@@ -67,7 +67,7 @@ impl Accepted {
     }
 }
 
-/// A request that is not to be processed.
+/// A request that must not be processed.
 pub(crate) enum Denied {
     /// The sender must authenticate: 401.
     Unauthorized(Unauthorized),

@@ -203,8 +203,8 @@ impl Answer {
     }
 
     /// Adds two fields to the answer that completes a handshake: whether the identity stays with the connection
-    /// (MS-N2HT 3.2.5), which applies to the scheme `NTLM` as well (recorded exchanges of IIS 8.5), and the last token
-    /// (RFC 4559 4.2).
+    /// (MS-N2HT 3.2.5), and the last token (RFC 4559 4.2). The first field is sent under the scheme `NTLM` as well
+    /// (recorded exchanges of IIS 8.5).
     pub(crate) fn complete(&mut self, done: &Completed) {
         self.persists = Some(done.persists);
         if !done.token.is_empty() {

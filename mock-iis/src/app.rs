@@ -25,8 +25,8 @@ pub enum Resource {
     File,
     /// `/hop`: the application sends a request to a second server in the user's name.
     Hop,
-    /// `/socket`: the answer of `Echo`, or a WebSocket, which first sends that answer and then echoes each message that
-    /// it receives.
+    /// `/socket`: the answer of `Echo`, or a WebSocket. The WebSocket first sends that answer, and then echoes each
+    /// message.
     Socket,
     /// Any other path.
     Missing,

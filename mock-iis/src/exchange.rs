@@ -62,7 +62,7 @@ struct Asked<'a> {
     head: &'a RequestHead,
 }
 
-/// The answer to a request, and what the trace and the log record of it.
+/// The answer to a request, and the data that the trace and the log record about it.
 struct Outcome {
     answer: Answer,
     substatus: u16,

@@ -78,11 +78,11 @@ pub(crate) struct DcLink {
 /// The limits on what a peer may send, and time limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// The length of a head, in bytes, up to which a head that http.sys refuses ([`SiteSpec::max_request_bytes`]) is
-    /// read to its end, so that the request is in the trace. A longer head is refused as soon as it exceeds this
-    /// length.
+    /// The largest length, in bytes, of a head that is read to its end although http.sys refuses it
+    /// ([`SiteSpec::max_request_bytes`]). It is read so that the request is in the trace. A longer head is refused as
+    /// soon as it exceeds this length.
     pub head_read: usize,
-    /// The length, in bytes, up to which the body of a request that is answered 401 is read and dropped, so that the
+    /// The largest length, in bytes, of a body that is read and dropped if its request is answered 401, so that the
     /// connection and its handshake can continue. If the body is longer, the response closes the connection.
     pub drain: u64,
     /// The time for which a connection may lack a complete head before it is closed (IIS: `connectionTimeout`,

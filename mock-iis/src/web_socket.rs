@@ -126,8 +126,8 @@ struct Frame {
 /// Takes a frame; `None` if it is not complete (RFC 6455 5.2).
 ///
 /// # Errors
-/// The error is the status code with which the server closes the connection: a frame is not masked (5.1), uses an
-/// extension that was not negotiated, or is too long.
+/// The error is the status code with which the server closes the connection. The reason is a frame that is not masked
+/// (5.1), uses an extension that was not negotiated, or is too long.
 fn take(input: &mut BytesMut) -> Result<Option<Frame>, u16> {
     let &[first, second, ..] = &input[..] else { return Ok(None) };
     let (last, opcode) = (first & 0x80 != 0, first & 0x0f);

@@ -83,9 +83,9 @@ pub enum EarlyAnswer {
     /// connection (`net/http/http_stream_parser.cc`: `DoSendBody` before `DoReadHeaders`).
     Finishes,
     /// The behaviour of curl (7.88.1, `lib/http.c`): after a status of 300 or more, it sends no more of the body, and
-    /// closes the connection after the answer ("HTTP error before end of send, stop sending"). After a 401 to which it
-    /// will reply, it sends the rest nevertheless ("Keep sending data to get tossed away") if the handshake has begun
-    /// on the connection, or if fewer than 2000 bytes are left (`http_perhapsrewind`).
+    /// closes the connection after the answer ("HTTP error before end of send, stop sending"). If it will reply to a
+    /// 401, it sends the rest nevertheless ("Keep sending data to get tossed away") if the handshake has begun on the
+    /// connection, or if fewer than 2000 bytes are left (`http_perhapsrewind`).
     StopsAtError,
 }
 
@@ -154,11 +154,11 @@ pub enum NtlmImplementation {
     Wget,
     /// The implementations in Mono and in Perl's `Authen::NTLM`, which are NTLMv1.
     Mono,
-    /// SSPI of Windows.
+    /// The implementation in Windows (SSPI).
     Windows,
-    /// SSPI of an old Windows, which sends NTLM2 session responses.
+    /// The implementation in an old version of Windows, which sends NTLM2 session responses.
     Ntlm2Session,
-    /// SSPI of a very old Windows, which sends NTLMv1 and LM responses.
+    /// The implementation in a very old version of Windows, which sends NTLMv1 and LM responses.
     NtlmV1,
 }
 

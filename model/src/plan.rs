@@ -81,8 +81,8 @@ pub enum StepProblem {
 
 impl Plan {
     /// Checks that a world can be built from the topology, that each step is one that a plan may ask for
-    /// ([`Action::check`]), that each step refers only to what earlier steps created, and that ids are unique. Whether
-    /// hosts and the balancer exist is known only to the world that performs the plan.
+    /// ([`Action::check`]), that each step refers only to results of earlier steps, and that ids are unique. Only the
+    /// world that performs the plan knows whether hosts and the balancer exist.
     ///
     /// # Errors
     /// [`PlanError`] names the topology, or the first step that is not valid.

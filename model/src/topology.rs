@@ -420,8 +420,8 @@ pub struct ClientSpec {
     /// The number of seconds by which the client's clock is ahead of the world's; negative if it is behind.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_skew: i64,
-    /// The name by which the client refers to the site, in `Host` and in the name of the service for which it requests
-    /// a ticket. `None`: the site's own name.
+    /// The name by which the client refers to the site, in `Host` and in the name of the service when it requests a
+    /// ticket. `None`: the site's own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// The way in which the client uses HTTP/2 if TLS offers it.

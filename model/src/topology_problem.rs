@@ -38,7 +38,7 @@ pub enum TopologyProblem {
     #[error("MaxConcurrentApi of `{0}` is {1}, but must be from 1 to {MAX_CONCURRENT_API}")]
     MaxConcurrentApi(Name, u16),
     /// A user has more groups than Windows allows for a logon.
-    #[error("`{0}` is a member of {1} groups; Windows logs nobody on with more than {MAX_GROUPS}")]
+    #[error("`{0}` is a member of {1} groups, but Windows allows a logon with at most {MAX_GROUPS}")]
     Groups(String, u16),
     /// A time is too long.
     #[error(transparent)]
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn nobody_has_more_groups_than_windows_logs_on() {
         let many = wrong(|topology| topology.domain.users[0].groups = 1_011);
-        assert_eq!(many, "`alice` is a member of 1011 groups; Windows logs nobody on with more than 1010");
+        assert_eq!(many, "`alice` is a member of 1011 groups, but Windows allows a logon with at most 1010");
     }
 
     #[test]

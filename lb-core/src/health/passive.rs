@@ -68,8 +68,8 @@ impl Ledger {
         Some((backend, BackendState::Drain))
     }
 
-    /// Records that a request which this backend carried got no answer, and that the client was not the cause. Returns
-    /// the change that this makes.
+    /// Records that a request to this backend got no answer, for a reason that is not the client's fault. Returns the
+    /// change that this makes.
     pub fn failed(&mut self, now: Time, carrier: usize) -> Option<News> {
         let blamed = match self.rule.blame {
             FailureTarget::Carrier => carrier,
@@ -92,7 +92,7 @@ impl Ledger {
         (!was_out).then_some((blamed, BackendState::Down))
     }
 
-    /// Records that a request which this backend carried was answered. Returns the change that this makes.
+    /// Records that a request to this backend was answered. Returns the change that this makes.
     pub fn succeeded(&mut self, backend: usize) -> Option<News> {
         let account = self.backends.get_mut(backend)?;
         // While the backend is out, or not yet tried, the answer came over an old connection. It does not show whether

@@ -196,7 +196,7 @@ impl CheckRule {
     /// Checks that the rule can notice deaths and returns in the time that it promises.
     ///
     /// # Errors
-    /// [`CheckError`]: what is wrong, and what to do.
+    /// [`CheckError`] says what is wrong, and how to correct it.
     pub fn check(&self) -> Result<(), CheckError> {
         if self.rise == 0 || self.fall == 0 {
             return Err(CheckError::NoCount);

@@ -7,8 +7,8 @@ use super::rule::CheckRule;
 /// The health of one backend: up or down according to the results of its checks. It is pure.
 ///
 /// A backend starts up, and the first result counts fully: a single failure takes it down. HAProxy starts in this way
-/// ("up, but will fall down at first failure": `server.c`, `check.health = check.rise`). It keeps a balancer that has
-/// just started from answering 503 to everybody, and the first check reveals which backends are dead.
+/// ("up, but will fall down at first failure": `server.c`, `check.health = check.rise`). Therefore a balancer that has
+/// just started does not answer 503 to every client, and the first check reveals which backends are dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     rise: u32,

@@ -37,7 +37,7 @@ pub trait BackendAware: Send {
         None
     }
 
-    /// Returns the time at which [`BackendAware::poll`] is to be called again, which may be now. `None`: no call is
+    /// Returns the time at which [`BackendAware::poll`] must be called again, which may be now. `None`: no call is
     /// needed until another method was called.
     fn next_deadline(&self) -> Option<Time> {
         None

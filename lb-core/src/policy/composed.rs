@@ -1,8 +1,8 @@
 //! The policy behind all L7 mechanisms: selection, persistence, pool, pin and retry, composed by parameters.
 //!
 //! [`Rules`] are the parameters; [`Composed`] is the policy that follows them. `connections` holds the state of all
-//! connections and is the only module that changes it, `routing` decides where a request goes, `queue` holds the
-//! waiting requests, `request_edits` changes a request's header section, and `defects` lists the mistakes of products
+//! connections, and is the only module that changes it. `routing` decides where a request goes, `queue` holds the
+//! waiting requests, and `request_edits` changes a request's header section. `defects` lists the mistakes of products
 //! that no other rule expresses.
 
 mod connections;
@@ -38,8 +38,8 @@ use crate::{
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// A balancer that reads HTTP. It consists of [`Rules`], the state of its connections, and what it remembers of its
-/// clients.
+/// A balancer that reads HTTP. It consists of [`Rules`], the state of its connections, and the data that it remembers
+/// about its clients.
 #[derive(Debug)]
 pub struct Composed {
     rules: Rules,

@@ -43,7 +43,7 @@ pub enum L4Work {
 
 /// The decisions of a balancer that sees connections or packets, and no HTTP.
 ///
-/// The splice (`serve_l4` of `stickler-lb-proxy`) and the packet router of the simulation obey it alike. An
+/// Both the splice (`serve_l4` of `stickler-lb-proxy`) and the packet router of the simulation obey it. An
 /// implementation must be pure: the same calls give the same answers.
 pub trait L4Policy: BackendAware<Work = L4Work> {
     /// Decides what happens to a connection that a client opens (its first SYN).

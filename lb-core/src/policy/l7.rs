@@ -225,8 +225,8 @@ pub enum Work {
 ///
 /// The data plane (`serve_l7` of `stickler-lb-proxy`) calls the policy under one lock and obeys it. An implementation
 /// must be pure: the same calls give the same answers. A downstream connection has one exchange at a time: the data
-/// plane asks about the next request only after the previous one was reported finished, failed or closed, or was
-/// answered by the balancer itself. The streams of an HTTP/2 connection also take turns unless
+/// plane asks about the next request only after it has reported the previous one as finished, failed or closed, or
+/// after the balancer itself has answered it. The streams of an HTTP/2 connection also take turns unless
 /// [`L7Policy::takes_streams`] returns `true`.
 pub trait L7Policy: BackendAware<Work = Work> {
     /// Returns whether the policy can decide on several requests of one downstream connection at a time, which only

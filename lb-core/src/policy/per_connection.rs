@@ -20,8 +20,8 @@ use crate::{BackendAware, Farm, FiveTuple, L4Decision, L4Policy, L4Work, Layer};
 pub struct FlowRules {
     /// The choice of a backend for each connection.
     pub select: SelectRule,
-    /// The rule by which all connections from one client address go to one backend, from the first connection until a
-    /// time after the last one has ended. `None`: each connection goes where the selection says.
+    /// The rule by which all connections from one client address go to one backend. It applies from the first
+    /// connection until some time after the last one has ended. `None`: each connection goes where the selection says.
     pub source: Option<SourceRule>,
     /// The fate of the connections of a backend that goes down.
     pub on_down: FlowsOnDown,

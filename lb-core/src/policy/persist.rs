@@ -189,8 +189,8 @@ const LONGEST: usize = 50;
 pub struct CookieJar {
     rule: CookieRule,
     backends: Vec<String>,
-    /// The key of the signatures. It is drawn anew for each run, so that neither a client nor an earlier run can name a
-    /// backend.
+    /// The key of the signatures. A new key is drawn for each run, so that neither a client nor an earlier run can name
+    /// a backend.
     key: [u8; 16],
 }
 
@@ -218,7 +218,7 @@ impl CookieJar {
         HeaderValue::try_from(format!("{name}={backend:x}.{issued:x}.{signature:016x}; Path=/; HttpOnly")).ok()
     }
 
-    /// Returns the backend that this request's cookie names, or `None` if there is no such cookie, or if the cookie is
+    /// Returns the backend that this request's cookie names. Returns `None` if there is no cookie, or if the cookie is
     /// not from this run, is too old, or names a backend that does not exist.
     pub fn get(&self, now: Time, headers: &HeaderMap) -> Option<usize> {
         // RFC 6265 5.4: the pairs are separated by `; `. The first pair with this name counts, as it does for HAProxy.

@@ -31,7 +31,7 @@ pub struct PinRule {
     /// busy, the new connection is not pinned, and closes after its exchange. `None`: there is no limit. The limit of
     /// nginx's NTLM module is 100.
     pub slots: Option<u32>,
-    /// Whether a request over a pinned connection takes a turn in the selection all the same. nginx's NTLM modules do
+    /// Whether a request over a pinned connection nevertheless takes a turn in the selection. nginx's NTLM modules do
     /// so, because the pinned connection overrides the pick.
     pub picks_anyway: bool,
     /// The behaviour of a request while the pinned connection is busy with another stream of the same HTTP/2
@@ -95,7 +95,7 @@ pub enum Extent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Applied {
-    /// The connection that carries the exchange, wherever it comes from.
+    /// The connection that carries the exchange, whether it is new or was idle.
     AtOnce,
     /// A new connection. If a request triggers the pin, that request opens the connection; if an answer does, the next
     /// request opens it (Traefik).

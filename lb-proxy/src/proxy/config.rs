@@ -16,7 +16,7 @@ pub struct HttpProxyConfig {
     pub farm: Farm,
     /// The policy that decides.
     pub policy: Box<dyn L7Policy>,
-    /// The limits on what a peer may use.
+    /// The limits on the resources that a peer may use.
     pub limits: Limits,
     /// The handle on the backends for the operator and the health checks. The caller keeps a clone.
     pub control: Control,
@@ -44,8 +44,8 @@ pub struct HttpProxyConfig {
     pub tls: Option<ServerTls>,
     /// The TLS settings towards the backends. `None`: the balancer speaks to them without TLS.
     pub upstream_tls: Option<UpstreamTls>,
-    /// Whether connections that are dedicated to a client ([`L7Policy::is_dedicated`]) have lost the authority that the
-    /// others trust, which is a defect. It has no effect without TLS towards the backends.
+    /// Whether connections that are dedicated to a client ([`L7Policy::is_dedicated`]) do not trust the authority that
+    /// other connections trust. This is a defect. It has no effect without TLS towards the backends.
     pub tls_drifts: bool,
     /// Whether clients may speak HTTP/2 without TLS from the first byte on (prior knowledge, RFC 9113 3.3).
     pub http2: bool,
@@ -74,7 +74,7 @@ impl HttpProxyConfig {
     }
 }
 
-/// The limits on what a peer may use.
+/// The limits on the resources that a peer may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The time to open an upstream connection, and the same time again for TLS on it. After that, the client gets a
@@ -87,9 +87,9 @@ pub struct Limits {
     /// connections are closed.
     pub body: Duration,
     /// The time from the first byte of a request's head to its last. After that, the connection is closed. The same
-    /// limit applies to a PROXY protocol header, to the TLS handshake, to the time from the first byte of an HTTP/2
-    /// connection to its first request, to the end of such a connection after it was told to close, and to the rest of
-    /// a request that was answered before its end.
+    /// limit applies to a PROXY protocol header, to the TLS handshake, and to the rest of a request that was answered
+    /// before its end. For an HTTP/2 connection, it also applies to the time from the first byte to the first request,
+    /// and to the time in which the connection must end after it was told to close.
     pub request_head: Duration,
     /// The time for which a downstream connection may be idle before it is closed. `None`: there is no limit, since an
     /// authenticated connection may be idle for as long as its user.

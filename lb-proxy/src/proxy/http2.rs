@@ -4,7 +4,7 @@
 //! client ══ hyper server ── stream by stream ──▶ forward, as for HTTP/1.1 ──▶ upstream by HTTP/1.1
 //!                │ executes into
 //!                ▼
-//!          Streams ── all in the connection's own task, so that its end is theirs
+//!          Streams ── all in the connection's own task, and end with it
 //! ```
 //!
 //! A coupled close is a GOAWAY: requests under way are answered, and later ones are refused. If the policy or the gate
@@ -120,7 +120,7 @@ struct Front<N: Net> {
     table: Arc<Table>,
     /// The semaphore by which streams take turns, if they do.
     turn: Option<Arc<Semaphore>>,
-    /// Whether the connection is to end, so that no further stream begins.
+    /// Whether the connection must end, so that no further stream begins.
     leaving: Arc<AtomicBool>,
 }
 

@@ -2,19 +2,20 @@
 //!
 //! ```text
 //! serve_l7 ── accepts, polls the policy's unsolicited work
-//!   └─ downstream: one task for each client connection: PROXY header, TLS, and which HTTP it speaks (rewind)
-//!        ├─ http1, http2: a hyper server, and its time limits; linger: how http1 closes; pipelining: a defect, in its place;
-//!        │  tunnel: in its place as well, where only a connection's first request is read
+//!   └─ downstream: one task for each client connection: PROXY header, TLS, version of HTTP (rewind)
+//!        ├─ http1, http2: a hyper server with its time limits; linger: the close of http1
+//!        ├─ pipelining: the defect, in place of http1
+//!        ├─ tunnel: in place of http1, reads only the first request of a connection
 //!        └─ forward: one request: route, send, pass the answer on; retries, 502/503/504
-//!             ├─ admission: the gate, where there is one
+//!             ├─ admission: the gate, if there is one
 //!             ├─ headers: hop-by-hop fields, framing, Host
-//!             ├─ upgrade: what is passed on of an upgrade, and what both connections carry after it
-//!             ├─ upstream: opens one connection, and the task that drives it (hyper client, HTTP/1.1 or HTTP/2)
+//!             ├─ upgrade: the request to upgrade, and the traffic on both connections after it
+//!             ├─ upstream: opens one connection, and starts the task that drives it (hyper client, HTTP/1.1 or HTTP/2)
 //!             ├─ lease: closes the upstream connection of an exchange that was given up
 //!             └─ request_body, answer_body: frame by frame
-//! context: what every task needs; shell: the one lock around the policy and all connections
-//! arrival, peer, activity, sender: a connection accepted, its client, what it is doing, the right to send upstream
-//! secure: TLS, in front and behind; config: what a balancer is made of
+//! context: the data that every task needs; shell: the one lock around the policy and all connections
+//! arrival: an accepted connection; peer: its client; activity: its state; sender: the right to send upstream
+//! secure: TLS on both sides; config: the configuration of a balancer
 //! ```
 //!
 //! A file uses only those to its right and below it in this picture, so that there are no cycles.

@@ -153,8 +153,8 @@ impl Shell {
     }
 
     /// Decides where a request goes. If its connection was told to close before, the request goes nowhere: the request
-    /// was on its way when the close was decided, and the client gets the same result as if the request had arrived too
-    /// late.
+    /// was on its way when the close was decided. For the client, the result is the same as if the request had arrived
+    /// too late.
     pub(super) fn route(&self, id: DownstreamId, request: Option<RequestId>, head: &RequestHead<'_>) -> Edited {
         let mut state = self.lock();
         let fresh = UpstreamId(state.last_upstream.wrapping_add(1));

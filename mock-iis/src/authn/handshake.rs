@@ -28,9 +28,9 @@ pub(super) struct Handshake {
 
 /// The protocol that a scheme carries.
 enum Acceptor {
-    /// `NTLM`.
+    /// The protocol of `NTLM`.
     Ntlm(ntlm::Acceptor),
-    /// `Negotiate`, `Nego2`.
+    /// The protocol of `Negotiate` and `Nego2`.
     Negotiate(Box<spnego::Acceptor>),
 }
 

@@ -3,9 +3,9 @@
 //!
 //! [`ConnectionTable`] is the only code that changes this state. Its fields are private to this module and its
 //! children, and it hands out shared references only. Each method that [`super::Composed`] can call is a query or a
-//! whole transition: both sides of a bond, the pool, the load of the backends and the idle limits agree before it and
-//! after it, which [`ConnectionTable::check_invariants`] verifies in debug builds. A decision that the rules of a
-//! mechanism make comes in as an argument ([`AfterExchange`], [`AfterClose`]) or is fixed at the start
+//! whole transition. Before and after a transition, both sides of a bond, the pool, the load of the backends and the
+//! idle limits agree. [`ConnectionTable::check_invariants`] verifies this in debug builds. A decision that the rules of
+//! a mechanism make comes in as an argument ([`AfterExchange`], [`AfterClose`]) or is fixed at the start
 //! ([`TableRules`]).
 //!
 //! `exchanges`, `closes` and `pins` hold the transitions, `idle_owned` the idle connections of single clients and their
@@ -54,7 +54,7 @@ pub(super) struct Upstream {
     pub(super) stream: Option<u32>,
     /// The time at which the connection became idle, if the table tracks that ([`IdleOwned`]).
     idle_since: Option<Time>,
-    /// Whether the connection closes after the exchange under way, whatever the pool's rule says.
+    /// Whether the connection closes after the exchange under way, regardless of the pool's rule.
     pub(super) spent: bool,
     /// The number of exchanges that the connection has completed.
     pub(super) served: u32,
@@ -111,7 +111,7 @@ pub(super) struct Downstream {
     pub(super) last_backend: Option<usize>,
     /// Whether a request that no pinned connection took has been sent.
     sent_unpinned: bool,
-    /// Whether the next answer is to set the persistence cookie.
+    /// Whether the next answer must set the persistence cookie.
     pub(super) needs_cookie: bool,
     /// The client's address and port, from the first request on.
     pub(super) client: Option<SocketAddr>,
@@ -220,7 +220,7 @@ pub(super) struct ConnectionTable {
     due: VecDeque<(Time, Work)>,
 }
 
-/// Queries.
+/// Methods that only read the state.
 impl ConnectionTable {
     /// Returns a table without connections.
     pub(super) fn new(rules: TableRules, backends: Backends, pools: Vec<Pools>) -> Self {
@@ -297,7 +297,7 @@ impl ConnectionTable {
     }
 }
 
-/// The steps of which transitions consist.
+/// The steps that transitions consist of.
 impl ConnectionTable {
     /// Drops a downstream connection's entry if it holds nothing and nothing about it needs to be remembered.
     pub(super) fn drop_if_unused(&mut self, downstream: DownstreamId) {
@@ -321,7 +321,7 @@ impl ConnectionTable {
         self.due.push_back((now, Work::CloseDownstream(downstream)));
     }
 
-    /// Removes an upstream connection from wherever it is, and returns the downstream connection that it was pinned to.
+    /// Removes an upstream connection from its place, and returns the downstream connection that it was pinned to.
     fn remove(&mut self, id: UpstreamId) -> Option<DownstreamId> {
         self.mark_busy(id);
         let entry = self.upstreams.swap_remove(&id)?;

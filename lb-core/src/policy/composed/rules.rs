@@ -158,7 +158,7 @@ pub struct RetryRule {
     /// Whether a request that was lost in this way goes to another backend. If not, it goes to the same one.
     pub lost_elsewhere: bool,
     /// Whether such a request is tried again even if it has NTLM or Negotiate credentials, which belong to the
-    /// connection that is gone. A balancer that does not look at `Authorization` does so, and most do not look at it.
+    /// connection that is gone. Most balancers do so, because they do not examine `Authorization`.
     pub carries_authenticate: bool,
     /// Whether an attempt at another backend takes an idle connection from the pool if a first attempt could do so. If
     /// not, it opens a connection. The attempt counts as the first request of a client connection.
@@ -180,7 +180,7 @@ pub struct RetryRule {
 pub enum Connect {
     /// The client gets an error.
     Fail,
-    /// The same backend is tried again, up to `retries` times. HAProxy's `retries` is 3 by default.
+    /// The request goes to the same backend again, up to `retries` times. HAProxy's `retries` is 3 by default.
     Same {
         /// The largest number of further attempts.
         retries: u32,

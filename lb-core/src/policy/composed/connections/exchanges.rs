@@ -51,7 +51,7 @@ impl ConnectionTable {
         true
     }
 
-    /// Notes which backend a downstream connection's request goes to, and whether its answer is to set the cookie.
+    /// Notes which backend a downstream connection's request goes to, and whether its answer must set the cookie.
     pub(in super::super) fn remember_backend(&mut self, downstream: DownstreamId, backend: usize, needs_cookie: bool) {
         if let Some(holder) = self.downstreams.get_mut(&downstream) {
             holder.last_backend = Some(backend);
