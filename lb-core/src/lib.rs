@@ -1,9 +1,9 @@
 //! The pluggable balancer: pure decisions.
 //!
-//! A **mechanism** is a [`L4Policy`] or [`L7Policy`] with parameters, and the unit that the bench judges. Everything here
-//! is pure: time and randomness come in as arguments, a decision is a return value, and upstream connections are numbers
-//! to it. The **data plane** (`stickler-lb-proxy`) owns the sockets, asks, and obeys. Neither knows NTLM or users: a
-//! balancer sees headers, not secrets.
+//! A **mechanism** is a [`L4Policy`] or [`L7Policy`] with parameters, and the unit that the bench judges. Everything
+//! here is pure: time and randomness come in as arguments, a decision is a return value, and upstream connections are
+//! represented by numbers. The **data plane** (`stickler-lb-proxy`) owns the sockets, asks, and obeys. Neither knows
+//! NTLM or users: a balancer sees headers, not secrets.
 //!
 //! ```text
 //! downstream ══ serve_l7 (HTTP) ══ upstream           downstream ══ serve_l4 (bytes) ══ upstream
@@ -13,7 +13,7 @@
 //!                  L7Policy                                          L4Policy  (also asked by a packet router)
 //! ```
 //!
-//! A policy that spreads connections over the farm in turn is this much code:
+//! The following code is a complete policy, which spreads connections over the farm in turn:
 //!
 //! ```
 //! use stickler_lb_core::{BackendAware, FiveTuple, L4Decision, L4Policy, L4Work};

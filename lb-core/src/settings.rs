@@ -37,8 +37,8 @@ pub enum Pipelining {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hops {
-    /// Whether the client's `Connection` field is passed on, so that a client that closes has the upstream connection
-    /// closed (nginx, `proxy_set_header Connection $http_connection`).
+    /// Whether the client's `Connection` field is passed on, so that a close by the client also closes the upstream
+    /// connection (nginx, `proxy_set_header Connection $http_connection`).
     pub passes_connection: bool,
     /// The treatment of a request to upgrade the connection.
     pub upgrades: Upgrades,

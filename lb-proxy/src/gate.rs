@@ -22,7 +22,7 @@ pub trait Gate: Send + Sync {
     /// of its answer.
     fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> BoxFuture<'a, Admission>;
 
-    /// Tells the gate that a downstream connection is gone, and with it everything that was authenticated on it. The
+    /// Tells the gate that a downstream connection is gone. Authentication on the connection is no longer valid. The
     /// data plane reports each connection, even one without requests.
     fn closed(&self, downstream: DownstreamId) {
         let _ = downstream;

@@ -1,4 +1,4 @@
-//! The detection of connections that carry nothing, and of connections one direction of which has ended.
+//! The detection of connections that carry nothing, and of half-closed connections.
 
 use std::io;
 use std::pin::Pin;

@@ -75,7 +75,7 @@ impl Unanswered {
     }
 }
 
-/// Returns the way in which a connection ends that nothing more can be read from.
+/// Returns the way in which a connection ends after this error of a read.
 pub(crate) fn how(error: &ReadError) -> Closed {
     match error {
         ReadError::Ended => Closed::ByPeer,
@@ -84,8 +84,8 @@ pub(crate) fn how(error: &ReadError) -> Closed {
     }
 }
 
-/// Reads the body of an HTTP/2 request. Before the body is read, this trait cannot notice that the client is gone.
-/// hyper drops the request in that case.
+/// Reads the body of an HTTP/2 request. Before the body is read, this implementation cannot notice that the client is
+/// gone. hyper drops the request in that case.
 impl RequestBody for Incoming {
     async fn read(&mut self, patience: Duration) -> Result<Received, Unanswered> {
         let mut hasher = BodyHasher::default();

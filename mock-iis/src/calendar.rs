@@ -1,4 +1,4 @@
-//! Converts moments to a date and a time of day in UTC. The module is pure.
+//! Converts points in time to a date and a time of day in UTC. The module is pure.
 
 use std::fmt;
 

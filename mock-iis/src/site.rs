@@ -220,8 +220,8 @@ impl WebSite {
         self.protected()
     }
 
-    /// Uses the NetBIOS name of their domain to name the users of another realm. The site's own domain is known
-    /// already.
+    /// Sets the NetBIOS name of another realm's domain, under which the application sees the users of that realm. The
+    /// site's own domain is known already.
     #[must_use]
     pub fn with_domain(self, realm: &str, netbios: &str) -> Self {
         self.with_auth(|auth| auth.domains.push((realm.to_uppercase(), netbios.to_owned())))

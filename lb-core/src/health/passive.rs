@@ -12,7 +12,7 @@ use stickler_model::Time;
 use super::rule::{FailureTarget, PassiveRule};
 use crate::BackendState;
 
-/// Records what live traffic shows of each backend. The ledger is pure: the same calls give the same answers.
+/// Records the results of live traffic for each backend. The ledger is pure: the same calls give the same answers.
 ///
 /// Each state that a method returns is a change to be reported: `Down` while the backend is out, `Up` when a trial is
 /// due, `Drain` while the trial is under way, so that no second request joins it, and `Up` when the trial has

@@ -136,7 +136,7 @@ pub enum CheckError {
 }
 
 impl Statuses {
-    /// The statuses 200 to 399, which many checks take for success.
+    /// The statuses 200 to 399, which many checks treat as success.
     pub const SUCCESS: Self = Self { first: 200, last: 399 };
 
     /// Returns the range that contains this status only.

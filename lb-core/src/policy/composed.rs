@@ -195,7 +195,7 @@ impl BackendAware for Composed {
 }
 
 impl Composed {
-    /// Ends a call: resumes waiting requests where there is a free place again, and verifies the state in debug builds.
+    /// Ends a call: resumes waiting requests if there is a free place, and verifies the state in debug builds.
     fn end_call(&mut self, now: Time) {
         if let Some(mut queue) = self.queue.take() {
             while let Some(resumed) = queue.resume_next(now, |service| self.free(service)) {
@@ -253,14 +253,14 @@ impl Composed {
         decision
     }
 
-    /// Ends an exchange that is complete, and decides what becomes of its upstream connection.
+    /// Ends an exchange that is complete, and decides the fate of its upstream connection.
     fn finish(&mut self, now: Time, at: Exchange) -> Finish {
         let Some(upstream) = self.table.upstream(at.upstream) else { return Finish::Close };
         let next = self.after_exchange(now, upstream);
         self.table.end_exchange(now, at, next)
     }
 
-    /// Decides what becomes of an upstream connection whose exchange is about to end.
+    /// Decides the fate of an upstream connection whose exchange is about to end.
     fn after_exchange(&self, now: Time, upstream: &Upstream) -> AfterExchange {
         if upstream.ownership == Ownership::Pinned && !self.rules.defects.pool_steals_pinned {
             return AfterExchange::StayPinned;

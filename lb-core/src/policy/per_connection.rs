@@ -62,7 +62,7 @@ pub enum NoneLeft {
 }
 
 impl FlowRules {
-    /// The plainest rules: round robin and nothing else.
+    /// The simplest rules: round robin and nothing else.
     pub const ROUND_ROBIN: Self = Self {
         select: SelectRule::new(Algorithm::RoundRobin),
         source: None,

@@ -60,9 +60,9 @@ pub struct SourceRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mask {
-    /// The number of bits that count of an IPv4 address, 0 to 32.
+    /// The number of bits of an IPv4 address that count, 0 to 32.
     pub v4: u8,
-    /// The number of bits that count of an IPv6 address, 0 to 128.
+    /// The number of bits of an IPv6 address that count, 0 to 128.
     pub v6: u8,
 }
 

@@ -163,7 +163,7 @@ impl Coupling {
 
 impl PinRule {
     /// The pin of HAProxy, in all versions, for a server's challenge: a 401 whose challenge begins with `Nego` or
-    /// `NTLM`, in any letter case, pins backend and connection.
+    /// `NTLM`, in upper or lower case, pins the backend and the connection.
     pub const ON_401: Self = Self {
         trigger: Trigger::Response(StatusCode::UNAUTHORIZED),
         schemes: Schemes::HAPROXY,

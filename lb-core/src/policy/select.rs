@@ -25,7 +25,7 @@ pub struct SelectRule {
     /// The weight of each backend, 0 to 256, in the farm's order; a backend with weight 0 is never chosen. Empty: all
     /// weights are equal. Plain round robin only distinguishes zero from other weights.
     pub weights: List<u16>,
-    /// The largest number of connections in use on a backend at once; a backend that has as many is passed over.
+    /// The largest number of connections in use on a backend at once; a backend with this number is passed over.
     /// `None`: there is no limit.
     pub max_connections: Option<u32>,
     /// Whether a request (at L4, a connection) that affinity sent to its backend counts as a turn, so that the next one
@@ -300,7 +300,7 @@ const fn common_divisor(a: u16, b: u16) -> u16 {
 }
 
 /// Picks by nginx's smooth weighted round robin: every backend gains its weight in credit, and the one with the highest
-/// credit serves and pays the sum.
+/// credit serves and loses the sum of all weights.
 fn smooth(credit: &mut [i64], weight: impl Fn(usize) -> u32) -> Option<usize> {
     let mut total = 0;
     let mut best: Option<usize> = None;

@@ -67,8 +67,8 @@ pub(super) fn prepare_request(
     parts.version = Version::HTTP_11;
     if from_http2 && body.is_end_stream() && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
         // The frames said that there is no body. In HTTP/1.1, this field says so (RFC 9110 8.6), as in Envoy
-        // (`source/common/http/http1/codec_impl.cc`, `encodeHeadersBase`). http.sys answers 411 to a request without
-        // it.
+        // (`source/common/http/http1/codec_impl.cc`, `encodeHeadersBase`). http.sys answers 411 to a request without a
+        // length.
         parts.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
     } else if !body.is_end_stream() && body.size_hint().exact().is_none() {
         // The coding is explicit, since hyper's client would otherwise assume that a GET has no body. RFC 9112 6.2

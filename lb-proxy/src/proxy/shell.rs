@@ -50,7 +50,7 @@ struct Upstream {
     sender: Option<Sender>,
     /// The downstream connection that it serves, or served last.
     downstream: DownstreamId,
-    /// Whether a request was sent whose exchange has not seen the result yet. That exchange will report the
+    /// Whether a request was sent, and its exchange has not yet received the result. That exchange will report the
     /// connection's end.
     awaited: bool,
     ended: bool,

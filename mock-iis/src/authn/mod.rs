@@ -68,8 +68,8 @@ pub struct AuthRules {
     pub bare_request_drops_context: bool,
     /// Whether a refused token clears the identity as well as the handshake.
     pub failure_clears_identity: bool,
-    /// Whether a first token on an authenticated connection clears the identity at once, rather than the next
-    /// successful logon replacing it.
+    /// Whether a first token on an authenticated connection clears the identity at once. If not, the next successful
+    /// logon replaces it.
     pub negotiate_clears_identity: bool,
     /// Whether the identity lasts for one request only (`authPersistSingleRequest`; documented, false by default).
     pub single_request: bool,

@@ -270,8 +270,8 @@ impl Rules {
         }
     }
 
-    /// The plainest balancer: round robin for each request, each on a connection of its own. It keeps no connection and
-    /// retries nothing.
+    /// The simplest balancer: round robin for each request, and a new connection for each request. It keeps no
+    /// connection and retries nothing.
     pub const PLAIN: Self = Self {
         select: SelectRule {
             algorithm: Algorithm::RoundRobin,

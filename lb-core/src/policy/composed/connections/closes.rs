@@ -74,8 +74,8 @@ impl ConnectionTable {
         self.remove(id)
     }
 
-    /// Sets the state of a backend. If the backend is down now, its idle connections close, and `on_down` decides what
-    /// becomes of the clients that own its pinned connections.
+    /// Sets the state of a backend. If the backend is down now, its idle connections close, and `on_down` decides the
+    /// fate of the clients that own its pinned connections.
     pub(in super::super) fn set_backend_state(
         &mut self,
         now: Time,
