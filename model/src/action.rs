@@ -62,9 +62,9 @@ pub enum Action {
     /// The server with this name gets these settings, and IIS restarts (`iisreset`): its connections end, together with
     /// the requests on them. A host that is down stays down, and uses the settings when it starts.
     ///
-    /// IIS applies some changes without a restart (providers of a site, limits). What happens to open connections then
-    /// is not documented for each setting. The documented procedures all end with `iisreset`. Therefore the model
-    /// restarts IIS.
+    /// IIS applies some changes without a restart (providers of a site, limits). For some settings, the effect on open
+    /// connections is not documented. The documented procedures all end with `iisreset`. Therefore the model restarts
+    /// IIS.
     Configure(Box<ServerSpec>),
     /// Injects a fault, or ends one.
     Fault(Fault),
@@ -306,7 +306,7 @@ impl RawSpec {
 pub enum Fault {
     /// The process ends; its host's kernel closes the connections (FIN or RST).
     Crash(Name),
-    /// The host loses power: it falls silent, and no peer is told.
+    /// The host loses power: it sends nothing more, and no peer is told.
     PowerLoss(Name),
     /// Starts the host's process again after a crash or a loss of power. Packets on earlier connections are answered
     /// with RST.

@@ -83,9 +83,9 @@ pub enum EarlyAnswer {
     /// connection (`net/http/http_stream_parser.cc`: `DoSendBody` before `DoReadHeaders`).
     Finishes,
     /// The behaviour of curl (7.88.1, `lib/http.c`): after a status of 300 or more, it sends no more of the body, and
-    /// closes the connection after the answer ("HTTP error before end of send, stop sending"). If it will reply to a
-    /// 401, it sends the rest nevertheless ("Keep sending data to get tossed away") if the handshake has begun on the
-    /// connection, or if fewer than 2000 bytes are left (`http_perhapsrewind`).
+    /// closes the connection after the answer ("HTTP error before end of send, stop sending"). After a 401 that it will
+    /// answer, it nevertheless sends the rest ("Keep sending data to get tossed away") if the handshake has begun on
+    /// the connection, or if fewer than 2000 bytes are left (`http_perhapsrewind`).
     StopsAtError,
 }
 

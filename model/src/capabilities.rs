@@ -55,7 +55,7 @@ pub enum AuthScheme {
     Ntlm,
     /// `Negotiate` (RFC 4559).
     Negotiate,
-    /// `Nego2` (MS-N2HT), which behaves as `Negotiate`.
+    /// `Nego2` (MS-N2HT), which behaves like `Negotiate`.
     Nego2,
 }
 

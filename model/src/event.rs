@@ -402,9 +402,9 @@ pub enum What {
         digest: Digest,
     },
 
-    /// A server observed the same on several connections, which have ended, as on an earlier one. The cause is a health
-    /// check that repeats for a long time. After hundreds of equal repetitions in a row, this event replaces the
-    /// repeated events, including those of DCs and logons.
+    /// A server's observations on several connections, which have ended, were equal to those on an earlier connection.
+    /// The cause is a health check that repeats for a long time. After hundreds of equal repetitions in a row, this
+    /// event replaces the repeated events, including those of DCs and logons.
     Repeated {
         /// The number of the last connection whose events are all recorded.
         like: u32,

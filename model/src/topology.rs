@@ -318,7 +318,7 @@ pub enum IisVersion {
 
 impl IisVersion {
     /// Returns the default `MaxConcurrentApi` of a member server with this version of Windows: 2 before Windows Server
-    /// 2012, and 10 since (Microsoft, KB 2688798 "Performance tuning for NTLM authentication by using the
+    /// 2012, and 10 since then (Microsoft, KB 2688798 "Performance tuning for NTLM authentication by using the
     /// MaxConcurrentApi setting").
     pub const fn max_concurrent_api(self) -> u16 {
         match self {

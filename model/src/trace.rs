@@ -56,7 +56,7 @@ pub struct Promises {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
     /// Whether nobody has declared anything. Then the balancer may have properties that are missing here. In
-    /// particular, the time is not known until a repaired backend is in use again.
+    /// particular, it is not known how long a repaired backend stays out of use.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,
 }

@@ -25,7 +25,7 @@ pub enum Fault {
     NonMinimal,
     /// A tag has more than one byte.
     LongTag,
-    /// A value has another tag than the expected one.
+    /// The tag of a value is not the expected one.
     Tag {
         /// The tag that was found.
         got: Tag,
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
         self.rest.first().copied()
     }
 
-    /// Ends the reading, and refuses bytes after the last value that was read.
+    /// Finishes reading, and refuses bytes after the last value that was read.
     ///
     /// # Errors
     /// [`Fault::Trailing`].

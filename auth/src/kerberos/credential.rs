@@ -53,7 +53,7 @@ impl Credential {
         KrbCred { tickets: vec![&self.ticket], enc_part }.encode()
     }
 
-    /// Returns the first credential of a KRB-CRED, or `None` if it is malformed or encrypted in another key.
+    /// Returns the first credential of a KRB-CRED, or `None` if it is malformed or encrypted with another key.
     pub fn from_krb_cred(bytes: &[u8], key: &Key) -> Option<Self> {
         let cred = KrbCred::decode(bytes).ok()?;
         let ticket = *cred.tickets.first()?;

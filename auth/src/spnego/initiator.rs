@@ -209,7 +209,7 @@ impl Initiator {
     }
 
     /// Ends a handshake whose last answer has no token. This happens after a raw Authenticate, after a raw AP-REQ
-    /// without mutual authentication, or if the server has sent its MIC earlier.
+    /// without mutual authentication, or if the server had already sent its MIC.
     ///
     /// # Errors
     /// The server has not yet proved its identity.

@@ -33,7 +33,7 @@ impl AesCts {
     /// Encrypts `data` in place. It must have at least 16 bytes, which a confounder guarantees.
     ///
     /// # Panics
-    /// `data` has less than 16 bytes.
+    /// `data` has fewer than 16 bytes.
     pub fn encrypt(&self, data: &mut [u8]) {
         assert!(data.len() >= BLOCK, "ciphertext stealing needs a whole block");
         let mut previous = [0; BLOCK];
@@ -59,7 +59,7 @@ impl AesCts {
     /// Decrypts `data` in place. It must have at least 16 bytes.
     ///
     /// # Panics
-    /// `data` has less than 16 bytes.
+    /// `data` has fewer than 16 bytes.
     pub fn decrypt(&self, data: &mut [u8]) {
         assert!(data.len() >= BLOCK, "ciphertext stealing needs a whole block");
         let (whole, tail) = data.split_at_mut((data.len() - 1) / BLOCK * BLOCK);

@@ -53,7 +53,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Creates an account in good standing.
+    /// Creates an account that may log on and has no restrictions.
     pub fn new(name: PrincipalName, keys: Vec<LongTermKey>, salt: &str) -> Self {
         Self {
             name,
