@@ -21,8 +21,8 @@ pub enum FramingError {
     #[error("the Content-Length field is not one valid number")]
     Length,
     /// The end of the body is ambiguous: a request has both `Content-Length` and `Transfer-Encoding`, the last of its
-    /// codings is not `chunked`, or HTTP/1.0 has any coding. The recipient of such a request may see another body than
-    /// its sender.
+    /// codings is not `chunked`, or HTTP/1.0 has any coding. The recipient of such a request may read a different body
+    /// from the one that the sender intended.
     #[error(
         "the end of the body is ambiguous: its Content-Length, its Transfer-Encoding and the HTTP version contradict one another"
     )]

@@ -470,7 +470,7 @@ impl<N: Net> Shared<N> {
         let tls = task.environment.tls.clone();
         self.net.spawn(async move {
             let tls = tls.as_ref().map(|tls| tls.handshake(false));
-            // If the connection cannot be opened, nothing depends on it.
+            // A failure to open the connection is ignored, because nothing depends on it.
             if let Ok(connection) = pool.open(&net, &env, target, tls).await {
                 pool.keep(&net, connection);
             }

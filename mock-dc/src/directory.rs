@@ -257,7 +257,7 @@ impl Directory {
         logon
     }
 
-    /// Checks that the response was made for a server on whose behalf this asker may ask.
+    /// Checks that the response was made for a server on whose behalf this machine may ask.
     fn check_target(&self, request: &LogonRequest, asker: &Asker) -> Result<(), NtStatus> {
         match asker {
             Asker::Member => check_target_info(request, &self.netbios),

@@ -35,8 +35,8 @@ impl TokioNet {
         socket.listen(BACKLOG).map(TokioListener)
     }
 
-    /// Opens a TCP connection from this source address, which [`Net::connect`] lets the system choose; port 0 selects a
-    /// free port.
+    /// Opens a TCP connection from this source address, while the system chooses the address in [`Net::connect`]. Port
+    /// 0 selects a free port.
     ///
     /// # Errors
     /// This function returns the same errors as [`Net::connect`]; also `AddrInUse`, or `AddrNotAvailable` if the address

@@ -205,8 +205,7 @@ impl Exchange {
             };
         }
         let Some(initiator) = self.bound(fresh) else { return Step::Answer };
-        // This creates the Negotiate message that was sent once more. The message does not depend on the channel
-        // binding.
+        // This creates again the Negotiate message that was sent. The message does not depend on the channel binding.
         let (_, initiator) = Initiator::new(initiator).negotiate();
         match initiator.authenticate(challenge, fresh.ntlm(), fresh.now()) {
             Ok((token, _)) => {
@@ -220,7 +219,7 @@ impl Exchange {
         }
     }
 
-    /// Takes a 401 to a SPNEGO token: the server requires another token, or gives the reason of its refusal.
+    /// Takes a 401 to a SPNEGO token: the server requires another token, or gives the reason for its refusal.
     fn continued(
         &mut self,
         scheme: Scheme,

@@ -82,7 +82,7 @@ pub struct Accepted {
 /// The refusal of a token, and the answer to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// The reason of the refusal.
+    /// The reason for the refusal.
     pub refusal: Refusal,
     /// A KRB-ERROR token for the client. It is empty if Kerberos has no error for the refusal.
     pub token: Vec<u8>,
