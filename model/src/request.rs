@@ -14,7 +14,7 @@ pub const OWN_FIELDS: [(&str, &str); 14] = [
     ("connection", "it is about one connection, which the client manages"),
     ("content-length", "the client computes it from the body"),
     ("expect", "the client would have to wait for 100 (Continue): expect = True makes it"),
-    ("host", "the client has one name for the site: give it host=, where its profile takes that"),
+    ("host", "the client has one name for the site: give it host=, if its profile accepts that"),
     ("http2-settings", "it is about one connection, which the client manages"),
     ("keep-alive", "it is about one connection, which the client manages"),
     ("proxy-authorization", "the client computes it from its credentials, and knows of no proxy"),

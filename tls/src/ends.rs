@@ -144,8 +144,9 @@ impl ClientTls {
     /// `InvalidInput` if `name` is not a valid name, and any other error of the connection.
     pub async fn connect<S: Stream>(&self, name: &str, stream: S) -> io::Result<Secured<S>> {
         let what = format!("TLS with {name}");
-        let server = ServerName::try_from(name.to_owned())
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: that is no name of a server")))?;
+        let server = ServerName::try_from(name.to_owned()).map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: that is not a valid server name"))
+        })?;
         let connector = TlsConnector::from(self.config.clone());
         let handshake = drawing(&self.random, || connector.connect(server, stream));
         let stream = run(&self.random, handshake).await.map_err(|error| explain(&what, &error))?;
@@ -179,7 +180,9 @@ fn explain(what: &str, error: &io::Error) -> io::Error {
     let why = match tls {
         // All authorities of this kind have the same name, so that the signature reveals a different authority.
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
-            "the certificate is not of an authority that this client trusts; give it the authority's certificate".into()
+            "the certificate was not issued by an authority that this client trusts; \
+             give it the authority's certificate"
+                .into()
         }
         Some(Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -189,7 +192,9 @@ fn explain(what: &str, error: &io::Error) -> io::Error {
         }
         Some(Error::NoApplicationProtocol) => "no protocol in common (ALPN)".into(),
         Some(other) => other.to_string(),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => "the peer closed during the handshake".into(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the peer closed the connection during the handshake".into()
+        }
         None => error.to_string(),
     };
     let kind =

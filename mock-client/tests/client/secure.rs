@@ -163,7 +163,7 @@ async fn a_server_of_another_authority_is_an_error_and_the_connection_is_over_at
     let bench = Setup { tls: Some(ends), ..Setup::of(Profile::CURL) }.start().await;
     let answer = bench.get(1).await;
     let error = answer.error.unwrap();
-    assert!(error.contains("TLS with www.corp.example: the certificate is not of an authority"), "{error}");
+    assert!(error.contains("TLS with www.corp.example: the certificate was not issued by an authority"), "{error}");
     assert_eq!(answer.requests, 0);
     sleep(Duration::from_millis(30)).await;
     let ended = bench.journal.take().into_iter().filter_map(|event| match event.what {
