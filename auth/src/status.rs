@@ -177,7 +177,7 @@ impl NtStatus {
 
     /// Returns the value of `sc-win32-status` that IIS logs for a logon with this outcome.
     ///
-    /// A status without an entry of its own is logged as [`SecStatus::LOGON_DENIED`].
+    /// A status without its own entry is logged as [`SecStatus::LOGON_DENIED`].
     pub const fn sc_win32_status(self, bad_password: BadPasswordCode) -> u32 {
         let win32 = match self {
             Self::SUCCESS => Win32::SUCCESS,

@@ -27,8 +27,8 @@ pub enum Pipelining {
     #[default]
     InOrder,
     /// The pipelined request overtakes, which is a defect: while its downstream connection is busy, the request goes to
-    /// the policy as if it had come on an unpinned downstream connection of its own. Answers still leave in order.
-    /// Bodies need a `Content-Length`.
+    /// the policy as if it had come on a separate, unpinned downstream connection. Answers still leave in order. Bodies
+    /// need a `Content-Length`.
     Overtakes,
 }
 

@@ -1,5 +1,5 @@
-//! Random requests, answers, failures, closes and pauses for each L7 mechanism, compared with a model that has a state
-//! of its own. In debug builds, every call also ends with the policy's own `check_invariants`.
+//! Random requests, answers, failures, closes and pauses for each L7 mechanism, compared with a model that keeps its
+//! own state. In debug builds, every call also ends with the policy's own `check_invariants`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

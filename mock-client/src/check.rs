@@ -1,4 +1,4 @@
-//! A health check that logs on, with one request on a connection of its own.
+//! A health check that logs on, with one request on a separate connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub struct CheckResult {
     pub body: Vec<u8>,
 }
 
-/// Sends a GET on a connection of its own, which is closed afterwards. Carries out a handshake if the server asks for
+/// Sends a GET on a separate connection, which is closed afterwards. Carries out a handshake if the server asks for
 /// one.
 ///
 /// The request has no id, and no events of a client are recorded, since it belongs to no client. It has no time limit.

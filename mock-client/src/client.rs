@@ -1,8 +1,8 @@
-//! The client, which carries out exchanges on connections of its own, and records what it sends and receives.
+//! The client, which carries out exchanges on its own connections, and records what it sends and receives.
 //!
 //! Each request in flight has a connection, and idle connections are reused. A request that runs out of time, or whose
-//! future is dropped, closes its connection. A client with a port of its own ([`ClientSpec::port`]) has only one
-//! connection at a time, and its requests wait for each other.
+//! future is dropped, closes its connection. A client with its own port ([`ClientSpec::port`]) has only one connection
+//! at a time, and its requests wait for each other.
 //!
 //! When another user takes over, a connection that the previous user authenticated is authenticated again with its next
 //! request. That request begins with the Negotiate leg at once.

@@ -1,6 +1,6 @@
 //! The connections of a client: the idle ones, and the HTTP/2 connection that requests share.
 //!
-//! Each connection has a task of its own, which watches an HTTP/1.1 connection at rest ([`Open::watch`]), or drives an
+//! Each connection has its own task, which watches an HTTP/1.1 connection at rest ([`Open::watch`]), or drives an
 //! HTTP/2 connection ([`Open::run`]). When the socket closes, the task records the end of the connection
 //! ([`Open::ended`]). A request that closes an HTTP/1.1 connection records its end as well.
 

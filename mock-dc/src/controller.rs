@@ -82,7 +82,7 @@ impl DomainController {
         }
     }
 
-    /// Gives the DC a directory of its own, which replication does not reach ([`Directory::replica`]).
+    /// Gives the DC its own directory, which replication does not reach ([`Directory::replica`]).
     #[must_use]
     pub fn with_directory(mut self, directory: Directory) -> Self {
         self.directory = Arc::new(Lock::new(directory));

@@ -21,7 +21,7 @@ use crate::tracker::{Sender, TOKEN_COOKIE, Tracker};
 /// The state that the connections of a site share, by the kind of acceptor.
 #[derive(Clone)]
 pub(crate) enum Acceptance {
-    /// Each connection has a state of its own; they share the tickets that the host has seen.
+    /// Each connection has its own state. All connections share the tickets that the host has seen.
     Connection(Arc<AuthConfig>, Replays, Option<ChannelBinding>),
     /// All connections use one table.
     Tracked(Arc<Tracker>),

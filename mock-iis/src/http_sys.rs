@@ -1,6 +1,6 @@
 //! The answers of http.sys itself, the kernel driver that reads requests and authenticates in kernel mode. The driver
-//! refuses some requests before any authentication. It answers with a page of its own and closes the connection. The
-//! module is pure.
+//! refuses some requests before any authentication. It answers with its own page and closes the connection. The module
+//! is pure.
 //!
 //! The page, the fields and their order come from recorded answers of `Microsoft-HTTPAPI/2.0`: a 411 to `curl -X POST`
 //! (a write-up of the machine "Nickel", 2025), 400 "Request Too Long" and "Invalid Verb" (many sources, including

@@ -229,7 +229,7 @@ impl RequestSpec {
     }
 }
 
-/// Bytes that a client sends unchanged, on a connection of their own.
+/// Bytes that a client sends unchanged, on a separate connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawSpec {

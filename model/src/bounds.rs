@@ -18,7 +18,7 @@ pub const MAX_TIME: Duration = Duration::from_hours(366 * 24);
 pub const MAX_RUN_TIME: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// The shortest timer of a server or a client. A shorter one is likely to be a mistake in the unit, or an attempt to
-/// switch off something that has a switch of its own.
+/// switch off something that has its own switch.
 pub const MIN_TIMER: Duration = Duration::from_millis(1);
 
 /// The longest timer of a server or a client.

@@ -8,10 +8,10 @@
 //! * [`lines`] escapes text of several lines, each of which consists of parts that contain no line end.
 //! * [`json`] escapes a JSON document, which stays equivalent.
 //!
-//! Control characters are escaped, and characters that have no glyph of their own: format characters such as U+202E
-//! (right-to-left override), separators other than the space, and private and unassigned code points. Text contains
-//! them in the notation of Rust, `\u{1b}`. A backslash is not escaped, since many user names contain one. Therefore
-//! text does not distinguish `\u{1b}` from ESC, but JSON does.
+//! Control characters are escaped, and characters that have no glyph: format characters such as U+202E (right-to-left
+//! override), separators other than the space, and private and unassigned code points. Text contains them in the
+//! notation of Rust, `\u{1b}`. A backslash is not escaped, since many user names contain one. Therefore text does not
+//! distinguish `\u{1b}` from ESC, but JSON does.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -162,7 +162,7 @@ pub struct Served {
     pub number: u32,
 }
 
-/// The observation. Each observer gives connections numbers of its own, from 1.
+/// The observation. Each observer numbers the connections itself, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum What {
@@ -255,7 +255,7 @@ pub enum What {
         /// The value of the cookie.
         value: String,
     },
-    /// A client puts a value of its own into the header that the site trusts the balancer to set. The event comes just
+    /// A client puts its own value into the header that the site trusts the balancer to set. The event comes just
     /// before the request.
     ClientClaimed {
         /// The client's number for the connection.

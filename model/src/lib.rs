@@ -51,7 +51,7 @@
 //! * [`event`]: what clients, servers, the DC and the balancer observed.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
 //! * [`escape`]: escaping of text that comes from a peer or a script.
-//! * [`env`](mod@env): the environment of a mock, in place of a clock, a random generator and a logger of its own.
+//! * [`env`](mod@env): the environment of a mock: its clock, its random bytes and its journal.
 //! * [`site`]: the settings of a server's web site.
 //! * [`standard`]: the site that scenarios, tests and benchmarks use by default.
 //! * [`sync`]: the [`Lock`](sync::Lock) around shared state.

@@ -126,7 +126,7 @@ impl ControllerSpec {
     }
 }
 
-/// A second domain, with a DC of its own.
+/// A second domain, with its own DC.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartnerSpec {
@@ -186,7 +186,7 @@ pub struct TrustSpec {
 pub struct UserSpec {
     /// The account's name without its domain (`sAMAccountName`).
     pub name: String,
-    /// The password. It is no secret, because the accounts belong to a test directory.
+    /// The password. It is not a secret, because the accounts belong to a test directory.
     pub password: String,
     /// Whether the application refuses the user after a successful logon (401.3).
     pub forbidden: bool,
@@ -209,8 +209,8 @@ pub enum Acceptor {
     /// The TCP connection, as in IIS.
     #[default]
     Connection,
-    /// A key that the server looks up in a table of its own: an HTTP filter in front of an application, as described on
-    /// the nginx mailing list.
+    /// A key that the server looks up in its own table: an HTTP filter in front of an application, as described on the
+    /// nginx mailing list.
     Tracked(Tracked),
     /// No connection or key: the balancer has authenticated the user, and names the user in this request header.
     TrustedHeader(String),
@@ -368,7 +368,7 @@ impl BetweenTls {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpstreamTls {
-    /// TLS, with a certificate of its own for each server (re-encryption, bridging).
+    /// TLS, with a separate certificate for each server (re-encryption, bridging).
     #[default]
     Own,
     /// TLS, with the same certificate and key on servers and balancer.
@@ -393,7 +393,7 @@ impl Default for LinkSpec {
     }
 }
 
-/// One client: a user agent, on a host of its own.
+/// One client: a user agent, on its own host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientSpec {
@@ -441,7 +441,7 @@ impl ClientSpec {
     /// 300 s. This time is short, so that a missing answer is noticed soon.
     pub const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// Returns a client on a host of its own.
+    /// Returns a client on its own host.
     pub fn new(name: Name, profile: Profile, identity: Option<Identity>) -> Self {
         Self {
             name,

@@ -52,7 +52,7 @@ pub struct Promises {
     /// The answer to a client while no backend is available.
     #[serde(default, skip_serializing_if = "NoneLeft::is_usual")]
     pub none_left: NoneLeft,
-    /// The services that have backends of their own. Empty: every backend serves all paths.
+    /// The services that have their own backends. Empty: every backend serves all paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
     /// Whether nobody has declared anything. Then the balancer may have properties that are missing here. In
@@ -68,7 +68,7 @@ impl Promises {
     }
 
     /// Returns the service to which a path belongs: the one whose prefix of the path is longest. Returns `None` if no
-    /// service has backends of its own.
+    /// service has its own backends.
     pub fn service(&self, path: &str) -> Option<&Service> {
         let fitting = self.services.iter().filter(|service| path.starts_with(&service.prefix));
         fitting.max_by_key(|service| service.prefix.len())
@@ -116,7 +116,7 @@ impl Default for NoneLeft {
     }
 }
 
-/// A part of the site that has backends of its own.
+/// A part of the site that has its own backends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
@@ -242,7 +242,7 @@ pub const MAX_EVENT_BYTES: usize = 512 << 20;
 /// Adds the time and the observer to each observation, and keeps the events in order or passes them on.
 ///
 /// A journal keeps at most [`MAX_EVENTS`], and about [`MAX_EVENT_BYTES`]. A [full](Journal::is_full) journal keeps
-/// nothing more. The caller then ends the run, because a trace with gaps is no evidence. Health checks that repeat for
+/// nothing more. The caller then ends the run, because a trace with gaps is not evidence. Health checks that repeat for
 /// a long time are counted ([`What::Repeated`]).
 pub struct Journal {
     clock: Arc<dyn Clock>,

@@ -24,7 +24,7 @@ pub const TODAY: u64 = 1_767_225_600;
 /// The end of a certificate's validity.
 const LAST_DAY: (i32, u8, u8) = (2040, 1, 1);
 
-/// A certificate authority with a key of its own. Every certificate gets a new key.
+/// A certificate authority with its own key. Every certificate gets a new key.
 #[derive(Clone)]
 pub struct Authority {
     issuer: Arc<Issuer<'static, Key>>,

@@ -299,7 +299,7 @@ impl<'a> Reader<'a> {
         Ok((found, contents))
     }
 
-    /// Reads a length that takes `bytes` bytes of its own (X.690 8.1.3.5) and needs all of them.
+    /// Reads a length that is encoded in `bytes` further bytes (X.690 8.1.3.5) and needs all of them.
     fn long_length(&self, bytes: usize, rest: &[u8]) -> Result<(usize, usize), DerError> {
         let digits = rest.get(..bytes).ok_or(self.error(Fault::Truncated))?;
         if digits[0] == 0 || (bytes == 1 && digits[0] < 0x80) {

@@ -60,7 +60,7 @@ pub struct NtlmProfile {
 
 impl NtlmProfile {
     /// Returns the profile of curl: OEM strings, 32-byte Negotiate, 64-byte Authenticate header, LMv2, no MIC, no
-    /// channel binding, no workstation of its own (lib/vauth/ntlm.c).
+    /// channel binding, and a fixed workstation name (lib/vauth/ntlm.c).
     pub fn curl() -> Self {
         Self {
             flags: NegotiateFlags(0x0008_8206),

@@ -159,7 +159,7 @@ fn samba_and_we_agree_on_responses_with_one_changed_byte() {
     for at in (0..good.nt_response.len()).step_by(13) {
         let mut changed = good.clone();
         changed.nt_response[at] ^= 0x10;
-        // Each response gets a helper of its own, because a helper ends its answer twice after a refusal.
+        // Each response gets its own helper, because a helper ends its answer twice after a refusal.
         let Some(mut samba) = Samba::start("ntlm-server-1", PASSWORD) else { return };
         let ours = secret.verify(&changed, LmCompatibilityLevel::AcceptAll);
         assert_eq!(second_opinion(&mut samba, &changed).is_some(), ours.is_ok(), "byte {at}");

@@ -1,5 +1,4 @@
-//! Pinning: when a downstream connection gets an upstream connection of its own, and how closely the two are tied
-//! together.
+//! Pinning: when a downstream connection gets its own upstream connection, and how closely the two are tied together.
 
 use http::header::{AUTHORIZATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -145,7 +144,7 @@ pub struct Coupling {
     /// Whether the client's connection closes when the pinned connection ends. If not, the client's next request goes
     /// elsewhere.
     pub downstream_follows: bool,
-    /// Whether `downstream_follows` applies to a pinned connection that ends between two requests, too. If not, only a
+    /// Whether `downstream_follows` also applies to a pinned connection that ends between two requests. If not, only a
     /// pinned connection that is lost during a request closes the client's. HAProxy behaves in that way, because its
     /// client connections do not watch idle connections to servers.
     pub when_idle: bool,

@@ -24,7 +24,7 @@ pub struct PoolRule {
     /// The order in which idle connections are taken.
     pub order: Order,
     /// Path prefixes. Requests with different prefixes share no connection. The longest prefix that matches counts
-    /// (nginx locations, each with a `keepalive` of its own). Empty: the key is the backend's address alone.
+    /// (nginx locations, each with its own `keepalive`). Empty: the key is the backend's address alone.
     pub locations: List<Text>,
     /// The mask that groups clients: those whose addresses differ under it share no connection (F5 OneConnect's source
     /// mask). `None`: the client's address does not matter.
@@ -54,7 +54,7 @@ pub enum Share {
         /// SKUDONET: 1.
         slots: u8,
     },
-    /// Any request, except for the first request of a downstream connection, which opens a connection of its own.
+    /// Any request, except for the first request of a downstream connection, which opens a new connection.
     Safe,
     /// Any request. However, the first request of a downstream connection takes only a connection that was reused
     /// before, and that is therefore known to tolerate reuse.
@@ -146,7 +146,7 @@ pub struct PoolKey {
     pub location: usize,
     /// The part of the client's address that counts, or `None` if addresses do not matter.
     pub group: Option<IpAddr>,
-    /// The worker that has the connection ([`super::workers::WorkerRule`]). Each worker has a pool of its own.
+    /// The worker that has the connection ([`super::workers::WorkerRule`]). Each worker has its own pool.
     pub worker: usize,
     /// Whether the connection was reused before. This matters under [`Share::Aggressive`] only. A request for `false`
     /// gets a connection of either kind, preferably one that was not reused.

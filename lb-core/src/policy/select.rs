@@ -62,7 +62,7 @@ pub enum HashKey {
     /// The client's address, as much of it as this mask keeps. nginx's `ip_hash` keeps 24 bits of an IPv4 address and
     /// the whole of an IPv6 address.
     Source(Mask),
-    /// The client's address and port, so that each connection of a client has a key of its own.
+    /// The client's address and port, so that each connection of a client has its own key.
     SourceAndPort,
     /// Both addresses and both ports; L4 only.
     FiveTuple,

@@ -9,8 +9,8 @@ use stickler_model::Entropy;
 use super::error::RuleError;
 use super::hash::hash;
 
-/// The processes or threads of a balancer. Each has a pool of its own: a connection that lands on one worker does not
-/// find what another one keeps. All workers share the state of the backends, the tables and the cookies.
+/// The processes or threads of a balancer. Each has its own pool: a connection that lands on one worker does not find
+/// what another one keeps. All workers share the state of the backends, the tables and the cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerRule {
@@ -56,7 +56,7 @@ impl WorkerRule {
         if self.count == 0 { Err(RuleError::Zero("the number of workers")) } else { Ok(()) }
     }
 
-    /// Returns the number of workers that take turns of their own.
+    /// Returns the number of workers that take turns separately.
     pub const fn takers(&self) -> u32 {
         match self.turns {
             Turns::Own => self.count as u32,
@@ -64,7 +64,7 @@ impl WorkerRule {
         }
     }
 
-    /// Returns the number of selections, each of which takes turns of its own.
+    /// Returns the number of selections that take turns separately.
     pub(super) const fn turns(self) -> usize {
         self.takers() as usize
     }

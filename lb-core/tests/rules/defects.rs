@@ -40,7 +40,7 @@ fn all_twenty_are_listed_in_order_and_sit_somewhere() {
     assert!(mechanisms().iter().all(|mechanism| mechanism.defects.is_empty()));
 }
 
-/// A request with a ticket. No challenge comes before it, and its answer is no challenge either.
+/// A request with a ticket. No challenge comes before it, and its answer is not a challenge.
 const ONE_SHOT: Ask = Ask { path: "/", authorization: Some("Negotiate YIIGhgYGKwYBBQUC"), cookie: None, claim: None };
 
 #[test]

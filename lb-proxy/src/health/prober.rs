@@ -28,7 +28,7 @@ pub trait Prober: Send + Sync {
 
 /// Logs on to a site, for [`Probe::Logon`]. The agent knows the user and the password, which a balancer does not.
 pub trait LogonAgent: Send + Sync {
-    /// Requests `uri` from the backend on a connection of its own, and logs on with as many legs as necessary. The
+    /// Requests `uri` from the backend on a separate connection, and logs on with as many legs as necessary. The
     /// connection is closed at the end: a connection that is authenticated as the check's user never serves a client.
     /// The requests carry no request id. The future is dropped when its time is up.
     fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> BoxFuture<'a, LogonResult>;
@@ -96,7 +96,7 @@ impl<N: Net> Prober for Own<N> {
 }
 
 impl<N: Net> Own<N> {
-    /// Sends one request without credentials and without an id, on a connection of its own, and reads as much of the
+    /// Sends one request without credentials and without an id, on a separate connection, and reads as much of the
     /// answer as is necessary to decide whether it is the expected one. Returns `None` if there is no answer.
     async fn ask(&self, backend: &Backend, uri: &str, expect: &Expect) -> Option<bool> {
         let stream = self.net.connect(backend.address).await.ok()?;

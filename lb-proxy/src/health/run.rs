@@ -17,8 +17,8 @@ use crate::UpstreamTls;
 /// Checks the backends of a farm by `rule` until the future is dropped, and reports to `control`.
 ///
 /// `agent` logs on for [`stickler_lb_core::health::Probe::Logon`]; `tls` has the settings for backends that speak TLS.
-/// Checks have connections of their own, on which no client is ever served. Jitter is drawn from `env`. The tasks run
-/// in `net`, so that they end with its host.
+/// Checks have their own connections, on which no client is ever served. Jitter is drawn from `env`. The tasks run in
+/// `net`, so that they end with its host.
 pub async fn run<N: Net>(
     net: N,
     env: Env,

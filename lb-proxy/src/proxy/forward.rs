@@ -283,7 +283,7 @@ enum Stalled {
     Client,
 }
 
-/// Waits for the head of an answer. Gives up when the limit has passed and the request has made no progress either.
+/// Waits for the head of an answer. Gives up when the limit has passed and the request has made no progress.
 async fn answer_within(
     limit: Duration,
     sent: impl Future<Output = Sent>,

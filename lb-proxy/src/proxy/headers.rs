@@ -31,7 +31,7 @@ pub(super) fn too_long(parts: &request::Parts, rule: Option<HeadRule>) -> Option
 }
 
 /// Converts a client's request of any version into one that can be sent upstream by HTTP/1.1: with a target in origin
-/// form, one `Host`, and framing of its own.
+/// form, one `Host`, and new framing.
 ///
 /// # Errors
 /// The status of the answer if the request must not be sent.

@@ -67,7 +67,7 @@ impl Transports {
         Self { shared: Versions::new(tls), dedicated }
     }
 
-    /// Returns whether a connection that belongs to one client from the start has settings of its own.
+    /// Returns whether a connection that belongs to one client from the start has separate settings.
     pub(super) const fn tell_apart(&self) -> bool {
         self.dedicated.is_some()
     }

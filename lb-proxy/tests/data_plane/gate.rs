@@ -68,7 +68,7 @@ async fn a_refused_request_costs_no_backend_and_the_connection_goes_on_past_its_
     let seen = &server.seen()[0].head;
     assert!(seen.contains("x-remote-user: alice\r\n") && !seen.contains("mallory"), "{seen}");
     assert_eq!(bed.decisions(), ["gate", "open", "pool"]);
-    // A connection of its own makes another client.
+    // A separate connection makes another client.
     assert!(bed.client().await.get("/").await.0.starts_with("HTTP/1.1 401"));
     drop(client);
     while !doorman.closed.lock().unwrap().contains(&DownstreamId(1)) {

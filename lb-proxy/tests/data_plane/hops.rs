@@ -56,7 +56,7 @@ async fn an_upgrade_that_is_passed_on_carries_what_comes_and_its_connection_serv
         timeout(PATIENCE, client.socket.read_exact(&mut answer)).await.unwrap().unwrap();
         assert_eq!(answer, word.to_ascii_uppercase().as_bytes());
     }
-    // Another client gets a connection of its own, both while the upgraded one exists and after it has ended.
+    // Another client gets its own connection, both while the upgraded one exists and after it has ended.
     assert_eq!(bed.client().await.get("/").await.1, "no upgrade");
     drop(client);
     server.until_closed(1).await;
@@ -80,7 +80,7 @@ async fn an_upgrade_is_dropped_by_default_and_one_that_is_not_understood_ends_in
     assert_eq!(dropped.client().await.ask(UPGRADE).await.1, "no upgrade");
     let broken = with("shared-pool", Hops { upgrades: Upgrades::Broken, ..Hops::default() }, &server).await;
     assert!(broken.client().await.ask(UPGRADE).await.0.starts_with("HTTP/1.1 502"));
-    // An `Upgrade` field that `Connection` does not name is no request for an upgrade.
+    // An `Upgrade` field that `Connection` does not name is not a request for an upgrade.
     let passed = with("shared-pool", Hops { upgrades: Upgrades::Passed, ..Hops::default() }, &server).await;
     let unnamed = UPGRADE.replace("keep-alive, Upgrade", "keep-alive");
     assert_eq!(passed.client().await.ask(&unnamed).await.1, "no upgrade");

@@ -208,7 +208,7 @@ async fn the_address_check_refuses_the_key_from_elsewhere_and_leaves_its_owner_a
     assert_eq!(get(&bench, &from("10.1.0.1")).await, 200);
     let forged = format!("{KEY}X-Forwarded-For: 10.1.0.1\r\nX-Forwarded-For: 10.1.0.2\r\n");
     assert_eq!(get(&bench, &forged).await, 401, "the last entry is the proxy's");
-    // A new client with the same key takes over the key by a handshake of its own.
+    // A new client with the same key takes over the key by its own handshake.
     let bob = login_in_pieces(&bench, "bob", &from("10.1.0.2")).await;
     assert_eq!(bob.user().as_deref(), Some("CORP\\bob"));
     assert_eq!(get(&bench, &from("10.1.0.1")).await, 401);

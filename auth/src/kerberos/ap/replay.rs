@@ -1,5 +1,5 @@
-//! The replay cache, which is mandatory (RFC 4120 3.2.3). Each host has a cache of its own. A replay at another host of
-//! the same account is therefore not detected.
+//! The replay cache, which is mandatory (RFC 4120 3.2.3). Each host has its own cache. A replay at another host of the
+//! same account is therefore not detected.
 
 use std::collections::BTreeSet;
 

@@ -171,7 +171,7 @@ impl Initiator<Done> {
     }
 }
 
-/// Returns whether the initiator sends a session key of its own (MS-NLMP 3.1.5.1.2, 3.2.5.1.2).
+/// Returns whether the initiator sends its own session key (MS-NLMP 3.1.5.1.2, 3.2.5.1.2).
 pub(super) fn exchanges_key(flags: NegotiateFlags) -> bool {
     flags.contains(NegotiateFlags::KEY_EXCH) && flags.intersects(NegotiateFlags::SIGN | NegotiateFlags::SEAL)
 }

@@ -70,7 +70,7 @@ impl Composed {
             Some((id, first)) if serves(first) || self.rules.defects.pin_crosses_services => Some((id, first)),
             _ if self.services == 1 && stream.is_none() => None,
             _ if self.pins_with(|pin| pin.host == Host::Repicked) => None,
-            // Each service has a pinned connection of its own, and streams may have several.
+            // Each service has its own pinned connection, and streams may have several.
             _ => {
                 let mut owned = holder.owned.iter().copied().filter_map(idle);
                 owned.find(|(_, other)| other.ownership == Ownership::Pinned && serves(other))

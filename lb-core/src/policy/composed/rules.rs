@@ -20,9 +20,9 @@ use crate::{FailureKind, List, Text};
 pub struct Rules {
     /// The choice of a backend for requests that no other rule assigns to one.
     pub select: SelectRule,
-    /// Path prefixes, each of which is a service of its own. The longest prefix that matches counts; requests that
-    /// match none form one more service, number 0. The farm is divided among the services in turn: with `n` services,
-    /// backend `i` serves service `i % n`. If there are fewer backends than services, all backends serve all services.
+    /// Path prefixes, each of which is a separate service. The longest prefix that matches counts; requests that match
+    /// none form one more service, number 0. The farm is divided among the services in turn: with `n` services, backend
+    /// `i` serves service `i % n`. If there are fewer backends than services, all backends serve all services.
     pub services: List<Text>,
     /// The queue in which requests wait while every backend is full ([`SelectRule::max_connections`]). `None`: such a
     /// request gets [`NoneLeft`].
