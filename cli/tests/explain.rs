@@ -208,3 +208,23 @@ fn an_unknown_name_gets_the_nearest_of_all_kinds_and_controls_are_escaped() {
     assert!(!error.contains('\u{1b}'), "{error:?}");
     assert!(refused(&["pin-on-401+B99"]).contains("there is no defect called `B99`"));
 }
+
+#[test]
+fn json_has_one_explanation_for_each_meaning_of_a_name() {
+    let output = explain(&["ID-1", "haproxy-safe", "b6", "pin-on-401+B6", "drain", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&document["format"], &document["command"]), (&1.into(), &"explain".into()));
+    let all = document["explanations"].as_array().expect("a list");
+    let kinds: Vec<&str> = all.iter().map(|it| it["kind"].as_str().expect("a kind")).collect();
+    assert_eq!(kinds, ["requirement", "profile", "defect", "mechanism", "scenario"]);
+    let [requirement, profile, defect, mechanism, scenario] = &all[..] else { panic!("{kinds:?}") };
+    assert_eq!((&requirement["id"], &requirement["severity"]), (&"ID-1".into(), &"MUST".into()));
+    assert!(requirement["cures"].as_array().is_some_and(|cures| !cures.is_empty()));
+    assert!(profile["facts"].as_array().is_some_and(|facts| facts.iter().any(|fact| fact["key"] == "pool.share")));
+    for caught in [defect, mechanism] {
+        assert_eq!(caught["caught"][0]["requirement"], "HS-2", "{caught}");
+    }
+    assert!(scenario["violated"].as_array().is_some_and(|all| all.iter().all(|it| it["scenario"] == "drain")));
+    assert!(refused(&["no-such-name", "--format", "json"]).contains("there is no profile, mechanism"));
+}
