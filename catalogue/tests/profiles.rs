@@ -156,17 +156,13 @@ fn a_value_without_a_source_is_refused_where_it_stands() {
 #[test]
 fn an_unknown_or_contradictory_value_is_refused_with_what_to_do() {
     let cases = [
-        (
-            r#"is = "always""#,
-            r#"is = "sometimes""#,
-            "15:16: `pool.share` cannot be that: it is one of `never`, `safe`,",
-        ),
+        (r#"is = "always""#, r#"is = "sometimes""#, "15:16: `pool.share` has to be one of `never`, `safe`,"),
         ("share =", "shares =", "15:1: unknown field `shares`"),
-        (r#"is = "round-robin""#, r#"is = "hash""#, "10:1: `select.key` is missing: what is hashed"),
+        (r#"is = "round-robin""#, r#"is = "hash""#, "10:1: `select.key` is missing: it says what is hashed"),
         ("[3, 1]", "[0, 0]", "10:1: all weights are zero"),
         ("[3, 1]", "[300, 1]", "10:1: backend 0 (counted from 0) has the weight 300"),
-        (r#""60s""#, r#""a while""#, "16:20: `pool.idle` cannot be that: it is a time"),
-        (r#""60s""#, r#""0s""#, "16:20: `pool.idle` cannot be that: it is a time"),
+        (r#""60s""#, r#""a while""#, "16:20: `pool.idle` has to be a time"),
+        (r#""60s""#, r#""0s""#, "16:20: `pool.idle` has to be a time"),
         (r#"layer = "L7""#, r#"layer = "L4""#, "14:10: `pool` belongs to L7"),
         (r#"name = "mine""#, r#"name = "shared-pool""#, "3:8: there is another profile or mechanism called"),
         (r#"name = "mine""#, r#"name = "a+b""#, "3:8: a profile's name is"),

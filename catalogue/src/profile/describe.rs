@@ -117,7 +117,7 @@ pub(super) fn markdown() -> String {
 
 fn bullet(text: &mut String, key: &Entry, layers: &str) {
     let Some((kind, needed)) = &key.kind else { return };
-    let needed = if *needed { ", needed" } else { "" };
+    let needed = if *needed { ", required" } else { "" };
     let kind = format!("`{}`{layers}{needed}: {kind}. {}", key.name, key.meaning);
     wrapped(text, "* ", &kind);
 }

@@ -145,7 +145,7 @@ impl<'t> Reader<'t> {
     }
 
     fn unfit<T: Value>(&self, name: &str, span: &Range<usize>) -> ProfileError {
-        self.at(span, format!("`{}` cannot be that: it is {}", self.whole(name), T::kind()))
+        self.at(span, format!("`{}` has to be {}", self.whole(name), T::kind()))
     }
 
     /// Reads a value and its source.
@@ -223,7 +223,7 @@ impl Port for Reader<'_> {
         if let Some(value) = self.cited(name)? {
             return Ok(value);
         }
-        let message = format!("`{}` is missing: say it, or what is assumed and why", self.whole(name));
+        let message = format!("`{}` is missing: state it, or state what is assumed and why", self.whole(name));
         Err(self.wrong(&message))
     }
 

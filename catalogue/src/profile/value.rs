@@ -110,7 +110,7 @@ impl Value for Duration {
     }
 
     fn kind() -> String {
-        "a time like `500ms`, `60s`, `30m` or `1h`, and not zero".into()
+        "a time other than zero, such as `500ms`, `60s`, `30m` or `1h`".into()
     }
 
     fn read(value: &DeValue<'_>) -> Option<Self> {
