@@ -86,7 +86,7 @@ fn finished(header: Header, mechanism: Mechanism, facts: Vec<Fact>) -> Profile {
 pub(super) fn of_mechanism(mechanism: &Mechanism) -> Read<Profile> {
     let (name, id) = (mechanism.name.to_string(), mechanism.id.as_deref().unwrap_or("a variant"));
     let header = Header {
-        // A mechanism's own name is taken, and a name with defects is none.
+        // The mechanism's own name is in use, and a name with defects is not valid.
         name: format!("my-{}", name.to_ascii_lowercase().replace('+', "-")),
         group: "Mechanisms".into(),
         product: name.clone(),

@@ -30,7 +30,7 @@ impl fmt::Display for ProfileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, column, text, message } = self;
         write!(f, "{path}:{line}:{column}: {message}\n  {text}")?;
-        // Nothing to point at beyond what is shown.
+        // The mark would be beyond the part of the line that is shown.
         if *column <= text.chars().count() + 1 { write!(f, "\n  {:>column$}", "^") } else { Ok(()) }
     }
 }
@@ -244,7 +244,7 @@ impl Port for Reader<'_> {
             Some((span, _)) => return Err(self.at(&span, format!("`{name}` is a section: write [profile.{name}]"))),
         };
         self.section = Some(Part { name, span, table, known: Vec::new() });
-        // Before what is missing: that may be what is misspelt.
+        // This check comes before the one for missing keys, because a missing key may be a misspelt one.
         self.only(&describe::keys_of(self.layer, name), |_| None)?;
         let value = keys(self, blank)?;
         self.section = None;

@@ -117,7 +117,7 @@ impl Value for Duration {
         let text = value.as_str()?;
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
-        // Enough for everybody, and nothing overflows.
+        // This limit is large enough for every use, and nothing overflows.
         let number: u64 = number.parse().ok().filter(|&number| number <= 1_000_000)?;
         let duration = match unit {
             "ms" => Self::from_millis(number),
