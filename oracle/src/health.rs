@@ -115,7 +115,7 @@ fn judge_sent_to_broken(
     let Some(other) = index.farm.backends().find(can_serve) else { return };
     if is_due(index, checks, since, request) && index.is_quiet_elsewhere(request, event) {
         let summary = format!(
-            "{}'s request {} was sent to {server}, which had found no logon server since {}, while {other} was well",
+            "{}'s request {} was sent to {server}, which had found no logon server since {}, while {other} was healthy",
             request.client,
             request.id,
             index.at(since),

@@ -110,7 +110,7 @@ fn judge_arrival<'t>(
         finding.exercise();
         if !homes.contains_key(server) {
             let summary = format!(
-                "{server} received {}'s request {}, but the client's backend is {home}, and that is up",
+                "{server} received {}'s request {}, but the client's backend is {home}, which is up",
                 request.client, request.id,
             );
             finding.violate(Failure::Moved, request.cited(), summary, vec![last, sent, event]);
@@ -223,7 +223,7 @@ impl<'t> St3State<'t> {
         let server = index.by(event);
         if server != backend {
             let summary = format!(
-                "{server} received {}'s request {id} with the cookie {value:?}, which {backend} had set, and that is up",
+                "{server} received {}'s request {id} with the cookie {value:?} of {backend}, which is up",
                 request.client,
             );
             finding.violate(Failure::Moved, request.cited(), summary, vec![given, sent, event]);

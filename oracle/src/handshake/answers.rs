@@ -52,7 +52,7 @@ pub(crate) fn hs1_valid_credentials_are_answered(index: &Index<'_>) -> Finding {
         }
         finding.exercise();
         if sent > allowed {
-            let problem = format!("took {sent} HTTP requests, not the {allowed} it may");
+            let problem = format!("took {sent} HTTP requests, although at most {allowed} are allowed");
             let summary = format!("{}'s request {} {problem}", request.client, request.id);
             finding.violate(Failure::TooManyRequests, request.cited(), summary, request.events.clone());
         }
@@ -77,8 +77,9 @@ pub(crate) fn hs5_wrong_credentials_are_refused(index: &Index<'_>) -> Finding {
         finding.exercise();
         let allowed = allowance(index, request, needed(index, request).max(3));
         let problem = if asks_for_credentials(end.status) {
-            (sent > allowed)
-                .then(|| (Failure::TooManyRequests, format!("{}, not the {allowed} it may", ending(end, sent))))
+            (sent > allowed).then(|| {
+                (Failure::TooManyRequests, format!("{}, although at most {allowed} are allowed", ending(end, sent)))
+            })
         } else {
             Some((Failure::WrongStatus, format!("{}, not in 401", ending(end, sent))))
         };
