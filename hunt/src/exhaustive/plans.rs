@@ -178,7 +178,8 @@ impl Now {
         match self.last {
             // All requests are awaited at the end, as if the person had waited.
             Some(Letter::Start(_) | Letter::Hold(_)) => count(&self.started) + count(&self.held) == 1,
-            // All faults are repaired at the end, as if the server had been restarted at once, or not been drained; and packets arrive.
+            // All faults are repaired at the end, as if the server had been restarted at once, or not been drained; and all
+            // packets arrive.
             Some(Letter::Crash | Letter::Drain | Letter::Wait(Time::Packets)) => true,
             // Everybody sends a request at the end, immediately if no server was affected.
             Some(Letter::Get(_)) => !self.struck && !self.is_under_way(),

@@ -68,10 +68,10 @@ pub enum Unwritable {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Scripts cannot describe the site.
-    #[error("scripts cannot say this of a site: {0}")]
+    #[error("a script cannot describe this site: {0}")]
     Site(&'static str),
     /// Scripts cannot ask for a step.
-    #[error("scripts cannot ask for step {step}: {why}")]
+    #[error("a script cannot contain step {step}: {why}")]
     Step {
         /// The index of the step, from 0.
         step: usize,
@@ -79,13 +79,13 @@ pub enum Unwritable {
         why: &'static str,
     },
     /// The plan contains no request and no raw bytes, but a script has to ask for something.
-    #[error("the plan has no request and sends no bytes: a script has to ask for something")]
+    #[error("the plan has no request and sends no bytes, but a script needs at least one of them")]
     AsksNothing,
     /// The plan has more steps than a script may perform.
-    #[error("the plan has {0} steps, and a script may perform {limit}", limit = limits::ACTIONS)]
+    #[error("the plan has {0} steps, but a script may perform at most {limit}", limit = limits::ACTIONS)]
     TooManySteps(usize),
     /// The script is longer than a script may be.
-    #[error("the script has {0} bytes, and a script may have {MAX_SOURCE}")]
+    #[error("the script has {0} bytes, but a script may have at most {MAX_SOURCE}")]
     TooLong(usize),
 }
 

@@ -202,7 +202,7 @@ pub enum ProductError {
         said: String,
     },
     /// The product would change a network that is not Stickler's own.
-    #[error("{0} needs a network namespace of its own that has only loopback: create one with `unshare --net`")]
+    #[error("{0} needs its own network namespace with only loopback: create one with `unshare --net`")]
     SharedNetwork(&'static str),
     /// The product listens outside loopback, and was stopped at once.
     #[error("{name} listens on {addresses}, outside loopback, and was therefore stopped")]
