@@ -11,7 +11,7 @@ use crate::{Scenario, limits};
 
 /// The reason why a run says nothing about its balancer: it would pass without a meaning.
 const NOTHING_TESTED: &str =
-    "nothing was put to the test: no requirement applies to what the script did, and it expects nothing";
+    "nothing was put to the test: no requirement applies to the script's actions, and it has no expectations";
 
 /// Runs a script over a balancer on an arm, and judges the trace. The expected outcome is only that no MUST is violated
 /// and that the script's own expectations hold.

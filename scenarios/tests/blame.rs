@@ -46,7 +46,7 @@ fn assert_clean(script: &str, balancer: &str) {
     assert!(violated.is_empty(), "{script}\nover {balancer}: {violated:#?}");
 }
 
-/// Alice sends five requests, a day after a reset between the balancer and the only backend.
+/// alice sends five requests, a day after a reset between the balancer and the only backend.
 const RESET_A_DAY_AGO: &str = r#"
 site(backends = 1, tls = "own")
 reset("lb", "iis1")

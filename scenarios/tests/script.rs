@@ -416,7 +416,8 @@ fn a_panic_of_the_interpreter_keeps_what_was_seen_and_printed() {
 #[test]
 fn a_run_that_puts_nothing_to_the_test_is_skipped_unless_its_script_expects_something() {
     let bytes = "mallory = curl('mallory', user = None)\nanswer = mallory.send_raw('GET / HTTP/1.1\\r\\n\\r\\n')\n";
-    let skipped = "nothing was put to the test: no requirement applies to what the script did, and it expects nothing";
+    let skipped =
+        "nothing was put to the test: no requirement applies to the script's actions, and it has no expectations";
     assert_eq!(play(bytes).end, End::Skipped(skipped.into()));
     for expects in ["expect(answer)", "mallory.get('/').expect(status = 401)"] {
         assert_eq!(play(&format!("{bytes}{expects}\n")).end, End::Complete);

@@ -335,7 +335,7 @@ impl Session {
         if self.state.borrow().asked {
             return Ok(());
         }
-        let message = "the script asks for nothing: add a client and let it get() something, or send some bytes".into();
+        let message = "the script sends nothing: add a client and call its get(), or send bytes".into();
         Err(self.scenario.diagnostic(0..0, message, None))
     }
 

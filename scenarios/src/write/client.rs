@@ -9,7 +9,7 @@ use super::text::{Call, seconds, string};
 use crate::site;
 use crate::site::names::{HTTP2, name_of};
 
-/// The kinds of clients that have a function of their own.
+/// The kinds of clients that have their own function.
 const OWN_FUNCTIONS: [Agent; 3] = [Agent::Curl, Agent::CurlNegotiate, Agent::Browser];
 
 /// Writes a client. `at` is the variable of the client whose address it shares.
@@ -52,7 +52,7 @@ pub(super) fn options(
         keep_alive,
     } = spec;
     if port.is_some_and(|port| port < 1024) {
-        return Err(Inexpressible("a client connects from a port from 1024 on"));
+        return Err(Inexpressible("a client connects from a port of 1024 or above"));
     }
     let own = Profile::of(profile.agent);
     let truth = |value: bool, default: bool| (value != default).then_some(value);

@@ -132,7 +132,7 @@ fn asks(action: &Action) -> bool {
 fn docstring(story: &Story) -> String {
     let found = story.finding.as_ref().map(|Finding { requirement, evidence }| {
         let (summary, text) = (&evidence.summary, requirement.text());
-        format!("What must not be, and is: {summary}. {text} ({}).", requirement.id())
+        format!("The violation: {summary}. {text} ({}).", requirement.id())
     });
     let paragraphs = story.text.split("\n\n").map(str::to_owned).chain(found);
     let mut paragraphs = paragraphs.map(|text| wrapped(&text)).filter(|text| !text.is_empty()).peekable();

@@ -201,7 +201,7 @@ pub(super) fn dictionary<'k>(
     let (mut keys, mut items) = (BTreeSet::new(), Vec::new());
     for (key, value) in entries {
         if !keys.insert(key) {
-            return Err(Inexpressible("a name is there twice, and a dictionary has each key once"));
+            return Err(Inexpressible("a name occurs twice, but a dictionary has each key only once"));
         }
         items.push((format!("{}: ", string(key)), value));
     }
@@ -242,7 +242,7 @@ pub(super) fn milliseconds(time: Duration) -> Result<String, Inexpressible> {
     if Duration::from_millis(milliseconds as u64) == time {
         Ok(milliseconds.to_string())
     } else {
-        Err(Inexpressible("the time is no whole number of milliseconds"))
+        Err(Inexpressible("the time is not a whole number of milliseconds"))
     }
 }
 
