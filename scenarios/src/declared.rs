@@ -1,6 +1,6 @@
 //! The violations that are declared for each balancer: by the tables of the shipped scenarios, at sites of the same
-//! kind; by what follows from these tables (`FOLLOWS`); by the balancer's own rules; and by what only random plans show
-//! (`BESIDES`).
+//! kind; by the rules that follow from these tables (`FOLLOWS`); by the balancer's own rules; and by violations that only
+//! random plans show (`BESIDES`).
 //!
 //! A hunt uses them to decide whether a violation is already known for this balancer.
 

@@ -1,4 +1,4 @@
-//! The rules of the lint: each finds the mistakes that it is meant for, and reports nothing in correct scripts.
+//! The rules of the lint: each finds its mistakes, and reports nothing in correct scripts.
 
 mod folder;
 

@@ -119,7 +119,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Notes a mistake, and continues without the value.
+    /// Records a mistake, and continues without the value.
     fn noted<T>(&self, result: Result<T, FileError>) -> Option<T> {
         result.map_err(|error| self.mistakes.borrow_mut().push(error)).ok()
     }

@@ -26,7 +26,7 @@ pub(super) fn check(
 ) {
     let each = elements(module.statement());
     let again = twice(module.statement(), sink);
-    // Starlark requires a set type of its own, in which it looks names up.
+    // Starlark requires its own set type, in which it looks names up.
     let known = LANGUAGE.names.iter().chain(left_out).cloned().collect();
     for lint in module.lint(Some(&known)) {
         let at = bytes(lint.location.span);

@@ -38,7 +38,7 @@ pub(super) struct ClientOptions {
     keep_alive: Option<Duration>,
 }
 
-/// The user that a client authenticates as.
+/// The user as whom a client authenticates.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum User {
     /// The user with the same name as the client.
@@ -166,7 +166,7 @@ impl ClientOptions {
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 
-    /// Returns the identity of the user who sits at the client of this name.
+    /// Returns the identity of the user who is at the client of this name.
     pub(super) fn identity(&self, topology: &Topology, name: &Name) -> Result<Option<Identity>, ScriptError> {
         let user = match &self.user {
             User::Namesake => name.as_str(),
@@ -176,7 +176,7 @@ impl ClientOptions {
         Ok(Some(identity(topology, user, self.password.clone())?))
     }
 
-    /// Returns the specification of the client of this name, at which somebody sits.
+    /// Returns the specification of the client of this name, and of its user.
     pub(super) fn spec(&self, name: Name, agent: Agent, identity: Option<Identity>) -> ClientSpec {
         let own = Profile::of(agent);
         let profile = Profile {

@@ -73,7 +73,7 @@ pub(crate) struct Text {
 pub(crate) fn key(loading: &str, path: &str) -> Result<String, LoadError> {
     let outside = || LoadError::Outside(path.chars().take(80).collect());
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    // A character that is no separator here may be one on another system, and a colon names a drive there.
+    // A character that is not a separator here may be one on another system, where a colon names a drive.
     if path.is_empty() || path.contains(['\\', ':', '\0']) || !Path::new(path).components().all(plain) {
         return Err(outside());
     }

@@ -1,4 +1,4 @@
-//! Writes the clients, with the users who sit at them.
+//! Writes the clients with their users.
 
 use stickler_model::agent::Agent;
 use stickler_model::topology::Http2;
@@ -89,7 +89,7 @@ pub(super) struct User {
 }
 
 impl User {
-    /// Returns whether the user of the same name sits at the client, so that the script does not have to name the user.
+    /// Returns whether the user of the same name is at the client, so that the script does not have to name the user.
     pub(super) fn is_namesake(client: &ClientSpec, topology: &Topology) -> bool {
         let user = client.identity.as_ref().and_then(|identity| Self::of(identity, topology).ok());
         user.is_some_and(|user| user.name == client.name.as_str() && user.password.is_none())

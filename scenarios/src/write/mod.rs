@@ -5,12 +5,12 @@
 //! * `canonical.rs`: the form of a plan that reading a script gives. `named.rs`: the plan with clients named after
 //!   their users.
 //! * `site.rs`: `site()` and its parts.
-//! * `steps.rs`: the steps, one after the other. `client.rs`: the clients, with the users who sit at them.
+//! * `steps.rs`: the steps, one after the other. `client.rs`: the clients with their users.
 //! * `expectations.rs`: the expectations about the answers.
 //! * `text.rs`: the layout of values and calls. `names.rs`: the names of variables.
 //!
-//! The written script has one property that must hold: over the same balancer with the same seed, it asks for exactly
-//! the canonical plan, in its site and its steps. If scripts cannot express something, no script is written
+//! The written script must have one property: over the same balancer with the same seed, it asks for exactly the
+//! canonical plan, in its site and its steps. If scripts cannot express something, no script is written
 //! ([`Unwritable`]). There is one exception. A script has the text of a token, not its number. If a client makes the
 //! same token twice, as with NTLM, and the first one is sent after the second was made, the script asks for the second
 //! one, which has the same text.
