@@ -18,9 +18,9 @@ const WIDTH: usize = 120;
 /// The options about diagrams.
 #[derive(Debug, Args)]
 pub(crate) struct DiagramOptions {
-    /// Draw each run that is shown as a sequence diagram: who sent which message over which connection, and as whom a
-    /// request was served. `text` follows the evidence. With `mermaid` and `svg`, nothing but the diagram of one run is
-    /// printed: --diagram=svg > run.svg
+    /// Draw each run that is shown as a sequence diagram: the messages on each connection, and the user as whom each request
+    /// was served. `text` follows the evidence. With `mermaid` and `svg`, only the diagram of one run is printed:
+    /// --diagram=svg > run.svg
     #[arg(
         id = "diagram",
         long = "diagram",

@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The packets of a scenario over a balancer, in a folder of their own.
+/// The packets of a scenario over a balancer, in a separate folder.
 struct Captured {
     folder: tempfile::TempDir,
     trace: String,

@@ -9,8 +9,8 @@ use stickler_runner::{Arm, play};
 use stickler_scenarios::shipped;
 use stickler_sim::SimArm;
 
-/// Mechanisms of every kind: with packets, bytes or HTTP, with pools, pins, health checks, cookies, a logon of their
-/// own, and defects.
+/// Mechanisms of every kind: with packets, bytes or HTTP, with pools, pins, health checks, cookies, their own logon, and
+/// defects.
 const BALANCERS: [&str; 8] = [
     "l4-nat",
     "l4-splice",

@@ -1,6 +1,6 @@
 //! Profiles, mechanisms, requirements, defects and scenarios as pages of the book (`book/src/reference`). Links to the
-//! other pages are relative to the folder of a page's kind. A scenario has no page of its own: it is a section of its
-//! group's page.
+//! other pages are relative to the folder of a page's kind. A scenario has no separate page: it is a section of its group's
+//! page.
 
 use std::fmt::Write as _;
 use std::iter;

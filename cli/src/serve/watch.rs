@@ -191,7 +191,7 @@ struct VerdictValue<'a> {
     conclusion: Conclusion,
     answered: u64,
     named: u64,
-    /// The number of requests with a known sender that could have been served as somebody else.
+    /// The number of requests with a known sender that could have been served as another user.
     requests: u64,
     clients: usize,
     missed_at_1_percent: f64,
