@@ -65,8 +65,8 @@ pub(crate) fn check_work(path: &Path, work: usize) -> Result<(), Box<Diagnostic>
     Err(Box::new(Diagnostic::new(&path.display().to_string(), "", 0..0, message, None)))
 }
 
-/// Refuses control characters other than tabs and ends of lines, and byte order marks that are not at the beginning:
-/// each product treats them in its own way: as spaces, ends of lines, the end of the file, or letters.
+/// Refuses control characters other than tabs and ends of lines, and byte order marks that are not at the beginning.
+/// Products treat them differently: as spaces, ends of lines, the end of the file, or letters.
 ///
 /// # Errors
 /// The text has such a character, at this place.

@@ -114,7 +114,7 @@ impl Files for Disk {
     }
 }
 
-/// A set of texts instead of files, with an environment of its own.
+/// A set of texts instead of files, with a separate environment.
 #[derive(Debug, Clone, Default)]
 pub struct Texts {
     /// The texts, by the paths of the files that they represent.

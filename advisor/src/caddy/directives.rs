@@ -13,7 +13,7 @@ pub(super) enum Rule {
     Keep,
     /// The line stays if Caddy speaks TLS to the servers of the run.
     KeepWithServersTls,
-    /// Each line of the block has a rule of its own.
+    /// Each line of the block has its own rule.
     Inside,
     /// The line is left out for this reason.
     Leave(&'static str),
@@ -173,7 +173,7 @@ pub(super) fn is_safe_matcher(arguments: &[String], body: Option<&[Directive]>) 
     };
     match (arguments.split_first(), body) {
         (None, body) => body.unwrap_or_default().iter().all(of_line),
-        // What is not to match is a matcher itself, and may be a block of them.
+        // The argument of `not` is a matcher itself, and may be a block of matchers.
         (Some((kind, more)), body) if kind == "not" => is_safe_matcher(more, body),
         (Some((kind, _)), body) => is_safe_kind(kind) && body.is_none(),
     }

@@ -111,7 +111,7 @@ impl Importer<'_> {
                 self.budget.take(text.len()).map_err(|message| line.wrong(message))?;
                 line.tokens[index].text = text;
             }
-            // It is a block's in some versions, and a word in others.
+            // In some versions it begins a block, and in others it is a word.
             if line.tokens.iter().any(|token| token.quoted && matches!(&*token.text, "{" | "}")) {
                 return Err(line.wrong(
                     "a brace alone in quotes is not taken here, as versions of Caddy read it in different ways".into(),

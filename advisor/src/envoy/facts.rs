@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
             self.way.cluster.field("outlier_detection").filter(|_| self.way.kind == Kind::Http)
         {
             let said = self.yaml.said(key);
-            // Failures in a row count, however far apart they are.
+            // Consecutive failures count, even if they are far apart.
             let fails = outliers.get("consecutive_5xx").and_then(number).unwrap_or(5).max(1);
             let out = outliers.get("base_ejection_time").and_then(time).unwrap_or_else(|| "30s".into());
             self.site.fact(&said, "passive.fails", fails.to_string());

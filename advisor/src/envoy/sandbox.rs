@@ -139,7 +139,7 @@ impl Writer<'_> {
         for (key, value) in holder.fields() {
             let name = snake(key.text());
             match rule(&name) {
-                // It stands there in two spellings.
+                // The field has two spellings there.
                 _ if !known.insert(name.clone()) => self.left(key, value, Rule::LeaveMatters(UNKNOWN)),
                 Rule::Keep if is_plain(value) => {
                     self.draft.text(&format!("{indent}{name}: {}", json(value)));

@@ -108,7 +108,7 @@ pub(super) fn global(keyword: &str) -> Rule {
         | "ssl-propquery"
         | "ssl-provider-path" => Rule::Leave(EXECUTES),
         "log" => Rule::Leave(LOGS),
-        // HAProxy does not start where the host does not give it as many file descriptors as these take (3.2 `maxconn`,
+        // HAProxy does not start if the host does not provide the file descriptors that these need (3.2 `maxconn`,
         // `strict-limits`).
         "maxconn" | "prealloc-fd" | "strict-limits" => {
             Rule::Leave("how many connections the run may have is this host's limit")

@@ -170,8 +170,8 @@ impl<'a> Reader<'a> {
                 "a header field decides which server serves",
             ),
             "url_param" | "rdp-cookie" => {
-                // Without the parameter servers take turns, and no hash prefers the last server, not even then (src/backend.c,
-                // assign_server; measured over HAProxy 2.6.12).
+                // Without the parameter, servers take turns, and no hash prefers the last server (src/backend.c, assign_server;
+                // measured over HAProxy 2.6.12).
                 self.fact(line, "prefer_last", quoted("never"));
                 let why = "which requests have this parameter is not in the file; the simulation's have none, and servers take turns";
                 return self.cannot_read(line, why);
@@ -373,7 +373,7 @@ impl<'a> Reader<'a> {
         };
         let words: Vec<&str> = table.arguments().collect();
         let after = |name: &str| words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1)).copied();
-        // Without `expire`, entries stay until the table is full: for longer than any run.
+        // Without `expire`, entries stay until the table is full, which takes longer than any run.
         let timeout = after("expire").and_then(period).unwrap_or_else(|| "24h".into());
         self.site.without.push("persist");
         self.fact(stick, "persist.by", quoted("source"));

@@ -50,7 +50,7 @@ impl Edit {
             let indent = indent(&line.text);
             self.lines[line.number - 1] = vec![format!("{indent}option http-keep-alive")];
         } else {
-            // The defaults are others' as well.
+            // The defaults belong to other proxies as well.
             self.insert(file, section, "option http-keep-alive");
         }
         done.push(format!("`option http-keep-alive` in place of `{option}` in {}", file.sections[section].title()));

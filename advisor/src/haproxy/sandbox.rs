@@ -56,7 +56,7 @@ struct Writer<'a> {
     sockets: usize,
     /// The line of the last server, by section.
     last: BTreeMap<usize, usize>,
-    /// Whether servers without a setting of their own are contacted over TLS, by section.
+    /// Whether servers without their own setting are contacted over TLS, by section.
     secured_by_default: BTreeMap<usize, bool>,
     /// The section whose servers are counted.
     farm: Option<usize>,
@@ -76,7 +76,7 @@ enum Become {
 
 impl Writer<'_> {
     fn line(&mut self, line: &Line) {
-        // A comment says nothing to the product.
+        // A comment has no effect on the product.
         let became = if line.words.is_empty() { Become::Nothing } else { self.treated(line) };
         match became {
             Become::Same => self.draft.text(&afresh(line, &|_, word| written(word))),
@@ -86,7 +86,7 @@ impl Writer<'_> {
     }
 
     fn treated(&mut self, line: &Line) -> Become {
-        // What holds is decided: nothing is left for the product to decide.
+        // The conditions have been evaluated, so that the product need not evaluate them.
         if line.is_preprocessed() || !line.holds {
             return Become::Nothing;
         }
@@ -196,7 +196,7 @@ impl Writer<'_> {
     fn leads_elsewhere(&self, line: &Line) -> bool {
         let is_own = self.pair.front == self.pair.back;
         let name = line.arguments().next().unwrap_or_default();
-        // A rule with a condition that leads to this very farm would leave out the others.
+        // A rule with a condition that leads to this same farm would exclude other farms.
         let to_farm = name == self.file.sections[self.pair.back].name && !is_own;
         !(to_farm && line.keyword() == "default_backend")
     }
@@ -257,7 +257,7 @@ impl Writer<'_> {
             literal(&name)
         );
         if is_last {
-            // Their cookies have to be their own.
+            // Each server must have its own cookie.
             let more = rest.replace(&format!("cookie {}", cookie(line)), "cookie {{ server.name }}");
             text = format!(
                 "{text}\n{{% for server in servers[{}:] %}}\n    server stickler-{{{{ server.name }}}} {{{{ server.address }}}} {more}\n{{% endfor %}}",

@@ -295,11 +295,11 @@ fn by_argument(name: &str, arguments: &[String]) -> Option<Rule> {
     let first = arguments.first().map_or("", String::as_str);
     let has = |text: &str| arguments.iter().any(|word| word.contains(text));
     let rule = match name {
-        // A log that a program gets.
+        // The log is piped to a program.
         "errorlog" | "customlog" | "transferlog" | "forensiclog" | "globallog" | "sslcustomlog" => {
             Leave(if first.starts_with('|') { EXECUTES } else { LOGS })
         }
-        // An expression can read files, and ask for other URLs (<https://httpd.apache.org/docs/2.4/expr.html>).
+        // An expression can read files, and request other URLs (<https://httpd.apache.org/docs/2.4/expr.html>).
         "header" | "requestheader" if arguments.iter().any(|word| word.to_ascii_lowercase().starts_with("expr=")) => {
             LeaveMatters(UNKNOWN)
         }
@@ -337,7 +337,7 @@ pub(super) fn is_known(name: &str) -> bool {
 /// The folder in which Debian has httpd's own modules.
 pub(super) const MODULES: &str = "/usr/lib/apache2/modules";
 
-/// Returns whether a module is one of httpd's own (`ssl_module`) that only does what directives on the list above say.
+/// Returns whether a module is one of httpd's own (`ssl_module`) and provides only directives of the list above.
 pub(super) fn is_safe_module(identifier: &str) -> bool {
     const SAFE: [&str; 33] = [
         "authz_core",

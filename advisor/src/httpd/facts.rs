@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
             Kind::Matching => {
                 Some((said, "with a back reference a server's connections are not reused, so that nobody can log on"))
             }
-            // Where an address has a worker, it serves rewritten requests too.
+            // The worker of an address also serves rewritten requests.
             Kind::Rewrite if self.has_worker(self.route.target) => None,
             Kind::Rewrite => Some((said, "the default worker reuses no connection, so that nobody can log on")),
         }
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
             |member: &Member<'_>| member.parameter("loadfactor").and_then(|factor| factor.value.parse::<f64>().ok());
         let first = self.farm.members.iter().find_map(|member| member.parameter("loadfactor"));
         if let Some(first) = first {
-            // 1 to 100, with two digits after the point since 2.4.46; profiles have whole numbers.
+            // The value is from 1 to 100, with two decimals since 2.4.46; profiles have whole numbers.
             let weights: Vec<f64> = self.farm.members.iter().map(|member| weight(member).unwrap_or(1.0)).collect();
             if weights.iter().all(|weight| weight.fract() == 0.0 && (0.0..=100.0).contains(weight)) {
                 let weights: Vec<String> = weights.iter().map(|weight| format!("{weight:.0}")).collect();
@@ -399,7 +399,7 @@ impl<'a> Reader<'a> {
             }
             "rewriterule" if !std::ptr::eq(directive, self.route.directive) => {
                 let flags = directive.argument(2).to_ascii_lowercase();
-                // A redirection answers by itself.
+                // A redirection is answered by httpd itself.
                 if !flags.contains("[r") && !flags.contains(",r") {
                     self.site.cannot_read(said, "where requests go may depend on it");
                 }

@@ -1,8 +1,8 @@
 //! Creates a copy of the configuration for a run: one virtual host, which passes every request on to one farm.
 //!
 //! The copy is written from the directives that apply to the site and are known to be safe; includes, conditions and
-//! macros have been expanded. With MPMs that have threads there is only one process: every process has a pool of its
-//! own, and with one process all clients share its pool, as clients of a busy process do.
+//! macros have been expanded. With MPMs that have threads there is only one process. Every process has its own pool, so
+//! that with one process all clients share a pool, as clients of a busy process do.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -45,7 +45,7 @@ pub(super) fn sandbox(configuration: &Configuration, route: &Route<'_>, tls: (bo
     writer.draft.template(HEAD);
     writer.modules();
     writer.scope(&configuration.directives, "");
-    // Members name templates of checks that stand before them.
+    // Members refer to templates of checks, which must come before them.
     writer.farm();
     writer.draft.template("<VirtualHost _default_:*>");
     if let Some(host) = route.host {
@@ -95,7 +95,7 @@ impl<'a> Writer<'a> {
             }
             loaded.push(identifier);
         }
-        // Without it httpd starts no balancer, whatever its method (AH02432 of proxy_util.c; its own check does not say so).
+        // Without it httpd starts no balancer with any method (AH02432 of proxy_util.c; its own check does not report this).
         let default = "lbmethod_byrequests_module";
         if loaded.contains(&"proxy_balancer_module") && !loaded.contains(&default) {
             loaded.push(default);
@@ -110,7 +110,7 @@ impl<'a> Writer<'a> {
         for line in lines {
             self.draft.template(&line);
         }
-        // One server of the file may be several of the run.
+        // One server of the file may correspond to several servers of the run.
         if self.farm.balancer.is_none() {
             let needed = ["slotmem_shm_module", "proxy_balancer_module", "lbmethod_byrequests_module"];
             let missing: Vec<String> =
@@ -140,7 +140,7 @@ impl<'a> Writer<'a> {
         if let Some(last) = members.last() {
             let (scheme, count) = (self.scheme(last), members.len());
             let mut kept = self.parameters(last, false) + self.single_use(last);
-            // Routes are each server's own.
+            // Each server has its own route.
             if last.parameter("route").is_some() {
                 kept.push_str(" route=stickler{{ loop.index }}");
             }
@@ -163,7 +163,7 @@ impl<'a> Writer<'a> {
         }
         section.push_str("</Proxy>");
         if members.iter().any(|member| self.is_checked(member)) {
-            // A status of 401 is alive, whatever the file says.
+            // A status of 401 counts as alive, whatever the file specifies.
             self.draft.text("ProxyHCExpr stickler {%{REQUEST_STATUS} =~ /^[234]/}");
         }
         if self.farm.balancer.is_some() {
@@ -380,10 +380,10 @@ impl<'a> Writer<'a> {
 }
 
 /// Returns a directive that stays, written from its words. None of them can begin another directive, whatever httpd
-/// makes of the text in the file.
+/// reads in the text of the file.
 fn copy(directive: &Directive, name: &str) -> Option<String> {
     let words = match name {
-        // Its words are no words of others': quotes would be of them.
+        // Its words are not quoted words: quotes would become part of them.
         "require" => return Some("Require all granted".into()),
         "proxyhctemplate" => {
             let (template, parameters) = directive.arguments.split_first()?;

@@ -371,10 +371,10 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Determines the number of processes, each of which has a pool of its own.
+    /// Determines the number of processes, each of which has its own pool.
     fn workers(&mut self) {
         let Some(line) = named(self.tree, "worker_processes").next_back() else { return };
-        // As many as this machine has cores; two show what several do.
+        // There are as many as this machine has cores; two of them show the behaviour of several.
         let count = line.argument(0).parse::<u16>().unwrap_or(2);
         if count > 1 && self.found.part.name == "http" {
             let shared = self.found.upstream.is_some_and(|upstream| upstream.named("zone").next().is_some());

@@ -165,7 +165,7 @@ impl Reader<'_> {
         let timeout = milliseconds(".timeout", 2_000).min(interval);
         let number =
             |name: &str, otherwise: u32| value(name).and_then(|value| value.parse::<u32>().ok()).unwrap_or(otherwise);
-        // Of the last `window` answers `threshold` have to be good.
+        // At least `threshold` of the last `window` answers have to be good.
         let (window, threshold) = (number(".window", 8), number(".threshold", 3).max(1));
         let fall = (window + 1).saturating_sub(threshold).max(1);
         let written = |length: u64| quoted(&crate::value::time(length).unwrap_or_default());

@@ -35,7 +35,7 @@ fn edit(program: &Program, farm: &Farm<'_>) -> Option<Remedy> {
         lines: program.source.text.lines().map(|line| vec![line.to_owned()]).collect(),
         done: Vec::new(),
     };
-    // What comes first is performed first, and an earlier vcl_pipe may return.
+    // Earlier statements are performed first, and an earlier vcl_pipe may return.
     let mut first = String::new();
     if pipe(program).is_none() {
         let is_checked = farm.backends(program).iter().any(|backend| field(backend, ".probe").is_some());
