@@ -100,7 +100,7 @@ impl Files for Disk {
         let found = glob::glob_with(&text, OPTIONS).map_err(unreadable)?;
         let found: Vec<PathBuf> = found.take(MOST_MATCHES + 1).filter_map(Result::ok).collect();
         if found.len() > MOST_MATCHES {
-            return Err(io::Error::other(format!("it stands for more than {MOST_MATCHES} files")));
+            return Err(io::Error::other(format!("it matches more than {MOST_MATCHES} files")));
         }
         Ok(found)
     }

@@ -52,7 +52,7 @@ impl DiagramOptions {
     pub(crate) fn check(&self, runs: usize, is_for_programs: bool) -> Result<(), Failure> {
         let Some(format) = self.format else { return Ok(()) };
         if is_for_programs {
-            return Err(Failure::Wrong("--diagram is for people, and what stands alone on standard output (--format json, --report FORMAT=-) for programs: choose one".into()));
+            return Err(Failure::Wrong("--diagram is for people, but --format json and --report FORMAT=- write to standard output for programs: choose one".into()));
         }
         if format != Format::Text && runs > 1 {
             return Err(Failure::Wrong(format!(
@@ -81,7 +81,7 @@ impl Format {
     /// Writes the diagram of a run, and nothing else.
     pub(crate) fn write(self, out: &mut impl Write, run: &Run) -> Result<(), Failure> {
         let Some(diagram) = draw(run) else {
-            return Err(Failure::Nothing("nothing was seen in this run, so there is nothing to draw".into()));
+            return Err(Failure::Nothing("the run has no trace, so that there is nothing to draw".into()));
         };
         let text = match self {
             Self::Text => diagram.text(WIDTH),

@@ -146,7 +146,7 @@ impl Expectations {
 fn day(value: &Spanned<Value>) -> Result<Date, String> {
     match value.get_ref() {
         Value::Datetime(_) | Value::String(_) => today::parse(&shown(value)),
-        other => Err(format!("a day is like 2027-06-30, and this is of the type {}", other.type_str())),
+        other => Err(format!("a day is written like 2027-06-30, but this is of the type {}", other.type_str())),
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn sandbox(blocks: &[Directive], proxy: &Proxy<'_>, tls: (bool, bool)
     writer.draft.change(
         &proxy.site.said,
         Some(&after),
-        "every request is for this site, whose certificate is the run's own",
+        "in the run every request is for this site, and the run has its own certificate",
         false,
     );
     for block in proxy.blocks() {
@@ -86,7 +86,7 @@ impl<'a> Writer<'a> {
                 continue;
             }
             match directives::directive(&line.name) {
-                Rule::Keep if !self.has_matcher(line) => self.leave(line, "its matcher is not there", true),
+                Rule::Keep if !self.has_matcher(line) => self.leave(line, "its matcher is missing", true),
                 Rule::Keep => self.keep(line, "    "),
                 Rule::Leave(why) => self.leave(line, why, false),
                 Rule::LeaveMatters(why) => self.leave(line, why, true),
@@ -107,7 +107,7 @@ impl<'a> Writer<'a> {
             self.matchers.push(&line.name);
             self.keep(line, "    ");
         } else {
-            self.leave(line, "nothing of the run needs it", false);
+            self.leave(line, "the run does not need it", false);
         }
     }
 
@@ -122,7 +122,7 @@ impl<'a> Writer<'a> {
         self.draft.change(
             &directive.said,
             Some("reverse_proxy (the servers of the run)"),
-            "servers are Stickler's",
+            "the run has Stickler's servers",
             false,
         );
         let mut has_transport = false;
@@ -197,7 +197,7 @@ impl<'a> Writer<'a> {
 }
 
 /// The reason for leaving out a line that might otherwise stay.
-const UNREADABLE: &str = "a word of it has several lines, a brace or a variable, or it has a block of its own";
+const UNREADABLE: &str = "one of its words has several lines, a brace or a variable, or it has its own block";
 
 /// Writes a line with its block as a template. Returns `false` if that cannot be done safely.
 fn written(line: &Directive, indent: &str, may_have_block: bool, text: &mut String) -> bool {

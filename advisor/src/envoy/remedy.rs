@@ -51,7 +51,7 @@ impl Edit {
             way.cluster,
             "connection_pool_per_downstream_connection",
             "true",
-            "a client's connection has its own to the servers",
+            "a client's connection has its own connections to the servers",
         );
         let kept = self.keeps_connections(way);
         let affine = !with_affinity || has_source_hash(way) || self.hash_by_source(way);

@@ -182,7 +182,7 @@ impl Builder<'_> {
             }
             Event::Alias(anchor) => {
                 let Some(known) = self.anchors.get(&anchor) else {
-                    return Err(self.wrong(line, "this alias is of nothing that is whole".into()));
+                    return Err(self.wrong(line, "this alias refers to an incomplete value".into()));
                 };
                 let (nodes, bytes) = size(known);
                 self.grow(nodes, bytes, line)?;
@@ -204,7 +204,7 @@ impl Builder<'_> {
                 }
             }
             Event::DocumentStart(_) if self.root.is_some() => {
-                return Err(self.wrong(line, "Envoy takes one document".into()));
+                return Err(self.wrong(line, "Envoy reads only one document".into()));
             }
             _ => {}
         }
@@ -258,7 +258,7 @@ impl Builder<'_> {
                 return Err(self.wrong(line, "the name of a field is a list or a map".into()));
             }
             if !keys.insert(node.text().to_owned()) {
-                return Err(self.wrong(line, format!("`{}` stands here twice", node.text())));
+                return Err(self.wrong(line, format!("`{}` occurs twice here", node.text())));
             }
         }
         match self.open.last_mut() {

@@ -26,7 +26,7 @@ pub(super) fn remedies(file: &File, pair: Pair) -> Vec<Remedy> {
         remedies.push(Remedy::Edit { title: done.join(", and "), files });
     }
     let choice = format!(
-        "`mode tcp` for {}: connections are passed on whole, so that nobody's is shared; nothing that reads requests works there then",
+        "`mode tcp` for {}: connections are passed on unread, so that no client shares one; directives that read requests then have no effect there",
         pair.name(file)
     );
     remedies.push(Remedy::Choice(choice));

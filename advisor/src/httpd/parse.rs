@@ -186,7 +186,8 @@ impl Reader<'_> {
                 }
             }
             "iffile" | "ifdirective" | "ifsection" => {
-                self.undecided.push((head.said, "this condition is not decided here, and its lines are left out"));
+                self.undecided
+                    .push((head.said, "this condition cannot be evaluated here, so that its lines are left out"));
             }
             "macro" => {
                 let mut words = words(rest).into_iter();
@@ -312,7 +313,7 @@ impl Reader<'_> {
         self.depth += 1;
         if self.depth > MOST_DEPTH {
             return Err(
-                line.wrong(format!("includes or macros are nested deeper than {MOST_DEPTH}: they lead to themselves"))
+                line.wrong(format!("includes or macros are nested deeper than {MOST_DEPTH}: they include themselves"))
             );
         }
         let result = read(self);
@@ -331,7 +332,7 @@ impl Reader<'_> {
                 let holds = is_version(self.version.unwrap_or("2.4"), what);
                 let is_exact = what.matches('.').count() > 1 || what.contains(['~', '/']);
                 if holds.is_none() || (self.version.is_none() && is_exact) {
-                    self.undecided.push((head.said.clone(), "which version it is meant for is not decided here"));
+                    self.undecided.push((head.said.clone(), "its condition on the version cannot be evaluated here"));
                 }
                 holds.unwrap_or(false)
             }

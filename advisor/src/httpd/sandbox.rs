@@ -49,7 +49,12 @@ pub(super) fn sandbox(configuration: &Configuration, route: &Route<'_>, tls: (bo
     writer.farm();
     writer.draft.template("<VirtualHost _default_:*>");
     if let Some(host) = route.host {
-        writer.draft.change(&host.said, Some("<VirtualHost _default_:*>"), "every request is for this site", false);
+        writer.draft.change(
+            &host.said,
+            Some("<VirtualHost _default_:*>"),
+            "in the run every request is for this site",
+            false,
+        );
         writer.scope(host.body(), "    ");
     }
     writer.certificates();
@@ -131,7 +136,7 @@ impl<'a> Writer<'a> {
             let line = format!("    BalancerMember {scheme}://{{{{ servers[{index}].address }}}}{kept}");
             if self.farm.balancer.is_some() {
                 let after = format!("BalancerMember {scheme}://(a server of the run){kept}");
-                self.draft.change(member.said, Some(&after), "servers are Stickler's", false);
+                self.draft.change(member.said, Some(&after), "the run has Stickler's servers", false);
                 let _ = writeln!(section, "{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}");
             } else {
                 let _ = writeln!(section, "{line}");
@@ -252,7 +257,12 @@ impl<'a> Writer<'a> {
             let covering = self.route.covering(std::slice::from_ref(section)).next().is_some();
             if is_own(self.route.location) || covering {
                 if path_of(section) != "/" {
-                    self.draft.change(&section.said, Some("<Location />"), "every request is for this site", false);
+                    self.draft.change(
+                        &section.said,
+                        Some("<Location />"),
+                        "in the run every request is for this site",
+                        false,
+                    );
                 }
                 self.draft.text(&format!("{indent}<Location />"));
                 self.scope(section.body(), &format!("{indent}    "));
@@ -273,11 +283,11 @@ impl<'a> Writer<'a> {
             }
         } else if matches!(&*section.name.to_ascii_lowercase(), "directory" | "directorymatch" | "files" | "filesmatch")
         {
-            self.draft.leave(&section.said, "no files are served here, and requests are passed on", false);
+            self.draft.leave(&section.said, "the run serves no files, and passes requests on", false);
         } else if matches!(&*section.name.to_ascii_lowercase(), "if" | "elseif" | "else" | "limit" | "limitexcept") {
             self.draft.leave(&section.said, "it is decided for each request", true);
         } else if matches!(&*section.name.to_ascii_lowercase(), "requireall" | "requireany" | "requirenone") {
-            self.draft.leave(&section.said, "whom it lets in, the run's clients may not be", false);
+            self.draft.leave(&section.said, "it may not admit the run's clients", false);
         } else {
             self.draft.leave(&section.said, UNKNOWN, true);
         }
@@ -302,12 +312,16 @@ impl<'a> Writer<'a> {
             Ok(()) => match copy(directive, &name) {
                 Some(line) => {
                     if name == "proxyhctemplate" && directive.arguments.len() + 1 > line.split(' ').count() {
-                        self.draft.change(said, Some(&line), "which answers count as alive is the run's own", false);
+                        self.draft.change(said, Some(&line), "the run decides which answers count as alive", false);
                     }
                     self.draft.text(&format!("{indent}{line}"));
                 }
                 None => {
-                    self.draft.leave(said, "a word of it has a variable without a value, or a control character", true);
+                    self.draft.leave(
+                        said,
+                        "one of its words has a variable without a value, or a control character",
+                        true,
+                    );
                 }
             },
             Err((why, matters)) => self.draft.leave(said, why, matters),
@@ -320,17 +334,17 @@ impl<'a> Writer<'a> {
         let is_own = std::ptr::eq(directive, self.route.directive);
         match name {
             "proxypass" | "proxypassmatch" if !is_own => {
-                self.draft.leave(said, "every request goes to the farm that is judged", false);
+                self.draft.leave(said, "every request goes to the judged farm", false);
             }
             "rewriterule" | "rewritecond" if !is_own => {
                 let is_redirect = directive.argument(2).to_ascii_uppercase().contains('R');
                 let matters = name == "rewriterule" && !is_redirect;
-                self.draft.leave(said, "every request goes to the farm that is judged", matters);
+                self.draft.leave(said, "every request goes to the judged farm", matters);
             }
             "proxypassreverse" | "proxypassreversecookiedomain" | "proxypassreversecookiepath" => {
                 self.draft.leave(said, "it names addresses of the file", false);
             }
-            "rewritemap" => self.draft.leave(said, "it names a file of the operator's", false),
+            "rewritemap" => self.draft.leave(said, "it names one of the operator's files", false),
             _ => {}
         }
     }
@@ -357,12 +371,7 @@ impl<'a> Writer<'a> {
         };
         if self.farm.balancer.is_some() {
             self.draft.template(&to_farm);
-            return self.draft.change(
-                said,
-                Some(to_farm.trim()),
-                "every request goes to the farm that is judged",
-                false,
-            );
+            return self.draft.change(said, Some(to_farm.trim()), "every request goes to the judged farm", false);
         }
         let Some(member) = self.farm.members.first().cloned() else { return };
         let (scheme, kept) = (self.scheme(&member), self.parameters(&member, false));
@@ -375,7 +384,7 @@ impl<'a> Writer<'a> {
         let to_farm = format!("    ProxyPass / {name}/");
         self.draft.template(&format!("{{% if servers|length > 1 %}}\n{to_farm}\n{{% else %}}\n{alone}\n{{% endif %}}"));
         let after = alone.trim().replace("{{ servers[0].address }}", "(the server of the run)");
-        self.draft.change(said, Some(&after), "the server is Stickler's", false);
+        self.draft.change(said, Some(&after), "the run has Stickler's server", false);
     }
 }
 

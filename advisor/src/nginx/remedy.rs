@@ -38,7 +38,7 @@ pub(super) fn remedies(tree: &Tree, found: &Found<'_>) -> Vec<Remedy> {
     }
     let mut remedies: Vec<Remedy> = to_stream(tree, found).into_iter().collect();
     if remedies.is_empty() {
-        let choice = "a server of `stream {}` in its place (ngx_stream_module), which passes connections on whole; it has no locations and changes no header fields";
+        let choice = "a server of `stream {}` in its place (ngx_stream_module), which passes connections on unread; it has no locations and changes no header fields";
         remedies.push(Remedy::Choice(choice.into()));
     }
     let ntlm = "`ntlm;` in the upstream, beside `keepalive`: nginx Plus (ngx_http_upstream_module), or the module nginx-ntlm-module";
@@ -80,7 +80,7 @@ fn to_stream(tree: &Tree, found: &Found<'_>) -> Option<Remedy> {
     }
     Some(Remedy::Edit {
         title: format!(
-            "pass the connections of {} on whole, by `stream {{}}` (Debian: libnginx-mod-stream)",
+            "pass the connections of {} on unread, with `stream {{}}` (Debian: libnginx-mod-stream)",
             found.name()
         ),
         files: vec![Rewritten { path: path.clone(), before: text.clone(), after }],

@@ -155,7 +155,7 @@ impl Writer<'_, '_> {
         }
         text.push(';');
         self.line(within, &text);
-        self.changed(listen, Some(&text), "listeners are the run's own", false);
+        self.changed(listen, Some(&text), "the run has its own listeners", false);
     }
 
     /// Writes a server: one of the run's, if the run has so many. The last server of an upstream is followed by the
@@ -184,7 +184,7 @@ impl Writer<'_, '_> {
             self.line(within, &format!("server {{{{ server.address }}}}{parameters};"));
             self.draft.template("{% endfor %}");
         }
-        self.changed(server, Some(&line), "servers are Stickler's", false);
+        self.changed(server, Some(&line), "the run has Stickler's servers", false);
     }
 
     /// Writes the destination to which requests are passed on.
@@ -216,7 +216,7 @@ impl Writer<'_, '_> {
             let why = if matters {
                 "a variable decides where requests go; in the run they go to its first server"
             } else {
-                "servers are Stickler's"
+                "the run has Stickler's servers"
             };
             self.changed(pass, Some(&text), why, matters);
         }
@@ -233,7 +233,7 @@ impl Writer<'_, '_> {
             return self.block(location, within, "location /");
         }
         if is_of_main && !is_root_already && is_root(&[location]) {
-            return self.leave(location, "the location that is judged stands for it", false);
+            return self.leave(location, "it is represented by the judged location", false);
         }
         self.block(location, within, &location.afresh());
     }
@@ -248,7 +248,7 @@ impl Writer<'_, '_> {
         }
         text.push(';');
         self.line(within, &text);
-        self.changed(directive, Some(&text), "what is written is in the run's folder", false);
+        self.changed(directive, Some(&text), "the run writes only into its own folder", false);
     }
 
     fn socket(&mut self) -> String {

@@ -81,7 +81,7 @@ impl Edit<'_> {
             }
             (None, None) => self.lines.push(vec![format!("\n{}", own.trim_end())]),
         }
-        self.done.push("`return (pipe)` for every request, so that a client has a connection to the server of its own");
+        self.done.push("`return (pipe)` for every request, so that each client has its own connection to the server");
         Some(())
     }
 

@@ -12,7 +12,7 @@ use super::{Format, Report, Selection, report};
 /// The arguments of `compare`: the profiles, the scenarios, and the number of trials.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 equal, or explained; 1 the verdicts differ; 2 a file or the arguments are wrong, or too many verdicts are exceptions; 3 nothing was compared; 4 a product is missing; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler compare haproxy-safe --scenario identity\n  stickler compare nginx --trials 20 --report junit=compare.xml"
+    after_help = "Exit codes: 0 equal, or explained; 1 the verdicts differ; 2 a file or the arguments are wrong, or too many verdicts are exceptions; 3 nothing was compared; 4 a product is missing; 130 interrupted, after the results so far were shown.\n\nExamples:\n  stickler compare haproxy-safe --scenario identity\n  stickler compare nginx --trials 20 --report junit=compare.xml"
 )]
 pub(crate) struct Compare {
     /// Profiles whose product can be started, or the first words of their names (haproxy); all of them by default.

@@ -14,7 +14,7 @@ use super::{Arm, Format, Report, report};
 /// The arguments of `hunt`: the balancers, the plans, and the folder for findings.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the arguments, the folder or the corpus are wrong; 4 nothing found, and runs are missing because somebody ended it, or a product is missing.\n\n\
+    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the arguments, the folder or the corpus are wrong; 4 nothing found, but runs are missing because the hunt was ended, or a product is missing.\n\n\
 Examples:\n  stickler hunt --balancer haproxy-safe --runs 2000\n  stickler hunt --for 10m --undeclared\n  \
 stickler hunt --exhaustive --steps 3 --balancer pin-on-401 --undeclared\n  \
 stickler hunt --runs 1000000 --shard 3/16 --out shard-3    (then: stickler merge shard-* --out all)"
@@ -89,7 +89,7 @@ pub(crate) struct Findings {
 /// The arguments of `merge`: the folders of the shards.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the folders are wrong, or not of one hunt; 4 nothing found, and shards are missing or not at their end.\n\n\
+    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the folders are wrong, or belong to different hunts; 4 nothing found, but shards are missing or incomplete.\n\n\
 Examples:\n  stickler merge shard-1 shard-2 shard-3 --out all"
 )]
 pub(crate) struct Merge {
@@ -123,5 +123,5 @@ pub(super) fn shard(text: &str) -> Result<Shard, String> {
 /// Parses a time: `90s`, `10m`, `2h`.
 fn time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("{error}; for example 90s, 10m, 2h"))?;
-    if time.is_zero() { Err("in no time, nothing is found".to_owned()) } else { Ok(time) }
+    if time.is_zero() { Err("a hunt needs a time above zero".to_owned()) } else { Ok(time) }
 }

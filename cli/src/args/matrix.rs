@@ -11,7 +11,7 @@ use super::{Arm, Report, ReportFormat, Selection, report};
 /// The arguments of `matrix`: the balancers, the scenarios that measure them, and the form of the table.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 measured, whatever was found; 2 a file or the arguments are wrong; 3 nothing matched; 4 a product is missing; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler matrix haproxy nginx\n  stickler matrix --format html > matrix.html\n  stickler matrix --mechanisms --requirement ID-1"
+    after_help = "Exit codes: 0 measured, with any result; 2 a file or the arguments are wrong; 3 nothing matched; 4 a product is missing; 130 interrupted, after the results so far were shown.\n\nExamples:\n  stickler matrix haproxy nginx\n  stickler matrix --format html > matrix.html\n  stickler matrix --mechanisms --requirement ID-1"
 )]
 pub(crate) struct Matrix {
     /// Profiles, or the first words of their names (haproxy, gcp); all by default.

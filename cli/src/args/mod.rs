@@ -44,7 +44,7 @@ pub(crate) use supervise::Supervise;
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target is clean in too few requests to say so."
+    after_help = "Exit codes: 0 as expected, or equal to the record; 1 not as expected or not equal, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target had too few requests to be called clean."
 )]
 pub(crate) struct Arguments {
     /// The command.

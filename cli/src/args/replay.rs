@@ -9,7 +9,7 @@ use super::{Arm, Format, Report, ReportFormat, report};
 /// The arguments of `replay`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a run file or the arguments are wrong; 3 the arm cannot do it; 4 a product is missing.\n\nExamples:\n  stickler replay runs/user-after-user/shared-pool/0.jsonl\n  stickler replay --shrink --out short stickler-hunt/shared-pool/found.jsonl"
+    after_help = "Exit codes: 0 equal to the record; 1 not equal, or a plan without a record violates a MUST; 2 a run file or the arguments are wrong; 3 the arm does not support the plan; 4 a product is missing.\n\nExamples:\n  stickler replay runs/user-after-user/shared-pool/0.jsonl\n  stickler replay --shrink --out short stickler-hunt/shared-pool/found.jsonl"
 )]
 pub(crate) struct Replay {
     /// Run files, as `stickler run --record` writes them.

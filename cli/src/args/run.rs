@@ -15,7 +15,7 @@ use super::{Arm, Format, Report, Selection, Shard, hunt, report};
 /// The arguments of `run`: scripts, balancers, and the reports on their runs.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 as expected; 1 not as expected; 2 a script, a file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target is clean in too few requests to say so; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler run user-after-user --balancer pin-on-401 --evidence\n  stickler run my-scripts --report junit=stickler.xml\n  stickler run 'lone-*' --requirement HS-1 --repeat 20 --fail-fast\n  stickler run --rerun\n  stickler run identity --arm wire --target http://127.0.0.1:8081 --servers 127.0.0.1:9001,127.0.0.1:9002"
+    after_help = "Exit codes: 0 as expected; 1 not as expected; 2 a script, a file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target had too few requests to be called clean; 130 interrupted, after the results so far were shown.\n\nExamples:\n  stickler run user-after-user --balancer pin-on-401 --evidence\n  stickler run my-scripts --report junit=stickler.xml\n  stickler run 'lone-*' --requirement HS-1 --repeat 20 --fail-fast\n  stickler run --rerun\n  stickler run identity --arm wire --target http://127.0.0.1:8081 --servers 127.0.0.1:9001,127.0.0.1:9002"
 )]
 pub(crate) struct Run {
     /// Scripts, folders of scripts (*.star), or names of shipped scenarios or of their groups, or patterns of these ('lone-*'); `-`

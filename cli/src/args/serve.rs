@@ -12,7 +12,7 @@ use super::Format;
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 nobody was served as somebody else; 1 somebody was; 2 a file or the arguments are wrong.\n\nExamples:\n  stickler serve --balancer pin-on-401 --port 8080\n  stickler serve --profile mine.toml --krb5-conf krb5.conf --log"
+    after_help = "Exit codes: 0 no user was served as another; 1 some user was; 2 a file or the arguments are wrong.\n\nExamples:\n  stickler serve --balancer pin-on-401 --port 8080\n  stickler serve --profile mine.toml --krb5-conf krb5.conf --log"
 )]
 pub(crate) struct Serve {
     /// The balancer in front of the servers. The default is pin-on-401, or the profile of the file if one is given.

@@ -162,7 +162,7 @@ pub(super) fn scenario(case: &Case) -> String {
         let _ = writeln!(text, "* {}: {names}", requirement_link(*requirement));
     }
     if !expected.is_empty() && !case.group.conformance {
-        text.push_str("\nWhat goes wrong in this scenario need not be the balancer's doing.\n");
+        text.push_str("\nFailures in this scenario are not necessarily the balancer's fault.\n");
     }
     for (Defect { id, .. }, catch) in known::caught().filter(|(_, catch)| catch.scenario == name) {
         let (defect, requirement) = (defect_link(id), requirement_link(catch.requirement));

@@ -89,7 +89,7 @@ impl Meant<'_> {
             (_, Explanation::Toml) => {
                 let (name, kind) = (self.unique_name(), self.kind());
                 return Err(Failure::Wrong(format!(
-                    "`{name}` is a {kind}: as TOML there are profiles and mechanisms alone"
+                    "`{name}` is a {kind}: only profiles and mechanisms can be shown as TOML"
                 )));
             }
         })

@@ -77,7 +77,7 @@ impl Keeper {
         let State { mut folder, found, error, .. } = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let saved = folder.save(&found);
         if let Some(error) = error.or(saved.err()) {
-            return Err(Failure::Wrong(format!("{error}; what was written until then is there")));
+            return Err(Failure::Wrong(format!("{error}; everything that was written before remains")));
         }
         let (runs, time) = (self.runs.into_inner(), self.began.elapsed());
         Ok((folder, found, Progress { runs, time, incomplete: self.over.load(Ordering::Relaxed) }))
