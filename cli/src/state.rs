@@ -1,6 +1,6 @@
 //! The runs that failed last in a folder, for `run --rerun`.
 //!
-//! They are stored in the place that the XDG Base Directory Specification provides for state that outlives a program
+//! The runs are stored in the place that the XDG Base Directory Specification provides for state that outlives a program
 //! but can be lost: `$XDG_STATE_HOME/stickler/failed`, by default `~/.local/state/stickler/failed`, in one file for
 //! each working folder. If the file cannot be written, nothing is stored, and no run fails because of that.
 

@@ -22,8 +22,8 @@ const V2_FIXED: usize = 16;
 const V2_MOST: usize = 4096;
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Returns the header which says that a connection is for `client`, who connected to `front`. If the two have different
-/// address families, a header cannot express that, and says that the client is not known (`UNKNOWN`, `AF_UNSPEC`).
+/// Returns the header of a connection that is opened for `client`, who connected to `front`. A header cannot express
+/// two different address families. In that case, it says that the client is not known (`UNKNOWN`, `AF_UNSPEC`).
 pub fn header(version: ProxyProtocol, client: SocketAddr, front: SocketAddr) -> Vec<u8> {
     match version {
         ProxyProtocol::V1 => v1::Addresses::from((client, front)).to_string().into_bytes(),
@@ -36,8 +36,9 @@ pub fn header(version: ProxyProtocol, client: SocketAddr, front: SocketAddr) -> 
     }
 }
 
-/// Reads a header, and no byte after it. Returns the client that it names, or `None` if it names none and the
-/// connection's own address counts: a balancer's own health check (`LOCAL`), an unknown protocol (`UNKNOWN`).
+/// Reads a header, and no byte after it. Returns the client that it names. Returns `None` if it names no client, so
+/// that the connection's own address counts: for a balancer's own health check (`LOCAL`) or an unknown protocol
+/// (`UNKNOWN`).
 ///
 /// # Errors
 /// `InvalidData` if the stream does not begin with a header, or the header has more than 4,112 bytes; `UnexpectedEof`
@@ -63,7 +64,7 @@ pub async fn read_header(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
         if header.len() >= V1_MOST {
             return Err(not_one("its line does not end"));
         }
-        // One at a time, since the next may be the last.
+        // The bytes are read one at a time, since the next one may be the last of the header.
         header.push(stream.read_u8().await?);
     }
     client_v1(&header)

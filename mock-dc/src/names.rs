@@ -2,7 +2,7 @@
 
 /// Returns whether two domain or account names are equal, ignoring case.
 pub(crate) fn same_name(a: &str, b: &str) -> bool {
-    // The comparison of ASCII letters suffices for most names and allocates nothing.
+    // The comparison of ASCII letters is sufficient for most names, and allocates nothing.
     a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
 }
 

@@ -1,4 +1,4 @@
-//! The environment of a mock, which replaces a clock, a random generator and a logger of its own.
+//! The environment of a mock: its clock, its random bytes and its journal.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -46,7 +46,7 @@ impl Payload {
     }
 
     /// Returns the byte at `offset` of every [`Payload::Bytes`]. The pattern's period of 251 is prime, so that the
-    /// digest reveals a block that was lost, doubled or moved.
+    /// digest reveals a block that was lost, duplicated or moved.
     pub fn pattern(offset: u64) -> u8 {
         (offset % 251) as u8
     }
@@ -64,8 +64,8 @@ impl Payload {
     }
 }
 
-/// The XXH64 of a body with seed 0, in hexadecimal, as `xxhsum -H64` prints it. It distinguishes bodies and protects
-/// nothing.
+/// The XXH64 of a body with seed 0, in hexadecimal, as `xxhsum -H64` prints it. It distinguishes bodies, but does not
+/// protect them from forgery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(u64);
 

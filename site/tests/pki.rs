@@ -181,7 +181,7 @@ async fn another_sites_authority_is_not_trusted() {
     });
     let server = own.front_end(&"lb".into()).unwrap();
     let refused = handshake(server, &other.client(&"alice".into()), NAMES[0]).await.unwrap_err();
-    assert!(refused.contains("not of an authority that this client trusts"), "{refused}");
+    assert!(refused.contains("not issued by an authority that this client trusts"), "{refused}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The source of randomness of rustls, which is the stream of bytes that the caller provides.
 //!
-//! rustls requires both the source of random bytes and the key exchange as `&'static`. Therefore they are stateless,
-//! and use the [`Random`] of the handshake that runs in the current thread: [`drawing`] wraps each of its steps. After
-//! the handshake nothing is drawn.
+//! rustls requires both the source of random bytes and the key exchange as `&'static`. Therefore they are stateless.
+//! They use the [`Random`] of the handshake that runs in the current thread, each step of which runs within
+//! [`drawing`]. After the handshake, no random bytes are drawn.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -50,7 +50,8 @@ impl SecureRandom for Drawn {
     }
 }
 
-/// The key exchange of RFC 7748 5 with a secret from [`Drawn`], because ring's draws from the operating system.
+/// The key exchange of RFC 7748 5 with a secret from [`Drawn`]. The implementation in ring draws its secret from the
+/// operating system.
 #[derive(Debug)]
 struct X25519;
 
@@ -78,7 +79,7 @@ impl ActiveKeyExchange for Started {
         let invalid = Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare);
         let peer: [u8; 32] = peer.try_into().map_err(|_| invalid.clone())?;
         let shared = self.secret.diffie_hellman(&PublicKey::from(peer));
-        // A point of small order makes it all zeros (RFC 8446 7.4.2).
+        // A point of small order makes all bytes of the shared secret zero (RFC 8446 7.4.2).
         if !shared.was_contributory() {
             return Err(invalid);
         }

@@ -22,9 +22,8 @@ stickler hunt --runs 1000000 --shard 3/16 --out shard-3    (then: stickler merge
 pub(crate) struct Hunt {
     #[command(flatten)]
     pub(crate) balancers: Balancers,
-    /// Where to hunt: in the simulation; or on real sockets of this machine, over the real product if the profile says how it
-    /// is started. On real sockets, plans contain no faults and no long waits, and a requirement that only the product or
-    /// only its simulation violates is a finding as well.
+    /// The arm: the simulation; or real sockets of this machine, over the real product if the profile says how to start it. On real
+    /// sockets, plans inject no faults and need no long times, and a violation by only one of product and simulation is a finding, too.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
     /// Hunt for this long: 90s, 10m, 2h, 1day.
@@ -37,7 +36,7 @@ pub(crate) struct Hunt {
     /// which is printed. The search is not random: a failure that is not found has no example of this size.
     #[arg(long, requires = "steps", conflicts_with_all = ["time", "runs", "seed", "corpus", "no_guidance", "without"])]
     pub(crate) exhaustive: bool,
-    /// The maximum number of steps of a plan, 1 to 8. Each further step takes about ten times as long.
+    /// The largest number of steps of a plan, 1 to 8. Each further step takes about ten times as long.
     #[arg(long, value_name = "N", requires = "exhaustive", value_parser = clap::value_parser!(u8).range(1..=MAX_STEPS as i64))]
     pub(crate) steps: Option<u8>,
     /// The seed from which all plans are derived: the same seed has the same findings.

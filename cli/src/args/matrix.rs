@@ -40,7 +40,7 @@ pub(crate) struct Matrix {
     /// The JSON document of an earlier matrix: the HTML page then shows the changes since.
     #[arg(long, value_name = "FILE")]
     pub(crate) since: Option<PathBuf>,
-    /// Where to run: simulated, or on real sockets of this machine.
+    /// The arm: the simulation, or real sockets of this machine.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
     #[command(flatten)]

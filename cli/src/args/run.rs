@@ -26,8 +26,8 @@ pub(crate) struct Run {
     pub(crate) selection: Selection,
     #[command(flatten)]
     pub(crate) balancers: Balancers,
-    /// Where to run: in the simulation; or on real sockets of this machine, over the real product if the profile says how it
-    /// is started (HAProxy, nginx, httpd, Envoy ...), and otherwise over Stickler's own balancer.
+    /// The arm: the simulation; or real sockets of this machine, over the real product if the profile says how to start it (HAProxy,
+    /// nginx, httpd, Envoy ...), and otherwise over Stickler's own balancer.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
     #[command(flatten)]
@@ -105,7 +105,7 @@ pub(crate) struct Target {
     /// with fewer servers gets more of the same kind; one with more is skipped.
     #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',', requires = "target")]
     pub(crate) servers: Vec<SocketAddr>,
-    /// The time that the target may take, before each scenario, until it sends requests to all servers again; at most an hour.
+    /// The time that the target may take, before each scenario, until it sends to all servers again; at most an hour.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) settle: Duration,
 }

@@ -24,8 +24,8 @@ pub(crate) struct Serve {
     /// The number of IIS servers: 2 by default, or as many as --servers names.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) iis: Option<u32>,
-    /// The addresses on which the first servers listen, separated by commas, for your own balancer in front of them. Other
-    /// servers listen on free ports of loopback.
+    /// The addresses on which the first servers listen, separated by commas, for your own balancer in front of them. Other servers
+    /// listen on free ports of loopback.
     #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',')]
     pub(crate) servers: Vec<SocketAddr>,
     /// The site of this script, or of the shipped scenario of this name, as its site(...) describes it. The script's actions
@@ -45,8 +45,8 @@ pub(crate) struct Serve {
     /// The port of the DC's logon service; 0 selects a free one.
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     pub(crate) dc_port: u16,
-    /// The providers that the servers offer, in order: NTLM, Negotiate, Negotiate:Kerberos, Nego2; may be given more than once.
-    /// The default is Negotiate and then NTLM, as in IIS.
+    /// A provider that the servers offer: NTLM, Negotiate, Negotiate:Kerberos or Nego2. May be given more than once, in the order in
+    /// which they are offered. By default, as in IIS, Negotiate and then NTLM.
     #[arg(long, value_name = "NAME", value_parser = provider)]
     pub(crate) provider: Vec<Provider>,
     #[command(flatten)]
@@ -70,7 +70,7 @@ pub(crate) struct Serve {
     /// Print the events of servers, balancer and DC.
     #[arg(long)]
     pub(crate) transcript: bool,
-    /// The form of all output: text, or one JSON object per line ("site" first, "leak", "note", "log", "event", and "verdict"
+    /// The form of the output: text, or one JSON object per line ("site" first, then "leak", "note", "log" and "event", and "verdict"
     /// last).
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
@@ -88,8 +88,8 @@ pub(crate) struct Kerberos {
     /// authPersistNonNTLM: whether a ticket authenticates its connection, as NTLM always does, or only its request.
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub(crate) persist_non_ntlm: Switch,
-    /// The account under which the application pools run, and which therefore has the service names: each server's machine
-    /// account (the first server has the names, and the others refuse its tickets), or the common account svc-web.
+    /// The account as which the application pools run, and which therefore has the service names: the machine account of each server
+    /// (the names belong to the first server, and the others refuse its tickets), or the common account svc-web.
     #[arg(long, value_enum, default_value_t = PoolIdentity::Service)]
     pub(crate) pool_identity: PoolIdentity,
     /// useKernelMode: http.sys authenticates, with the machine's account.

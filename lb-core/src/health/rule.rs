@@ -102,7 +102,7 @@ pub enum FailureTarget {
     PickedLast,
 }
 
-/// Why checks cannot be made, or cannot notice what they promise to notice in time.
+/// The reason why checks cannot be made, or cannot notice in time what they promise to notice.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// `rise` or `fall` is zero, so that a backend would change its state without a check.
@@ -136,7 +136,7 @@ pub enum CheckError {
 }
 
 impl Statuses {
-    /// The statuses 200 to 399, which many checks take for success.
+    /// The statuses 200 to 399, which many checks treat as success.
     pub const SUCCESS: Self = Self { first: 200, last: 399 };
 
     /// Returns the range that contains this status only.
@@ -196,7 +196,7 @@ impl CheckRule {
     /// Checks that the rule can notice deaths and returns in the time that it promises.
     ///
     /// # Errors
-    /// [`CheckError`]: what is wrong, and what to do.
+    /// [`CheckError`] says what is wrong, and how to correct it.
     pub fn check(&self) -> Result<(), CheckError> {
         if self.rise == 0 || self.fall == 0 {
             return Err(CheckError::NoCount);

@@ -2,7 +2,7 @@
 
 use crate::{Layer, Text};
 
-/// Why parameters do not make a mechanism. Each message says what to change.
+/// The reason why parameters do not form a mechanism. Each message says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// The number of weights differs from the number of backends. Weights are given in the farm's order.
@@ -31,7 +31,7 @@ pub enum RuleError {
     /// The algorithm uses something that a balancer at this layer does not see.
     #[error("a balancer at {layer:?} does not see {what}: choose another key for the hash")]
     UnknownAtLayer {
-        /// What the algorithm uses.
+        /// The property that the algorithm uses.
         what: &'static str,
         /// The layer of the balancer.
         layer: Layer,

@@ -60,9 +60,9 @@ pub struct SourceRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mask {
-    /// The number of bits that count of an IPv4 address, 0 to 32.
+    /// The number of bits of an IPv4 address that count, 0 to 32.
     pub v4: u8,
-    /// The number of bits that count of an IPv6 address, 0 to 128.
+    /// The number of bits of an IPv6 address that count, 0 to 128.
     pub v6: u8,
 }
 
@@ -78,8 +78,8 @@ impl Mask {
         if self.v4 > 32 || self.v6 > 128 { Err(RuleError::Mask { v4: self.v4, v6: self.v6 }) } else { Ok(()) }
     }
 
-    /// Returns the part of this address that counts, with the rest set to zero. An IPv4 address in IPv6 notation counts
-    /// as an IPv4 address.
+    /// Returns the part of this address that counts, with the rest set to zero. An IPv4-mapped IPv6 address counts as
+    /// an IPv4 address.
     pub fn apply(self, address: IpAddr) -> IpAddr {
         match address.to_canonical() {
             IpAddr::V4(v4) => {
@@ -189,8 +189,8 @@ const LONGEST: usize = 50;
 pub struct CookieJar {
     rule: CookieRule,
     backends: Vec<String>,
-    /// The key of the signatures. It is drawn anew for each run, so that neither a client nor an earlier run can name a
-    /// backend.
+    /// The key of the signatures. A new key is drawn for each run, so that neither a client nor an earlier run can name
+    /// a backend.
     key: [u8; 16],
 }
 
@@ -218,10 +218,10 @@ impl CookieJar {
         HeaderValue::try_from(format!("{name}={backend:x}.{issued:x}.{signature:016x}; Path=/; HttpOnly")).ok()
     }
 
-    /// Returns the backend that this request's cookie names, or `None` if there is no such cookie, or if the cookie is
+    /// Returns the backend that this request's cookie names. Returns `None` if there is no cookie, or if the cookie is
     /// not from this run, is too old, or names a backend that does not exist.
     pub fn get(&self, now: Time, headers: &HeaderMap) -> Option<usize> {
-        // RFC 6265 5.4: pairs apart by `; `. The first of this name counts, as it does for HAProxy.
+        // RFC 6265 5.4: the pairs are separated by `; `. The first pair with this name counts, as it does for HAProxy.
         let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
         let value = pairs
             .map(<[u8]>::trim_ascii)
@@ -247,7 +247,7 @@ impl CookieJar {
             return None;
         }
         let rest: Vec<&[u8]> = pairs().filter(|pair| !own(pair)).map(<[u8]>::trim_ascii).collect();
-        // What a field's value was made of makes one again.
+        // The remaining pairs come from a valid field value, so together they form a valid one.
         let rest = HeaderValue::from_bytes(&rest.join(&b"; "[..])).ok().filter(|rest| !rest.is_empty());
         Some(rest.map_or(Edit::Remove(COOKIE), |rest| Edit::Set(COOKIE, rest)))
     }
@@ -307,7 +307,7 @@ mod tests {
         ) {
             let mut table = table(5, size);
             let mut now = Time(0);
-            // Newest last, no client twice.
+            // The newest entry is last, and no client occurs twice.
             let mut model: Vec<(Time, u8, usize)> = Vec::new();
             for (pause, who, backend) in uses {
                 now = now + Duration::from_secs(pause);

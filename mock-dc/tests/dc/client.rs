@@ -24,7 +24,7 @@ pub(crate) struct Client {
     pub(crate) domain: &'static str,
     pub(crate) user: &'static str,
     pub(crate) password: &'static str,
-    /// The machine whose Challenge it answers.
+    /// The machine whose Challenge the client answers.
     pub(crate) machine: &'static str,
     /// The domain that this Challenge names.
     pub(crate) machine_domain: &'static str,

@@ -19,8 +19,8 @@ impl CredentialCache {
         self.tickets.get(service).filter(|ticket| ticket.holds_at(now))
     }
 
-    /// Keeps a ticket under `service`, the name that was asked for. If the cache is full, the ticket that ends first is
-    /// dropped.
+    /// Keeps a ticket under `service`, the name that was asked for. If the cache is full, the ticket whose validity
+    /// ends first is dropped.
     pub fn insert(&mut self, service: PrincipalName, ticket: Credential) {
         if self.tickets.len() >= Self::CAPACITY && !self.tickets.contains_key(&service) {
             let first = self.tickets.iter().min_by_key(|(_, ticket)| ticket.end_time);
