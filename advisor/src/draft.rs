@@ -10,7 +10,7 @@ pub(crate) const ALIVE: &str = "whether the servers answer so to whoever has not
                                 which counts as alive there";
 
 /// Why persistence by a cookie is not completely described by the file.
-pub(crate) const COOKIES: &str = "whether clients keep cookies is not in the file";
+pub(crate) const COOKIES: &str = "the file does not show whether clients keep cookies";
 
 /// The largest number of parts of a site that are reported as not read.
 const MOST_UNREAD: usize = 1_000;

@@ -100,7 +100,7 @@ impl Files for Disk {
         let found = glob::glob_with(&text, OPTIONS).map_err(unreadable)?;
         let found: Vec<PathBuf> = found.take(MOST_MATCHES + 1).filter_map(Result::ok).collect();
         if found.len() > MOST_MATCHES {
-            return Err(io::Error::other(format!("it stands for more than {MOST_MATCHES} files")));
+            return Err(io::Error::other(format!("it matches more than {MOST_MATCHES} files")));
         }
         Ok(found)
     }
@@ -114,7 +114,7 @@ impl Files for Disk {
     }
 }
 
-/// A set of texts instead of files, with an environment of its own.
+/// A set of texts instead of files, with a separate environment.
 #[derive(Debug, Clone, Default)]
 pub struct Texts {
     /// The texts, by the paths of the files that they represent.

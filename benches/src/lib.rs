@@ -8,9 +8,9 @@
 //! * [`plane`]: the data plane on loopback, beside nginx and HAProxy.
 //! * [`worlds`]: small worlds from scratch, and an idle-heavy hour.
 //! * [`capacity`]: the costs of authentication, and the time for which users wait, counted in the simulation.
-//! * [`cpu_time`]: criterion's measurement: processor time of the one thread that works. [`plane`] alone is measured by
-//!   the wall clock: it is the work of several threads and processes.
-//! * [`report`]: figures against their aims and against a stored baseline.
+//! * [`cpu_time`]: criterion's measurement: the processor time of the one thread that works. Only [`plane`] is measured by
+//!   the wall clock, because its work is done by several threads and processes.
+//! * [`report`]: figures compared with their aims and with a stored baseline.
 //!
 //! The bench target `stickler` joins them. `cargo bench` writes `benchmark-report/report.md` and `report.json` into the
 //! target directory; with `STICKLER_SAVE_BASELINE=1` also `baseline.json` here.

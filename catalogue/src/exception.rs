@@ -106,7 +106,7 @@ impl Exception {
 
     /// Returns whether the last day has passed. `today` has the same form as `until`.
     pub fn has_expired(&self, today: &str) -> bool {
-        // Days that are written so are in the order of their text.
+        // Dates in this form sort as text.
         *self.until < *today
     }
 }

@@ -122,7 +122,7 @@ fn words(option: &clap::Arg, value: &Value) -> Result<Vec<String>, String> {
     match value {
         Value::Boolean(true) if !takes_value => Ok(vec![format!("--{name}")]),
         Value::Boolean(false) if !takes_value => Ok(Vec::new()),
-        _ if !takes_value => Err(format!("--{name} is given or not: write true or false")),
+        _ if !takes_value => Err(format!("--{name} takes no value: write true or false")),
         Value::Array(values) => {
             let all: Result<Vec<Vec<String>>, String> = values.iter().map(|value| words(option, value)).collect();
             Ok(all?.concat())

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! An accepted violation has to happen. If it does not, the run is not as expected, so that the entry is removed when
-//! its cause is gone. After its last day, an entry accepts nothing, and the command says so.
+//! its cause has gone. After its last day, an entry accepts nothing, and the command reports that.
 
 use std::ops::Range;
 use std::path::Path;
@@ -128,7 +128,7 @@ impl Expectations {
                 Severity::Should => Grade::NonStrict,
             };
             run.expected.grades.insert(entry.requirement, vec![broken]);
-            // A client that is served as somebody else sees it, so the script may fail, too.
+            // A client that is served as another user notices it, so that the script may fail, too.
             run.expected.script.get_or_insert(ScriptOutcome::Either);
             run.expected.reason = Some(entry.reason.clone());
         }
@@ -146,7 +146,7 @@ impl Expectations {
 fn day(value: &Spanned<Value>) -> Result<Date, String> {
     match value.get_ref() {
         Value::Datetime(_) | Value::String(_) => today::parse(&shown(value)),
-        other => Err(format!("a day is like 2027-06-30, and this is of the type {}", other.type_str())),
+        other => Err(format!("a day is written like 2027-06-30, but this is of the type {}", other.type_str())),
     }
 }
 

@@ -15,7 +15,7 @@
 //! * `hunt`: looks for failures that nobody has scripted; merges the shards of a hunt. `interrupt`: the signals that
 //!   end the command.
 //! * `defaults`: options from `stickler.toml`. `completions`: completions for shells, and man pages.
-//! * `namespace`: a network of this program's own. `terminal`: colours, and the progress of a command.
+//! * `namespace`: a separate network for this program. `terminal`: colours, and the progress of a command.
 //! * `matrix`: the table of balancers by requirement. `explain`: explains how a product treats connections, and what a
 //!   requirement, a defect or a scenario is.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: finds balancers by name.

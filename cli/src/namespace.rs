@@ -1,5 +1,5 @@
-//! Runs this program in a network namespace of its own, so that it can neither reach the operator's network nor be
-//! reached from there.
+//! Runs this program in a separate network namespace, so that it can neither reach the operator's network nor be reached
+//! from there.
 
 use std::env;
 use std::os::unix::process::CommandExt as _;

@@ -159,7 +159,7 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
     let (why, interrupted) = if over.load(Ordering::Relaxed) {
         ("the command was interrupted", true)
     } else {
-        ("one that is not as expected was enough (--fail-fast)", false)
+        ("--fail-fast ends after the first run that is not as expected", false)
     };
     done.missing = (missing > 0).then(|| (format!("{missing} of {all} runs were not made: {why}"), interrupted));
     done.cases = cases;
@@ -380,7 +380,7 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
             if arguments.paths.is_empty() {
                 writeln!(
                     out,
-                    "Scenarios whose servers are not IIS, or an IIS that is set up wrong (groups acceptor, hostile, setup), are judged, and not in the table."
+                    "Scenarios whose servers are not IIS, or an IIS that is set up wrong (groups acceptor, hostile, setup), are judged, but are not in the table."
                 )?;
             }
             writeln!(out, "{}", pretty::count(runs))?;

@@ -84,10 +84,10 @@ fn a_scenario_is_explained_with_what_is_expected_in_it() {
         "{text}"
     );
     assert_eq!(told("kerberos/one-shot"), text);
-    assert!(!text.contains("need not be the balancer's doing"), "{text}");
+    assert!(!text.contains("are not necessarily the balancer's fault"), "{text}");
     // The site trusts a header, and an L4 balancer reads none.
     let header = told("identity-header");
-    assert!(header.contains("l4-nat") && header.contains("need not be the balancer's doing"), "{header}");
+    assert!(header.contains("l4-nat") && header.contains("are not necessarily the balancer's fault"), "{header}");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_page_of_markdown_links_to_the_others_and_no_user_of_a_profile_can_write_int
 fn only_profiles_and_mechanisms_are_told_as_toml() {
     for (name, what) in [("ID-1", "requirement"), ("B6", "defect"), ("drain", "scenario")] {
         let error = refused(&[name, "--format", "toml"]);
-        assert!(error.contains(&format!("is a {what}: as TOML there are profiles and mechanisms alone")), "{error}");
+        assert!(error.contains(&format!("is a {what}: only profiles and mechanisms can be shown as TOML")), "{error}");
     }
     let mechanism = explain(&["pin-on-401", "--format", "toml"]);
     assert!(String::from_utf8_lossy(&mechanism.stdout).contains("[[profile]]"));

@@ -110,7 +110,7 @@ fn wrong_arguments_are_told_and_nothing_is_written() {
         ("hunt --shard 4", "a part is I/N"),
         ("hunt --runs 0", "--runs"),
         ("hunt --for 10", "for example 90s"),
-        ("hunt --for 0s", "in no time"),
+        ("hunt --for 0s", "a hunt needs a time above zero"),
         ("hunt --for 1m --runs 3", "cannot be used with"),
         ("hunt --balancer pin-on-402", "pin-on-401"),
         ("hunt --corpus nowhere", "nowhere"),

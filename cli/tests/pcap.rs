@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The packets of a scenario over a balancer, in a folder of their own.
+/// The packets of a scenario over a balancer, in a separate folder.
 struct Captured {
     folder: tempfile::TempDir,
     trace: String,
@@ -171,7 +171,7 @@ fn no_file_is_overwritten_unless_that_is_asked_for() {
         std::fs::write(&theirs, "theirs").unwrap();
         let output = stickler(&run);
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
-        assert!(text(&output.stderr).contains(&format!("{theirs} is there already")), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(&format!("{theirs} exists already")), "{}", text(&output.stderr));
         assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "theirs");
         std::fs::remove_file(&theirs).unwrap();
     }

@@ -7,7 +7,7 @@ fn stickler(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stickler")).args(arguments).output().expect("the command starts")
 }
 
-/// Writes a script into a folder of its own, and returns its path.
+/// Writes a script into a separate folder, and returns its path.
 fn script(folder: &str, source: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     std::fs::create_dir_all(&folder).expect("the test's folder can be made");

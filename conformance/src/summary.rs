@@ -31,7 +31,7 @@ pub(crate) fn summary(outcomes: &[Outcome], ignored: usize, length: Length) -> S
             text.push_str(&outcome.details);
         }
     }
-    // Of one scenario, its evidence has said everything.
+    // The evidence of a single scenario has already been shown completely.
     if outcomes.len() > 1 || (length == Length::Short && !outcomes[0].sound) {
         for requirement in Requirement::all() {
             text.push_str(&not_kept(outcomes, requirement, Grade::Violated));

@@ -1,4 +1,4 @@
-//! A proxy that uses none of Stickler's data planes: it carries bytes, and does not know HTTP.
+//! A proxy that uses none of Stickler's data planes: it carries bytes, and does not read HTTP.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +25,7 @@ pub async fn forward<N: Net>(net: N, listener: N::Listener, farm: Farm, control:
                     continue;
                 }
                 if let Ok(mut server) = own.connect(backends[index].address).await {
-                    // However it ends, both sides are dropped, and so closed.
+                    // However this ends, both sides are dropped, and therefore closed.
                     let _ = copy_bidirectional(&mut client, &mut server).await;
                     return;
                 }

@@ -1,7 +1,7 @@
 //! The party at fault when a request ends wrongly: the balancer, unless something else explains it.
 //!
-//! `unanswered_because` is about requests without an answer, `refused_because` about those that end in 401 or 407. Each
-//! explanation concerns exactly this request; what explains another one explains nothing here.
+//! `unanswered_because` is about requests without an answer, `refused_because` about those that end in 401 or 407. An
+//! explanation counts only for the request that it concerns.
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ pub(crate) const KRB_AP_ERR_SKEW: u32 = 37;
 /// RFC 4120 7.5.9: the ticket has been used before.
 const KRB_AP_ERR_REPEAT: u32 = 34;
 
-/// The time from which a slow site may exceed somebody's time limit. The shortest limits are those of a client that
-/// asks a KDC, and of a balancer or a server that opens a connection.
+/// The time above which a slow site may exceed a time limit. The shortest limits are those of a client that asks a KDC,
+/// and of a balancer or a server that opens a connection.
 const SHORTEST_LIMIT: Duration = Duration::from_secs(5);
 
 /// The number of times that a request may cross a link, one after the other: TCP, TLS and three legs from the client to
 /// the balancer and on to a server, and the server's questions to its DC.
 const PASSAGES: u32 = 40;
 
-/// Returns who is at fault for the end of a request that is no proper answer, or `None` if it is an answer or if the
+/// Returns who is at fault if a request did not end in a proper answer. Returns `None` if it ended in one, or if the
 /// balancer is at fault.
 pub(crate) fn excused(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> Option<Party> {
     if is_no_answer(end.status) {
@@ -86,7 +86,7 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
 ///   not trusted, no logon server, a ticket that the server cannot read), if the DC's directory is behind, or if a
 ///   server closes a connection that a handshake needs;
 /// * the client, if its user or others locked the account by wrong passwords, or its clock is wrong;
-/// * whoever prevents the logon: see [`barred_because`].
+/// * the party that prevents the logon: see [`barred_because`].
 pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     request
         .events
@@ -100,9 +100,9 @@ pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Optio
 
 /// Returns who is at fault if the client could not log on at this site even without a balancer, with credentials that
 /// are good elsewhere:
-/// * client and site have no package in common (the client may not use Kerberos, and the site wants
-///   `Negotiate:Kerberos`), or the client and each server that the request met; or a handshake was begun at a server
-///   whose providers differ from those of the server that had asked for it;
+/// * the client has no package in common with the site, or with any server that the request met (the client may not use
+///   Kerberos, and the site requires `Negotiate:Kerberos`); or a handshake was begun at a server whose providers differ
+///   from those of the server that had asked for it;
 /// * the servers that took part in the handshake have no local account for the user, and know no other accounts;
 /// * the site requires a channel binding, and the client sends none, or one for a different certificate. If TLS is
 ///   terminated in between, this is the required behaviour (TL-1).
@@ -239,7 +239,7 @@ fn is_cut_off_by_challenge(index: &Index<'_>, request: &Request<'_>) -> bool {
 fn refused_by_dc(index: &Index<'_>, request: &Request<'_>, event: usize) -> Option<Party> {
     let What::ServerLogon { status, .. } = *index.what(event) else { return None };
     match status {
-        // A DC that has not heard of the user, or of the password, yet.
+        // The DC does not know the user, or the new password, yet.
         NO_SUCH_USER | WRONG_PASSWORD | LOGON_FAILURE if index.logons.is_outdated(event) => Some(Party::SiteSetUp),
         0 | NO_SUCH_USER | WRONG_PASSWORD | LOGON_FAILURE => None,
         ACCOUNT_LOCKED_OUT => (index.logons.cause(event) == Cause::User).then_some(Party::Client),

@@ -103,7 +103,7 @@ impl<'t> Farm<'t> {
         let serves = |condition: Condition| Condition { without_dc: 0, ..condition }.is_up();
         serves(last)
             && changes[first..].iter().take_while(|&&(change, _)| change <= to).all(|&(_, condition)| {
-                // A reset changes nothing and strikes all the same.
+                // A reset changes no condition, but it is a change.
                 let only_dc = condition.without_dc != last.without_dc;
                 last = condition;
                 only_dc && serves(condition)
@@ -139,7 +139,7 @@ impl<'t> Farm<'t> {
 
     fn act(&mut self, event: usize, action: &'t Action, standing: &mut Standing<'t>, is_dc: &dyn Fn(&Name) -> bool) {
         match action {
-            // It ends connections, and the server is there at once; a process that hangs is ended too.
+            // A restart ends connections, and the server is back at once. A process that hangs is ended too.
             Action::Configure(server) => {
                 let hung = standing.hanging.remove(&server.name);
                 self.change(event, &server.name, |now| now.down = now.down.filter(|_| !hung));
@@ -154,7 +154,7 @@ impl<'t> Farm<'t> {
                 }
                 self.change(event, name, |now| _ = now.down.get_or_insert(event));
             }
-            // A process that has ended does not go on.
+            // A process that has ended cannot resume.
             Action::Fault(Fault::Resume(name)) if !standing.hanging.contains(name) => {}
             Action::Fault(Fault::Restart(name) | Fault::Resume(name)) => {
                 standing.hanging.remove(name);

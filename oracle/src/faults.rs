@@ -1,22 +1,25 @@
 //! The faults that the script injected: what they touched, and for how long they can explain a failure.
 //!
-//! A fault *stands* from its injection until it is mended: a crash and a loss of power until the restart, a hang until
-//! the process goes on, a held link until its release. A reset acts at one moment, and so does a restart of IIS with
+//! A fault *stands* from its injection until it is repaired: a crash and a loss of power until the restart, a hang until
+//! the process resumes, a held link until its release. A reset acts at one moment, and so does a restart of IIS with
 //! other settings. A fault *touches* only
-//! * all requests, if it is a balancer's;
+//! * all requests, if it is at a balancer;
 //! * the requests of one client, and of those at the same host, if it is on that client's link;
-//! * requests that were received by one backend, or on whose way no server received them, if it is that backend's or on
-//!   its link: a balancer may have sent them there;
-//! * requests with a logon, if it is a DC's or on its link; and all, if the balancer's checks log on.
+//! * the requests that one backend received, and those that no server received, if it is at that backend or on its link:
+//!   a balancer may have sent the latter there;
+//! * requests with a logon, if it is at a DC or on its link; and all requests, if the balancer's checks log on.
 //!
-//! It explains a failure of what it touches if it strikes or stands while the request is under way; or if it was mended
-//! no longer ago than packets need for a round trip, and a balancer for noticing, by what it declares
+//! A fault explains a failure of a request that it touches if it stands or acts while the request is in progress. It
+//! also explains the failure if it was repaired shortly before: no longer ago than packets need for a round trip and the
+//! balancer needs to notice, by its declarations
 //! ([`Promises::notice_mended`](stickler_model::trace::Promises::notice_mended)). It also explains the failure of the
-//! first request on a client's connection that is older than the mending: the connection may be bound to one that the
-//! fault ended. Where a host lost power, its connections ended and nobody was told. Each that it had accepted and that
-//! nobody has seen closed is *left behind*, and its first use after the restart fails: of the requests for that backend
-//! that reach no server later, so many are explained as connections were left behind, whatever connection the client
-//! used, and no more.
+//! first request on a client's connection that was opened before the repair, because that connection may be bound to one
+//! that the fault ended.
+//!
+//! A host that lost power did not tell its peers that its connections have ended. Each connection that it had accepted
+//! and that nobody has seen closed is *left behind*, and its first use after the restart fails. Therefore some requests
+//! for that backend that later reach no server are explained: at most as many as connections were left behind, whatever
+//! connection the client used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -260,7 +263,7 @@ impl<'t> Faults<'t> {
         let scope = Scope { requests, settings, farm };
         self.spans.iter().take_while(|span| span.from <= to).any(|span| {
             let concern = Self::concern(&scope, span.place, client);
-            // A balancer may be what a KDC is reached through, or what asks it.
+            // A balancer may be on the path to a KDC, or may ask it.
             matches!(concern, Concern::Everything | Concern::Logons | Concern::Tickets)
                 && Self::lasts(requests, span, from, memory.max(self.notice))
         })

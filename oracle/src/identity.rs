@@ -13,18 +13,19 @@
 //! **ID-2** is put to the test by each request of a client without credentials that a server answers. It is violated if
 //! the server takes the request for a user, or the answer names one.
 //!
-//! Bytes that a client sends as they are count for both, by the answers that the client receives (see `raw`). The
-//! answers may be for the client's own user, or for a user whose token the bytes carry.
+//! Bytes that a client sends unchanged count for both, by the answers that the client receives (see `raw`). The answers
+//! may be for the client's own user, or for a user whose token the bytes carry.
 //!
 //! **ID-3**: a server's connection is authenticated by the client's connection on which the Authenticate leg or the
 //! ticket was sent, until a later one authenticates it again. If the site accepts a proof for its request alone
 //! (`Settings::persists`), the proof authenticates no connection, and ends an earlier authentication. A Negotiate leg
-//! alone does not end the identity here: if a server goes on serving under the old one, that is what the requirement
-//! forbids. ID-3 is put to the test by each client's connection that is gone while a server's connection has its
-//! identity from it, if any server receives anything afterwards. It is violated by each request that a server receives
-//! afterwards on the server's connection and takes for a user without authenticating it again. It does not matter who
-//! sent it: the same client on a new connection counts. A request that its client sent on the connection now gone may
-//! have been in transit, so it does not count.
+//! alone does not end the identity here, because the requirement forbids a server to go on serving under the old one.
+//!
+//! ID-3 is put to the test by each client's connection that has closed while a server's connection still has the
+//! identity that it gave, if any server receives anything afterwards. It is violated by each request that a server
+//! receives afterwards on that connection and takes for a user without authenticating it again. The sender does not
+//! matter: the same client on a new connection counts. A request that its client sent on the closed connection may have
+//! been in transit, so it does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -131,7 +132,7 @@ fn judge_users(index: &Index<'_>, request: &Request<'_>, allowed: Option<&Princi
     }
     for receipt in self::receipts(index, request) {
         let Some(user) = receipt.user.filter(|&user| Some(user) != allowed) else { continue };
-        // Skip what is evidence already. An answer to another request has evidence of its own.
+        // This receipt is evidence already. An answer to another request has its own evidence.
         let known = wrong.iter().any(|&(name, event)| name == user && event < receipt.event);
         let stray = receipt.echoed.is_some_and(|echoed| echoed != id);
         if !known && !stray {

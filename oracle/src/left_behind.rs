@@ -1,9 +1,9 @@
 //! The connections that a loss of power left behind, and the requests that may have met one of them.
 //!
-//! A host that loses power does not tell its peers that its connections have ended. A peer takes them for open until it
-//! uses them: once the host is back, it resets them (RFC 9293 3.5.1), and the request is lost. Each such connection
-//! costs at most one request. No server sees which connection a balancer used, so that only their number counts: of the
-//! requests that reached no server, at most as many may have met such a connection.
+//! A host that loses power does not tell its peers that its connections have ended. A peer considers them open until it
+//! uses them. Once the host is back, it resets them (RFC 9293 3.5.1), and the request is lost, so each such connection
+//! costs at most one request. No server sees which connection a balancer used. Therefore only the number of connections
+//! counts: of the requests that reached no server, at most as many may have met such a connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 

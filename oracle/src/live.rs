@@ -1,18 +1,20 @@
 //! ID-1 and ID-2, judged while events arrive, from what servers see alone.
 //!
 //! Real clients carry no request ids, so that their senders are not known, and a trace that never ends cannot be judged
-//! as a whole. [`Live`] knows a sender in one way: by the name that it gives itself ([`What::SenderNamed`]). A request
-//! is served as another user if a server takes it for a user (as in `identity`) who is not the one named, because of
-//! what its connection was before, and not because of a proof of its own. Each answer is judged when it is given, from
-//! the state of its connection, so that nothing is missed, however long ago the connection was authenticated, and
-//! nothing is kept of a connection that is gone.
+//! as a whole. [`Live`] knows a sender only by the name that the sender states ([`What::SenderNamed`]). A request is
+//! served as another user if a server takes it for a user (as in `identity`) other than the named one because of an
+//! earlier request on its connection, and not because of a proof in the request itself. Each answer is judged when it is
+//! given, from the state of its connection. Therefore nothing is missed, however long ago the connection was
+//! authenticated, and nothing is kept of a connection that has ended.
 //!
 //! Nobody is accused by mistake:
 //! * A request that does not name its sender is not judged: it may come from the user who authenticated the connection.
-//! * A sender that has logged on as a different user than it says is not believed from then on ([`Noticed::Misnamed`]).
-//! * A logon on a connection that another user has authenticated is noted ([`Noticed::Shared`]), and proves nothing: a
+//! * A sender that has logged on as a different user than the one that it states is not believed from then on
+//!   ([`Noticed::Misnamed`]).
+//! * A logon on a connection that another user has authenticated is noted ([`Noticed::Shared`]), but proves nothing: a
 //!   client may have two users.
-//! * Servers that take the user from a header, or look at more than the connection, are not judged: a proof that the
+//! * Servers that take the user from a header, or consider more than the connection, are not judged, because the proof
+//!   that the balancer received is not visible here.
 //!   balancer was given is not seen here.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +41,7 @@ pub struct Live {
     judged: BTreeSet<Name>,
     /// The connections that are open, by server and number.
     connections: BTreeMap<(Name, u32), Connection>,
-    /// The senders that were seen to be a different user than they say, each with that user.
+    /// The senders that logged on as a different user than the one that they state, each with that user.
     misnamed: BTreeSet<(String, String)>,
     /// The logons that were reported on a connection of another user: the server and both users.
     shared: BTreeSet<(Name, String, String)>,
@@ -77,7 +79,7 @@ impl Seen {
     }
 }
 
-/// The meaning of an event.
+/// The meaning of an event for the judgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Noticed {
     /// A request was served as another user.
@@ -151,7 +153,7 @@ impl Live {
         &self.seen
     }
 
-    /// Takes an event into account, and returns what it means. The events of one connection must arrive in their order.
+    /// Takes an event into account, and returns its meaning. The events of one connection must arrive in their order.
     pub fn see(&mut self, event: &Event) -> Option<Noticed> {
         if !self.judged.contains(&event.by) {
             return None;

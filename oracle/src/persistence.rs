@@ -1,13 +1,13 @@
-//! ST-1, ST-3 and ST-5: a client stays on its backend, because the balancer remembers the client or because of a
-//! cookie, and the backend belongs to the service that the client asks for.
+//! ST-1, ST-3 and ST-5: a client stays on its backend because the balancer remembers the client or because of a cookie,
+//! and the backend belongs to the service of the request.
 //!
 //! **ST-1** applies where persistence is declared. A client's *homes* are the backends that answered it: one, or
 //! several if its first requests were sent at the same time. A home counts while nothing has affected the backend since
 //! it last received a request of the client, and that was less than the declared time ago. ST-1 is put to the test by
 //! each request that a server receives from a client that had a home when it sent the request. It is violated if the
-//! server is none of the homes. The server is the client's home from then on, so that one move counts once. Once
-//! anybody has sent raw bytes, a server that receives a request of an unknown sender is a home of everybody as well:
-//! the request may be one of these bytes, which the balancer sends again long after the client has gone, and which make
+//! server is none of the homes. The server is the client's home from then on, so that one move counts once. After raw
+//! bytes have been sent, a server that receives a request of an unknown sender becomes a home of every client as well.
+//! The request may be one of these bytes, which the balancer sends again long after the client has left, and which make
 //! it remember the client's address.
 //!
 //! **ST-3** applies where a persistence cookie is declared. A value belongs to the backend whose answer set it.
@@ -21,7 +21,7 @@
 //!   throughout and there was no fault elsewhere. It is violated if the request ends without an answer, or in an answer
 //!   of the balancer itself with a status of 400 or more: a request with an ignored cookie is like any other.
 //!
-//! **ST-5** applies where services with backends of their own are declared. It is put to the test by each request that
+//! **ST-5** applies where services with their own backends are declared. It is put to the test by each request that
 //! a server receives, and violated if the server is none of the backends of the service to which the request's path
 //! belongs.
 
@@ -110,7 +110,7 @@ fn judge_arrival<'t>(
         finding.exercise();
         if !homes.contains_key(server) {
             let summary = format!(
-                "{server} received {}'s request {}, but the client's backend is {home}, and that is up",
+                "{server} received {}'s request {}, but the client's backend is {home}, which is up",
                 request.client, request.id,
             );
             finding.violate(Failure::Moved, request.cited(), summary, vec![last, sent, event]);
@@ -223,7 +223,7 @@ impl<'t> St3State<'t> {
         let server = index.by(event);
         if server != backend {
             let summary = format!(
-                "{server} received {}'s request {id} with the cookie {value:?}, which {backend} had set, and that is up",
+                "{server} received {}'s request {id} with the cookie {value:?} of {backend}, which is up",
                 request.client,
             );
             finding.violate(Failure::Moved, request.cited(), summary, vec![given, sent, event]);

@@ -200,8 +200,8 @@ impl<'t> Requests<'t> {
         Some(Answered { event, at, number, request, leg, substatus, user, processed, length, digest })
     }
 
-    /// Returns whether the client held the request's body back in the leg that this answers, in order to wait for a
-    /// challenge, and whether the server received exactly what was sent.
+    /// Returns whether the client withheld the request's body in the leg that this answers, to wait for a challenge, and
+    /// whether the server received exactly the bytes that were sent.
     pub(crate) fn is_withheld(&self, request: &Request<'t>, answer: &Answered<'t>) -> bool {
         let before = request.events.iter().rev().skip_while(|&&event| event >= answer.event);
         let mut sent = before.filter_map(|&event| match *self.what(event) {

@@ -103,12 +103,12 @@ impl<'t> Settings<'t> {
         self.all().any(requires_binding)
     }
 
-    /// Returns whether a client binds the token of this leg to the certificate that it was shown.
+    /// Returns whether a client binds the token of this leg to the certificate that it sees.
     pub(crate) fn binds(&self, client: &Name, leg: Leg) -> bool {
         self.clients.get(client).is_none_or(|client| client.binds(leg))
     }
 
-    /// Returns whether two clients are the same or sit at the same host, and so have the same address.
+    /// Returns whether two clients are the same or are at the same host, and therefore have the same address.
     pub(crate) fn share_host(&self, one: &Name, other: &Name) -> bool {
         self.host(one) == self.host(other)
     }
@@ -119,7 +119,7 @@ impl<'t> Settings<'t> {
         't: 'n,
     {
         let mut host = client;
-        // No longer than there are clients, should they sit at each other's hosts.
+        // The loop ends even if clients are at each other's hosts.
         for _ in 0..self.clients.len() {
             match self.clients.get(host).and_then(|spec| spec.at.as_ref()) {
                 Some(at) => host = at,
@@ -188,7 +188,7 @@ impl<'t> Settings<'t> {
         })
     }
 
-    /// Returns whether the script forbids this client what its user agent could do (Kerberos).
+    /// Returns whether the script prevents this client from using Kerberos, which its user agent supports.
     pub(crate) fn is_restricted(&self, client: &Name) -> bool {
         self.clients.get(client).is_some_and(|client| client.no_kerberos)
     }

@@ -46,7 +46,7 @@ fn assert_clean(script: &str, balancer: &str) {
     assert!(violated.is_empty(), "{script}\nover {balancer}: {violated:#?}");
 }
 
-/// Alice sends five requests, a day after a reset between the balancer and the only backend.
+/// alice sends five requests, a day after a reset between the balancer and the only backend.
 const RESET_A_DAY_AGO: &str = r#"
 site(backends = 1, tls = "own")
 reset("lb", "iis1")
@@ -351,7 +351,7 @@ fn a_connection_that_a_loss_of_power_left_in_the_pool_costs_one_request() {
         assert_clean(&twice, balancer);
     }
     assert_eq!(blame(&twice, "pin-coupled", Hs7), (Ok, vec![InjectedFault]));
-    // A mistake of the balancer itself is still held against it: it counts every backend that asks for credentials as
+    // A mistake of the balancer itself still counts against it: it considers every backend that asks for credentials
     // down.
     let thrice = script("other.get('/')\nother.get('/')\nother.get('/')\n");
     assert_eq!(grade(&thrice, "pin-checked-http-2xx", Hs7), Violated);

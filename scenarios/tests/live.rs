@@ -10,8 +10,8 @@ use stickler_runner::{Arm, End, Run};
 use stickler_scenarios::{Scenario, run};
 use stickler_sim::SimArm;
 
-/// Users come and go with both protocols, and an anonymous client looks in. Each names itself, in one of the possible
-/// ways.
+/// Users come and go with both protocols, and an anonymous client sends requests. Each names itself, in one of the
+/// possible ways.
 const VISITS: &str = r#"
 site(backends = 1, providers = ["Negotiate", "NTLM"], services = {"svc-web": ["HTTP/www.corp.example"]},
      authentication = windows_authentication(pool = "svc-web", kernel_mode = False, persist_non_ntlm = True))

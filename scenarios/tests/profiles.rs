@@ -71,7 +71,7 @@ for _ in range(2):
     assert!(violated(&play("shared-pool", "", &tickets)).contains(&Id2));
     let broken = violated(&play("shared-pool", keys, NTLM));
     assert!(broken.contains(&Hs1) && broken.contains(&Hs2), "{broken:?}");
-    // A connection that has nothing to do with a logon is pooled all the same.
+    // A connection without a logon is pooled nevertheless.
     let public = r#"
 site(backends = 1, anonymous = ["/public"])
 one = curl("one", user = None).get("/public/a")

@@ -15,7 +15,7 @@ use stickler_tls::Secured;
 /// The largest part of a page that a check reads, in bytes.
 const PAGE: usize = 64 * 1024;
 
-/// Logs on to a backend for [`Probe::Logon`](stickler_lb_core::health::Probe::Logon), on a connection of its own that
+/// Logs on to a backend for [`Probe::Logon`](stickler_lb_core::health::Probe::Logon), on a separate connection that
 /// never serves a client.
 pub struct CheckUser<N> {
     net: N,

@@ -7,8 +7,8 @@ use stickler_lb_proxy::BoxFuture;
 use stickler_model::Env;
 use stickler_net::{AnyListener, AnyNet, Net};
 
-/// A whole proxy that is not built on Stickler's data planes. Put it to the test with
-/// [`Balancer::proxy`](crate::Balancer::proxy).
+/// A complete proxy that is not built on Stickler's data planes. [`Balancer::proxy`](crate::Balancer::proxy) puts it to
+/// the test.
 ///
 /// It is written once for any network, so that the same code runs in simulated time and on real sockets.
 pub trait ForeignProxy: Send + Sync + 'static {

@@ -38,7 +38,7 @@ pub(crate) enum Process {
     Router(Option<Box<Checks>>),
 }
 
-/// A balancer with a process, and everything that the process is given at each start.
+/// A balancer with a process, and the arguments of each start of the process.
 pub(crate) struct Proxy {
     pub(crate) balancer: Balancer,
     pub(crate) farm: Farm,
@@ -53,7 +53,7 @@ pub(crate) struct Proxy {
     pub(crate) offload: Option<(Arc<stickler_mock_iis::WebSite>, Text)>,
 }
 
-/// The message of a panic that cannot occur, because a machine is added only after its rules were tried.
+/// The message of a panic that cannot occur, because a machine is added only after its rules have been checked.
 const CHECKED: &str = "the rules fitted this farm when the site was assembled";
 
 impl<I: Clone> Machine<I> {

@@ -54,7 +54,7 @@ impl Document for Caddy {
     fn sandbox(&self, site: usize) -> Sandbox {
         let (front, back) = self.sites[site].tls;
         let proxies = site::proxies(&self.blocks);
-        // TLS towards the servers alone would need clients without.
+        // TLS towards the servers alone would require clients without TLS.
         sandbox::sandbox(&self.blocks, &proxies[site], (front, front && back))
     }
 

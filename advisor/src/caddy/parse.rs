@@ -111,10 +111,11 @@ impl Importer<'_> {
                 self.budget.take(text.len()).map_err(|message| line.wrong(message))?;
                 line.tokens[index].text = text;
             }
-            // It is a block's in some versions, and a word in others.
+            // In some versions it begins a block, and in others it is a word.
             if line.tokens.iter().any(|token| token.quoted && matches!(&*token.text, "{" | "}")) {
                 return Err(line.wrong(
-                    "a brace alone in quotes is not taken here, as versions of Caddy read it in different ways".into(),
+                    "a brace alone in quotes is not accepted here, because versions of Caddy read it in different ways"
+                        .into(),
                 ));
             }
             let first = line.tokens.first().map_or("", |token| &token.text);
@@ -151,7 +152,7 @@ impl Importer<'_> {
     /// (<https://caddyserver.com/docs/caddyfile/directives/import>).
     fn import(&mut self, line: &Line, depth: usize) -> Read<()> {
         if depth >= MOST_DEPTH {
-            return Err(line.wrong(format!("imports are nested deeper than {MOST_DEPTH}: they lead to themselves")));
+            return Err(line.wrong(format!("imports are nested deeper than {MOST_DEPTH}: they import themselves")));
         }
         let words: Vec<String> = line.tokens.iter().skip(1).map(|token| token.text.clone()).collect();
         let Some((what, arguments)) = words.split_first() else {

@@ -112,7 +112,7 @@ pub(super) fn lines(source: &Arc<Source>, text: &str) -> Result<Vec<Line>, Box<D
     let mut chars = text.trim_start_matches('\u{feff}').chars().peekable();
     let mut number = 1;
     let mut token: Option<Token> = None;
-    // The quote that is open, and the line it began in.
+    // The quote that is open, and the line in which it began.
     let mut quote: Option<(char, usize)> = None;
     while let Some(c) = chars.next() {
         let line = number;
@@ -121,7 +121,7 @@ pub(super) fn lines(source: &Arc<Source>, text: &str) -> Result<Vec<Line>, Box<D
             let next = chars.peek().copied();
             let Some(word) = token.as_mut() else { continue };
             match c {
-                // A backslash escapes a quote, and takes another one's meaning away.
+                // A backslash escapes a quote, and removes the meaning of another backslash.
                 '\\' if open == '"' => match next {
                     Some('"') => {
                         word.text.push('"');

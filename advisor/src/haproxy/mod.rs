@@ -64,7 +64,7 @@ impl Document for HaProxy {
 
     fn sandbox(&self, site: usize) -> Sandbox {
         let (front, back) = self.sites[site].tls;
-        // TLS towards the servers alone would need clients without.
+        // TLS towards the servers alone would require clients without TLS.
         sandbox::sandbox(&self.file, self.pairs[site], (front, front && back))
     }
 

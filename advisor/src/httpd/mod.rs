@@ -53,7 +53,7 @@ impl Document for Httpd {
     fn sandbox(&self, site: usize) -> Sandbox {
         let (front, back) = self.sites[site].tls;
         let routes = route::routes(&self.configuration);
-        // TLS towards the servers alone would need clients without.
+        // TLS towards the servers alone would require clients without TLS.
         sandbox::sandbox(&self.configuration, &routes[site], (front, front && back))
     }
 

@@ -51,7 +51,7 @@ struct Writer<'a, 't> {
 impl Writer<'_, '_> {
     /// Writes a directive that is contained in these blocks, the outermost first.
     fn directive(&mut self, directive: &Directive, within: &[&Directive]) {
-        // What stands in these blocks are values, and no directives.
+        // These blocks contain values, not directives.
         let is_value =
             within.last().is_some_and(|block| matches!(&*block.name, "types" | "map" | "geo" | "split_clients"));
         let rule = if is_value { Rule::Keep } else { directives::rule(&directive.name) };
@@ -86,7 +86,7 @@ impl Writer<'_, '_> {
             ("listen", "server") => self.listener(directive, within),
             ("server", "upstream") => self.server(directive, within),
             ("proxy_pass", _) => self.pass(directive, within),
-            // In the run they would go to the farm itself, with the credentials of each request.
+            // In the run these would go to the farm itself, with the credentials of each request.
             ("mirror" | "auth_request", _) if directive.argument(0) != "off" => {
                 self.leave(directive, "it sends requests to a server that the run does not have", true);
             }
@@ -155,7 +155,7 @@ impl Writer<'_, '_> {
         }
         text.push(';');
         self.line(within, &text);
-        self.changed(listen, Some(&text), "listeners are the run's own", false);
+        self.changed(listen, Some(&text), "the run has its own listeners", false);
     }
 
     /// Writes a server: one of the run's, if the run has so many. The last server of an upstream is followed by the
@@ -184,7 +184,7 @@ impl Writer<'_, '_> {
             self.line(within, &format!("server {{{{ server.address }}}}{parameters};"));
             self.draft.template("{% endfor %}");
         }
-        self.changed(server, Some(&line), "servers are Stickler's", false);
+        self.changed(server, Some(&line), "the run has Stickler's servers", false);
     }
 
     /// Writes the destination to which requests are passed on.
@@ -194,7 +194,7 @@ impl Writer<'_, '_> {
         let host = self.found.chosen.filter(|_| is_ours).unwrap_or(host);
         let part = within.first().copied();
         let is_upstream = part.is_some_and(|part| part.named("upstream").any(|upstream| upstream.argument(0) == host));
-        // A page below a location that stands for all is asked for as it is.
+        // A page below a location that contains all paths is requested unchanged.
         let rest = if is_ours && !is_root(&self.found.locations) { "" } else { rest };
         let scheme = match (scheme, self.tls.1) {
             ("https", true) => "https://",
@@ -216,7 +216,7 @@ impl Writer<'_, '_> {
             let why = if matters {
                 "a variable decides where requests go; in the run they go to its first server"
             } else {
-                "servers are Stickler's"
+                "the run has Stickler's servers"
             };
             self.changed(pass, Some(&text), why, matters);
         }
@@ -233,7 +233,7 @@ impl Writer<'_, '_> {
             return self.block(location, within, "location /");
         }
         if is_of_main && !is_root_already && is_root(&[location]) {
-            return self.leave(location, "the location that is judged stands for it", false);
+            return self.leave(location, "it is represented by the judged location", false);
         }
         self.block(location, within, &location.afresh());
     }
@@ -248,7 +248,7 @@ impl Writer<'_, '_> {
         }
         text.push(';');
         self.line(within, &text);
-        self.changed(directive, Some(&text), "what is written is in the run's folder", false);
+        self.changed(directive, Some(&text), "the run writes only into its own folder", false);
     }
 
     fn socket(&mut self) -> String {
@@ -261,7 +261,7 @@ impl Writer<'_, '_> {
     }
 
     fn leave(&mut self, directive: &Directive, why: &str, matters: bool) {
-        // A module that the run loads by itself, and TLS that it has of its own, change nothing.
+        // A module that the run loads itself, and the run's own TLS, make no difference.
         let ours = (directive.name == "load_module" && directive.argument(0).contains("stream")) || why == CERTIFICATES;
         let is_of_site =
             self.found.levels().iter().any(|level| level.inner().iter().any(|one| std::ptr::eq(one, directive)));

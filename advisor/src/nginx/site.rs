@@ -33,7 +33,7 @@ pub(super) fn all(tree: &[Directive]) -> Vec<Found<'_>> {
         for server in part.named("server") {
             let mut passes = Vec::new();
             find(server, &mut Vec::new(), &mut passes);
-            // `/` stands for the others.
+            // `/` represents the others.
             passes.sort_by_key(|(locations, _)| !is_root(locations));
             for (locations, pass) in passes {
                 let (_, host, _) = target(pass.argument(0));
@@ -94,7 +94,7 @@ fn find<'t>(
     for directive in block.inner() {
         match &*directive.name {
             "proxy_pass" => into.push((within.clone(), directive)),
-            // No client gets there by itself (ngx_http_core_module, `internal`).
+            // Clients cannot request it directly (ngx_http_core_module, `internal`).
             "location" if directive.named("internal").next().is_some() => {}
             "location" => {
                 within.push(directive);

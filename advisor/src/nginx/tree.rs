@@ -137,7 +137,11 @@ impl<'a> File<'a> {
 
     fn next(&mut self) -> Result<Option<(usize, Token)>, Wrong> {
         self.tokens.next().map_err(|Unquoted(start)| {
-            self.wrong(start, start + 1, "the quote that begins here does not end, or something follows it at once")
+            self.wrong(
+                start,
+                start + 1,
+                "the quote that begins here does not end, or is directly followed by other text",
+            )
         })
     }
 }
@@ -215,7 +219,7 @@ impl Reader<'_> {
         let found = self.files.matching(&pattern).map_err(|error| wrong(format!("{}: {error}", pattern.display())))?;
         for path in found {
             if self.including.contains(&path) {
-                return Err(wrong(format!("{} is including itself", path.display())));
+                return Err(wrong(format!("{} includes itself", path.display())));
             }
             if self.including.len() >= DEPTH {
                 return Err(wrong(format!("files include each other more than {DEPTH} deep")));
@@ -259,7 +263,7 @@ mod tests {
             ("a {\n", "/etc/main:2:1: a `}` is missing"),
             ("}", "/etc/main:1:1: this `}` ends no block"),
             ("a 'b;", "/etc/main:1:3: the quote that begins here"),
-            ("x;\ninclude main;", "/etc/main:2:1: /etc/main is including itself"),
+            ("x;\ninclude main;", "/etc/main:2:1: /etc/main includes itself"),
             ("include missing;", "/etc/main:1:1: /etc/missing: entity not found"),
             ("a", "/etc/main:1:1: `a` has no `;`"),
         ] {

@@ -3,7 +3,7 @@
 //! * `tokens`, `parse`: the language. Includes are expanded; conditions are not evaluated.
 //! * `site`: the backend or the director to which requests go.
 //! * `facts`: the statements as values of a profile.
-//! * `sandbox`: the copy for a run. Its content is written from what is known; nothing else of the file remains.
+//! * `sandbox`: the copy for a run. Its content is written from known statements; nothing else of the file remains.
 //! * `remedy`: the remedies.
 
 mod facts;

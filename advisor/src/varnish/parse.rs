@@ -166,7 +166,7 @@ impl Reader<'_> {
 
     fn include(&mut self, at: &Token, name: &str, is_pattern: bool, depth: usize) -> Result<(), Box<Diagnostic>> {
         if depth >= MOST_DEPTH {
-            return Err(at.wrong(format!("includes are nested deeper than {MOST_DEPTH}: they lead to themselves")));
+            return Err(at.wrong(format!("includes are nested deeper than {MOST_DEPTH}: they include themselves")));
         }
         let path = if name.starts_with("./") {
             Path::new(&*at.source.path).parent().unwrap_or(Path::new("")).join(name.trim_start_matches("./"))

@@ -95,7 +95,7 @@ pub(super) fn tokens(source: &Arc<Source>) -> Result<Vec<Token>, Box<Diagnostic>
                 found.push(Token { kind, text: text.to_owned(), line, source: Arc::clone(source) });
             }
             line += text.matches('\n').count();
-            // The end of a line is counted with what follows.
+            // The end of the line is counted with the following text.
             let skip = begin.len() + length + if end == "\n" { 0 } else { end.len() };
             rest = &rest[skip..];
             continue;

@@ -178,14 +178,14 @@ impl Exchanges {
                         self.place_of.push(Some(place));
                     }
                 }
-                // The policy has forgotten the one already; the other has no place here.
+                // The policy has already forgotten the one connection, and the other one has no place here.
                 Some(Work::CloseUpstream(_) | Work::Resume(_)) => {}
                 None => break,
             }
         }
     }
 
-    /// Makes a client send the cookie that it was given. There are only few different cookies, because each names a
+    /// Makes a client send the cookie that it was given. There are only few different cookies, because each consists of a
     /// backend and a second.
     fn take_cookie(&mut self, place: usize, edit: &Edit) {
         let Edit::Append(SET_COOKIE, value) = edit else { return };

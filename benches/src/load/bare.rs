@@ -40,7 +40,7 @@ type Sender = SendRequest<Empty<Bytes>>;
 
 /// Clients, a middle host and two servers. There is one engine per thread: drop this value before creating the next.
 pub struct Bare {
-    // Declared before the engine: what holds sockets is dropped before the network is.
+    // This is declared before the engine: objects with sockets are dropped before the network.
     seats: Vec<Seat>,
     engine: Engine,
     work: Work,
@@ -153,7 +153,7 @@ where
     let stream = net.connect(peer).await?;
     let (sender, connection) = client::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     net.spawn(async move {
-        // Its end is the other side's affair, or shows in the exchange.
+        // The end of the connection is handled by the other side, or shows in the exchange.
         let _ = connection.await;
     });
     Ok(sender)
@@ -221,7 +221,7 @@ async fn serve(stream: SimStream, page: Page) {
         headers.insert(TAG, HeaderValue::from_static("r1234567"));
         std::future::ready(Ok::<_, Infallible>(response))
     });
-    // Its end is the client's affair.
+    // The end of the connection is handled by the client.
     let _ = server::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -240,7 +240,7 @@ async fn proxy(net: SimNet, stream: SimStream, target: SocketAddr, fresh: bool) 
         *kept = (!fresh).then_some(sender);
         Ok::<_, io::Error>(response)
     });
-    // Its end is the client's affair.
+    // The end of the connection is handled by the client.
     let _ = server::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
 }
 

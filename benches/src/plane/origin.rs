@@ -51,7 +51,7 @@ async fn listen() -> io::Result<SocketAddr> {
     TokioNet.spawn(async move {
         while let Some((stream, _)) = next_connection(&listener).await {
             TokioNet.spawn(async move {
-                // Its end is the client's affair.
+                // The end of the connection is handled by the client.
                 let _ = serve(stream, answer).await;
             });
         }

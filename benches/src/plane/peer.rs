@@ -39,7 +39,7 @@ pub struct Peer {
 /// Why a product does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// The product is not installed, which is no fault.
+    /// The product is not installed, which is not an error.
     #[error("{0} is not installed")]
     Missing(&'static str),
     /// The operating system reported an error.
@@ -59,7 +59,7 @@ impl Product {
         }
     }
 
-    /// Returns the ways in which the product can carry a request, each at a front end of its own, by their names in the
+    /// Returns the ways in which the product can carry a request, each with its own front end, by their names in the
     /// benchmarks.
     pub const fn ways(self) -> &'static [&'static str] {
         match self {
@@ -74,7 +74,7 @@ impl Product {
         for place in [PathBuf::from(&program), Path::new("/usr/sbin").join(&program)] {
             match Command::new(&place).arg("-v").stdin(Stdio::null()).output() {
                 Ok(said) => {
-                    // nginx tells it by standard error.
+                    // nginx prints it on standard error.
                     let said = [said.stdout, said.stderr].concat();
                     let line = String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_owned();
                     return Ok((place, line));
@@ -99,7 +99,7 @@ impl Product {
             Self::Nginx => {
                 command.arg("-p").arg(directory).arg("-e").arg("stderr").arg("-c").arg(configuration);
             }
-            // In the foreground.
+            // The program runs in the foreground.
             Self::HaProxy => {
                 command.arg("-db").arg("-f").arg(configuration);
             }
@@ -166,7 +166,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Either it has ended, or it ends now; what it leaves in the temporary directory is no harm.
+        // The process has ended, or ends now; its files in the temporary directory do no harm.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.directory);

@@ -167,8 +167,8 @@ impl Mechanism {
     }
 }
 
-/// Returns a selection rule that fits the farm: a mechanism is meant for any farm and a rule's weights for one, so that
-/// they are repeated or cut to its size.
+/// Returns a selection rule that fits the farm. A mechanism serves any farm, so that its weights are repeated or cut to
+/// the size of this one.
 fn fitted(select: SelectRule, farm: &Farm) -> SelectRule {
     let backends = farm.backends.len();
     if select.weights.is_empty() || select.weights.len() == backends {

@@ -43,6 +43,6 @@ pub(super) trait Port {
         keys: impl FnOnce(&mut Self, T) -> Read<T>,
     ) -> Read<T> {
         let read = self.section(name, meaning, Some(value.clone()), value, keys)?;
-        read.ok_or_else(|| self.wrong(&format!("`{name}` is missing: say it, or what is assumed and why")))
+        read.ok_or_else(|| self.wrong(&format!("`{name}` is missing: state it, or state what is assumed and why")))
     }
 }

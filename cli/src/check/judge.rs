@@ -181,7 +181,7 @@ impl Judged {
         let most = statuses.into_iter().max_by_key(|&(_, count)| count);
         let answer = most.map_or("nothing".into(), |(status, _)| format!("status {status}"));
         Some(format!(
-            "no request reached a server, and clients were answered {answer}: does the configuration want another name of the site (--host NAME)?"
+            "no request reached a server, and clients were answered {answer}: does the configuration expect another name of the site (--host NAME)?"
         ))
     }
 

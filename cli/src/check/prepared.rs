@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    /// An arm that notes the servers of each site, and builds no world.
+    /// An arm that records the servers of each site, and builds no world.
     #[derive(Default)]
     struct Noted(Mutex<Vec<Vec<String>>>);
 

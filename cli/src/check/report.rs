@@ -28,7 +28,7 @@ pub(crate) struct Report {
     version: Option<String>,
     /// Whether the product ran at all. If not, all results are those of the simulation alone.
     ran: bool,
-    /// Whether the product ran in a network namespace of its own; missing if it did not run.
+    /// Whether the product ran in a separate network namespace; missing if it did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     isolated: Option<bool>,
     #[serde(skip)]

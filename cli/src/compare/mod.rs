@@ -140,7 +140,7 @@ fn profiles<'a>(arguments: &args::Compare, own: &'a [Profile]) -> Result<Vec<&'a
     let profiles: Vec<&Profile> =
         profiles.into_iter().filter(|profile| profile.program.is_some()).filter(named).collect();
     if profiles.is_empty() {
-        return Err(Failure::Nothing("none of these profiles says how its product is started".into()));
+        return Err(Failure::Nothing("no product of these profiles can be started".into()));
     }
     Ok(profiles)
 }
@@ -186,7 +186,7 @@ impl Comparison {
         }
         if all && explained * ONE_OF > cells().count() {
             let cells = cells().count();
-            let message = format!("{explained} of {cells} verdicts are exceptions: 1 of {ONE_OF} are the most");
+            let message = format!("{explained} of {cells} verdicts are exceptions, but at most 1 of {ONE_OF} may be");
             return Err(Failure::Wrong(message));
         }
         match (self.missing.first(), cells().next()) {

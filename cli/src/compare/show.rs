@@ -53,7 +53,7 @@ pub(super) fn sentence(judged: &Judged) -> String {
     let rest = match judged.verdict {
         Verdict::Explained(exception) => format!(" (explained: {})", exception.reason),
         Verdict::Expired(exception) => format!(" (its exception ended on {})", exception.until),
-        Verdict::Needless(_) => ": equal, so that its exception has to go".to_owned(),
+        Verdict::Needless(_) => ": equal, so that its exception has to be removed".to_owned(),
         Verdict::Equal | Verdict::Differs => String::new(),
     };
     format!("{requirement}: violated in {violated} of {of} simulated runs, and in {again} of {all} real ones{rest}")

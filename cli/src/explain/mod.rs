@@ -138,7 +138,7 @@ impl Meant<'_> {
             (_, Form::Toml) => {
                 let (name, kind) = (self.unique_name(), self.kind());
                 return Err(Failure::Wrong(format!(
-                    "`{name}` is a {kind}: as TOML there are profiles and mechanisms alone"
+                    "`{name}` is a {kind}: only profiles and mechanisms can be shown as TOML"
                 )));
             }
         })

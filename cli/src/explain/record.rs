@@ -193,9 +193,7 @@ fn fact(CatalogueFact { what, toml, citation }: &CatalogueFact) -> Fact {
 pub(super) fn mechanism(mechanism: &Mechanism, cases: &[Case]) -> Record {
     let expected = known::violates(mechanism, cases).into_iter();
     let violates = expected.flat_map(|(requirement, cases)| {
-        let violation = |(case, certain): (&Case, bool)| {
-            violation(requirement, &mechanism.name, case, certain)
-        };
+        let violation = |(case, certain): (&Case, bool)| violation(requirement, &mechanism.name, case, certain);
         cases.into_iter().map(violation).collect::<Vec<_>>()
     });
     Record::Mechanism {

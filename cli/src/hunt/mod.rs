@@ -60,7 +60,7 @@ fn with_reports(
     let ended = make(&mut reports);
     if let (Some(mut reports), Err(failure)) = (reports, &ended) {
         reports.add_failure(failure);
-        reports.finish(Some("the hunt did not come to its end"), &Hunted::default())?;
+        reports.finish(Some("the hunt was not completed"), &Hunted::default())?;
     }
     ended
 }

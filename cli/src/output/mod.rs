@@ -33,7 +33,7 @@ pub(crate) struct Reports {
     of_cases: Vec<(ReportFormat, Output)>,
     /// The reports to which each run is written as soon as it is made.
     of_runs: Vec<Writer<Output>>,
-    /// The reports that are one JSON document of the command's own.
+    /// The reports that are one JSON document of the command itself.
     of_document: Vec<Output>,
     /// The reports of findings in files.
     of_files: Vec<Output>,
@@ -87,8 +87,8 @@ pub(crate) struct Document<'a, T> {
 }
 
 impl Reports {
-    /// Opens the reports of a command that writes a document of its own. `json` says that the document goes to standard
-    /// output as well.
+    /// Opens the reports of a command that writes its own document. `json` says that the document goes to standard output
+    /// as well.
     ///
     /// # Errors
     /// A file cannot be written, or two reports would go to standard output.

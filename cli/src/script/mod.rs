@@ -47,7 +47,7 @@ fn new(arguments: &New) -> Result<(), Failure> {
     let shown = path.display();
     write_new(&path, &text).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
-            Failure::Wrong(format!("{shown} is there already, and no file is overwritten: choose another name"))
+            Failure::Wrong(format!("{shown} exists already, and no file is overwritten: choose another name"))
         }
         _ => Failure::Wrong(format!("cannot write {shown}: {error}")),
     })?;

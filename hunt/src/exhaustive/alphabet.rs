@@ -1,4 +1,4 @@
-//! The letters of which plans consist. Each letter is something that happens in one step.
+//! The letters of which plans consist. Each letter is an event that happens in one step.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 /// The server that faults and drains concern.
 pub(super) const STRUCK: &str = "iis1";
 
-/// One step of a plan, which stands for one or a few actions. A letter that needs an earlier one, such as a restart
-/// after a crash, is the same letter as that one. Therefore each letter makes sense after most others, and a word never
-/// has one where it does not.
+/// One step of a plan, which consists of one or a few actions. A letter that needs an earlier one, such as a restart
+/// after a crash, is the same letter as the earlier one. Therefore each letter is meaningful after most others, and a
+/// word never has one where it is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Letter {
     /// Requests a page, and waits for the answer.

@@ -109,7 +109,7 @@ impl<'a> Steps<'a> {
         id
     }
 
-    /// Closes the connections of the person who occupies the port from which this one connects too.
+    /// Closes the connections of the person who occupies the port from which this person connects too.
     fn leave_port_to(&mut self, who: Person) {
         if !self.world.has_one_port() {
             return;
@@ -156,7 +156,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Sends requests behind the first token, on a connection of their own.
+    /// Sends requests behind the first token, on a separate connection.
     fn pipeline(&mut self, who: Person) {
         self.go_on(who);
         self.tokens += 1;

@@ -54,7 +54,7 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&mut Vec<u8>) -> io::Resul
         let new = path.with_extension("new");
         let mut file = File::create(&new)?;
         file.write_all(&bytes).inspect_err(|_| {
-            // A file that is cut off helps nobody; what was there stays.
+            // An incomplete file is useless; the previous one stays.
             let _ = fs::remove_file(&new);
         })?;
         fs::rename(new, path)

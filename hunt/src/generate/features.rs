@@ -128,9 +128,9 @@ features! {
     same_user,
     /// Some requests have a body.
     bodies,
-    /// Some requests are for a part of the site that may have backends of its own.
+    /// Some requests are for a part of the site that may have separate backends.
     services,
-    /// Several requests are under way at the same time.
+    /// Several requests are in progress at the same time.
     at_once,
     /// All clients send several requests each at the same time.
     crowds,

@@ -33,7 +33,7 @@ impl Situation {
         Self { servers, ..Self::default() }
     }
 
-    /// Takes those of the steps that make sense one after the other, and leaves out the others.
+    /// Keeps those of the steps that make sense one after the other, and leaves out the others.
     pub(crate) fn sensible(topology: &Topology, steps: impl IntoIterator<Item = Action>) -> Vec<Action> {
         let mut now = Self::new(topology);
         let mut sensible = Vec::new();
@@ -176,7 +176,7 @@ impl Situation {
         self.clients.iter().any(|spec| spec.port.is_some())
     }
 
-    /// Returns whether nothing is broken, held, drained or under way.
+    /// Returns whether nothing is broken, held, drained or in progress.
     pub(crate) fn is_settled(&self) -> bool {
         self.broken.is_empty()
             && self.held.is_empty()

@@ -284,7 +284,7 @@ impl<'a> Steps<'a> {
         self.push(Action::Advance(time));
     }
 
-    /// Adds requests without credentials that are sent one after the other on a connection of their own.
+    /// Adds requests without credentials that are sent one after the other on a separate connection.
     fn pipeline(&mut self) {
         let client = self.client().name.clone();
         let count = self.draw.between(1, 3);
@@ -296,8 +296,8 @@ impl<'a> Steps<'a> {
         self.push(Action::SendRaw(RawSpec::new(client, text, PATIENCE)));
     }
 
-    /// Adds requests behind a client's first token, on a connection of their own. The client always has a token: if it
-    /// gets no ticket, it begins with NTLM.
+    /// Adds requests behind a client's first token, on a separate connection. The client always has a token: if it gets no
+    /// ticket, it begins with NTLM.
     fn logged_on_pipeline(&mut self) {
         let able: Vec<Name> =
             self.now.clients.iter().filter(|spec| has_token(spec)).map(|spec| spec.name.clone()).collect();
@@ -405,7 +405,7 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// Returns three requests in a row as raw bytes on a connection of their own, of which the first carries this token.
+/// Returns three requests in a row as raw bytes for a separate connection. The first carries this token.
 pub(crate) fn behind_token(client: Name, token: TokenId) -> RawSpec {
     let head = "HTTP/1.1\r\nHost: www.corp.example\r\n";
     let first = format!("GET /echo/1 {head}Authorization: ");

@@ -54,7 +54,7 @@ pub enum Sender {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServedAs {
-    /// The user that the sender is.
+    /// The sender itself.
     Itself,
     /// Another user.
     Another,

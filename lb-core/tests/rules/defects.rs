@@ -273,7 +273,7 @@ fn b19_is_left_to_the_data_plane_which_is_told_what_is_dedicated() {
     let drifts = |balancer| find(balancer).map(|mechanism| mechanism.tls_drifts);
     assert_eq!((drifts("pin-on-authorization"), drifts("pin-on-authorization+B19")), (Ok(false), Ok(true)));
     let refused = drifts("pin-on-401+B19").unwrap_err().to_string();
-    assert!(refused.contains("its pins take the connection that there is, and not another transport"), "{refused}");
+    assert!(refused.contains("its pins take the existing connection, and not another transport"), "{refused}");
     let mut front = Front::of("pin-on-authorization+B19", 1);
     front.request(1, &Ask::default());
     front.request(2, &TYPE1);

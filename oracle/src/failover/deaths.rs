@@ -3,18 +3,19 @@
 //! Both apply where health checks are declared. A backend dies by a crash, a hang or a power loss, and its death has to
 //! be noticed within fall x interval + timeout.
 //!
-//! **FO-1** is put to the test by the first request that a client starts after that time, if the client's last request
-//! before the death was taken for its own user by the dead backend, and while that stays dead, another backend is up
-//! throughout and there is no fault elsewhere. It is violated if the request ends without an answer (an error, 502, 503,
-//! 504), or in 401 (or 407) where neither the site refused the account nor the server the user; or if a server takes it
-//! for its user because of an identity that another client gave the connection: that is not freshly authenticated.
+//! **FO-1** is put to the test by the first request that a client starts after that time, if three conditions hold. The
+//! dead backend took the client's last request before the death for the client's own user. Another backend is up as long
+//! as the first stays dead. There is no fault elsewhere. FO-1 is violated if the request ends without an answer (an
+//! error, 502, 503, 504), or in 401 (or 407) although the site did not refuse the account and the server did not refuse
+//! the user. It is also violated if a server takes the request for its user because of an identity that another client
+//! gave the connection, since the connection is then not freshly authenticated.
 //!
 //! **FO-7** is put to the test by each request that a client starts after that time from the death of the last backend,
-//! if none returns before it ends and there is no fault elsewhere. *Prompt* means within the timeout of a check. It is
-//! violated if the request
-//! * ends in anything but 503, or in a 503 that is not prompt; or
-//! * ends without an answer, unless it was never sent on a connection opened since (it was refused) and that is prompt;
-//!   or
+//! if no backend returns before it ends and there is no fault elsewhere. *Prompt* means within the timeout of a check.
+//! FO-7 is violated if the request
+//! * ends in any status but 503, or in a 503 that is not prompt; or
+//! * ends without an answer, unless it was promptly refused, so that it was never sent on a connection that was opened
+//!   since; or
 //! * has not ended although the trace goes on for longer than that.
 
 use std::collections::BTreeMap;
@@ -61,7 +62,7 @@ pub(crate) fn fo1_clients_of_dead_backends_are_served(index: &Index<'_>) -> Find
                     let dead = Dead { backend: home.backend, death };
                     judge_after_death(index, request, dead, &mut finding);
                 }
-                // Served elsewhere from now on.
+                // Another server has served the client, and does so from now on.
                 if let Some(answer) = index.answered(request).filter(|answer| answer.taken_for().is_some()).last() {
                     homes.insert(request.client, Home { backend: answer.at.0, taken: answer.event });
                 }

@@ -12,16 +12,17 @@
 //! gone. A 401.3 refuses the user and does not ask for credentials.
 //!
 //! **FO-5** begins when a backend is drained, and ends when anything else affects it.
-//! * The backend keeps its connections: each bound connection is put to the test by its next request without a token
-//!   that a server receives, which is a violation if it is received on another connection than the one bound to; and by
-//!   its end, which is a violation if the peer ends the connection, the server did not end its side, no fault touched
-//!   the client's way to the balancer, or the balancer, and the connection was in use until then
-//!   ([`SHORTEST_IDLE_LIMIT`]): a balancer may close what is idle, drain or not; and by an answer of the balancer
-//!   itself without the server (502, 503, 504), which is a violation.
-//! * The backend gets no new ones: each connection that a client opens during a drain, while another backend is up, is
-//!   put to the test by the first request received from it, if the client started that during the drain as well. It is
-//!   violated if the draining backend receives the request, unless persistence is declared and the backend served this
-//!   client before the drain, or one with the same address where persistence is not by a cookie.
+//! * The backend keeps its connections. Each bound connection is put to the test by its next request without a token
+//!   that a server receives. It is a violation if the server receives it on another connection than the bound one. The
+//!   end of the connection is also a test. It is a violation if the peer ends the connection, the server did not end
+//!   its side, no fault touched the balancer or the client's way to it, and the connection was in use until then
+//!   ([`SHORTEST_IDLE_LIMIT`]): a balancer may always close an idle connection. An answer of the balancer itself without
+//!   the server (502, 503, 504) is a violation too.
+//! * The backend gets no new connections. Each connection that a client opens during a drain, while another backend is
+//!   up, is put to the test by the first request received from it, if the client also started this request during the
+//!   drain. It is violated if the draining backend receives the request, with one exception: persistence is declared,
+//!   and before the drain the backend served this client (or one with the same address, if persistence is not by a
+//!   cookie).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -32,7 +32,7 @@ pub(crate) fn fo6_returned_backends_serve(index: &Index<'_>) -> Finding {
             What::Action(_) => {
                 for backend in index.farm.backends().filter(|backend| index.farm.changed(backend, event, event)) {
                     returns.remove(backend);
-                    // A backend returns only if it was away: a reset or a drain alone is no return.
+                    // A backend can return only after it was away; a reset or a drain does not count as being away.
                     let was_away = index.farm.is_away(backend, event);
                     if was_away && index.farm.is_up(backend, event + 1, event + 1) {
                         let due = seen.at + checks.notice_up();

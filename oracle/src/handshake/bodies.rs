@@ -7,7 +7,7 @@
 //! * the request was processed more than once. An idempotent request may be repeated automatically when a connection is
 //!   lost to a fault (RFC 9110 9.2.2): then, more than once is no violation.
 //!
-//! Some user agents hold a body back until a challenge has come, and begin with an empty request. If the server
+//! Some user agents withhold a body until a challenge has come, and begin with an empty request. If the server
 //! requires no logon, the consequence is the client's fault: the application gets no data, or gets the request once
 //! empty and once whole.
 

@@ -5,8 +5,8 @@
 //! another connection, or by nobody. If a ticket was answered with a token and not refused, a Negotiate leg that the
 //! client then sends on the same connection continues the ticket's handshake (SPNEGO, RFC 4178 4.2.2: the server wants
 //! NTLM), and is judged like an Authenticate leg. A ticket alone is a whole handshake. An Authenticate leg that reaches
-//! no server proves nothing here: the connection it was bound to may be gone, and then a close or a 502 is the right
-//! end (FO-4); HS-1 judges whether the client got its answer.
+//! no server proves nothing here: the connection to which it was bound may have ended, and then a close or a 502 is the
+//! right end (FO-4). HS-1 judges whether the client got its answer.
 //!
 //! **HS-3** concerns handshakes of clients with valid credentials. A handshake lasts from the client's first Negotiate
 //! leg or ticket to the first answer of a server that took the Authenticate leg, or the ticket, for a user, or to the

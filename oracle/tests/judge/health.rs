@@ -68,7 +68,7 @@ fn hc1_is_violated_when_clients_are_still_sent_there() {
         summary.starts_with("carol's request r3 was sent to iis1, which had found no logon server since"),
         "{summary}"
     );
-    assert!(summary.ends_with("while iis2 was well"), "{summary}");
+    assert!(summary.ends_with("while iis2 was healthy"), "{summary}");
     assert_eq!(late(FALL - 1).grade(Hc1), NotExercised);
 }
 

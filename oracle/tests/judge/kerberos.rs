@@ -72,7 +72,7 @@ fn hs1_expects_of_each_package_its_own_legs() {
 #[test]
 fn hs1_says_how_many_requests_a_ticket_may_take() {
     let summary = over(true, &[TICKET, TICKET]).summary(Hs1);
-    assert_eq!(summary, "alice's request r1 took 2 HTTP requests, not the 1 it may");
+    assert_eq!(summary, "alice's request r1 took 2 HTTP requests, although at most 1 are allowed");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How much of the verdicts and messages a run file contains, so that every line can be read back.
+//! The limits of the verdicts and messages in a run file, so that every line can be read back.
 //!
 //! A verdict may have a piece of evidence for each request of a run, and each piece may cite all of them. A file
 //! contains the first of them, and the number of the rest. All of them can be derived from the trace, which the file

@@ -211,7 +211,7 @@ fn post(id: u32, body: Payload) -> Action {
 #[test]
 fn the_longest_that_a_step_may_hold_is_read_back() {
     use stickler_model::bounds::{MAX_PIECES, MAX_TEXT};
-    // Each byte takes six in JSON.
+    // Each byte has six in JSON.
     let long = || "\u{7f}".repeat(MAX_TEXT);
     let many = vec![Piece::Token(TokenId(1)); MAX_PIECES];
     let token = Action::MakeToken { id: TokenId(1), client: "alice".into() };

@@ -25,7 +25,7 @@
 //! be kept or violated and the script's expectations may hold or fail.
 //!
 //! A row for a balancer replaces the rows for its class and for the balancer that it is like ([`Shared`]). An empty row
-//! means that the balancer behaves as the row `all` says. Rows may also be tables of their own,
+//! means that the balancer behaves as the row `all` says. Rows may also be separate tables,
 //! `[lone-two-backends.pool-uri]`.
 //!
 //! A requirement for which nothing is written must not be violated; a `non-strict` SHOULD passes. An expected violation

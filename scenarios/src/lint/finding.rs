@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use serde::Serialize;
 use stickler_model::escape;
 
 use super::rules::Rule;
@@ -15,8 +14,7 @@ use super::rules::Rule;
 const SHOWN: usize = 160;
 
 /// The severity of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The script fails at this place, whatever the balancer does, if it gets that far.
     Error,
@@ -26,7 +24,7 @@ pub enum Severity {
 
 /// The place of a finding: from its first character to the one behind its last character. Lines and columns are counted
 /// from 1.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     /// The line of the first character.
     pub line: usize,
@@ -37,12 +35,11 @@ pub struct Span {
     /// The column behind the last character, in characters.
     pub end_column: usize,
     /// The same place as a range of bytes from the beginning of the file.
-    #[serde(skip)]
     pub bytes: (usize, usize),
 }
 
 /// One mistake in a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The name of the rule that the file breaks, in small letters with hyphens: one of [`RULES`](super::RULES).
     pub code: &'static str,
@@ -59,12 +56,11 @@ pub struct Finding {
 }
 
 /// The result of a lint: all findings, with the texts in which they are.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// The findings, sorted by file and place.
     pub findings: Vec<Finding>,
     /// The texts of the files that were read, by path.
-    #[serde(skip)]
     pub(super) texts: BTreeMap<String, Arc<str>>,
 }
 

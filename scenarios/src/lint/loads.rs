@@ -45,7 +45,7 @@ pub(super) fn check(
                     suggestion(name, &known, str::to_owned)
                 };
                 let message = if name.starts_with('_') {
-                    format!("`{name}` is that file's own: a name that begins with `_` is not loaded")
+                    format!("`{name}` is private to that file: a name that begins with `_` cannot be loaded")
                 } else {
                     format!("`{}` defines no `{name}`", load.module_id)
                 };

@@ -92,7 +92,7 @@ fn hint(text: &str, at: &Range<usize>) -> Option<String> {
         }
         "class" => "there are no classes: a function may return a `struct(...)`",
         "try" | "except" | "raise" => "there are no exceptions: a request that fails has an `error`",
-        "with" | "async" | "await" => "there is nothing to open or to await: `start()` and `wait()` do what is needed",
+        "with" | "async" | "await" => "there is nothing to open or to await: use `start()` and `wait()`",
         _ if line.contains(":0") || line.contains("%0") => {
             "formats have no width: `padded(number, 2)` writes leading zeros"
         }

@@ -201,7 +201,7 @@ impl Names {
         self.bindings.keys().map(String::as_str)
     }
 
-    /// Notes the types that variables get by an assignment.
+    /// Records the types that variables get by an assignment.
     pub(super) fn note(&self, target: &AstAssignTarget, given: &Given<'_>, locals: &[Locals], types: &mut Locals) {
         let typ = match given {
             Given::Value(value) => self.infer(value, locals),
@@ -348,7 +348,7 @@ impl Names {
     }
 }
 
-/// Notes the type of a variable, or that its type is unknown.
+/// Records the type of a variable, or that its type is unknown.
 fn set(target: &AstAssignTarget, typ: Type, types: &mut Locals) {
     match &target.node {
         AssignTargetP::Identifier(name) => {

@@ -28,13 +28,13 @@ pub(crate) const MAX_BYTES: u64 = 512 * 1024;
 /// The reason for which a file cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
-    #[error("this script has no folder to load files from")]
+    #[error("this script has no folder from which to load files")]
     NoFolder,
     #[error(
-        "`{0}` is no path of a file below the script's folder: write it with `/`, without `..`, and not from the root"
+        "`{0}` is not the path of a file below the script's folder: write a relative path with `/` and without `..`"
     )]
     Outside(String),
-    #[error("`{0}` is a link, and a script loads files of its own folder alone")]
+    #[error("`{0}` is a link, but a script may load only files of its own folder")]
     Link(String),
     #[error("cannot read {path}: {source}")]
     Unreadable { path: String, source: std::io::Error },
@@ -42,11 +42,11 @@ pub(crate) enum LoadError {
     TooLong { path: String },
     #[error("these files load one another in a circle: {}", .0.join(", "))]
     Cycle(Vec<String>),
-    #[error("more than {MAX_DEPTH} files load one another in a row: {}", .0.join(", "))]
+    #[error("more than {MAX_DEPTH} files load one another in a chain: {}", .0.join(", "))]
     TooDeep(Vec<String>),
-    #[error("a script may load {MAX_FILES} files")]
+    #[error("a script may load at most {MAX_FILES} files")]
     TooMany,
-    #[error("the files of a script may have {MAX_BYTES} bytes together")]
+    #[error("the files of a script together may have at most {MAX_BYTES} bytes")]
     TooMuch,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Text {
 pub(crate) fn key(loading: &str, path: &str) -> Result<String, LoadError> {
     let outside = || LoadError::Outside(path.chars().take(80).collect());
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    // A character that is no separator here may be one on another system, and a colon names a drive there.
+    // A character that is not a separator here may be one on another system, where a colon names a drive.
     if path.is_empty() || path.contains(['\\', ':', '\0']) || !Path::new(path).components().all(plain) {
         return Err(outside());
     }

@@ -160,7 +160,7 @@ impl World for NamesWorld {
                 Err(self.unknown("backend", &host, &self.servers))
             }
             Action::Await(_) | Action::SendRaw(_) | Action::MakeToken { .. } => {
-                Err(WorldError::Unsupported("nothing is asked of anybody".into()))
+                Err(WorldError::Unsupported("no request is possible".into()))
             }
             _ => Ok(Outcome::Done),
         }

@@ -8,7 +8,7 @@ use stickler_model::{Action, ClientSpec, Name, Plan};
 /// The name of a client without credentials.
 const NOBODY: &str = "mallory";
 
-/// Returns the plan with each client named after the first user who sits at it: `alice`, `alice2`, and `mallory` for a
+/// Returns the plan with each client named after its first user: `alice`, `alice2`, and `mallory` for a
 /// client without credentials. A client keeps its name if the user's name is not possible for a client.
 ///
 /// The results of a seed depend on the names of the clients. The returned plan is therefore another plan, and need not

@@ -290,7 +290,7 @@ impl<'p> Steps<'p> {
         let waits = in_turns.map(Action::Await).collect::<Vec<_>>();
         let is_awaited = self.plan.steps[step + 1..].starts_with(&waits);
         let expects = self.expectations.are_of_one_user(ids.iter().copied());
-        // Clients that were added with the crowd have no variables of their own.
+        // Clients that were added with the crowd have no variables.
         let later = crowd.clients.iter().any(|name| !self.added.contains(name) && self.uses.clients[name] > 1);
         if is_awaited && !expects && !later {
             self.say(None, &[call]);

@@ -71,7 +71,7 @@ pub(super) struct Registry {
 struct Kernel {
     id: KernelId,
     slot_owners: Vec<Life>,
-    /// The last user of each port, beginning with [`FIRST_PORT`].
+    /// The last user of each port, starting from [`FIRST_PORT`].
     port_owners: Vec<Option<PortOwner>>,
     /// The lives that called connect, in the order of the SYNs that the kernel will emit, each with the port of its
     /// choice. The kernel's port is not known before the SYN shows it.
@@ -116,7 +116,7 @@ impl Registry {
             let expected = "at most 254 for each of `kernels`";
             return Err(EngineError::Setting { name: "slots", value: settings.slots, expected });
         }
-        // Retransmission counts passes, not time, so it is off: the links never lose a segment.
+        // Retransmission counts passes and not time. It is off, because the links never lose a segment.
         let config = KernelConfig::default().retx_threshold(u32::MAX).default_backlog(BACKLOG);
         let mut net = turmoil_net::Net::with_config(config);
         let kernels = (0..kernel_count)
@@ -235,7 +235,7 @@ impl Registry {
         if self.slots_taken == self.slots {
             return Err(ListenError::OutOfSlots(EngineError::OutOfSlots { host: host.ip, slots: self.slots }));
         }
-        // Slots are dealt out over the kernels in turn, and need not be on the host's own.
+        // Slots are assigned to the kernels in turn, and need not be on the host's own kernel.
         let kernel = self.slots_taken % self.kernels.len();
         self.slots_taken += 1;
         self.kernels[kernel].slot_owners.push(life);
@@ -330,8 +330,8 @@ impl Registry {
         self.logical(segment.src)
     }
 
-    /// Returns whether a SYN-ACK acknowledges the SYN of the socket at this kernel address (RFC 9293 3.10.7.3). One
-    /// that belongs to an earlier connection from a chosen port does not.
+    /// Returns whether a SYN-ACK acknowledges the SYN of the socket at this kernel address (RFC 9293 3.10.7.3). A SYN-ACK
+    /// of an earlier connection from a chosen port does not.
     pub(super) fn is_answered(&self, address: SocketAddr, acknowledged: u32) -> bool {
         let owner = || {
             let kernel = self.kernels.get(kernel_index(address.ip())?)?;

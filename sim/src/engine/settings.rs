@@ -17,10 +17,10 @@ pub struct Settings {
     /// no slot, so that this does not limit the number of clients.
     pub slots: usize,
     /// The time to whose multiples arrivals are rounded up, so that one pass over the network, which visits every
-    /// socket, serves many packets. Without jitter packets coincide anyway, and the setting changes nothing. With
-    /// jitter, 20 us instead of 50 cost a third of the speed at 1,000 connections, and more than 50 gained nothing.
-    /// Zero delivers at the exact nanosecond. Latencies that are multiples of it stay exact; a value that divides a
-    /// millisecond keeps timers and packets on one grid.
+    /// socket, serves many packets. Without jitter packets coincide anyway, and the setting has no effect. With jitter,
+    /// 20 us instead of 50 cost a third of the speed at 1,000 connections, and more than 50 gained nothing. Zero delivers
+    /// at the exact nanosecond. Latencies that are multiples of it stay exact. A value that divides a millisecond keeps
+    /// timers and packets at the same times.
     pub quantum: Duration,
     /// The link between two hosts for which [`Engine::set_link`](super::Engine::set_link) set none.
     pub link: Link,
@@ -122,9 +122,8 @@ pub enum Stopped {
         /// The simulated time since the start.
         at: Duration,
     },
-    /// No task is alive and no packet is under way, so that nothing can ever happen. Only
-    /// [`run_until_true`](super::Engine::run_until_true) gives up so early, because a future may wait for a timer of
-    /// its own.
+    /// No task is alive and no packet is in transit, so that nothing can ever happen. Only
+    /// [`run_until_true`](super::Engine::run_until_true) gives up so early, because a future may wait for its own timer.
     #[error("the simulation cannot continue: no task is alive and no packet is in transit")]
     Quiescent,
     /// The engine has done as much work as it may ([`Settings::turns`]).

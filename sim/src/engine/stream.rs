@@ -126,7 +126,7 @@ impl AsyncWrite for SimStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What was written is the kernel's already.
+        // The bytes that were written belong to the kernel already.
         Poll::Ready(Ok(()))
     }
 

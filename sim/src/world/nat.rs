@@ -31,7 +31,7 @@ impl NatAdapter {
         let (told, clock) = (Arc::clone(&policy), Arc::clone(&env.clock));
         let attached = control.attach(move |backend, change| {
             lock(&told).change(clock.now(), backend, change);
-            // A dead backend's flows may have to end.
+            // The flows of a dead backend may have to end.
             kick.kick();
         });
         Self { policy, farm, env, _attached: attached }

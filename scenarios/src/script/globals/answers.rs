@@ -38,7 +38,7 @@ pub(super) fn answers(builder: &mut GlobalsBuilder) {
         Ok(requests.items.into_iter().map(|request| request.answer(eval)).collect::<Result<_, _>>()?)
     }
 
-    /// Notes a failure if a condition does not hold. The script continues in either case.
+    /// Records a failure if a condition does not hold. The script continues in either case.
     ///
     /// # Arguments
     /// * `condition`: The condition that has to be true.

@@ -38,7 +38,7 @@ use crate::site::{self, ServerChange, Site, SiteChange, TRUST_PASSWORD, Unknown,
 pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// Describes the site. The call comes before the first client, and only once.
     ///
-    /// A setting that is not given is as it is without `site()`, or as IIS has it by default.
+    /// A setting that is not given has the value that it has without `site()`, or IIS's default.
     ///
     /// # Arguments
     /// * `backends`: The number of servers, which are called `iis1`, `iis2` and so on.
@@ -85,7 +85,7 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// * `anonymous_methods`: Methods that need no logon.
     /// * `anonymous_windows_too`: Whether a user who has logged on keeps that identity in the anonymous part. Otherwise
     ///   everybody is anonymous there.
-    /// * `workgroup`: Whether the servers are in no domain. They then accept NTLM with accounts of their own: `alice`
+    /// * `workgroup`: Whether the servers are in no domain. They then accept NTLM with their own accounts: `alice`
     ///   is `.\alice` at the client, and `IIS1\alice` at iis1.
     /// * `accounts`: The accounts of each server with their passwords. In a workgroup, the default is the accounts of
     ///   the directory.
@@ -211,7 +211,7 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// * `protection_flags`: The flags of extended protection: `"Proxy"`, `"NoServiceNameCheck"`, `"AllowDotlessSpn"`,
     ///   `"ProxyCohosting"`.
     /// * `service_names`: The service names that extended protection accepts.
-    /// * `max_concurrent_api`: The number of logons that a server asks its DC for at the same time
+    /// * `max_concurrent_api`: The number of logons for which a server asks its DC at the same time
     ///   (`MaxConcurrentApi`): 10 by default, and 2 for `iis6`.
     ///
     /// # Returns
@@ -328,7 +328,7 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// * `slow_ms`: The time that the DC takes for each logon, in milliseconds.
     /// * `lacks`: Accounts that the DC does not have yet.
     /// * `outdated`: Accounts of which the DC has an older password.
-    /// * `max_concurrent_api`: The number of logons that the DC asks another DC for at the same time.
+    /// * `max_concurrent_api`: The number of logons for which the DC asks another DC at the same time.
     /// * `requires_checksum`: Whether the KDC refuses a request without a checksum. RFC 4120 and Samba do so; Windows
     ///   does not.
     ///
@@ -384,7 +384,7 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
         Ok(Partner(site::Partner { users: users.items, trust, password: password.to_owned(), claims }))
     }
 
-    /// Describes a server that looks users up in a table of its own, for `site()` and `configure()`.
+    /// Describes a server that looks users up in its own table, for `site()` and `configure()`.
     ///
     /// # Arguments
     /// * `header`: The request header whose value is the key of the table. By default, the key is the other end of the
