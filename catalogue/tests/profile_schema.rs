@@ -336,7 +336,7 @@ fn the_documentation_of_the_schema_is_what_the_code_says() {
     let stored = std::fs::read_to_string(path).unwrap_or_default();
     assert!(stored == schema, "docs/profile-schema.md differs from the code; STICKLER_UPDATE=1 writes it anew");
     for key in [
-        "`share`, needed",
+        "`share`, required",
         "`carriage` (L4)",
         "`prefer_last` (L7)",
         "## `[profile.check]`\n",

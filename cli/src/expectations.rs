@@ -221,7 +221,7 @@ mod tests {
             ("ID-2", "ID-99", (4, 15), "there is no requirement `ID-99`"),
             ("lone-*", "lone-[", (2, 12), "a pattern has *, ? and [...]"),
             ("2027-06-30", "2027-02-30", (6, 9), ""),
-            ("2027-06-30", "\"soon\"", (6, 9), "`soon` is no day"),
+            ("2027-06-30", "\"soon\"", (6, 9), "`soon` is not a date"),
             ("2027-06-30", "7", (6, 9), "of the type integer"),
             ("ticket 4711", " ", (5, 10), "say why it is accepted"),
             ("reason", "resaon", (5, 1), "unknown field"),

@@ -104,10 +104,10 @@ mod tests {
         for (text, why) in [
             ("127.0.0.1:8081", "is a URL"),
             ("https://127.0.0.1", "without TLS"),
-            ("http://127.0.0.1/app", "nothing else"),
-            ("http://user@127.0.0.1", "nothing else"),
-            ("http://", "nothing else"),
-            ("ftp://127.0.0.1", "nothing else"),
+            ("http://127.0.0.1/app", "consists only of"),
+            ("http://user@127.0.0.1", "consists only of"),
+            ("http://", "consists only of"),
+            ("ftp://127.0.0.1", "consists only of"),
             ("http://127.0.0.1:port", "127.0.0.1:port"),
         ] {
             assert!(url(text).is_err_and(|error| error.contains(why)), "{text}");
