@@ -202,7 +202,7 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
             HAPROXY,
             &["--site", "nobody"][..],
             3,
-            "no site is called so; there are: backend iis, behind frontend www",
+            "there is no site with this name; there are: backend iis, behind frontend www",
         ),
     ] {
         let output = Place::new(file, text).check(arguments);

@@ -40,7 +40,7 @@ fn a_requirement_is_explained_with_its_log_and_its_cures_in_whatever_case() {
     assert!(text.starts_with(demand), "{text}");
     let parts = ["\nWhat goes wrong\n", "\nIn the logs of IIS", "cs-username CORP\\alice", "\nWhat cures it\n"];
     for part in
-        parts.into_iter().chain(["  HAProxy: `http-reuse never`", "#4.2-http-reuse]", "  whatever the product: "])
+        parts.into_iter().chain(["  HAProxy: set `http-reuse never`", "#4.2-http-reuse]", "  whatever the product: "])
     {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
@@ -55,7 +55,7 @@ fn a_requirement_is_explained_with_its_log_and_its_cures_in_whatever_case() {
 #[test]
 fn a_defect_is_explained_by_the_requirement_that_catches_it() {
     let text = told("b6");
-    assert!(text.starts_with("B6 (host-not-pinned), a defect: the client has connections of its own, but"), "{text}");
+    assert!(text.starts_with("B6 (host-not-pinned), a defect: the client has its own connections, but"), "{text}");
     for part in [
         "It violates HS-2: stickler run lone-two-backends --balancer pin-on-401+B6\n",
         "It violates TL-1: stickler run epa-require-same-certificate --balancer pin-on-401+B6\n",
@@ -146,7 +146,7 @@ fn a_page_of_markdown_links_to_the_others_and_no_user_of_a_profile_can_write_int
             "ID-1",
             [
                 "# ID-1\n",
-                "* **HAProxy**: `http-reuse never`",
+                "* **HAProxy**: set `http-reuse never`",
                 "[B1](../defects/B1.md)",
                 "[shared-pool](../mechanisms/shared-",
             ],

@@ -188,7 +188,7 @@ fn what_cannot_be_read_is_named_and_nothing_is_overwritten() {
     ends(folder.path(), "hunt --balancer shared-pool --runs 12 --no-shrink --seed 1 --out one");
     let (code, text) = ends(folder.path(), "merge out one --out other");
     assert!(
-        code == Some(2) && text.contains("are not of one hunt: `seed` is 0 in the first, and 1 in the other"),
+        code == Some(2) && text.contains("belong to different hunts: `seed` is 0 in the first, and 1 in the other"),
         "{text}"
     );
     assert!(!folder.path().join("other").exists());

@@ -194,7 +194,7 @@ fn what_cannot_be_captured_is_an_error_that_says_what_to_do() {
     };
     refused(
         &["run", "parity", "--balancer", "l4-nat", "--balancer", "l4-dsr"],
-        "--pcap captures one run, and these are 2",
+        "--pcap captures one run, but these are 2",
     );
     refused(&["run", "parity", "--balancer", "l4-nat", "--repeat", "3"], "these are 3");
     refused(&["run", "parity", "--balancer", "l4-nat", "--arm", "wire"], "tcpdump -i lo");

@@ -220,7 +220,7 @@ fn over_tls_a_name_that_no_certificate_has_is_the_scripts_mistake() {
 fn a_script_that_means_nothing_is_not_green() {
     let (code, _, err) = run("nothing", "curl(\"mallory\", user = None).send_raw(\"\")\n", "l4-nat");
     assert_eq!(code, Some(2), "{err}");
-    assert!(err.contains("script.star:1:1: the script asks for nothing"), "{err}");
+    assert!(err.contains("script.star:1:1: the script sends nothing"), "{err}");
     let (code, out, err) = run("bytes", "curl(\"mallory\", user = None).send_raw(\"x\")\n", "l4-nat");
     assert_eq!(code, Some(3), "{out}\n{err}");
     assert!(out.contains("skipped 1: nothing was put to the test"), "{out}");
