@@ -275,7 +275,7 @@ fn what_takes_more_memory_than_a_plan_may_is_refused_at_its_line() {
     let text = written(&run());
     let events = text.replacen("\"events\":[4]", &format!("\"events\":[{}]", vec!["1"; 2_000_000].join(",")), 1);
     assert!(
-        wrong(&events).starts_with("x.jsonl:13: a verdict has 100 pieces of evidence at most"),
+        wrong(&events).starts_with("x.jsonl:13: a verdict has at most 100 pieces of evidence"),
         "{}",
         wrong(&events)
     );

@@ -266,7 +266,7 @@ ST-2 = "non-strict"
         let anything = "[\"ok\", \"violated\", \"not-exercised\", \"not-applicable\"]";
         let (line, column, message) = place(&format!("[lone.all]\nreason = \"x\"\nHS-1 = {anything}\n")).unwrap_err();
         assert_eq!((line, column), (3, 1));
-        assert_eq!(message, "this accepts whatever becomes of HS-1: leave out what must not happen");
+        assert_eq!(message, "this accepts every grade of HS-1: remove those that must not happen");
         let should = "[lone]\nall = { reason = \"x\", ST-2 = [\"ok\", \"non-strict\", \"not-exercised\", \"not-applicable\"] }\n";
         assert!(place(should).is_err());
 
