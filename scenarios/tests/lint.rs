@@ -99,7 +99,7 @@ fn arguments_are_compared_with_the_signature() {
     assert_eq!(message, "`get` has no argument `heders`");
     assert!(hint.starts_with("did you mean `headers`? it is `get("), "{hint}");
     assert_eq!(one("alice.post(\"/x\")").0, "`post` needs `body`");
-    assert_eq!(one("alice.get(\"/\", \"more\")").0, "`get` takes one argument without a name, and this is one more");
+    assert_eq!(one("alice.get(\"/\", \"more\")").0, "`get` takes one argument without a name, but this is one more");
     assert_eq!(one("alice.get(\"/\", path = \"/\")").0, "`path` is given twice");
     assert!(one("curl(\"bob\", cokies = True).get(\"/\")").1.contains("`cookies`"));
     assert!(one("alice.get(\"/\").expect(stauts = 200)").1.contains("`status`"));

@@ -74,9 +74,9 @@ fn a_loaded_file_may_be_wrong_and_says_where() {
     );
     assert!(error("lacks", &[("a.star", main), ("lib.star", "y = 1\n")]).starts_with("a.star:1:"));
     let acts = error("acts", &[("a.star", main), ("lib.star", "x = 1\ncurl(\"alice\")\n")]);
-    assert!(acts.starts_with("lib.star:2:1: a file that is loaded only defines"), "{acts}");
+    assert!(acts.starts_with("lib.star:2:1: a loaded file may only define"), "{acts}");
     let late = error("site", &[("a.star", main), ("lib.star", "x = 1\nsite(backends = 1)\n")]);
-    assert!(late.starts_with("lib.star:2:1: a file that is loaded only defines"), "{late}");
+    assert!(late.starts_with("lib.star:2:1: a loaded file may only define"), "{late}");
     let deep = error("deep", &[("a.star", main), ("lib.star", &format!("x = {}1\n", "-".repeat(5_000)))]);
     assert!(deep.starts_with("lib.star:1:") && deep.contains("brackets"), "{deep}");
 }
@@ -137,7 +137,7 @@ fn what_is_loaded_is_bounded_in_number_depth_and_size() {
         .collect();
     let mut files: Vec<(&str, &str)> = chain.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     files.push(("a.star", "load(\"f0.star\", \"x\")\nprint(x)\n"));
-    assert!(error("depth", &files).contains("more than 8 files load one another in a row"));
+    assert!(error("depth", &files).contains("more than 8 files load one another in a chain"));
 
     let loads = |count: u32| -> String {
         let lines: Vec<String> =

@@ -350,7 +350,7 @@ fn no_timer_is_zero_or_less_than_a_millisecond() {
                 return;
             };
             let told = Profile::parse(&toml, "mine.toml").unwrap_err().to_string();
-            assert!(told.contains("and not zero"), "{told}");
+            assert!(told.contains("other than zero"), "{told}");
         }
         let BalancerSpec::Profile { toml, .. } = profile("pin-on-401", &format!("{key} = \"1ms\"")) else { return };
         assert!(Profile::parse(&toml, "mine.toml").is_ok());
