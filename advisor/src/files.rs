@@ -7,7 +7,7 @@ use std::{fs, io};
 use glob::{MatchOptions, Pattern, PatternError};
 use stickler_runner::text_file;
 
-/// The longest file of a configuration, in bytes.
+/// The maximum size of a configuration file, in bytes.
 const MOST: u64 = 16 << 20;
 
 /// The largest number of files that match a pattern, or that are in a folder.

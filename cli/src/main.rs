@@ -140,7 +140,7 @@ fn main() -> ExitCode {
     end(result)
 }
 
-/// Prints the reason for which the command does not succeed, if any, and returns the exit code.
+/// Prints the reason why the command failed, if it did, and returns the exit code.
 fn end(result: Result<(), Failure>) -> ExitCode {
     let (code, message) = match result {
         Ok(()) | Err(Failure::OutputClosed) => (0, None),

@@ -28,7 +28,7 @@ use crate::state::{Failed, FailedRun};
 use crate::summary::{Summaries, Summary};
 use crate::{Failure, balancers, bless, interrupt, page, selection, target, terminal, today};
 
-/// The largest number of runs for which each shows its evidence by default.
+/// The largest number of runs for which the evidence of each run is shown by default.
 const FEW_RUNS: usize = 64;
 
 /// The largest number of balancers that have a column each. More balancers have a row each.

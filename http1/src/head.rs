@@ -209,8 +209,8 @@ fn with_headers<'bytes, T>(
     }
 }
 
-/// Returns the part of the bytes in which a head must end. Later bytes are not examined, so that the result does not
-/// depend on the number of bytes that have arrived together.
+/// Returns the part of the bytes in which a head must end. Later bytes are not examined, so the result does not depend
+/// on the number of bytes that have arrived together.
 fn within(bytes: &[u8], limits: HeadLimits) -> &[u8] {
     &bytes[..bytes.len().min(limits.length)]
 }

@@ -36,9 +36,8 @@ pub fn header(version: ProxyProtocol, client: SocketAddr, front: SocketAddr) -> 
     }
 }
 
-/// Reads a header, and no byte after it. Returns the client that it names. Returns `None` if it names no client, so
-/// that the connection's own address counts: for a balancer's own health check (`LOCAL`) or an unknown protocol
-/// (`UNKNOWN`).
+/// Reads a header, and no byte after it. Returns the client that it names. Returns `None` if it names no client, so the
+/// connection's own address counts: for a balancer's own health check (`LOCAL`) or an unknown protocol (`UNKNOWN`).
 ///
 /// # Errors
 /// `InvalidData` if the stream does not begin with a header, or the header has more than 4,112 bytes; `UnexpectedEof`

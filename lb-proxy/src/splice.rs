@@ -98,7 +98,7 @@ impl SpliceConfig {
 /// Splices connections from `listener` to the backends that the policy chooses, until the future is dropped.
 ///
 /// Half-closes are passed on, and may last for a limited time. When one side breaks, the other is closed. Connections
-/// run in tasks of `net`, so that they end with its host. The function returns only when the listener has failed
+/// run in tasks of `net`, so they end with its host. The function returns only when the listener has failed
 /// permanently.
 pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, service: SpliceConfig) {
     let SpliceConfig { farm, policy, limits, control, passive, send_proxy, accept_proxy } = service;

@@ -60,7 +60,7 @@ pub(crate) struct Exchange<'a, S> {
     pause: Option<Pin<Box<Sleep>>>,
     /// Whether a `100 Continue` ends the pause.
     waits: bool,
-    /// Whether the rest of the request is not sent, so that the connection cannot be used afterwards.
+    /// Whether the rest of the request is not sent, in which case the connection cannot be used afterwards.
     cut: bool,
 }
 

@@ -13,7 +13,7 @@ use stickler_netlogon::LogonNumbers;
 use crate::Directory;
 use crate::directory::Asker;
 
-/// A domain controller. Its data outlives its process, so that a restarted DC continues with it.
+/// A domain controller. Its data outlives its process, so a restarted DC continues with it.
 pub struct DomainController {
     directory: Arc<Lock<Directory>>,
     /// The machines that may ask for logons, keyed by their names in lower case.

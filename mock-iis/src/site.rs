@@ -1,5 +1,5 @@
-//! The configuration of one server. It outlives the server's process, so that a restarted server continues its
-//! numbering and a trace never has two connections with the same number.
+//! The configuration of one server. It outlives the server's process, so a restarted server continues its numbering and
+//! a trace never has two connections with the same number.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -99,7 +99,7 @@ pub struct ServerLimits {
     pub send: Duration,
     /// The time that connecting to a DC may take before the next one is asked.
     pub connect: Duration,
-    /// The time that a DC's reply may take before the next one is asked. The sum of this time and `connect`, over all
+    /// The time that a DC's reply may take before the next DC is asked. The sum of this time and `connect`, over all
     /// DCs, should be less than the time that user agents wait. By default, two DCs that do not answer take 20 s.
     pub logon: Duration,
     /// The time that a logon may wait for others of this server (`MaxConcurrentApi`) before it fails.

@@ -77,7 +77,7 @@ pub enum RequestProblem {
     /// The body is too long.
     #[error("a body can have at most {MAX_BODY} bytes, but this one has {0}")]
     Body(u64),
-    /// The rate is zero, so that the body would never be sent.
+    /// The rate is zero, so the body would never be sent.
     #[error("`limit_rate` must be at least 1: it is the largest number of bytes per second")]
     Rate,
     /// A header field is one that only the client itself sets.

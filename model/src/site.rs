@@ -124,7 +124,7 @@ pub enum KeepAlive {
     Always,
     /// An answer that refuses a token closes the connection.
     ClosedByFailure,
-    /// Each 401 to a token closes the connection. The Challenge is such a 401, so that a handshake of two steps never
+    /// Each 401 to a token closes the connection. The Challenge is such a 401, so a handshake of two steps never
     /// completes.
     ClosedByChallenge,
     /// Every answer closes the connection, because HTTP keep-alives are off (`<httpProtocol allowKeepAlive="false">`).
@@ -190,7 +190,7 @@ pub struct ProtectionSpec {
 }
 
 impl ProtectionSpec {
-    /// The flag `Proxy`: TLS ends at a proxy, so that the service name is checked instead of the channel binding.
+    /// The flag `Proxy`: TLS ends at a proxy, so the service name is checked instead of the channel binding.
     pub const PROXY: u32 = 1;
     /// The flag `NoServiceNameCheck`: the service name is not checked.
     pub const NO_SERVICE_NAME_CHECK: u32 = 2;

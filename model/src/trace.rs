@@ -393,7 +393,7 @@ impl Chunks {
     }
 }
 
-/// Locks the list. If a thread panics, an event is in the list either as a whole or not at all, so that the list stays
+/// Locks the list. If a thread panics, an event is in the list either as a whole or not at all, so the list stays
 /// valid.
 fn lock(events: &Mutex<Chunks>) -> MutexGuard<'_, Chunks> {
     events.lock().unwrap_or_else(PoisonError::into_inner)

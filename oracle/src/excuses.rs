@@ -81,7 +81,7 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
 
 /// Returns who is at fault for a request with valid credentials that ended in 401 or 407, if it is not the balancer:
 /// * a fault, if it kept the DC from answering a server, or a client that can log on with a ticket only, or did so
-///   shortly before, so that the client does not ask again yet;
+///   shortly before, so the client does not ask again yet;
 /// * the site's set-up, if the DC or the server refused for a reason that is not the password (a machine or a domain is
 ///   not trusted, no logon server, a ticket that the server cannot read), if the DC's directory is behind, or if a
 ///   server closes a connection that a handshake needs;
@@ -134,8 +134,8 @@ fn was_offered_elsewhere(index: &Index<'_>, request: &Request<'_>) -> bool {
     received[..first].iter().any(|asked| providers(asked) != providers(&received[first]))
 }
 
-/// Returns whether the request met servers, and the client has no package in common with any of these, so that it could
-/// not begin a handshake.
+/// Returns whether the request reached servers but could not begin a handshake, because the client has no package in
+/// common with any of them.
 fn met_no_common_package(index: &Index<'_>, request: &Request<'_>) -> bool {
     let mut received = index.received(request).peekable();
     let none = |(event, (server, _), _)| index.settings.packages_at(server, request.client, event).is_none();

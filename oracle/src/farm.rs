@@ -35,7 +35,7 @@ pub(crate) struct Condition {
     pub(crate) down: Option<usize>,
     /// The backend is being drained.
     pub(crate) draining: Option<usize>,
-    /// The number of links to the backend that are held, without those to DCs.
+    /// The number of links to the backend that are held, not counting those to DCs.
     held: u32,
     /// The number of links between the backend and DCs that are held.
     without_dc: u32,

@@ -451,8 +451,8 @@ impl IdleEnds {
         close.filter(|&event| !reached && event < end)
     }
 
-    /// Returns the same event if the connection was closed before the HTTP request could have arrived on it, so that
-    /// the balancer did not wait for anything else in the meantime.
+    /// Returns the same event if the connection was closed before the HTTP request could have arrived on it, so the
+    /// balancer did not wait for anything else in the meantime.
     pub(crate) fn met_at_once_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
         let (sent, ..) = requests.sent(request).last()?;
         self.met_by(requests, request).filter(|&close| requests.at(close) <= requests.at(sent) + self.round_trip)

@@ -1,11 +1,11 @@
 //! ID-1 and ID-2, judged while events arrive, from what servers see alone.
 //!
-//! Real clients carry no request ids, so that their senders are not known, and a trace that never ends cannot be judged
-//! as a whole. [`Live`] knows a sender only by the name that the sender states ([`What::SenderNamed`]). A request is
-//! served as another user if a server takes it for a user (as in `identity`) other than the named one because of an
-//! earlier request on its connection, and not because of a proof in the request itself. Each answer is judged when it is
-//! given, from the state of its connection. Therefore nothing is missed, however long ago the connection was
-//! authenticated, and nothing is kept of a connection that has ended.
+//! Real clients carry no request ids, so their senders are not known, and a trace that never ends cannot be judged as a
+//! whole. [`Live`] knows a sender only by the name that the sender states ([`What::SenderNamed`]). A request is served
+//! as another user if a server takes it for a user (as in `identity`) other than the named one because of an earlier
+//! request on its connection, and not because of a proof in the request itself. Each answer is judged when it is given,
+//! from the state of its connection. Therefore nothing is missed, however long ago the connection was authenticated, and
+//! nothing is kept of a connection that has ended.
 //!
 //! Nobody is accused by mistake:
 //! * A request that does not name its sender is not judged: it may come from the user who authenticated the connection.

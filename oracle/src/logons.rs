@@ -55,7 +55,7 @@ pub(crate) struct Logon<'t> {
 pub(crate) enum Cause {
     /// The logon did not fail, or failed in a way that says nothing about the password.
     NotFailed,
-    /// Nobody knows: the sender is unknown, so that anybody may have caused it.
+    /// The sender is unknown, so anybody may have caused it.
     Unknown,
     /// A client with wrong credentials, or the wrong passwords that users sent before.
     User,

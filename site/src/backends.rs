@@ -1,4 +1,4 @@
-//! The backends that work, as a balancer knows them that is informed of every fault.
+//! The backends that work, as known to a balancer that is informed of every fault.
 
 use std::collections::BTreeSet;
 

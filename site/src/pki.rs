@@ -112,7 +112,7 @@ impl SitePki {
         secured.then(|| Upstream { client: client(), name: of_site })
     }
 
-    /// Returns the TLS of a client that trusts the authority.
+    /// Returns the TLS settings of a client that trusts the authority.
     pub fn client(&self, name: &Name) -> ClientTls {
         ClientTls::new(&self.authority, true, (self.random)(name.as_str()))
     }

@@ -41,7 +41,7 @@ impl Directive {
         self.name == name
     }
 
-    /// Returns the argument at an index; empty beyond the last.
+    /// Returns the argument at an index, or an empty string if there is no such argument.
     pub(super) fn argument(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", String::as_str)
     }

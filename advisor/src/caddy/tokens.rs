@@ -13,7 +13,7 @@ pub(super) struct Token {
     pub(super) text: String,
     /// The line, from 1.
     pub(super) line: usize,
-    /// Whether the token is in quotes, so that no brace in it belongs to a block.
+    /// Whether the token is in quotes, in which case no brace in it belongs to a block.
     pub(super) quoted: bool,
 }
 

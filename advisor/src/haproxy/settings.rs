@@ -38,7 +38,8 @@ pub(super) fn statuses(line: &Line) -> Option<String> {
     Some(format!("[{}]", each.join(", ")))
 }
 
-/// Returns the number of servers that a `server-template` creates: `3`, or `1-3`.
+/// Returns the number of servers that a `server-template` creates. The line gives it as a count (`3`) or a range
+/// (`1-3`).
 pub(super) fn template_count(line: &Line) -> usize {
     let range = line.arguments().nth(1).unwrap_or_default();
     let (low, high) = range.split_once('-').unwrap_or(("1", range));

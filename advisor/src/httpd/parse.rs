@@ -19,10 +19,10 @@ const MOST_NESTED: usize = 60;
 const MOST_FILES: usize = 5_000;
 const MOST_DIRECTIVES: usize = 500_000;
 
-/// The longest line, before and after variables were replaced by their values, in bytes.
+/// The maximum length of a line in bytes, both before and after variables are replaced by their values.
 const MOST_LINE: usize = 1 << 16;
 
-/// The modules that Debian's program contains, so that they need not be loaded.
+/// The modules that Debian's program contains, so they need not be loaded.
 const BUILT_IN: [&str; 16] = [
     "core",
     "core.c",

@@ -2,7 +2,7 @@
 //!
 //! The copy is written from the directives that apply to the site and are known to be safe; includes, conditions and
 //! macros have been expanded. With MPMs that have threads there is only one process. Every process has its own pool, so
-//! that with one process all clients share a pool, as clients of a busy process do.
+//! with one process all clients share a pool, as clients of a busy process do.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -36,8 +36,8 @@ MaxRequestWorkers 64";
 /// The name of the farm for a run with more servers than a file that names one server without a balancer.
 const FARM: &str = "balancer://stickler";
 
-/// Creates the copy for a route. `tls` says whether TLS stays between the clients and httpd, and between httpd and the
-/// servers.
+/// Creates the copy for a route. `tls` says whether the copy keeps TLS between the clients and httpd, and between httpd
+/// and the servers.
 pub(super) fn sandbox(configuration: &Configuration, route: &Route<'_>, tls: (bool, bool)) -> Sandbox {
     let farm = route.farm(configuration);
     let mut writer =

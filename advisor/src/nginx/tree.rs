@@ -54,8 +54,7 @@ impl Directive {
         named(self.inner(), name)
     }
 
-    /// Returns the directive written again from the meaning of its words, so that nginx reads exactly what was read
-    /// here.
+    /// Returns the directive written again from the meaning of its words, so nginx reads exactly what was read here.
     pub(super) fn afresh(&self) -> String {
         let words = std::iter::once(&self.name).chain(self.arguments.iter().map(|word| &word.text));
         words.map(|text| written(text)).collect::<Vec<_>>().join(" ")

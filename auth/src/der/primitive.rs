@@ -2,7 +2,7 @@
 
 use super::{Tag, tag};
 
-/// A type that DER encodes as one primitive value, so that the contents alone determine the value.
+/// A type that DER encodes as one primitive value, so the contents alone determine the value.
 pub trait Primitive<'a>: Sized {
     /// The tag of the type's values.
     const TAG: Tag;

@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
         self.primitive()
     }
 
-    /// Reads an INTEGER of 32 bits with a sign.
+    /// Reads a signed 32-bit INTEGER.
     pub fn int32(&mut self) -> Result<i32, DerError> {
         self.primitive()
     }

@@ -49,7 +49,7 @@ pub(super) fn authorization(subject: &Subject<'_>, service: &Key, krbtgt: &Key) 
     Typed::encode_list(&[Typed { kind: AD_WIN2K_PAC, value: &pac(subject, service, krbtgt) }])
 }
 
-/// Returns the authorization data of a ticket that consists of this value of [`authorization`].
+/// Returns the authorization data of a ticket, which contains only this value that [`authorization`] returned.
 pub(super) fn relevant(value: &[u8]) -> Typed<'_> {
     Typed { kind: AD_IF_RELEVANT, value }
 }

@@ -137,7 +137,7 @@ impl NtlmProfile {
         }
     }
 
-    /// Returns the profile of an old Windows: NTLM2 session responses, no MIC.
+    /// Returns the profile of an old version of Windows: NTLM2 session responses, no MIC.
     pub fn ntlm2_session() -> Self {
         Self {
             response: ResponseKind::Ntlm2Session,

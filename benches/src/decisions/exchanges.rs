@@ -57,7 +57,7 @@ struct Seat {
 }
 
 impl Exchanges {
-    /// Creates the connections. All clients send a request at the same time, so that the policy opens as many upstream
+    /// Creates the connections. All clients send a request at the same time, so the policy opens as many upstream
     /// connections as it wants; then each authenticates, one after the other. Clients that must wait or are turned away
     /// take no turns; of the others, `asking` do.
     pub(super) fn new(policy: Box<dyn L7Policy>, count: usize, asking: usize) -> Self {

@@ -50,7 +50,7 @@ impl Load {
     /// Sends all requests of one round, and returns their number.
     ///
     /// # Panics
-    /// A request is not answered with the whole page and 200, so that the figure would mean nothing.
+    /// A request is not answered with the whole page and 200, so the figure would mean nothing.
     pub fn round(&mut self) -> usize {
         let (target, connections, each) = (self.target, self.connections, self.each);
         let clients = &mut self.clients;

@@ -1,8 +1,8 @@
-//! The benchmark report: each figure is compared with its aim and with a stored baseline.
+//! The benchmark report: each figure is compared with its target and with a stored baseline.
 //!
 //! * [`Figure`]: a measurement, with a counterpart of the same run if there is one.
 //! * [`Estimates`]: the results of criterion.
-//! * [`Baseline`]: the figures of an earlier run. Machines differ, so that it contains *relative speeds*: the speed of a
+//! * [`Baseline`]: the figures of an earlier run. Machines differ, so it contains *relative speeds*: the speed of a
 //!   figure as a multiple of its counterpart's speed.
 //! * [`Report`]: all of it, as `report.md` and `report.json`.
 

@@ -167,8 +167,8 @@ impl Mechanism {
     }
 }
 
-/// Returns a selection rule that fits the farm. A mechanism serves any farm, so that its weights are repeated or cut to
-/// the size of this one.
+/// Returns a selection rule that fits the farm. A mechanism must fit a farm of any size, so its weights are repeated or
+/// truncated to the size of this one.
 fn fitted(select: SelectRule, farm: &Farm) -> SelectRule {
     let backends = farm.backends.len();
     if select.weights.is_empty() || select.weights.len() == backends {

@@ -1,6 +1,6 @@
 //! The list of all keys of a profile: their names, their meanings, and the rules that they set. This list alone is used
 //! to read profiles, to write mechanisms, and to describe the schema. Each rule is taken apart and assembled field by
-//! field, so that a field without a key does not compile.
+//! field, so a field without a key does not compile.
 
 mod alternatives;
 mod connections;

@@ -60,7 +60,7 @@ pub(super) struct Part<'t> {
     span: Range<usize>,
     /// The table of the part; `None` if all of it is inherited.
     table: Option<&'t DeTable<'t>>,
-    /// The keys that were read so far, which are all that exist.
+    /// The keys that were read so far. In the end, these are all keys that the part may contain.
     known: Vec<&'static str>,
 }
 

@@ -41,7 +41,7 @@ struct Check<'a> {
     files: Vec<PathBuf>,
     /// The product's version; `None` if it is not known.
     version: Option<String>,
-    /// The changed texts, by the paths of their files, that have cured sites so far.
+    /// The changed texts that have cured sites so far, by the paths of their files.
     cured: RefCell<BTreeMap<PathBuf, String>>,
 }
 

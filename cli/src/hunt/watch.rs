@@ -65,8 +65,8 @@ impl Keeper {
         Self { state: Mutex::new(state), over, deadline, began, runs: AtomicU64::new(0), bar, whole_units: false }
     }
 
-    /// Records a unit as done only if the hunt has not been ended: the length of such units is not known, so that a part
-    /// of one cannot be recognised.
+    /// Records a unit as done only if the hunt has not been ended: the length of such units is not known, so a part of
+    /// one cannot be recognised.
     pub(super) fn of_whole_units(self) -> Self {
         Self { whole_units: true, ..self }
     }

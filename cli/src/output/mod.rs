@@ -166,8 +166,8 @@ impl Reports {
         self.cases.push(case);
     }
 
-    /// Writes the reports that are pages, if there are any. A command that ran nothing does not call this, so that an
-    /// older page stays.
+    /// Writes the reports that are pages, if there are any. A command that ran nothing does not call this, so an older
+    /// page stays.
     pub(crate) fn write_pages(&mut self, page: impl FnOnce() -> Page) -> Result<(), Failure> {
         if self.of_pages.is_empty() {
             return Ok(());

@@ -26,8 +26,8 @@ pub enum Letter {
     /// Sends three requests in a row as raw bytes. The first carries the token with which the person would begin to
     /// authenticate.
     Pipeline(Person),
-    /// Resets every connection between the balancer and the first server. Servers are alike, so that faults of one
-    /// server suffice.
+    /// Resets every connection between the balancer and the first server. Servers are alike, so faults of one server
+    /// suffice.
     Reset,
     /// The first server crashes or, if it is down, starts again.
     Crash,
@@ -65,7 +65,7 @@ impl Person {
     /// All persons.
     pub(super) const ALL: [Self; 3] = [Self::Alice, Self::Bob, Self::Mallory];
 
-    /// The persons with credentials.
+    /// The users with credentials.
     pub(super) const USERS: [Self; 2] = [Self::Alice, Self::Bob];
 
     /// Returns the other user; mallory remains mallory.

@@ -59,7 +59,7 @@ const CRASH: u64 = 0;
 /// A unit of time; a request with its handshake takes about fifteen of them.
 const STEP: Duration = Duration::from_micros(250);
 
-/// A time in which the ends of connections arrive.
+/// A time that is long enough for the closing of a connection to reach the other end.
 pub(crate) const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// The prefix of a part of the site for which some balancers have separate backends.

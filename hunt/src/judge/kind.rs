@@ -188,8 +188,7 @@ fn user_at<'t>(client: &Name, step: usize, events: &'t [Event]) -> Option<&'t Pr
     actions.take(step).filter_map(sits).fold(None, |_, user| user).map(|identity| &identity.principal)
 }
 
-/// Returns the user for whom a server took the sender of this request, if the application ran. `sender` is the user who
-/// sent it.
+/// Returns the user as whom a server processed this request, if the application ran. `sender` is the user who sent it.
 fn served(event: &Event, id: Option<RequestId>, sender: Option<&Principal>) -> Option<ServedAs> {
     let user = match &event.what {
         What::ServerAnswered { request, processed: true, user, .. } if *request == id => user.as_ref(),

@@ -8,7 +8,8 @@ use super::Shrinking;
 /// A change of the site. A change without effect is not tried.
 type Change = fn(&mut Topology);
 
-/// Removes parts of the site, the largest first. Clients are steps like others, so that they have been tried before.
+/// Removes parts of the site, the largest first. Clients are steps like any other, so removing them has been tried
+/// before.
 pub(super) fn shrink(shrinking: &mut Shrinking<'_>) {
     while shrinking.plan.topology.servers.len() > 1 {
         let mut plan = shrinking.plan.clone();

@@ -28,8 +28,8 @@ pub struct SelectRule {
     /// The largest number of connections in use on a backend at once; a backend with this number is passed over.
     /// `None`: there is no limit.
     pub max_connections: Option<u32>,
-    /// Whether a request (at L4, a connection) that affinity sent to its backend counts as a turn, so that the next one
-    /// without affinity goes one backend further. For a pin, [`super::pin::PinRule::picks_anyway`] decides.
+    /// Whether a request (at L4, a connection) that affinity sent to its backend counts as a turn. If it does, the next
+    /// one without affinity goes one backend further. For a pin, [`super::pin::PinRule::picks_anyway`] decides.
     pub bound_take_turns: bool,
 }
 

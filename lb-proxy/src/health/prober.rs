@@ -21,8 +21,7 @@ use crate::{BoxFuture, UpstreamTls};
 /// command.
 pub trait Prober: Send + Sync {
     /// Returns whether this backend, which has this index in the farm, is alive. The future is dropped when its time is
-    /// up, so that everything it owns (a connection, a child process) must end with it. Checks of one backend never
-    /// overlap.
+    /// up, so everything it owns (a connection, a child process) must end with it. Checks of one backend never overlap.
     fn probe<'a>(&'a self, index: usize, backend: &'a Backend) -> BoxFuture<'a, bool>;
 }
 

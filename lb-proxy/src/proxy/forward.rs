@@ -30,13 +30,13 @@ use super::shell::Step;
 use super::upgrade::Asked;
 use super::{headers, upstream};
 
-/// The reason why a request gets no answer, so that its downstream connection or its stream ends.
+/// The reason why a request gets no answer, so its downstream connection or its stream ends.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswered {
     /// The pinned connection has ended, and a server may have processed the request.
     #[error("closed without an answer, because the upstream connection that it was pinned to is gone")]
     Coupled,
-    /// The connection is closing, and the request has not been processed, so that it can be sent again elsewhere.
+    /// The connection is closing, and the request has not been processed, so it can be sent again elsewhere.
     #[error("the connection is about to close")]
     Leaving,
     /// The request has not been processed, and must be sent again over HTTP/1.1.

@@ -117,7 +117,7 @@ fn fo2_is_not_put_to_the_test_without_an_authenticate_leg() {
     assert_eq!(trace.grade(Fo2), NotExercised);
 }
 
-/// A POST that is processed on two connections. The client sends it on these connections of its own.
+/// A POST that is processed on two connections of the server. The client sends it on the connections `sent_on`.
 fn posted_twice(sent_on: &[u32]) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     let id = trace.start_post("alice", &Payload::Bytes(9));

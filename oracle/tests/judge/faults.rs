@@ -1,4 +1,4 @@
-//! What a fault excuses: only what it touched, and only until it is mended and has been noticed.
+//! What a fault excuses: only what it touched, and only until the repair has been noticed.
 
 use std::time::Duration;
 

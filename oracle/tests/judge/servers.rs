@@ -20,7 +20,8 @@ fn account(name: &str, password: &str) -> UserSpec {
     UserSpec::new(name, password)
 }
 
-/// A farm without a domain, where alice's password on iis1 and on iis2 is this; bob's is the same on both.
+/// A farm without a domain, in which `passwords` are alice's passwords on iis1 and on iis2. bob has the same password
+/// on both.
 fn workgroup(passwords: [&str; 2]) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     trace.servers = standard::servers(2);

@@ -215,7 +215,7 @@ impl TraceBuilder {
         self.by_client(id, What::ClientSent { connection, request: id, leg, length });
     }
 
-    /// Adds that the server receives the request and answers it.
+    /// Adds the events of a server that receives the request and answers it.
     pub(crate) fn serve(&mut self, id: RequestId, route: Route<'_>, leg: Leg, status: u16, user: Option<Principal>) {
         let number = self.reach(id, route, leg);
         let body = self.request(id).body.clone();

@@ -17,7 +17,7 @@
 //! | `end` | 1 | `steps` and `events` (how many there are above, so that a file that was cut off is noticed), `how` ([`End`]) |
 //!
 //! A file contains the actions that were performed. A wait for the balancer's health checks (`await_checks`) is recorded
-//! as the time that it took (`advance`), so that the plan is specific to this balancer. A plan alone may have either.
+//! as the time that it took (`advance`), so the plan is specific to this balancer. A plan alone may have either.
 //!
 //! Unknown fields are errors. A line has at most [`MAX_LINE`] bytes, and a plan is within
 //! [`bounds`](stickler_model::bounds), as is everything that is recorded. Text of a script beyond [`MAX_SAID`] bytes is

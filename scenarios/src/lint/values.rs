@@ -187,7 +187,7 @@ impl Check<'_> {
         self.text.get(bytes(expression.span)).unwrap_or("None")
     }
 
-    /// Tries a statement out, behind the constants that it needs.
+    /// Tries a statement out, after the constants that it needs.
     fn try_out(&self, text: &str, needs: &BTreeSet<String>, site: Option<&Topology>) -> Result<Topology, Refusal> {
         let (mut needs, mut lines) = (needs.clone(), Vec::new());
         for constant in self.constants.iter().rev() {

@@ -236,7 +236,7 @@ pub(super) fn advance(time: Duration) -> Result<Call, Inexpressible> {
 /// Returns a time as a whole number of milliseconds.
 ///
 /// # Errors
-/// The time is no whole number of milliseconds.
+/// The time is not a whole number of milliseconds.
 pub(super) fn milliseconds(time: Duration) -> Result<String, Inexpressible> {
     let milliseconds = time.as_millis();
     if Duration::from_millis(milliseconds as u64) == time {

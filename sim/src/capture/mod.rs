@@ -132,7 +132,7 @@ impl Capture {
         self.packets.len()
     }
 
-    /// Returns whether there were more packets than [`MAX_CAPTURE`] allows, so that the last ones are missing.
+    /// Returns whether there were more packets than [`MAX_CAPTURE`] allows, in which case the last ones are missing.
     pub fn is_cut(&self) -> bool {
         self.cut
     }

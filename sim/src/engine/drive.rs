@@ -41,7 +41,7 @@ thread_local! {
 /// [`settle`](Self::settle). A task must call neither these methods nor one that injects a fault: they block in the
 /// runtime that runs the task, which panics.
 pub struct Engine {
-    /// The runtime; `None` only while dropping. Tasks own sockets, so that they must be dropped before the kernels.
+    /// The runtime; `None` only while dropping. Tasks own sockets, so they must be dropped before the kernels.
     runtime: Option<Runtime>,
     driver: Driver,
     clock: Clock,
@@ -242,8 +242,8 @@ impl Engine {
         self.driver.network.log = log;
     }
 
-    /// Ends the host's processes. Its kernel continues, so that peers get FIN, or RST if data was unread or still
-    /// arrives. Connecting is refused.
+    /// Ends the host's processes. Its kernel continues, so peers get FIN, or RST if data was unread or still arrives.
+    /// Connecting is refused.
     ///
     /// # Errors
     /// [`Stopped::Panicked`].
@@ -388,7 +388,7 @@ impl std::fmt::Debug for Engine {
 enum Goal {
     /// No goal: the condition is a future, which may wait for its own timer.
     Future,
-    /// No goal: the condition depends on tasks and packets alone, so that the run can be given up early.
+    /// No goal: the condition depends on tasks and packets alone, so the run can be given up early.
     Predicate,
     /// The time limit itself.
     Time,

@@ -94,7 +94,7 @@ struct Host {
     kernel: usize,
     life: u32,
     up: bool,
-    /// The number below which lives ended by a loss of power, so that nothing leaves their sockets.
+    /// The number below which lives ended by a loss of power, so nothing leaves their sockets.
     muted_below: u32,
     /// The kernel and the address of the slot, once the host listens.
     slot: Option<(usize, IpAddr)>,
@@ -473,8 +473,8 @@ pub(super) fn is_host_address(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(v4) if v4.octets()[0] != 0 && v4.octets()[0] < 224 && !v4.is_loopback())
 }
 
-/// Returns the kernel's first address (slot 0) or one of its slots (from 1). 240.0.0.0/4 is reserved (RFC 1112), so
-/// that no logical host can have such an address.
+/// Returns the kernel's first address (slot 0) or one of its slots (from 1). 240.0.0.0/4 is reserved (RFC 1112), so no
+/// logical host can have such an address.
 fn kernel_address(kernel: usize, slot: usize) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(240, 0, kernel as u8, slot as u8 + 1))
 }

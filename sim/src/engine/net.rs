@@ -271,7 +271,7 @@ impl<F> Drop for Connecting<'_, F> {
     }
 }
 
-/// Drops a socket in its own kernel. Descriptors are numbered for each kernel, so that dropping it under another kernel
+/// Drops a socket in its own kernel. Descriptors are numbered for each kernel, so dropping it under another kernel
 /// would close that kernel's socket. If the kernel is gone, there is nothing to close.
 pub(super) fn close<T>(shared: &Shared, kernel: KernelId, socket: T) {
     if shared.is_reachable() {

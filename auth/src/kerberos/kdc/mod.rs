@@ -119,8 +119,8 @@ pub struct KdcConfig {
     pub etypes: Vec<Etype>,
     /// Whether a TGS-REQ is refused if its authenticator has no checksum. According to RFC 4120 3.3.2, the checksum is
     /// compared with the request's body. Samba refuses a request without one (`KRB_AP_ERR_INAPP_CKSUM`: fortra/impacket
-    /// pull request 2211). A KDC of Windows accepts such a request: impacket (`getKerberosTGS`) and minikerberos send
-    /// no checksum. In both cases, a checksum that is present must be right.
+    /// pull request 2211). A Windows KDC accepts such a request: impacket (`getKerberosTGS`) and minikerberos send no
+    /// checksum. In both cases, a checksum that is present must be right.
     pub requires_checksum: bool,
 }
 

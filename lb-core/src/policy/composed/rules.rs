@@ -79,8 +79,8 @@ pub struct Rules {
 pub enum PreferLast {
     /// Requests never stay because of the previous one.
     Never,
-    /// Requests stay from the first answer on that matches the pin's trigger. HAProxy does so, so that a client whose
-    /// pinned connection is lost comes back to the same backend.
+    /// Requests stay from the first answer on that matches the pin's trigger. HAProxy does so, so a client whose pinned
+    /// connection is lost comes back to the same backend.
     AfterChallenge,
     /// Requests always stay (HAProxy `option prefer-last-server`).
     Always,
@@ -151,7 +151,7 @@ pub struct HeaderRule {
 #[serde(deny_unknown_fields)]
 pub struct RetryRule {
     /// The reaction if a connection could not be opened, or if TLS could not be established on it. Nothing has been
-    /// sent then, so that trying again is safe for every request.
+    /// sent then, so trying again is safe for every request.
     pub connect: Connect,
     /// The reaction if a connection ended before the first byte of an answer. The request may have been processed.
     pub lost: Lost,

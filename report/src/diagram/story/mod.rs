@@ -1,9 +1,9 @@
 //! Converts every event of a trace to a row, or to a part of a row.
 //!
-//! Events that belong together share a row. The start of a request is told with the first HTTP request that is sent for
-//! it, and its end with the answer. TLS is told with the connection that it secures, and a balancer's decision with the
-//! request that it is about. An action of the script whose effect has rows of its own (a client is added, a request is
-//! started) has no row, unless it is evidence.
+//! Events that belong together share a row. The start of a request shares a row with the first HTTP request that is
+//! sent for it, and its end shares one with the answer. TLS is shown with the connection that it secures, and a
+//! balancer's decision with the request that it is about. An action of the script whose effect has rows of its own (a
+//! client is added, a request is started) has no row, unless it is evidence.
 
 mod clients;
 mod servers;
