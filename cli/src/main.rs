@@ -74,7 +74,7 @@ use stickler_scenarios::limits::Metered;
 #[global_allocator]
 static ALLOCATOR: Metered<MiMalloc> = Metered(MiMalloc);
 
-/// The reason for which the command does not succeed.
+/// The reason why the command failed.
 enum Failure {
     /// An outcome was not the expected one. Exit 1.
     NotAsExpected,

@@ -50,7 +50,7 @@ struct Done {
     evidence: bool,
     /// The error of a report that could not be written.
     unreported: Option<io::Error>,
-    /// The reason for which some runs were not made, and whether the command was interrupted.
+    /// The reason why some runs were not made, and whether the command was interrupted.
     missing: Option<(String, bool)>,
     /// The expectations that have expired, one sentence each.
     expired: Vec<String>,

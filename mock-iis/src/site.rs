@@ -97,7 +97,7 @@ pub struct ServerLimits {
     /// (http.sys: `MinSendRate`, 150 bytes a second). Without this limit, a client that vanishes during an answer would
     /// never be noticed.
     pub send: Duration,
-    /// The time that connecting to a DC may take before the next one is asked.
+    /// The time that connecting to a DC may take before the next DC is asked.
     pub connect: Duration,
     /// The time that a DC's reply may take before the next DC is asked. The sum of this time and `connect`, over all
     /// DCs, should be less than the time that user agents wait. By default, two DCs that do not answer take 20 s.

@@ -22,7 +22,7 @@ pub struct Env {
 }
 
 impl Env {
-    /// Records an observation of this host at the present time.
+    /// Records an observation of this host at the current time.
     pub fn record(&self, what: What) {
         self.journal.record(&self.name, what);
     }

@@ -24,7 +24,7 @@ pub const FORBIDDEN: &str = "trudy";
 /// The account of the balancer's health checks, which may log on and has no permission.
 pub const MONITOR: &str = "monitor";
 
-/// The account as which application pools run on a site that accepts Kerberos.
+/// The account that application pools run as, on a site that accepts Kerberos.
 const SERVICE: &str = "svc-web";
 
 /// The service principal name of the site.

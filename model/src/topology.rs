@@ -91,8 +91,8 @@ pub struct ControllerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent_api: Option<u16>,
     /// Whether the KDC refuses a ticket request whose authenticator has no checksum of the request
-    /// (`KRB_AP_ERR_INAPP_CKSUM`). RFC 4120 3.3.2 requires this, and Samba does it. By default the KDC accepts such a
-    /// request, as the KDC of Windows does: impacket and minikerberos send no checksum.
+    /// (`KRB_AP_ERR_INAPP_CKSUM`). RFC 4120 3.3.2 requires this, and Samba does it. By default, the KDC accepts such a
+    /// request, as a Windows KDC does: impacket and minikerberos send no checksum.
     #[serde(default, skip_serializing_if = "is_false")]
     pub requires_checksum: bool,
 }

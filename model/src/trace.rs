@@ -17,7 +17,7 @@ use crate::{Action, BalancerSpec, Clock, Event, Name, Plan, Principal, Topology,
 pub struct Header {
     /// The seed of everything random in the run.
     pub seed: u64,
-    /// The balancer that stood between the clients and the servers.
+    /// The balancer between the clients and the servers.
     pub balancer: BalancerSpec,
     /// The site as the world built it, including what the balancer requires of it, such as a trusted header.
     pub topology: Topology,
@@ -265,7 +265,7 @@ impl Journal {
         Arc::new(Self { clock, sink: Sink::HandOn(Box::new(sink)) })
     }
 
-    /// Records what `by` observed at the present time.
+    /// Records what `by` observed at the current time.
     pub fn record(&self, by: &Name, what: What) {
         let event = Event { at: self.clock.now(), by: by.clone(), what };
         match &self.sink {

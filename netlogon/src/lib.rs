@@ -49,7 +49,7 @@ pub struct ChannelConfig {
     pub max_concurrent_api: u16,
 }
 
-/// The time that a DC may take before the next one is asked.
+/// The time that a DC may take before the next DC is asked.
 ///
 /// Netlogon allows 15 s to find a DC and 45 s for a call (the value of `ExpectedDialupDelay` is added). Most user
 /// agents do not wait as long. Choose the timeouts so that their sum over all DCs of a domain is less than the time

@@ -83,8 +83,8 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
 /// * a fault, if it kept the DC from answering a server, or a client that can log on with a ticket only, or did so
 ///   shortly before, so the client does not ask again yet;
 /// * the site's set-up, if the DC or the server refused for a reason that is not the password (a machine or a domain is
-///   not trusted, no logon server, a ticket that the server cannot read), if the DC's directory is behind, or if a
-///   server closes a connection that a handshake needs;
+///   not trusted, no logon server, a ticket that the server cannot read), if the DC's directory is not up to date, or
+///   if a server closes a connection that a handshake needs;
 /// * the client, if its user or others locked the account by wrong passwords, or its clock is wrong;
 /// * the party that prevents the logon: see [`barred_because`].
 pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
@@ -266,7 +266,7 @@ fn lacks_ticket_because(index: &Index<'_>, request: &Request<'_>) -> Option<Part
 
 /// Returns who is at fault if the request's last token is a ticket that a server refused: the client, if its clock is wrong
 /// and not the server's, otherwise the site, whose server cannot read it. A refused replay does not count, because the
-/// ticket itself is valid; nor does a wrong channel binding, which has no code of Kerberos.
+/// ticket itself is valid; nor does a wrong channel binding, for which there is no Kerberos error code.
 fn ticket_refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     let last = index.sent(request).map(|(.., leg)| leg).filter(|&leg| leg != Leg::Anonymous).last();
     let error = request.events.iter().rev().find_map(|&event| match *index.what(event) {

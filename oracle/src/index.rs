@@ -204,8 +204,8 @@ impl<'t> Index<'t> {
         self.faults.explain(self.parts(), request, Legs::Last, spared)
     }
 
-    /// Returns a backend that serves the request's path, is not this one, and was up from one event to the other, both
-    /// included.
+    /// Returns a backend that serves the request's path, is not this one, and was up from one event to the other
+    /// (inclusive).
     pub(crate) fn other_up(
         &self,
         not: Option<&Name>,

@@ -2,10 +2,10 @@
 //!
 //! Real clients carry no request ids, so their senders are not known, and a trace that never ends cannot be judged as a
 //! whole. [`Live`] knows a sender only by the name that the sender states ([`What::SenderNamed`]). A request is served
-//! as another user if a server takes it for a user (as in `identity`) other than the named one because of an earlier
-//! request on its connection, and not because of a proof in the request itself. Each answer is judged when it is given,
-//! from the state of its connection. Therefore nothing is missed, however long ago the connection was authenticated, and
-//! nothing is kept of a connection that has ended.
+//! as another user if a server takes it for a user other than the named one (see `identity`), and does so because of an
+//! earlier request on the same connection and not because of a proof in the request itself. Each answer is judged when
+//! it is given, from the state of its connection. Therefore nothing is missed, however long ago the connection was
+//! authenticated, and nothing is kept of a connection that has ended.
 //!
 //! Nobody is accused by mistake:
 //! * A request that does not name its sender is not judged: it may come from the user who authenticated the connection.
@@ -15,7 +15,6 @@
 //!   client may have two users.
 //! * Servers that take the user from a header, or consider more than the connection, are not judged, because the proof
 //!   that the balancer received is not visible here.
-//!   balancer was given is not seen here.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! ID-4 and ID-5: the user for whom a site takes a client because of a header or a second logon.
+//! ID-4 and ID-5: the user that a site takes a client for, because of a header or a second logon.
 //!
 //! **ID-4** applies where the site trusts a header (`trusted_header` is declared). It is put to the test by each
 //! client's request that carries a claim in that header and reaches a server. It is violated if a server trusts exactly

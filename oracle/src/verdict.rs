@@ -171,7 +171,7 @@ pub enum Party {
     Client,
     /// The script, because of its actions.
     Script,
-    /// A fault that the script injected, while it stood or until the declared time to notice had passed.
+    /// A fault that the script injected, until it was repaired and the declared time to notice had passed.
     InjectedFault,
     /// Nobody that the trace identifies.
     Undetermined,

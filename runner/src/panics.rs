@@ -25,7 +25,7 @@ pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     outcome.map_err(|_| text)
 }
 
-/// Installs a hook in front of the present one, once. It acts only on threads inside [`caught`].
+/// Installs a hook in front of the current one, once. It acts only on threads inside [`caught`].
 fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -207,7 +207,7 @@ impl<I: Clone> Site<I> {
         self.pki.as_ref()
     }
 
-    /// Returns the TLS of a client with this name, or `None` if there is no TLS.
+    /// Returns the TLS settings of a client with this name, or `None` if there is no TLS.
     pub fn client_tls(&self, name: &Name) -> Option<ClientTls> {
         self.pki.as_ref().map(|pki| pki.client(name))
     }

@@ -30,7 +30,7 @@ pub const PASSWORD: &str = "STICKLER_CHECK_PASSWORD";
 /// so that the command is not blocked, and dropped.
 const KEPT: usize = 2048;
 
-/// The time in which output that a command has written before its end is read.
+/// The time for reading the output that a command wrote before it ended.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A function that is called for each check that failed.

@@ -219,7 +219,8 @@ impl Writer<'_> {
         self.with_left(line, text, &left, "the run has its own listeners")
     }
 
-    /// Returns the listener to which clients connect: the first with TLS if TLS stays, otherwise the first.
+    /// Returns the listener to which clients connect: the first one with TLS if the copy keeps TLS, otherwise the first
+    /// one.
     fn main_listener(&self) -> Option<&Line> {
         let binds = || {
             self.file.body(self.pair.front).filter(|line| line.keyword() == "bind" && !line.word(1).starts_with("quic"))
@@ -228,8 +229,8 @@ impl Writer<'_> {
         secured.filter(|_| self.tls.0).or_else(|| binds().next())
     }
 
-    /// Writes a server: one of the run's, if the run has so many; otherwise one that is out of service, because other
-    /// lines may name it. The last server of a farm is followed by the additional servers of the run.
+    /// Writes a server: one of the run's servers, if the run has that many; otherwise one that is out of service,
+    /// because other lines may name it. The last server of a farm is followed by the additional servers of the run.
     fn server(&mut self, section: usize, line: &Line) -> Become {
         if self.farm != Some(section) {
             (self.farm, self.servers) = (Some(section), 0);

@@ -1,5 +1,5 @@
 //! The settings that result from several lines of a proxy, or from an argument: times, ranges of statuses, the
-//! connections that close, and the page that checks request.
+//! connections that close, and the page that health checks request.
 
 use super::parse::{File, Line};
 use super::site::Pair;
@@ -96,7 +96,7 @@ pub(super) fn own_close_mode(file: &File, section: usize) -> Option<&Line> {
     })
 }
 
-/// The page of Stickler's servers that checks request, which needs no logon.
+/// The page of Stickler's servers that health checks request. It needs no logon.
 pub(super) const CHECK_PAGE: &str = "/public/health";
 
 /// A line about the page that checks request.

@@ -69,7 +69,7 @@ impl Directive {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// Returns the argument at an index; empty beyond the last.
+    /// Returns the argument at an index, or an empty string if there is no such argument.
     pub(super) fn argument(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", String::as_str)
     }
@@ -89,7 +89,7 @@ impl Directive {
 /// Reads a configuration. `version` is the version of the program that is to run it.
 ///
 /// # Errors
-/// A file cannot be read, or there are too many; a section does not end.
+/// A file cannot be read, there are too many files, or a section is not closed.
 pub(super) fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Configuration, Box<Diagnostic>> {
     let (name, text) = read_first(path, files)?;
     let source = Arc::new(Source { path: name.into(), text });

@@ -33,7 +33,7 @@ ServerLimit 1
 ThreadsPerChild 64
 MaxRequestWorkers 64";
 
-/// The name of the farm for a run with more servers than a file that names one server without a balancer.
+/// The name of the farm in the copy of a file that names one server without a balancer, if the run has several servers.
 const FARM: &str = "balancer://stickler";
 
 /// Creates the copy for a route. `tls` says whether the copy keeps TLS between the clients and httpd, and between httpd
@@ -185,8 +185,8 @@ impl<'a> Writer<'a> {
         member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is_http(method.value))
     }
 
-    /// Returns the parameters with which a balancer's members close their connections like a server to which an
-    /// expression leads.
+    /// Returns the parameters with which a balancer's member closes its connections after each request, as httpd does
+    /// for a server whose address is an expression.
     fn single_use(&self, member: &Member<'_>) -> &'static str {
         let reused =
             member.parameter("enablereuse").is_some_and(|parameter| parameter.value.eq_ignore_ascii_case("on"));

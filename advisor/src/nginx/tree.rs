@@ -34,7 +34,7 @@ pub(super) struct Directive {
 type Wrong = Box<Diagnostic>;
 
 impl Directive {
-    /// Returns the meaning of an argument; empty beyond the last.
+    /// Returns the meaning of an argument, or an empty string if there is no such argument.
     pub(super) fn argument(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", |word| &word.text)
     }
@@ -101,7 +101,7 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Tree, Wrong> {
 struct Reader<'a> {
     files: &'a dyn Files,
     folder: PathBuf,
-    /// The files that are being included at the moment, one by the other.
+    /// The files that are being included at the moment, each by the one before it.
     including: Vec<PathBuf>,
     /// The number of directives so far.
     count: usize,

@@ -45,7 +45,7 @@ pub(super) struct Statement {
 }
 
 impl Statement {
-    /// Returns the word at an index; empty beyond the last.
+    /// Returns the word at an index, or an empty string if there is no such word.
     pub(super) fn word(&self, index: usize) -> &str {
         self.tokens.get(index).map_or("", |token| &token.text)
     }
@@ -111,7 +111,7 @@ fn flatten<'a>(statements: &'a [Statement], found: &mut Vec<&'a Statement>) {
 /// Reads a file with all that it includes.
 ///
 /// # Errors
-/// A file cannot be read, there are too many files, or a text, a comment or a block does not end.
+/// A file cannot be read, there are too many files, or a string, a comment or a block is not closed.
 pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Program, Box<Diagnostic>> {
     let (name, text) = read_first(path, files)?;
     let source = Arc::new(Source { path: name.into(), text });

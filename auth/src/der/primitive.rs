@@ -43,8 +43,8 @@ impl Primitive<'_> for i32 {
     }
 }
 
-/// An INTEGER of 32 bits without a sign. A negative number is read as its two's complement, because some
-/// implementations encode sequence numbers and nonces in this way.
+/// An unsigned 32-bit INTEGER. A negative number is read as its two's complement, because some implementations encode
+/// sequence numbers and nonces in this way.
 impl Primitive<'_> for u32 {
     const TAG: Tag = tag::INTEGER;
 

@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
         self.primitive()
     }
 
-    /// Reads an INTEGER of 32 bits without a sign. A negative number is read as its two's complement, because some
+    /// Reads an unsigned 32-bit INTEGER. A negative number is read as its two's complement, because some
     /// implementations encode sequence numbers and nonces in this way.
     pub fn uint32(&mut self) -> Result<u32, DerError> {
         self.primitive()

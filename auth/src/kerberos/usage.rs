@@ -1,6 +1,6 @@
 //! Key usage numbers (RFC 4120 7.5.1, RFC 4121 2).
 
-/// The usage of the encrypted timestamp in an AS request, with the client's key.
+/// The usage of the timestamp in an AS request, which is encrypted with the client's key.
 pub const PA_ENC_TIMESTAMP: u32 = 1;
 /// The usage of a ticket, which is encrypted with the service's key.
 pub const TICKET: u32 = 2;

@@ -148,7 +148,7 @@ impl NtlmProfile {
         }
     }
 
-    /// Returns the profile of a very old Windows: NTLMv1 and LM responses, no extended session security.
+    /// Returns the profile of a very old version of Windows: NTLMv1 and LM responses, no extended session security.
     pub fn ntlm_v1() -> Self {
         Self {
             flags: NegotiateFlags(0xE208_8297) - NegotiateFlags::EXTENDED_SESSION_SECURITY,

@@ -226,7 +226,7 @@ fn of_files(said: &str, path: &str, document: &dyn Document) -> String {
     text + rest
 }
 
-/// Returns the TLS of a site whose balancer terminates it; `None` if the site has no TLS.
+/// Returns the TLS settings of a site whose balancer terminates TLS; `None` if the site has no TLS.
 fn tls(site: &Site) -> Option<TlsSpec> {
     let (front, back) = site.tls;
     let upstream = if back { UpstreamTls::Own } else { UpstreamTls::Plain };

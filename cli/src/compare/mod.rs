@@ -1,8 +1,8 @@
 //! Compares profiles in the simulation with the products themselves.
 //!
 //! The simulation is as uncertain here as real sockets are (`Overtaking`), so a result that depends on the order of two
-//! messages is no difference. A difference is an error, unless an [`Exception`] accepts it. An exception that is out of
-//! date is an error, too. `show.rs` has the table and the JSON document.
+//! messages does not count as a difference. A difference is an error, unless an [`Exception`] accepts it. An exception
+//! that is out of date is an error, too. `show.rs` has the table and the JSON document.
 
 mod page;
 mod show;
@@ -54,7 +54,7 @@ struct Compared {
 /// The results of one scenario over a profile and its product.
 struct Scenario {
     name: String,
-    /// The reason for which the scenario was not compared; `None` if it was.
+    /// The reason why the scenario was not compared; `None` if it was.
     not_compared: Option<String>,
     cells: Vec<Judged>,
 }

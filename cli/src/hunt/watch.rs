@@ -38,7 +38,7 @@ pub(super) struct Keeper {
     began: Instant,
     runs: AtomicU64,
     bar: ProgressBar,
-    /// Whether units that may have been ended in their middle count as not done.
+    /// Whether units that may have been interrupted count as not done.
     whole_units: bool,
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::kerberos::{Realm, assert_alice};
 use crate::served::{Served, is_missing};
 
-/// The ways through a balancer: the balancer, and its TLS towards the servers.
+/// The paths through a balancer: the balancer, and the TLS that it uses towards the servers.
 const WAYS: [(&str, &str); 4] =
     [("l4-nat", "own"), ("pin-on-401", "own"), ("pin-on-401", "same"), ("pin-on-401", "plain")];
 

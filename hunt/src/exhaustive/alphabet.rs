@@ -7,8 +7,8 @@ use std::time::Duration;
 pub(super) const STRUCK: &str = "iis1";
 
 /// One step of a plan, which consists of one or a few actions. A letter that needs an earlier one, such as a restart
-/// after a crash, is the same letter as the earlier one. Therefore each letter is meaningful after most others, and a
-/// word never has one where it is not.
+/// after a crash, is the same letter as the earlier one. Therefore each letter is meaningful after most others. Where
+/// it would not be, it does not occur in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Letter {
     /// Requests a page, and waits for the answer.
@@ -62,7 +62,7 @@ pub enum Time {
 }
 
 impl Person {
-    /// All persons.
+    /// All people.
     pub(super) const ALL: [Self; 3] = [Self::Alice, Self::Bob, Self::Mallory];
 
     /// The users with credentials.

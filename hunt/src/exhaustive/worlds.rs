@@ -7,7 +7,7 @@ use stickler_model::{ClientSpec, Profile, Topology, standard};
 
 use super::alphabet::{Letter, Person, Time};
 
-/// A site with three persons in front of it: alice and bob, who have credentials and the same user agent, and mallory,
+/// A site with three people in front of it: alice and bob, who have credentials and the same user agent, and mallory,
 /// who has none.
 #[derive(Debug, Clone)]
 pub struct World {

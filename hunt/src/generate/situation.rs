@@ -13,7 +13,7 @@ pub(crate) struct Situation {
     pub(crate) under_way: Vec<RequestId>,
     started: BTreeSet<RequestId>,
     tokens: BTreeSet<TokenId>,
-    /// The servers that are down or hang, each with the fault that mends it, in the order in which they failed.
+    /// The servers that are down or hang, each with the action that repairs it, in the order in which they failed.
     pub(crate) broken: Vec<(Name, Fault)>,
     pub(crate) held: BTreeSet<(Name, Name)>,
     pub(crate) drained: BTreeSet<Name>,

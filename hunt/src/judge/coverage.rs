@@ -86,7 +86,7 @@ struct Reader {
     requests: FxHashMap<RequestId, ClientState>,
     connections: FxHashMap<(Name, u32), ServerState>,
     standing: Standing,
-    /// The worst fault that stood at any time.
+    /// The worst fault that was in effect at any time.
     most: Standing,
 }
 

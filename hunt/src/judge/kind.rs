@@ -20,7 +20,7 @@ pub enum Kind {
         after: Option<Decided>,
         /// The role of the client that sent that request.
         sender: Sender,
-        /// The user for whom a server took the sender, if the application answered.
+        /// The user as whom a server processed the request, if the application answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         served_as: Option<ServedAs>,
     },
@@ -50,7 +50,7 @@ pub enum Sender {
     Nobody,
 }
 
-/// The user for whom a server took a sender, in relation to the sender.
+/// The user as whom a server processed a request, in relation to the sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServedAs {

@@ -23,7 +23,7 @@ pub struct PinRule {
     pub covers: Covers,
     /// The owner of the pinned connection.
     pub key: PinKey,
-    /// The closes that one connection of a pin causes on the other.
+    /// The rule for closing one connection of a pin when the other one closes.
     pub coupling: Coupling,
     /// The largest number of connections that are pinned at once. For one more, the pinned connection that has been
     /// idle for longest is closed, together with its client if [`Coupling::downstream_follows`] says so. If all are
@@ -134,7 +134,7 @@ pub enum PinKey {
     Client,
 }
 
-/// The closes that one connection of a pin causes on the other.
+/// The rule for closing one connection of a pin when the other one closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coupling {

@@ -15,7 +15,7 @@ async fn with(mechanism: &str, hops: Hops, server: &Server) -> Bed {
     Bed::with_service(HttpProxyConfig { hops, ..service(mechanism, &[server]) }).await
 }
 
-/// Returns a backend that agrees to an upgrade, and then sends everything back in capital letters.
+/// Returns a backend that agrees to an upgrade, and then sends everything back in upper case.
 async fn shouting() -> Server {
     Server::raw(|mut socket| async move {
         let mut head = Vec::new();

@@ -14,8 +14,8 @@
 //! if no backend returns before it ends and there is no fault elsewhere. *Prompt* means within the timeout of a check.
 //! FO-7 is violated if the request
 //! * ends in any status but 503, or in a 503 that is not prompt; or
-//! * ends without an answer, unless it was promptly refused, so that it was never sent on a connection that was opened
-//!   since; or
+//! * ends without an answer, unless it was promptly refused, that is, never sent on a connection that was opened since;
+//!   or
 //! * has not ended although the trace goes on for longer than that.
 
 use std::collections::BTreeMap;

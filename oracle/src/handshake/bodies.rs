@@ -5,7 +5,7 @@
 //! * an application processed a body with another length or digest than the client's; or
 //! * the request was answered with success and processed by nobody; or
 //! * the request was processed more than once. An idempotent request may be repeated automatically when a connection is
-//!   lost to a fault (RFC 9110 9.2.2): then, more than once is no violation.
+//!   lost to a fault (RFC 9110 9.2.2). In that case, processing it more than once is not a violation.
 //!
 //! Some user agents withhold a body until a challenge has come, and begin with an empty request. If the server
 //! requires no logon, the consequence is the client's fault: the application gets no data, or gets the request once

@@ -32,7 +32,8 @@ fn link(a: &str, b: &str) -> (Name, Name) {
     (a.into(), b.into())
 }
 
-/// A request of alice on a connection that she opens for it: it reaches no server, and the balancer answers this.
+/// A request of alice on a connection that she opens for it: it reaches no server, and the balancer answers with this
+/// status.
 fn answered(trace: &mut TraceBuilder, connection: u32, status: u16) -> RequestId {
     trace.connect("alice", connection);
     trace.turned_away("alice", connection, status)

@@ -102,7 +102,7 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic) -> Diagnostic {
     }
 }
 
-/// Returns the start of a text, of at most so many bytes.
+/// Returns the start of a text, of at most this number of bytes.
 fn start(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }

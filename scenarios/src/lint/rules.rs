@@ -1,6 +1,5 @@
 //! The rules of the lint.
 
-
 use super::finding::Severity::{self, Error, Warning};
 
 /// A rule: its name, the severity of its findings, and a description of the mistakes that it finds.

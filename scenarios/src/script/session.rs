@@ -64,7 +64,7 @@ struct State {
     answers: BTreeMap<RequestId, Answer>,
     /// The clients, each with its user.
     clients: BTreeMap<Name, Option<Principal>>,
-    /// The reason for which the arm does not support what the script asks for.
+    /// The reason why the arm does not support what the script asks for.
     unsupported: Option<String>,
 }
 

@@ -128,7 +128,7 @@ fn asks(action: &Action) -> bool {
     }
 }
 
-/// Returns the docstring with the line end behind it, or an empty text if there is nothing to say.
+/// Returns the docstring with the line end after it, or an empty text if there is nothing to say.
 fn docstring(story: &Story) -> String {
     let found = story.finding.as_ref().map(|Finding { requirement, evidence }| {
         let (summary, text) = (&evidence.summary, requirement.text());

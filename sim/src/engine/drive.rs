@@ -195,7 +195,7 @@ impl Engine {
         self.driver.network.links.set(from, to, link);
     }
 
-    /// Sets the link of all pairs of addresses that have no own link.
+    /// Sets the link of all pairs of addresses that have no link of their own.
     pub fn set_default_link(&mut self, link: Link) {
         self.driver.network.links.set_default(link);
     }

@@ -32,7 +32,7 @@ pub(super) enum Arrival {
     Kernel(SocketAddr),
     /// Data for a socket whose application is gone. The flow is now among the aborts.
     Orphan,
-    /// The host answers with RST, because no socket of its present life has the port.
+    /// The host answers with RST, because no socket of its current life has the port.
     Refused,
     /// No destination: there is no such host, or it has no power.
     Lost,
@@ -102,7 +102,7 @@ struct Host {
     retired: Vec<IpAddr>,
     tasks: Vec<AbortHandle>,
     prune_at: usize,
-    /// The freezer of the present life.
+    /// The freezer of the current life.
     ice: Arc<Ice>,
 }
 
@@ -172,13 +172,13 @@ impl Registry {
         self.by_ip.get(&ip).copied()
     }
 
-    /// Returns the present life of a host, its address and its kernel.
+    /// Returns the current life of a host, its address and its kernel.
     pub(super) fn life(&self, id: HostId) -> (Life, IpAddr, KernelId) {
         let host = self.host(id);
         (Life { host: id, number: host.life }, host.ip, self.kernels[host.kernel].id)
     }
 
-    /// Returns the freezer of the tasks of a host's present life.
+    /// Returns the freezer of the tasks of a host's current life.
     pub(super) fn ice(&self, id: HostId) -> Arc<Ice> {
         Arc::clone(&self.host(id).ice)
     }

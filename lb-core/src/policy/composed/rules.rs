@@ -125,7 +125,7 @@ pub enum NoneLeft {
     Closed,
 }
 
-/// The queue of requests that wait for a full farm. The first to arrive is the first to be served.
+/// The queue of requests that wait while the farm is full. The first to arrive is the first to be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueRule {

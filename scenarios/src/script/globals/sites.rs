@@ -442,7 +442,7 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     }
 }
 
-/// Checks the reason for which a site is broken.
+/// Checks the reason why a site is broken.
 fn reason(given: String) -> Result<String, ScriptError> {
     if is_reason(&given) { Ok(given) } else { Err(ScriptError::BadReason) }
 }
