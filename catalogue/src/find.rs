@@ -48,7 +48,7 @@ impl Mechanism {
 
 /// Returns the known name that was probably meant, if there is a similar one. Letter case does not matter.
 pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
-    // A name may come from anywhere, so that only a bounded part of it is compared.
+    // A name may come from anywhere, so only a bounded part of it is compared.
     let start: String = name.chars().take(64).collect::<String>().to_ascii_lowercase();
     let likeness = |known: &&str| strsim::jaro_winkler(&start, &known.to_ascii_lowercase());
     let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));

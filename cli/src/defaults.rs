@@ -51,7 +51,7 @@ pub(crate) fn parse(line: &[OsString]) -> Result<Arguments, Failure> {
     if added.is_empty() {
         return Arguments::from_arg_matches(&matches).map_err(|error| Failure::Wrong(error.to_string()));
     }
-    // The options are inserted directly behind the command, because `-- PATH` may follow, behind which no options are
+    // The options are inserted directly after the command, because `-- PATH` may follow, after which no options are
     // allowed.
     let name = matches.subcommand_name().unwrap_or_default();
     let place = line.iter().position(|word| word == name).map_or(line.len(), |at| at + 1);

@@ -128,7 +128,7 @@ impl Expectations {
                 Severity::Should => Grade::NonStrict,
             };
             run.expected.grades.insert(entry.requirement, vec![broken]);
-            // A client that is served as another user notices it, so that the script may fail, too.
+            // A client that is served as another user notices it, so the script may fail, too.
             run.expected.script.get_or_insert(ScriptOutcome::Either);
             run.expected.reason = Some(entry.reason.clone());
         }

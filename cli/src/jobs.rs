@@ -121,7 +121,7 @@ pub(crate) fn perform_until<T: Send>(
                     let Some(job) = jobs.get(index) else { break };
                     let began = now();
                     let run = job.case.run(job.balancer, job.seed, arm);
-                    // The receiver lives longer than the scope, so that sending succeeds.
+                    // The receiver lives longer than the scope, so sending succeeds.
                     let _ = sender.send((index, keep(job, run, began.elapsed())));
                 }
             });

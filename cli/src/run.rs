@@ -141,7 +141,7 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
         Kept { run, one, recorded, summary, piece, expired }
     };
     let mut done = Done { evidence, ..Done::default() };
-    // The servers of a target have fixed ports, so that only one run can be made at a time.
+    // The servers of a target have fixed ports, so only one run can be made at a time.
     let (arm, threads) = match (&arguments.target.url, &capture) {
         (Some(url), _) => (target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1)),
         (None, Some(capture)) => (capture.arm(), arguments.jobs),

@@ -45,7 +45,7 @@ pub(crate) async fn serve(stream: impl Stream, connection: &Connection) -> Close
     let mut wire = Wire::new(Sending::new(stream, limits.send));
     let mut head = RequestHead::default();
     loop {
-        // The time begins at the end of the last answer, so that it limits idle connections too.
+        // The time begins at the end of the last answer, so it limits idle connections too.
         let read = timeout(limits.idle, wire.request(&mut head, bounds)).await;
         let served = match read {
             Err(_) => return Closed::Here,

@@ -86,7 +86,7 @@ impl Writer<'_> {
     }
 
     fn treated(&mut self, line: &Line) -> Become {
-        // The conditions have been evaluated, so that the product need not evaluate them.
+        // The conditions have been evaluated, so the product need not evaluate them.
         if line.is_preprocessed() || !line.holds {
             return Become::Nothing;
         }

@@ -208,7 +208,7 @@ async fn attempt<N: Net>(
         edit.apply(&mut parts.headers);
     }
     if parts.headers.contains_key(UPGRADE) {
-        // Other options of `Connection` do not matter, because after the upgrade this is no HTTP connection any more.
+        // Other options of `Connection` do not matter, because after the upgrade this is not an HTTP connection any more.
         parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
     // Only a request without a body can be sent again, because a body under way is not kept.

@@ -354,7 +354,7 @@ fn start(
     installed: &Installed,
     supervisor: &Supervisor,
 ) -> Result<Running, WorldError> {
-    // The site has opened the port, so that no other process got it. From here on it belongs to the product.
+    // The site has opened the port, so no other process got it. From here on it belongs to the product.
     hosts.switch_off(site.process(&Name::from(BALANCER))?);
     let certificate = site.pki().map(SitePki::site_pem).transpose().map_err(invalid)?;
     let mut tries = 1;

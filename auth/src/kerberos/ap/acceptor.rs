@@ -271,7 +271,7 @@ fn check_service(config: &AcceptorConfig, sname: &PrincipalName) -> Result<(), R
     if config.service_name == TokenChecking::None {
         return Ok(());
     }
-    // A ticket always names a service, so that Allow and Require have the same effect here.
+    // A ticket always names a service, so Allow and Require have the same effect here.
     let name = sname.to_string();
     let ours = config.service_names.iter().any(|each| same_name(each, &name));
     if ours { Ok(()) } else { Err(Refusal::ServiceName(name)) }
