@@ -66,7 +66,7 @@ pub fn names() -> Vec<&'static str> {
     mechanisms.chain(profiles().iter().map(|profile| &*profile.name)).collect()
 }
 
-/// The error that there is no balancer with a name.
+/// The error that reports that no balancer has a given name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownBalancer {
     /// The name that was given.

@@ -35,7 +35,7 @@ pub(crate) struct Expectations {
     today: Date,
 }
 
-/// A violation that is accepted until a day.
+/// A violation that is accepted until a given date.
 #[derive(Debug)]
 struct Entry {
     scenario: Pattern,

@@ -19,7 +19,7 @@ pub struct SiteSpec {
     /// Whether tickets are decrypted with the pool's key even in kernel mode (`useAppPoolCredentials`).
     pub app_pool_credentials: bool,
     /// Whether Kerberos authenticates its connection, as NTLM always does (`authPersistNonNTLM`). Microsoft's pages
-    /// contradict one another about the default; the `applicationHost.config` that is shipped says true.
+    /// contradict one another about the default. It is true in the `applicationHost.config` that Microsoft ships.
     pub persist_non_ntlm: bool,
     /// Whether each request has to authenticate again (`authPersistSingleRequest`).
     pub single_request: bool,
@@ -104,7 +104,7 @@ impl SiteSpec {
     }
 }
 
-/// The account as which the worker process runs.
+/// The account that the worker process runs as.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AppPool {

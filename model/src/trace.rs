@@ -62,7 +62,7 @@ pub struct Promises {
 }
 
 impl Promises {
-    /// Returns the promises of a balancer of which nothing is known.
+    /// Returns the promises of a balancer about which nothing is known.
     pub fn unknown() -> Self {
         Self { unknown: true, ..Self::default() }
     }

@@ -80,8 +80,8 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
 }
 
 /// Returns who is at fault for a request with valid credentials that ended in 401 or 407, if it is not the balancer:
-/// * a fault, if it kept the DC from answering a server, or a client that can log on with a ticket only, or did so
-///   shortly before, so the client does not ask again yet;
+/// * a fault, if it kept the DC from answering a server or a client that can log on only with a ticket. This includes a
+///   fault shortly before, after which the client does not ask the DC again yet;
 /// * the site's set-up, if the DC or the server refused for a reason that is not the password (a machine or a domain is
 ///   not trusted, no logon server, a ticket that the server cannot read), if the DC's directory is not up to date, or
 ///   if a server closes a connection that a handshake needs;

@@ -139,7 +139,7 @@ impl<'t> Settings<'t> {
         self.servers.is_empty() || self.servers.contains_key(name)
     }
 
-    /// Returns whether a server speaks no proper HTTP.
+    /// Returns whether a server does not speak proper HTTP.
     pub(crate) fn is_rogue(&self, server: &Name, at: usize) -> bool {
         self.server(server, at).is_some_and(|server| matches!(server.acceptor, Acceptor::Rogue(_)))
     }

@@ -65,7 +65,8 @@ pub(crate) fn id4_client_claims_are_not_trusted(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// Judges bytes that claim a user in the header that the site trusts, by the answers that an application gave.
+/// Judges raw bytes in which a client claims a user in the header that the site trusts. The answers of the application
+/// decide.
 fn judge_raw_claims(index: &Index<'_>, send: &RawSend<'_>, header: &str, finding: &mut Finding) {
     let claims = send.values(header);
     for answer in send.answers.iter().filter(|_| !claims.is_empty()) {

@@ -5,7 +5,7 @@
 //! Starlark. The events and the verdicts are the same, but the script's own expectations of the answers are not
 //! checked. A script whose steps depend on an answer, or on what the balancer declares, has no plan.
 //!
-//! The test `plans` of this crate compares the files with the scripts, and can write them anew.
+//! The test `plans` of this crate compares the files with the scripts, and can regenerate them.
 
 use std::sync::Arc;
 

@@ -99,7 +99,7 @@ pub(super) fn own_close_mode(file: &File, section: usize) -> Option<&Line> {
 /// The page of Stickler's servers that health checks request. It needs no logon.
 pub(super) const CHECK_PAGE: &str = "/public/health";
 
-/// A line about the page that checks request.
+/// A line about the page that health checks request.
 pub(super) struct CheckPage {
     /// The number of the line.
     pub(super) line: usize,

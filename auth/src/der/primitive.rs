@@ -33,7 +33,7 @@ impl Primitive<'_> for i64 {
     }
 }
 
-/// An INTEGER of 32 bits with a sign.
+/// A signed 32-bit INTEGER.
 impl Primitive<'_> for i32 {
     const TAG: Tag = tag::INTEGER;
 

@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         if self.is_empty() { Ok(()) } else { Err(self.error(Fault::Trailing)) }
     }
 
-    /// Returns an error at the present position.
+    /// Returns an error at the current position.
     pub const fn error(&self, fault: Fault) -> DerError {
         DerError { at: self.at, fault }
     }

@@ -41,7 +41,7 @@ words! {
     }
 }
 
-/// Returns a mechanism at this layer that does as little as possible, from which the keys of a profile start.
+/// Returns a mechanism at this layer that does as little as possible. The keys of a profile change it.
 pub(super) fn blank(layer: Layer) -> Mechanism {
     match layer {
         Layer::L4 => Mechanism::l4_by("", "", FlowRules::ROUND_ROBIN),

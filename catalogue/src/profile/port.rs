@@ -14,8 +14,7 @@ pub(super) trait Port {
     /// Processes a key that its section requires. `value` is the value to write.
     fn needed<T: Value>(&mut self, name: &'static str, meaning: &'static str, value: T) -> Read<T>;
 
-    /// Processes a section that may be left out. `value` is what is to be written; for reading, its keys start from
-    /// `blank`.
+    /// Processes a section that may be left out. `value` is the section to write; for reading, its keys change `blank`.
     fn section<T: Clone>(
         &mut self,
         name: &'static str,

@@ -201,7 +201,7 @@ impl Switch {
     }
 }
 
-/// The account as which application pools run.
+/// The account that application pools run as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PoolIdentity {
     /// ApplicationPoolIdentity or NetworkService: the machine's account.

@@ -14,7 +14,7 @@ use stickler_model::escape;
 use super::now;
 use crate::{Failure, terminal};
 
-/// The interval between two writings of the completed units.
+/// The interval at which completed units are written.
 const SAVED: Duration = Duration::from_secs(5);
 
 /// The interval between two lines about the progress, if there is no terminal for a bar.

@@ -36,7 +36,7 @@ struct Steps<'a> {
     held: Vec<Person>,
     is_down: bool,
     is_drained: bool,
-    /// Whether something has happened to a server that a balancer must notice.
+    /// Whether a server has changed in a way that a balancer must notice.
     is_struck: bool,
     /// The person who has a connection from the shared port.
     at_port: Option<Person>,

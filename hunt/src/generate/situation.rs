@@ -18,7 +18,7 @@ pub(crate) struct Situation {
     pub(crate) held: BTreeSet<(Name, Name)>,
     pub(crate) drained: BTreeSet<Name>,
     pub(crate) dc_is_down: bool,
-    /// Whether something has happened that a balancer must notice.
+    /// Whether something that a balancer must notice has happened.
     pub(crate) something_broke: bool,
     /// The client that has a connection from the shared port.
     at_port: Option<Name>,

@@ -66,7 +66,7 @@ pub struct Expect {
     pub find: Text,
 }
 
-/// A range of HTTP statuses, both ends included.
+/// A range of HTTP statuses, including both ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statuses {

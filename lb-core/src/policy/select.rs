@@ -321,7 +321,7 @@ fn smooth(credit: &mut [i64], weight: impl Fn(usize) -> u32) -> Option<usize> {
     best
 }
 
-/// Returns the index into whose weight a point below the sum of all weights falls.
+/// Returns the index of the backend in whose range of weights a point below the sum of all weights lies.
 fn by_weight(len: usize, weight: impl Fn(usize) -> u32, point: impl FnOnce(u64) -> u64) -> Option<usize> {
     let total = (0..len).map(|index| u64::from(weight(index))).sum();
     if total == 0 {

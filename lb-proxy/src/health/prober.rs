@@ -121,7 +121,7 @@ async fn ask<S: Stream>(stream: S, backend: &Backend, uri: &str, expect: &Expect
     }
 }
 
-/// Returns whether an answer is the expected one. Reads only as much of its body as necessary.
+/// Returns whether an answer is the expected one. Reads only as much of its body as is necessary.
 async fn meets(answer: Response<Incoming>, expect: &Expect) -> bool {
     if !expect.holds(answer.status()) || expect.is_found_in(b"") {
         return expect.holds(answer.status());

@@ -111,7 +111,7 @@ pub(crate) struct Setup {
     pub(crate) providers: Vec<Provider>,
     pub(crate) site: SiteSpec,
     pub(crate) change: fn(WebSite) -> WebSite,
-    /// The TLS of the connection.
+    /// The TLS settings of the connection.
     pub(crate) tls: Option<Ends>,
     /// The site's name in `Host`.
     pub(crate) host: &'static str,

@@ -81,7 +81,7 @@ pub(crate) fn fo6_returned_backends_serve(index: &Index<'_>) -> Finding {
 
 /// A backend that has returned and has not served since then.
 struct Return {
-    /// The event by which it returned.
+    /// The event with which it returned.
     since: usize,
     /// The time at which the declared time to notice the return ends.
     due: Time,

@@ -241,7 +241,8 @@ fn a_503_of_the_balancer_is_not_explained_while_another_backend_is_up() {
     }
 }
 
-/// Who is at fault for each of two requests that end in 502 on new connections of alice, a minute after `iis1` is back.
+/// Returns who is at fault for each of two requests that end in 502 on new connections of alice, a minute after `iis1`
+/// is back.
 fn after_a_loss_of_power(method: &str, before: impl FnOnce(&mut TraceBuilder)) -> Vec<Party> {
     let mut trace = site();
     trace.see("iis1", What::ServerAccepted { connection: 1, peer: ([10, 0, 0, 1], 50_000).into() });

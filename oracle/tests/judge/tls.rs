@@ -31,7 +31,7 @@ fn secured(shown: &str) -> TraceBuilder {
     trace
 }
 
-/// Adds that a server accepts a connection.
+/// Adds an event: a server accepts a connection.
 fn accept(trace: &mut TraceBuilder, server: &str, connection: u32) {
     trace.see(server, What::ServerAccepted { connection, peer: ([10, 0, 0, 9], 40_000).into() });
 }

@@ -297,17 +297,17 @@ impl TraceBuilder {
         self.by_client(id, What::ClientReceived { connection, request: id, echoed, status, challenge: false, user });
     }
 
-    /// Adds that a request ends with this status.
+    /// Adds an event: a request ends with this status.
     pub(crate) fn end(&mut self, id: RequestId, status: u16) {
         self.by_client(id, What::RequestEnded { request: id, status: Some(status), error: None });
     }
 
-    /// Adds that a request ends without an answer.
+    /// Adds an event: a request ends without an answer.
     pub(crate) fn fail(&mut self, id: RequestId) {
         self.by_client(id, What::RequestEnded { request: id, status: None, error: Some("connection reset".into()) });
     }
 
-    /// Adds that a client's connection is closed.
+    /// Adds an event: a client's connection is closed.
     pub(crate) fn close(&mut self, client: &str, connection: u32, how: Closed) {
         self.see(client, What::ClientClosed { connection, how });
     }
@@ -337,7 +337,7 @@ impl TraceBuilder {
         self.passed -= 1_000;
     }
 
-    /// Adds that the client opens a connection.
+    /// Adds an event: the client opens a connection.
     pub(crate) fn connect(&mut self, client: &str, connection: u32) {
         let local = ([10, 0, 0, 1], 50_000).into();
         self.see(client, What::ClientConnected { connection, local });
@@ -417,7 +417,7 @@ impl TraceBuilder {
         id
     }
 
-    /// Adds that a client establishes TLS on its connection.
+    /// Adds an event: a client establishes TLS on its connection.
     pub(crate) fn secure(&mut self, tls: ClientTls<'_>) {
         let ClientTls { client, connection, certificate, http2 } = tls;
         self.see(client, What::ClientSecured { connection, certificate: digest(certificate), http2 });

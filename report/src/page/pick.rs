@@ -100,7 +100,7 @@ fn simplest(proved: &[Vec<(usize, Column)>], length: impl Fn(usize) -> usize) ->
     order
 }
 
-/// Selects few examples: in each step the one that proves the most cells that are still unproved, and the first of
+/// Selects a few examples: in each step the one that proves the most cells that are still unproved, and the first of
 /// several equal ones.
 fn fewest(proved: &[Vec<(usize, Column)>]) -> Vec<usize> {
     let mut open: BTreeSet<(usize, Column)> = proved.iter().flatten().copied().collect();

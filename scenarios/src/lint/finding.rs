@@ -18,7 +18,7 @@ const SHOWN: usize = 160;
 pub enum Severity {
     /// The script fails at this place, whatever the balancer does, if it gets that far.
     Error,
-    /// The script runs, but hardly does what its author meant.
+    /// The script runs, but probably does not do what its author meant.
     Warning,
 }
 

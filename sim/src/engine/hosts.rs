@@ -250,8 +250,8 @@ impl Registry {
         self.named.reserve((life.host, port, peer), life, gone)
     }
 
-    /// Records that `life` is about to call connect, from a port of its choice or any. The kernel's next SYN belongs to
-    /// it.
+    /// Records that `life` is about to connect, from a port of its choice or from any port. The kernel's next SYN
+    /// belongs to it.
     pub(super) fn will_connect(&mut self, life: Life, port: Option<u16>) {
         self.home_of(life).connecting.push_back((life, port));
     }

@@ -16,11 +16,11 @@ pub struct Settings {
     /// The largest number of listening hosts, where each restart counts as another one. A host that only connects needs
     /// no slot, so this does not limit the number of clients.
     pub slots: usize,
-    /// The time to whose multiples arrivals are rounded up, so that one pass over the network, which visits every
-    /// socket, serves many packets. Without jitter packets coincide anyway, and the setting has no effect. With jitter,
-    /// 20 us instead of 50 cost a third of the speed at 1,000 connections, and more than 50 gained nothing. Zero delivers
-    /// at the exact nanosecond. Latencies that are multiples of it stay exact. A value that divides a millisecond keeps
-    /// timers and packets at the same times.
+    /// The quantum of time: arrivals are rounded up to its multiples. One pass over the network, which visits every
+    /// socket, then serves many packets. Without jitter packets coincide anyway, and the setting has no effect. With
+    /// jitter, 20 us instead of 50 cost a third of the speed at 1,000 connections, and more than 50 gained nothing. Zero
+    /// delivers at the exact nanosecond. Latencies that are multiples of it stay exact. A value that divides a
+    /// millisecond keeps timers and packets at the same times.
     pub quantum: Duration,
     /// The link between two hosts for which [`Engine::set_link`](super::Engine::set_link) set none.
     pub link: Link,

@@ -112,7 +112,7 @@ struct Teller<'t> {
     story: Story,
     names: BTreeMap<&'t Name, usize>,
     evidence: BTreeSet<usize>,
-    /// The present configuration of each server.
+    /// The current configuration of each server.
     servers: BTreeMap<&'t Name, &'t ServerSpec>,
     users: BTreeMap<String, usize>,
     /// The current user at each client.
