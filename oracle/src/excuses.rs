@@ -125,7 +125,8 @@ pub(crate) fn barred_because(index: &Index<'_>, request: &Request<'_>) -> Option
     required.iter().any(|path| !path.has_one_certificate()).then_some(Party::SiteSetUp)
 }
 
-/// Returns whether the request's handshake was begun at a server with other providers than one that had asked for it.
+/// Returns whether the request's handshake began at a server whose providers differ from those of a server that had
+/// asked for it.
 fn was_offered_elsewhere(index: &Index<'_>, request: &Request<'_>) -> bool {
     let received: Vec<_> = index.received(request).collect();
     let Some(first) = received.iter().position(|&(.., leg)| leg != Leg::Anonymous) else { return false };

@@ -84,7 +84,7 @@ fn judge_one_certificate(index: &Index<'_>, request: &Request<'_>, paths: &[TlsP
     }
 }
 
-/// Judges a request whose client was shown another certificate than the server's on these paths.
+/// Judges a request whose client was shown a certificate other than the server's on these paths.
 fn judge_two_certificates(index: &Index<'_>, request: &Request<'_>, paths: &[TlsPath<'_>], finding: &mut Finding) {
     for answer in index.answered(request) {
         let arrived = paths.iter().filter(|path| (path.at, path.number) == (answer.at, answer.number));

@@ -50,7 +50,7 @@ pub enum Deviation {
         /// Why these grades were expected.
         reason: Option<String>,
     },
-    /// The script's own expectations had another outcome than expected.
+    /// The outcome of the script's own expectations was not the expected one.
     Script {
         /// The outcome that was expected.
         expected: ScriptOutcome,

@@ -59,8 +59,8 @@ impl Product {
         }
     }
 
-    /// Returns the ways in which the product can carry a request, each with its own front end, by their names in the
-    /// benchmarks.
+    /// Returns the names, as used in the benchmarks, of the ways in which the product can carry a request. Each way has
+    /// its own front end.
     pub const fn ways(self) -> &'static [&'static str] {
         match self {
             Self::Nginx => &["nginx-keepalive"],

@@ -47,7 +47,7 @@ impl Limits {
         Ok(self)
     }
 
-    /// The names of the features that are left out, in order.
+    /// Returns the names of the features that are left out, in order.
     pub fn left_out(&self) -> impl Iterator<Item = &'static str> {
         self.without.iter().copied()
     }

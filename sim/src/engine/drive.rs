@@ -383,7 +383,7 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// The goal of a run besides its condition.
+/// What ends a run, apart from its condition.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Goal {
     /// No goal: the condition is a future, which may wait for its own timer.
