@@ -12,7 +12,7 @@ pub(crate) const ALIVE: &str = "whether the servers answer so to whoever has not
 /// The reason why the file does not describe persistence by a cookie completely.
 pub(crate) const COOKIES: &str = "the file does not show whether clients keep cookies";
 
-/// The largest number of parts of a site that are reported as not read.
+/// The maximum number of parts of a site that are reported as not read.
 const MOST_UNREAD: usize = 1_000;
 
 /// A statement in a file.

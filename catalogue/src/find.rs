@@ -3,7 +3,7 @@
 use crate::defect::{self, DefectError};
 use crate::{Mechanism, Profile, mechanisms, profiles};
 
-/// The longest name that is examined. Of a longer name, this many characters are compared.
+/// The maximum number of characters of a name that are compared.
 const LONGEST: usize = 128;
 
 /// Returns the balancer with this name, which is the name of a mechanism or of a product's profile, with the numbers of

@@ -26,7 +26,7 @@ use crate::{Failure, terminal};
 /// The name of the file.
 const FILE: &str = "stickler.toml";
 
-/// The largest size of the file, in bytes.
+/// The maximum size of the file, in bytes.
 const MAX_FILE: u64 = 64 << 10;
 
 /// The tables of the file by the names of commands, and the keys of each.

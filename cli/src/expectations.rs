@@ -25,7 +25,7 @@ use toml::{Spanned, Value};
 use crate::args::pattern;
 use crate::{Failure, today};
 
-/// The largest size of a file, in bytes.
+/// The maximum size of a file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The violations that a file accepts.

@@ -14,7 +14,7 @@ use crate::output::Reports;
 use crate::pcap::Capture;
 use crate::{Failure, hunt, jobs};
 
-/// The largest number of characters that are shown of each side of a difference.
+/// The maximum number of characters that are shown of each side of a difference.
 const MOST_SHOWN: usize = 4_000;
 
 /// The JSON document of `stickler replay`.

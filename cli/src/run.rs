@@ -28,10 +28,10 @@ use crate::state::{Failed, FailedRun};
 use crate::summary::{Summaries, Summary};
 use crate::{Failure, balancers, bless, interrupt, page, selection, target, terminal, today};
 
-/// The largest number of runs for which the evidence of each run is shown by default.
+/// The maximum number of runs for which the evidence of each run is shown by default.
 const FEW_RUNS: usize = 64;
 
-/// The largest number of balancers that have a column each. More balancers have a row each.
+/// The maximum number of balancers that have a column each. More balancers have a row each.
 const FEW_BALANCERS: usize = 6;
 
 /// The results of all runs.

@@ -7,7 +7,7 @@ use stickler_oracle::{Grade, Requirement};
 
 use crate::outcome::{Judged, Outcome};
 
-/// The largest number of names of scenarios that are listed; the rest are counted.
+/// The maximum number of names of scenarios that are listed; the rest are counted.
 const MOST_NAMES: usize = 8;
 
 /// The amount of evidence that the summary shows.

@@ -7,9 +7,9 @@ use crate::fields::{Fields, Lookup, Span};
 /// The limits on a head. A head that exceeds them is refused as soon as that is known, and is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// The largest length of a head, in bytes.
+    /// The maximum length of a head, in bytes.
     pub length: usize,
-    /// The largest number of header fields.
+    /// The maximum number of header fields.
     pub fields: usize,
 }
 

@@ -61,7 +61,7 @@ pub struct FlowLimits {
     pub idle: Option<FlowIdle>,
     /// The number of bytes in flight within the splice, in each direction.
     pub buffer: usize,
-    /// The largest number of concurrent downstream connections. Further ones are closed at once.
+    /// The maximum number of concurrent downstream connections. Further ones are closed at once.
     pub downstreams: usize,
 }
 

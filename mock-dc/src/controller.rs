@@ -24,7 +24,7 @@ pub struct DomainController {
     pub(crate) trusted: Vec<(String, Vec<SocketAddr>)>,
     /// The time that each logon waits before it is decided.
     pub(crate) delay: Duration,
-    /// The largest number of logons that the DC sends at once to the DCs of another domain, or to the PDC emulator.
+    /// The maximum number of logons that the DC sends at once to the DCs of another domain, or to the PDC emulator.
     pub(crate) max_concurrent_api: u16,
     /// Whether the DC's KDC refuses a request without a checksum.
     pub(crate) requires_checksum: bool,
@@ -105,7 +105,7 @@ impl DomainController {
         self
     }
 
-    /// Sets the largest number of logons that the DC sends at once to the DCs of another domain, or to the PDC
+    /// Sets the maximum number of logons that the DC sends at once to the DCs of another domain, or to the PDC
     /// emulator.
     #[must_use]
     pub fn with_max_concurrent_api(mut self, calls: u16) -> Self {

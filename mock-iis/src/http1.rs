@@ -23,7 +23,7 @@ use crate::http_sys::Reason;
 use crate::sending::{self, Sending};
 use crate::web_socket;
 
-/// The largest number of header fields in a request. http.sys limits their number over HTTP/2 only (Microsoft, KB
+/// The maximum number of header fields in a request. http.sys limits their number over HTTP/2 only (Microsoft, KB
 /// 5102602). This limit bounds the memory of a request, and a request with more fields is treated as too long.
 const MAX_FIELDS: usize = 100;
 

@@ -209,7 +209,7 @@ pub struct BodySending {
     /// Whether the client waits for `100 Continue` before it sends the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<bool>,
-    /// The largest number of bytes per second, at least 1 (curl: `--limit-rate`).
+    /// The maximum number of bytes per second, at least 1 (curl: `--limit-rate`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_rate: Option<u64>,
 }
@@ -416,7 +416,7 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
 }
 
-/// The largest size of the header fields that an [`Answer`] keeps, names and values together, in bytes.
+/// The maximum size of the header fields that an [`Answer`] keeps, names and values together, in bytes.
 pub const MAX_ANSWER_HEAD: usize = 64 << 10;
 
 /// The mock application's report on a request, which it sends as JSON: `LOGON_USER` and the like.

@@ -31,11 +31,11 @@ pub struct SiteSpec {
     /// The time after which the server closes an idle connection (`connectionTimeout`).
     #[serde(skip_serializing_if = "is_default_timeout")]
     pub connection_timeout: Duration,
-    /// The longest header field of a request, in bytes (`MaxFieldLength` of the server's http.sys).
+    /// The maximum length of a header field of a request, in bytes (`MaxFieldLength` of the server's http.sys).
     #[serde(skip_serializing_if = "is_default_length")]
     pub max_field_length: u32,
-    /// The longest request line with all header fields, in bytes (`MaxRequestBytes` of the server's http.sys). A longer
-    /// request, or one with a longer field, is answered 400 before any authentication.
+    /// The maximum length of the request line with all header fields, in bytes (`MaxRequestBytes` of the server's
+    /// http.sys). A longer request, or one with a longer field, is answered 400 before any authentication.
     #[serde(skip_serializing_if = "is_default_length")]
     pub max_request_bytes: u32,
     /// The parts of the site that need no logon.
@@ -43,7 +43,7 @@ pub struct SiteSpec {
     pub anonymous: AnonymousSpec,
     /// The settings of extended protection.
     pub protection: ProtectionSpec,
-    /// The largest number of logons that the server sends to its domain at once (`MaxConcurrentApi` of its Netlogon
+    /// The maximum number of logons that the server sends to its domain at once (`MaxConcurrentApi` of its Netlogon
     /// service). `None`: the default of its version of Windows
     /// ([`IisVersion::max_concurrent_api`](crate::topology::IisVersion::max_concurrent_api)).
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ pub const NETBIOS: &str = "CORP";
 /// The DNS name of the domain.
 pub const DNS: &str = "corp.example";
 
-/// The largest number of backends of a site.
+/// The maximum number of backends of a site.
 pub const MAX_BACKENDS: u32 = 64;
 
 /// The users of the domain, each with an account of the same name.

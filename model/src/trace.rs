@@ -62,7 +62,7 @@ pub struct Promises {
 }
 
 impl Promises {
-    /// Returns the promises of a balancer about which nothing is known.
+    /// Returns the promises of an unknown balancer.
     pub fn unknown() -> Self {
         Self { unknown: true, ..Self::default() }
     }
@@ -233,7 +233,7 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("the vocabulary has no map keys that JSON refuses")
 }
 
-/// The largest number of events that a journal keeps.
+/// The maximum number of events that a journal keeps.
 pub const MAX_EVENTS: usize = 1_000_000;
 
 /// The approximate limit on the memory that these events take, in bytes.

@@ -30,7 +30,7 @@ pub const NUMBER: usize = size_of::<u64>();
 /// length.
 pub const REQUEST_PREFIX: usize = NUMBER + FRAME_PREFIX;
 
-/// The largest number of logons in flight on a link, at either end. Others wait.
+/// The maximum number of logons in flight on a link, at either end. Others wait.
 pub const MAX_IN_FLIGHT: usize = 128;
 
 /// The configuration of a channel to the DCs of a domain.
@@ -44,7 +44,7 @@ pub struct ChannelConfig {
     pub controllers: Vec<SocketAddr>,
     /// The time limits of each DC.
     pub timeouts: ChannelTimeouts,
-    /// The largest number of logons under way at once, at least 1 (`MaxConcurrentApi`). Others wait in the order of
+    /// The maximum number of logons under way at once, at least 1 (`MaxConcurrentApi`). Others wait in the order of
     /// their arrival.
     pub max_concurrent_api: u16,
 }

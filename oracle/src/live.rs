@@ -26,10 +26,10 @@ use crate::requirement::Requirement;
 /// The name by which a sender says that it has no credentials.
 pub const NOBODY: &str = "-";
 
-/// The largest number of requests of one connection that wait for their answers; HTTP/2 allows about a hundred.
+/// The maximum number of requests of one connection that wait for their answers; HTTP/2 allows about a hundred.
 const MOST_WAITING: usize = 1_000;
 
-/// The largest number of names, or pairs of names, that are remembered. A sender that invents more names is judged
+/// The maximum number of names, or pairs of names, that are remembered. A sender that invents more names is judged
 /// nevertheless.
 pub const MOST_NAMES: usize = 10_000;
 

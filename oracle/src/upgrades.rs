@@ -22,7 +22,7 @@ pub(crate) fn id6_upgraded_connections_carry_no_request(index: &Index<'_>) -> Fi
     let mut upgraded: BTreeMap<(&Name, u32), usize> = BTreeMap::new();
     for (event, seen) in index.events() {
         match &seen.what {
-            // A server that was restarted numbers its connections anew.
+            // A server that was restarted numbers its connections from the beginning.
             What::ServerAccepted { connection, .. } => {
                 upgraded.remove(&(&seen.by, *connection));
             }

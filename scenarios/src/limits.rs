@@ -15,19 +15,19 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, RefCell};
 
-/// The largest number of bytes that a script may hold at a time.
+/// The maximum number of bytes that a script may hold at a time.
 pub const MEMORY: usize = 64 << 20;
 
-/// The largest number of function calls and loop iterations of a script.
+/// The maximum number of function calls and loop iterations of a script.
 pub const TICKS: u64 = 500_000;
 
-/// The largest depth of nested function calls.
+/// The maximum depth of nested function calls.
 pub const CALL_DEPTH: usize = 200;
 
-/// The largest number of actions that a script may perform.
+/// The maximum number of actions that a script may perform.
 pub const ACTIONS: u32 = 100_000;
 
-/// The largest number of lines that a script may print.
+/// The maximum number of lines that a script may print.
 pub const PRINTED: usize = 10_000;
 
 /// The stack size of a script's thread, in bytes. The system provides it page by page. An unoptimised Starlark takes up

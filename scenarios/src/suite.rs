@@ -15,7 +15,7 @@ use crate::group::Group;
 pub(crate) use crate::nearest::nearest;
 use crate::{Scenario, ScenarioError};
 
-/// The largest size of a file beside the scripts, in bytes.
+/// The maximum size of a file beside the scripts, in bytes.
 const MAX_BESIDE: u64 = 1 << 20;
 
 /// The file of expected outcomes in a folder of scripts.
@@ -214,10 +214,10 @@ fn load_folder(pattern: &str, folder: &Path, balancers: &[&str]) -> Result<Vec<C
     if cases.is_empty() { Err(nothing_matched(pattern)) } else { Ok(cases) }
 }
 
-/// The largest depth of folders that are searched.
+/// The maximum depth of folders that are searched.
 const MAX_DEPTH: usize = 16;
 
-/// The largest number of folders that are searched below one folder.
+/// The maximum number of folders that are searched below one folder.
 const MAX_FOLDERS: usize = 10_000;
 
 /// Returns a folder and those below it, sorted by path. `libraries` includes the folders that contain only files to be

@@ -11,11 +11,11 @@ use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
-/// The largest depth of nested imports and blocks.
+/// The maximum depth of nested imports and blocks.
 const MOST_DEPTH: usize = 20;
 const MOST_NESTED: usize = 60;
 
-/// The largest number of files that are imported, and of lines that result.
+/// The maximum number of files that are imported, and of lines that result.
 const MOST_FILES: usize = 5_000;
 const MOST_LINES: usize = 500_000;
 

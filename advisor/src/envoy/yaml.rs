@@ -11,7 +11,7 @@ use crate::bounds::{Budget, read_first};
 use crate::draft::Said;
 use crate::{Files, Place};
 
-/// The largest depth of nested nodes, and the largest number of nodes with aliases expanded.
+/// The maximum depth of nested nodes, and the maximum number of nodes with aliases expanded.
 const MOST_DEPTH: usize = 100;
 const MOST_NODES: usize = 200_000;
 

@@ -5,7 +5,7 @@ use super::words::Word;
 /// The maximum length of a condition that is read, in characters. HAProxy's own lines have at most 2,048.
 const LONGEST: usize = 2_048;
 
-/// The largest depth of nested conditions, parentheses and negations.
+/// The maximum depth of nested conditions, parentheses and negations.
 const DEPTH: usize = 64;
 
 /// The facts on which conditions depend.

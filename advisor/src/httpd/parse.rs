@@ -11,11 +11,11 @@ use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
-/// The largest depth of nested includes, macros and sections. For includes, httpd's `AP_MAX_INCLUDE_DEPTH` is 20.
+/// The maximum depth of nested includes, macros and sections. For includes, httpd's `AP_MAX_INCLUDE_DEPTH` is 20.
 const MOST_DEPTH: usize = 20;
 const MOST_NESTED: usize = 60;
 
-/// The largest number of files, and of directives, in a configuration.
+/// The maximum number of files, and of directives, in a configuration.
 const MOST_FILES: usize = 5_000;
 const MOST_DIRECTIVES: usize = 500_000;
 

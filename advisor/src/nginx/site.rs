@@ -63,7 +63,7 @@ fn chosen<'t>(part: &'t Directive, server: &'t Directive, locations: &[&'t Direc
     found
 }
 
-/// The largest number of times that a variable's value may be another variable.
+/// The maximum number of times that a variable's value may be another variable.
 const INDIRECTIONS: usize = 4;
 
 /// Collects the values that a variable may have.

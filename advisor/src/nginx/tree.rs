@@ -10,10 +10,10 @@ use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 use crate::{Files, Place};
 
-/// The largest depth of nested includes and blocks.
+/// The maximum depth of nested includes and blocks.
 const DEPTH: usize = 32;
 
-/// The largest number of directives in all files.
+/// The maximum number of directives in all files.
 const MOST: usize = 200_000;
 
 /// A directive.

@@ -11,12 +11,12 @@ use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
-/// The largest depth of nested includes and blocks, and the largest number of files.
+/// The maximum depth of nested includes and blocks, and the maximum number of files.
 const MOST_DEPTH: usize = 20;
 const MOST_NESTED: usize = 60;
 const MOST_FILES: usize = 5_000;
 
-/// The largest number of tokens in all files.
+/// The maximum number of tokens in all files.
 const MOST_TOKENS: usize = 2_000_000;
 
 /// The folders in which files without a folder are searched (varnishd: `vcl_path`).

@@ -14,7 +14,7 @@ use super::origin::PAGE;
 const REQUEST: &[u8] = b"GET /reports/q3 HTTP/1.1\r\nHost: www.corp.example\r\n\
     User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium\r\nAccept: */*\r\n\r\n";
 
-/// The largest number of field lines in an answer; none of the balancers comes close to it.
+/// The maximum number of field lines in an answer; none of the balancers comes close to it.
 const FIELDS: usize = 32;
 
 type Stream = <TokioNet as Net>::Stream;

@@ -15,7 +15,7 @@ use super::background::runtime;
 /// The time within which a product must start.
 const START: Duration = Duration::from_secs(10);
 
-/// The largest part of a child's output that an error shows, in bytes.
+/// The maximum length of the part of a child's output that an error shows, in bytes.
 const SAID: usize = 2048;
 
 /// A product that can be compared with Stickler's balancers.

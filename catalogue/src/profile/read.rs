@@ -37,7 +37,7 @@ impl fmt::Display for ProfileError {
 
 impl std::error::Error for ProfileError {}
 
-/// The longest line that an error shows, in characters.
+/// The maximum length of a line that an error shows, in characters.
 const LINE: usize = 160;
 
 impl ProfileError {

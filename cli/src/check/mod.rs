@@ -45,7 +45,7 @@ struct Check<'a> {
     cured: RefCell<BTreeMap<PathBuf, String>>,
 }
 
-/// The largest number of sites that one command checks.
+/// The maximum number of sites that one command checks.
 const MOST_SITES: usize = 16;
 
 pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {

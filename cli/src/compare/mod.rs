@@ -263,7 +263,7 @@ fn tallies(
     Ok(tallies)
 }
 
-/// The largest additional delay of a message in a comparison. It is about the time that threads of one machine take to
+/// The maximum additional delay of a message in a comparison. It is about the time that threads of one machine take to
 /// wake up.
 const JITTER: Duration = Duration::from_micros(500);
 

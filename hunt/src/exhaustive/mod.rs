@@ -33,7 +33,7 @@ pub use alphabet::{Letter, Person, Time};
 pub use plans::Word;
 pub use worlds::{World, worlds};
 
-/// The largest number of letters in a plan.
+/// The maximum number of letters in a plan.
 pub const MAX_STEPS: usize = 8;
 
 /// The scope of an exhaustive hunt.

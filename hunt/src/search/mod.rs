@@ -24,7 +24,7 @@ pub(crate) use threads::distribute;
 pub use threads::{Watch, search};
 pub use unit::Unit;
 
-/// The largest number of runs in a unit.
+/// The maximum number of runs in a unit.
 pub const MAX_UNIT: u64 = 500;
 
 /// The smallest number of runs in a unit, if the hunt has that many runs.

@@ -50,7 +50,7 @@ pub struct SourceRule {
     /// as long as there are connections that it controls (`libipvs.h`, `IPVS_SVC_PERSISTENT_TIMEOUT`). HAProxy's table
     /// in TCP mode differs: only the beginning of a connection counts there (`stick-table`, `expire`).
     pub timeout: Duration,
-    /// The largest number of entries. If there is one more, the entry that was not used for longest is forgotten.
+    /// The maximum number of entries. If there is one more, the entry that was not used for longest is forgotten.
     pub entries: usize,
     /// The mask that decides which addresses count as one client.
     pub mask: Mask,
@@ -181,7 +181,8 @@ impl SourceTable {
     }
 }
 
-/// The longest cookie value that is examined, in bytes: three hexadecimal numbers of 16 digits and two dots.
+/// The maximum length of a cookie value that is examined, in bytes: three hexadecimal numbers of 16 digits and two
+/// dots.
 const LONGEST: usize = 50;
 
 /// Creates the cookies of this run, and recognises them.

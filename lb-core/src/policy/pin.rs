@@ -25,7 +25,7 @@ pub struct PinRule {
     pub key: PinKey,
     /// The rule for closing one connection of a pin when the other one closes.
     pub coupling: Coupling,
-    /// The largest number of connections that are pinned at once. For one more, the pinned connection that has been
+    /// The maximum number of connections that are pinned at once. For one more, the pinned connection that has been
     /// idle for longest is closed, together with its client if [`Coupling::downstream_follows`] says so. If all are
     /// busy, the new connection is not pinned, and closes after its exchange. `None`: there is no limit. The limit of
     /// nginx's NTLM module is 100.

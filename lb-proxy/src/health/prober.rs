@@ -50,10 +50,10 @@ pub enum LogonResult {
     Unanswered,
 }
 
-/// The largest head of an answer, in bytes.
+/// The maximum size of the head of an answer, in bytes.
 const HEAD: usize = 64 * 1024;
 
-/// The largest part of an answer's body that is searched for a string, in bytes.
+/// The maximum length of the part of an answer's body that is searched for a string, in bytes.
 const BODY: usize = 64 * 1024;
 
 /// Returns the prober for a probe. Only [`Probe::Logon`] uses `agent`; without an agent, such a check fails. If

@@ -30,7 +30,7 @@ use super::shell::Step;
 use super::upgrade::Asked;
 use super::{headers, upstream};
 
-/// The reason why a request gets no answer, so its downstream connection or its stream ends.
+/// The reason why a request gets no answer. Its downstream connection or its stream ends instead.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswered {
     /// The pinned connection has ended, and a server may have processed the request.

@@ -176,7 +176,7 @@ fn switched_to_http1(index: &Index<'_>, request: &Request<'_>) -> bool {
     })
 }
 
-/// Returns the largest number of HTTP requests that a request may take if it needs `needed` when no connection is lost.
+/// Returns the maximum number of HTTP requests that a request may take if it needs `needed` when no connection is lost.
 fn allowance(index: &Index<'_>, request: &Request<'_>, needed: usize) -> usize {
     match index.lost(request) {
         0 => needed,

@@ -126,8 +126,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) replay: &'a str,
 }
 
-/// Returns a small number of scenarios that show every violation, in the order of the requirements. Each cell occurs
-/// once.
+/// Returns a small number of scenarios that together show every violation, in the order of the requirements. Each cell
+/// is shown by only one of them.
 pub(crate) fn scenarios(matrix: &Matrix) -> Vec<Shown<'_>> {
     let picked = pick(matrix, By::Scenario);
     let shown = picked.examples.iter().enumerate().filter_map(|(index, Example { requirement, seen })| {

@@ -49,7 +49,7 @@ pub use write::{write, write_plan};
 /// The format that this version writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
 
-/// The longest line that is written and read, in bytes. A step contains at most
+/// The maximum length of a line that is written and read, in bytes. A step contains at most
 /// [`MAX_TEXT`](stickler_model::bounds::MAX_TEXT) bytes of text, each of which JSON may have to escape with six.
 pub const MAX_LINE: usize = 8 << 20;
 

@@ -10,7 +10,7 @@ use stickler_model::escape;
 
 use super::rules::Rule;
 
-/// The longest excerpt of a line that a text shows, in bytes.
+/// The maximum length of the excerpt of a line that a text shows, in bytes.
 const SHOWN: usize = 160;
 
 /// The severity of a finding.

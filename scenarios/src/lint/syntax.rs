@@ -10,7 +10,7 @@ use super::rules::{self, Rule};
 use crate::script::place::bytes;
 use crate::script::{DIALECT, nesting};
 
-/// The largest number of syntax mistakes that are reported for one file.
+/// The maximum number of syntax mistakes that are reported for one file.
 const MOST: usize = 20;
 
 /// A text, with the part of it that could be parsed.

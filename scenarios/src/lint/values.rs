@@ -54,7 +54,7 @@ pub(super) const ACTIONS: [&str; 15] = [
 /// The methods of a client whose arguments can be checked without a world.
 const METHODS: [&str; 5] = ["get", "post", "request", "start", "switch_user"];
 
-/// The largest number of trials in one file. A script that a person has written needs a few dozen.
+/// The maximum number of trials in one file. A script that a person has written needs a few dozen.
 const MOST: usize = 2_000;
 
 /// Checks the values in calls. `complete` says whether the file contains everything that the script does.

@@ -16,13 +16,13 @@ use super::{DIALECT, errors, nesting};
 use crate::Scenario;
 use crate::scenario::MAX_SOURCE;
 
-/// The largest number of files that a script may load, including those that these files load.
+/// The maximum number of files that a script may load, including those that these files load.
 pub(crate) const MAX_FILES: usize = 32;
 
-/// The largest depth to which files may load one another.
+/// The maximum depth to which files may load one another.
 pub(crate) const MAX_DEPTH: usize = 8;
 
-/// The largest total size of all files of a script, in bytes.
+/// The maximum total size of all files of a script, in bytes.
 pub(crate) const MAX_BYTES: u64 = 512 * 1024;
 
 /// The reason why a file cannot be loaded.

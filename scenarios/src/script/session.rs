@@ -134,7 +134,7 @@ impl Session {
         eval.extra.and_then(|extra| extra.downcast_ref()).expect("every script runs with a session as its extra value")
     }
 
-    /// Describes the site anew. This is possible only once, and only before there is a world.
+    /// Replaces the description of the site. This is possible only once, and only before there is a world.
     pub(super) fn set_site(&self, change: impl FnOnce(&mut Topology)) -> Result<(), ScriptError> {
         self.check_not_loading()?;
         let mut state = self.state.borrow_mut();

@@ -38,7 +38,7 @@ pub use named::named_after_users;
 #[cfg(all(test, feature = "scripts"))]
 pub(crate) use names::RESERVED;
 
-/// The longest line of a docstring, in characters.
+/// The maximum length of a line of a docstring, in characters.
 const WIDTH: usize = 118;
 
 /// The text of a script's docstring, and the finding that the script shows.

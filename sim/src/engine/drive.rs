@@ -26,8 +26,8 @@ use super::shared::Shared;
 /// The granularity of tokio's timers in nanoseconds: they fire on whole milliseconds only.
 const TIMER_TICK: u64 = 1_000_000;
 
-/// The longest run, which is the longest time that an action lets pass. It is well within the limit of tokio's timer
-/// wheel (2^36 ms).
+/// The maximum duration of a run, which is the maximum time that an action lets pass. It is well within the limit of
+/// tokio's timer wheel (2^36 ms).
 const LONGEST_RUN: Duration = Duration::from_hours(366 * 24);
 
 thread_local! {
@@ -46,7 +46,7 @@ pub struct Engine {
     driver: Driver,
     clock: Clock,
     shared: Arc<Shared>,
-    /// The largest number of turns.
+    /// The maximum number of turns.
     most_turns: u64,
     /// Returns whether the run must end.
     exhausted: Box<dyn Fn() -> bool>,
@@ -95,7 +95,7 @@ impl Engine {
         self.most_turns = turns;
     }
 
-    /// Returns the largest number of turns.
+    /// Returns the maximum number of turns.
     pub const fn most_turns(&self) -> u64 {
         self.most_turns
     }

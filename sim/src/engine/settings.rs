@@ -13,7 +13,7 @@ pub struct Settings {
     /// ten nanoseconds for an idle one), while the cost of a connect or close grows with the number of sockets in its
     /// kernel: with a connection for each request, 1,000 clients run twice as fast on 8 kernels as on one.
     pub kernels: usize,
-    /// The largest number of listening hosts, where each restart counts as another one. A host that only connects needs
+    /// The maximum number of listening hosts, where each restart counts as another one. A host that only connects needs
     /// no slot, so this does not limit the number of clients.
     pub slots: usize,
     /// The quantum of time: arrivals are rounded up to its multiples. One pass over the network, which visits every
@@ -50,7 +50,7 @@ impl Default for Settings {
 pub struct Link {
     /// The delay in one direction. At least a nanosecond passes, even if it is zero.
     pub latency: Duration,
-    /// The largest additional delay of a packet, drawn evenly from the seed.
+    /// The maximum additional delay of a packet, drawn evenly from the seed.
     pub jitter: Duration,
     /// The number of segments in a million that are lost, and therefore arrive one retransmission timeout later.
     pub loss_per_million: u32,

@@ -33,10 +33,10 @@ use crate::hosts::{Addresses, Fixed, WireHosts};
 use crate::products::{Installed, ProductError, Running};
 use crate::{Supervisor, Target, WallClock, addresses, settings};
 
-/// The longest time that a request is awaited. The client's own time limit is far below.
+/// The maximum time that a request is awaited. The client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_mins(2);
 
-/// The longest time that one action lets pass, or that a page takes.
+/// The maximum time that one action lets pass, or that a page takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The time that the last closes may take when a world ends.

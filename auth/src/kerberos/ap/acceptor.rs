@@ -21,7 +21,7 @@ use crate::status::SecStatus;
 pub struct AcceptorConfig {
     /// The keys of the account that the service runs as: current and older.
     pub keys: ServiceKeys,
-    /// The largest permitted difference between the clocks in seconds. The default is [`AcceptorConfig::DEFAULT_SKEW`].
+    /// The maximum permitted difference between the clocks in seconds. The default is [`AcceptorConfig::DEFAULT_SKEW`].
     pub max_skew: u64,
     /// Whether the channel binding is checked, on connections that have one.
     pub channel_binding: TokenChecking,

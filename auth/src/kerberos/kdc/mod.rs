@@ -109,11 +109,11 @@ pub trait Principals {
 pub struct KdcConfig {
     /// The realm, in upper case.
     pub realm: String,
-    /// The largest permitted difference between the clocks, in seconds.
+    /// The maximum permitted difference between the clocks, in seconds.
     pub max_skew: u64,
-    /// The longest lifetime of a ticket, in seconds.
+    /// The maximum lifetime of a ticket, in seconds.
     pub max_life: u64,
-    /// The longest lifetime of a renewable ticket including its renewals, in seconds.
+    /// The maximum lifetime of a renewable ticket including its renewals, in seconds.
     pub max_renew: u64,
     /// The encryption types in use, the preferred one first.
     pub etypes: Vec<Etype>,

@@ -53,7 +53,7 @@ pub struct Rules {
     pub retry: RetryRule,
     /// The effect of a request with credentials on the connection that carries it, apart from pinning.
     pub credentials: Credentials,
-    /// The largest number of requests on a client's connection; the answer to the last one closes it (nginx
+    /// The maximum number of requests on a client's connection; the answer to the last one closes it (nginx
     /// `keepalive_requests`, 1000). With 1, each answer does (HAProxy `option httpclose`). `None`: there is no limit.
     pub client_requests: Option<u32>,
     /// The fate of the clients with connections pinned to a backend when that backend goes down.
@@ -129,7 +129,7 @@ pub enum NoneLeft {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueRule {
-    /// The largest number of requests that wait at once for each service; one more is answered 503. The data plane
+    /// The maximum number of requests that wait at once for each service; one more is answered 503. The data plane
     /// limits how long a request may wait.
     pub length: u32,
 }
@@ -182,7 +182,7 @@ pub enum Connect {
     Fail,
     /// The request goes to the same backend again, up to `retries` times. HAProxy's `retries` is 3 by default.
     Same {
-        /// The largest number of further attempts.
+        /// The maximum number of further attempts.
         retries: u32,
     },
     /// Another backend is tried, each backend of the farm at most once (HAProxy `option redispatch`).
