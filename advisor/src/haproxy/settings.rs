@@ -103,12 +103,13 @@ pub(super) const CHECK_PAGE: &str = "/public/health";
 pub(super) struct CheckPage {
     /// The number of the line.
     pub(super) line: usize,
-    /// The index of the word that is the page; `None` if the line expects a text of the page.
+    /// The index of the word that is the page; `None` if the line expects a certain text on the page.
     pub(super) word: Option<usize>,
 }
 
-/// Returns the lines of a farm that name an operator's page for checks, or expect a text of it. There are none if a 401
-/// is expected: that page asks for a logon, as all of Stickler's do. `/` is the site's own page.
+/// Returns the lines of a farm that name an operator's page for checks, or that expect a certain text on that page. The
+/// result is empty if a 401 is expected: the page then only has to ask for a logon, as the pages of Stickler's site do.
+/// `/` does not count, because it is the site's own page.
 pub(super) fn check_pages(file: &File, section: usize) -> Vec<CheckPage> {
     let lines = |keyword: &'static str, first: &'static str| {
         file.setting(section, &move |line| line.keyword() == keyword && line.arguments().next() == Some(first))

@@ -350,7 +350,7 @@ fn identifiers(expression: &AstExpr) -> BTreeSet<String> {
     names
 }
 
-/// Returns the argument that is the unknown name of a refusal.
+/// Returns the argument whose value is the unknown name because of which a call was refused.
 fn named_by<'a>(refusal: &Refusal, arguments: &'a [AstArgument]) -> Option<&'a AstArgument> {
     let name = refusal.name.as_deref()?;
     arguments.iter().find(
