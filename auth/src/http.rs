@@ -9,7 +9,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::ntlm::wire::message_type;
 
-/// The longest token that is accepted by default, in bytes of base64: 16 KiB, the limit of IIS for a header line.
+/// The maximum length of a token that is accepted by default, in bytes of base64: 16 KiB, the limit of IIS for a header
+/// line.
 pub const DEFAULT_TOKEN_LIMIT: usize = 16 * 1024;
 
 /// An authentication scheme that carries tokens of a Windows security package.

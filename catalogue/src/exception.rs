@@ -25,7 +25,7 @@ pub struct Exception {
     pub reason: String,
     /// The last day of the exception, for example `2027-06-30`.
     pub until: String,
-    /// Whether the verdicts agree by chance in some comparisons, so that agreement does not make the exception
+    /// Whether the verdicts agree by chance in some comparisons, in which case agreement does not make the exception
     /// unnecessary.
     #[serde(default)]
     pub sometimes: bool,

@@ -16,7 +16,7 @@ use crate::Failure;
 /// The name of the file of expected outcomes.
 const EXPECTED: &str = "expected.toml";
 
-/// The largest size of such a file, in bytes.
+/// The maximum size of such a file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The row of a table for one scenario over one balancer.

@@ -25,7 +25,7 @@ use toml::{Spanned, Value};
 use crate::args::pattern;
 use crate::{Failure, today};
 
-/// The largest size of a file, in bytes.
+/// The maximum size of a file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The violations that a file accepts.
@@ -35,7 +35,7 @@ pub(crate) struct Expectations {
     today: Date,
 }
 
-/// A violation that is accepted until a day.
+/// A violation that is accepted until a given date.
 #[derive(Debug)]
 struct Entry {
     scenario: Pattern,
@@ -128,7 +128,7 @@ impl Expectations {
                 Severity::Should => Grade::NonStrict,
             };
             run.expected.grades.insert(entry.requirement, vec![broken]);
-            // A client that is served as another user notices it, so that the script may fail, too.
+            // A client that is served as another user notices it, so the script may fail, too.
             run.expected.script.get_or_insert(ScriptOutcome::Either);
             run.expected.reason = Some(entry.reason.clone());
         }

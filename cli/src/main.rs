@@ -74,7 +74,7 @@ use stickler_scenarios::limits::Metered;
 #[global_allocator]
 static ALLOCATOR: Metered<MiMalloc> = Metered(MiMalloc);
 
-/// The reason for which the command does not succeed.
+/// The reason why the command failed.
 enum Failure {
     /// An outcome was not the expected one. Exit 1.
     NotAsExpected,
@@ -140,7 +140,7 @@ fn main() -> ExitCode {
     end(result)
 }
 
-/// Prints the reason for which the command does not succeed, if any, and returns the exit code.
+/// Prints the reason why the command failed, if it did, and returns the exit code.
 fn end(result: Result<(), Failure>) -> ExitCode {
     let (code, message) = match result {
         Ok(()) | Err(Failure::OutputClosed) => (0, None),

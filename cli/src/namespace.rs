@@ -16,7 +16,7 @@ const INSIDE: &str = "STICKLER_NAMESPACE";
 pub(crate) enum Network {
     /// A network namespace with nothing but loopback.
     Own,
-    /// The operator's network, for this reason.
+    /// The operator's network. The text is the reason why no namespace is used.
     Shared(String),
 }
 

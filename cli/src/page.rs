@@ -15,7 +15,7 @@ use stickler_sim::SimArm;
 
 use crate::{Failure, args};
 
-/// The largest size of an earlier document, in bytes.
+/// The maximum size of an earlier document, in bytes.
 const MAX_EARLIER: u64 = 256 << 20;
 
 /// Reads the verdicts of an earlier JSON document.

@@ -14,7 +14,7 @@ use crate::output::Reports;
 use crate::pcap::Capture;
 use crate::{Failure, hunt, jobs};
 
-/// The largest number of characters that are shown of each side of a difference.
+/// The maximum number of characters that are shown of each side of a difference.
 const MOST_SHOWN: usize = 4_000;
 
 /// The JSON document of `stickler replay`.
@@ -33,7 +33,7 @@ struct Replayed {
     file: String,
     /// The outcome of the replay.
     outcome: Outcome,
-    /// The reason for which the plan was skipped, or the error in the file; missing otherwise.
+    /// The reason why the plan was skipped, or the error in the file; missing otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// The difference from the recorded run, in lines; missing if there is none.

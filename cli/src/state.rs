@@ -18,7 +18,7 @@ use crate::Failure;
 /// The version of the file format.
 const FORMAT: u32 = 1;
 
-/// The largest size of a file that is read, in bytes.
+/// The maximum size of a file that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
 /// The runs that failed, with everything that is needed to repeat them.

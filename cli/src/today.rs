@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-/// Returns the present date in UTC, unless another one is given.
+/// Returns the current date in UTC, unless another one is given.
 pub(crate) fn or_given(day: Option<Date>) -> Date {
     day.unwrap_or_else(|| jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date())
 }

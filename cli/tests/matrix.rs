@@ -36,7 +36,7 @@ enum Site {
     Kerberos,
     /// Kerberos alone; IIS remembers the connection, which is its default. Browsers send an anonymous request first.
     KerberosPersists,
-    /// Kerberos alone; IIS remembers the connection. A client sends its ticket at once, so that there is no 401.
+    /// Kerberos alone; IIS remembers the connection. A client sends its ticket at once, so there is no 401.
     KerberosOneShot,
     /// The scheme Negotiate; some clients fall back to NTLM.
     Negotiate,

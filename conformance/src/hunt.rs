@@ -32,8 +32,8 @@ use crate::suite::{Settings, as_foreign};
 /// Extended protection is always left out.
 ///
 /// When the test finds such a plan, it shows the shortest script with the same failure, and keeps its plan in the
-/// folder `hunt-regressions` of the package. The test plays the plans in that folder first, so that the folder belongs
-/// under version control. The same seed (`STICKLER_SEED`, 0 by default) plays the same plans.
+/// folder `hunt-regressions` of the package. The test plays the plans in that folder first, so the folder belongs under
+/// version control. The same seed (`STICKLER_SEED`, 0 by default) plays the same plans.
 #[macro_export]
 macro_rules! hunt {
     ($balancer:expr, runs = $runs:expr) => {

@@ -85,7 +85,7 @@ impl Suite {
                 let outcome = play(&case, place, make(), settings);
                 // Evidence and examples come at the end, once for all scenarios.
                 let result = if outcome.sound { Ok(()) } else { Err(Failed::from(outcome.in_a_line())) };
-                // A thread that panicked before did so outside of the lock, so that the list is complete.
+                // A thread that panicked before did so outside of the lock, so the list is complete.
                 outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
                 result
             });

@@ -63,7 +63,7 @@ impl L7Policy for OneToOne {
     fn failed(&mut self, _: Time, at: Exchange, fresh: UpstreamId, failure: &Failure<'_>) -> Decision<Route> {
         self.pairs.remove(&at.downstream);
         match failure.kind {
-            // Nothing was sent yet, so that another backend may get the request. Each backend is tried at most once.
+            // Nothing was sent yet, so another backend may get the request. Each backend is tried at most once.
             FailureKind::Refused | FailureKind::ConnectTimeout
                 if failure.again.is_some() && (failure.attempts as usize) < self.up.len() =>
             {

@@ -12,8 +12,8 @@ use tokio::io::copy_bidirectional;
 ///
 /// `control` reports which backends an operator drains: they keep their connections, and get no new ones.
 ///
-/// The function is generic over [`Net`], so that the same code serves real sockets (`TokioNet`) and Stickler's
-/// simulated network.
+/// The function is generic over [`Net`], so the same code serves real sockets (`TokioNet`) and Stickler's simulated
+/// network.
 pub async fn forward<N: Net>(net: N, listener: N::Listener, farm: Farm, control: Control) {
     let turns = Arc::new(AtomicUsize::new(0));
     while let Some((mut client, _)) = next_connection(&listener).await {

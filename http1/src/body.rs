@@ -5,10 +5,10 @@ use httparse::Status;
 
 use crate::framing::Framing;
 
-/// The longest line that begins a chunk, with its extensions, in bytes. Extensions are ignored.
+/// The maximum length of the line that begins a chunk, with its extensions, in bytes. Extensions are ignored.
 const MAX_CHUNK_LINE: usize = 1024;
 
-/// The longest trailer section, in bytes. Trailers are read and ignored.
+/// The maximum length of the trailer section, in bytes. Trailers are read and ignored.
 const MAX_TRAILERS: usize = 8 * 1024;
 
 /// Extracts one body from its framing.

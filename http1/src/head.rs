@@ -7,9 +7,9 @@ use crate::fields::{Fields, Lookup, Span};
 /// The limits on a head. A head that exceeds them is refused as soon as that is known, and is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// The largest length of a head, in bytes.
+    /// The maximum length of a head, in bytes.
     pub length: usize,
-    /// The largest number of header fields.
+    /// The maximum number of header fields.
     pub fields: usize,
 }
 
@@ -209,8 +209,8 @@ fn with_headers<'bytes, T>(
     }
 }
 
-/// Returns the part of the bytes in which a head must end. Later bytes are not examined, so that the result does not
-/// depend on the number of bytes that have arrived together.
+/// Returns the part of the bytes in which a head must end. Later bytes are not examined, so the result does not depend
+/// on the number of bytes that have arrived together.
 fn within(bytes: &[u8], limits: HeadLimits) -> &[u8] {
     &bytes[..bytes.len().min(limits.length)]
 }

@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Writes the output and reads input at the same time, and returns as soon as either has made progress.
     ///
     /// # Errors
-    /// The connection broke, so that nothing more can be read.
+    /// The connection broke, so nothing more can be read.
     pub async fn progress(&mut self) -> io::Result<Progress> {
         std::future::poll_fn(|cx| {
             if !self.output.is_empty() || self.unflushed {

@@ -122,7 +122,7 @@ impl Control {
     }
 }
 
-/// Locks the state. Each change is complete before any sink is told of it, so that a panic in a sink leaves no change
+/// Locks the state. Each change is complete before any sink is told of it, so a panic in a sink leaves no change
 /// incomplete.
 fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)

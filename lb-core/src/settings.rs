@@ -141,11 +141,11 @@ pub enum ProxyProtocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeadRule {
-    /// The largest size of a header field in bytes: its name, a colon, a space and its value.
+    /// The maximum size of a header field in bytes: its name, a colon, a space and its value.
     pub field: Option<u32>,
-    /// The largest size of a head in bytes: the request line, all fields, and the ends of their lines.
+    /// The maximum size of a head in bytes: the request line, all fields, and the ends of their lines.
     pub whole: Option<u32>,
-    /// The largest number of header fields.
+    /// The maximum number of header fields.
     pub fields: Option<u32>,
     /// The status of the answer to a request that exceeds a limit. The client's connection closes after the answer.
     #[serde(with = "crate::status")]

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `stickler-lb-core` makes the decisions. This crate has the sockets, the tasks and the timers. All of them are
-//! generic over [`stickler_net::Net`], so that the same code runs in the simulated world and on real sockets.
+//! generic over [`stickler_net::Net`], so the same code runs in the simulated world and on real sockets.
 //!
 //! * [`proxy`]: the HTTP data plane, [`serve_l7`], which terminates TLS and HTTP/2.
 //! * [`splice`]: the byte data plane, [`serve_l4`], which passes bytes on.

@@ -11,14 +11,14 @@ use ppp::{v1, v2};
 use stickler_lb_core::ProxyProtocol;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// The longest header of version 1, including the line end (section 2.1), in bytes.
+/// The maximum length of a version 1 header, including the line end (section 2.1), in bytes.
 const V1_MOST: usize = 107;
-/// The shortest header of either version, in bytes: `PROXY UNKNOWN` with its line end. The fixed part of version 2 has
-/// 16 bytes.
+/// The minimum length of a header of either version, in bytes: `PROXY UNKNOWN` with its line end. The fixed part of
+/// version 2 has 16 bytes.
 const LEAST: usize = 15;
 const V2_FIXED: usize = 16;
-/// The largest part of a version 2 header after the fixed part, in bytes. The specification requires room for 216 bytes
-/// of addresses; the rest is for TLVs, which are ignored. A longer header is refused.
+/// The maximum length of a version 2 header after its fixed part, in bytes. The specification requires room for 216
+/// bytes of addresses; the rest is for TLVs, which are ignored. A longer header is refused.
 const V2_MOST: usize = 4096;
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -36,9 +36,8 @@ pub fn header(version: ProxyProtocol, client: SocketAddr, front: SocketAddr) -> 
     }
 }
 
-/// Reads a header, and no byte after it. Returns the client that it names. Returns `None` if it names no client, so
-/// that the connection's own address counts: for a balancer's own health check (`LOCAL`) or an unknown protocol
-/// (`UNKNOWN`).
+/// Reads a header, and no byte after it. Returns the client that it names. Returns `None` if it names no client, so the
+/// connection's own address counts: for a balancer's own health check (`LOCAL`) or an unknown protocol (`UNKNOWN`).
 ///
 /// # Errors
 /// `InvalidData` if the stream does not begin with a header, or the header has more than 4,112 bytes; `UnexpectedEof`

@@ -61,7 +61,7 @@ pub struct FlowLimits {
     pub idle: Option<FlowIdle>,
     /// The number of bytes in flight within the splice, in each direction.
     pub buffer: usize,
-    /// The largest number of concurrent downstream connections. Further ones are closed at once.
+    /// The maximum number of concurrent downstream connections. Further ones are closed at once.
     pub downstreams: usize,
 }
 
@@ -98,7 +98,7 @@ impl SpliceConfig {
 /// Splices connections from `listener` to the backends that the policy chooses, until the future is dropped.
 ///
 /// Half-closes are passed on, and may last for a limited time. When one side breaks, the other is closed. Connections
-/// run in tasks of `net`, so that they end with its host. The function returns only when the listener has failed
+/// run in tasks of `net`, so they end with its host. The function returns only when the listener has failed
 /// permanently.
 pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, service: SpliceConfig) {
     let SpliceConfig { farm, policy, limits, control, passive, send_proxy, accept_proxy } = service;

@@ -18,7 +18,7 @@ use crate::profile::UserAgent;
 use crate::session::initiator;
 use crate::tickets::TokenContext;
 
-/// The longest body of an answer during the handshake, in bytes.
+/// The maximum length of an answer's body during the handshake, in bytes.
 const MAX_PASSED: usize = 64 * 1024;
 
 /// The part of a page, from its start, in which IIS may name the substatus of a 401, in bytes.

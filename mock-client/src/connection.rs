@@ -139,7 +139,7 @@ impl<S: Stream> Connection<S> {
         quiet
     }
 
-    /// Returns whether the connection is HTTP/2, so that other requests may use it at the same time.
+    /// Returns whether the connection is HTTP/2, in which case other requests may use it at the same time.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self.sender, Sender::Http2(_))
     }

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 /// The number of cookies that are kept; the oldest is removed first (RFC 6265 6.1: at least 50 for a site).
 const MAX_COOKIES: usize = 50;
 
-/// The largest length of a name and its value together, in bytes. Browsers drop longer cookies (RFC 6265 6.1).
+/// The maximum length of a name and its value together, in bytes. Browsers drop longer cookies (RFC 6265 6.1).
 const MAX_BYTES: usize = 4096;
 
 /// The cookies of a client.

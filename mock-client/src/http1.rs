@@ -27,7 +27,7 @@ pub(crate) struct Upload<'a> {
     pub(crate) chunked: bool,
     /// The time that the client waits for `100 Continue` before it sends the body; `None` if it does not wait.
     pub(crate) waits: Option<Duration>,
-    /// The largest number of bytes per second; `None` if there is no limit.
+    /// The maximum number of bytes per second; `None` if there is no limit.
     pub(crate) rate: Option<u64>,
     /// The reaction of the client to an answer that arrives before it has sent the whole body.
     pub(crate) early: EarlyAnswer,
@@ -60,7 +60,7 @@ pub(crate) struct Exchange<'a, S> {
     pause: Option<Pin<Box<Sleep>>>,
     /// Whether a `100 Continue` ends the pause.
     waits: bool,
-    /// Whether the rest of the request is not sent, so that the connection cannot be used afterwards.
+    /// Whether the rest of the request is not sent, in which case the connection cannot be used afterwards.
     cut: bool,
 }
 

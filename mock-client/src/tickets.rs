@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use crate::agent::Fresh;
 
-/// The longest reply that is accepted, in bytes.
+/// The maximum length of a reply that is accepted, in bytes.
 const MAX_REPLY: u32 = 64 * 1024;
 
 /// The realms and the addresses of their KDCs. The first is the realm of the client's user.

@@ -31,7 +31,7 @@ use crate::session::{Holder, UserSession};
 use crate::tickets::{Kdcs, TokenContext};
 use crate::traced::TracedHeaders;
 
-/// The largest number of folders of a site that a client remembers as having challenged it.
+/// The maximum number of folders of a site that a client remembers as having challenged it.
 const MOST_FOLDERS: usize = 100;
 
 /// The state that the clones of a client share.

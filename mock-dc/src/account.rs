@@ -26,7 +26,7 @@ pub struct AccountState {
     pub must_change: bool,
     /// The hours during which the user may log on.
     pub hours: LogonHours,
-    /// The NetBIOS names of the workstations from which the user may log on; empty means any.
+    /// The NetBIOS names of the workstations from which the user may log on. An empty list means any.
     pub workstations: Vec<String>,
     /// Whether the user is a member of Protected Users, who may not use NTLM at all, and may use neither RC4 nor
     /// delegation with Kerberos.

@@ -13,7 +13,7 @@ use stickler_netlogon::LogonNumbers;
 use crate::Directory;
 use crate::directory::Asker;
 
-/// A domain controller. Its data outlives its process, so that a restarted DC continues with it.
+/// A domain controller. Its data outlives its process, so a restarted DC continues with it.
 pub struct DomainController {
     directory: Arc<Lock<Directory>>,
     /// The machines that may ask for logons, keyed by their names in lower case.
@@ -24,7 +24,7 @@ pub struct DomainController {
     pub(crate) trusted: Vec<(String, Vec<SocketAddr>)>,
     /// The time that each logon waits before it is decided.
     pub(crate) delay: Duration,
-    /// The largest number of logons that the DC sends at once to the DCs of another domain, or to the PDC emulator.
+    /// The maximum number of logons that the DC sends at once to the DCs of another domain, or to the PDC emulator.
     pub(crate) max_concurrent_api: u16,
     /// Whether the DC's KDC refuses a request without a checksum.
     pub(crate) requires_checksum: bool,
@@ -105,7 +105,7 @@ impl DomainController {
         self
     }
 
-    /// Sets the largest number of logons that the DC sends at once to the DCs of another domain, or to the PDC
+    /// Sets the maximum number of logons that the DC sends at once to the DCs of another domain, or to the PDC
     /// emulator.
     #[must_use]
     pub fn with_max_concurrent_api(mut self, calls: u16) -> Self {

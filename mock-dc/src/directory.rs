@@ -210,9 +210,9 @@ impl Directory {
     /// Decides a member's logon and counts it, as the domain's only DC does.
     ///
     /// The directory first checks that the response was made for the server that asks (MS-APDS 3.1.5.2). A response for
-    /// another machine is refused before any account is looked up, so that it counts against no account. Then the
-    /// directory checks the domain, the account's state, the response, and membership in Protected Users. Only a wrong
-    /// response raises the count of failed logons; a successful logon resets it.
+    /// another machine is refused before any account is looked up, so it counts against no account. Then the directory
+    /// checks the domain, the account's state, the response, and membership in Protected Users. Only a wrong response
+    /// raises the count of failed logons; a successful logon resets it.
     pub fn logon(&mut self, request: &LogonRequest, now: FileTime) -> Logon {
         let target = self.check_target(request, &Asker::Member);
         let (mut logon, response) = self.examine(request, target, now);

@@ -18,7 +18,7 @@ use crate::DomainController;
 use crate::directory::{Asker, Logon, LogonDecision};
 
 /// The time that another DC may take. The sum is less than the default time that a member waits for a reply (10 s), so
-/// that the member still receives the outcome.
+/// the member still receives the outcome.
 const TIMEOUTS: ChannelTimeouts =
     ChannelTimeouts { connect: Duration::from_secs(2), reply: Duration::from_secs(5), queue: ChannelTimeouts::QUEUE };
 

@@ -25,7 +25,7 @@ struct Entry {
     accounts: Vec<String>,
 }
 
-/// A service principal name that several accounts have, so that the KDC issues no tickets for it.
+/// A service principal name that several accounts have, so the KDC issues no tickets for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the SPN {spn} is registered on {}; remove it from all but one of them (setspn -D)", accounts.join(" and "))]
 pub struct DuplicateSpn {

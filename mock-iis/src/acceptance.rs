@@ -25,8 +25,8 @@ pub(crate) enum Acceptance {
     Connection(Arc<AuthConfig>, Replays, Option<ChannelBinding>),
     /// All connections use one table.
     Tracked(Arc<Tracker>),
-    /// All connections trust the header with this name; `None` if HTTP does not allow the name, so that no request has
-    /// the header.
+    /// All connections trust the header with this name; `None` if HTTP does not allow the name, so no request has the
+    /// header.
     Trusted(Option<HeaderName>),
 }
 

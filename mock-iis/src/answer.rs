@@ -223,7 +223,7 @@ impl Answer {
         self.echo = id.map(<[u8]>::to_vec);
     }
 
-    /// Passes each field to `put`, except those about the connection and the length of the body. Windows has
+    /// Passes each field to `put`, except those about the connection and the length of the body. Windows has sent
     /// `Persistent-Auth` since Vista and Server 2008 (MS-N2HT, appendix A).
     fn fields(&self, stamp: Stamp, mut put: impl FnMut(&'static str, &[u8])) {
         if self.status != 101 {

@@ -93,7 +93,7 @@ pub fn second_hop(user: Option<&Principal>, delegated: bool) -> String {
 
 /// Writes the application's answer as JSON.
 pub fn render(answer: &AppAnswer) -> Bytes {
-    // The capacity is sufficient for most answers, so that the buffer does not grow.
+    // The capacity is sufficient for most answers, so the buffer does not grow.
     let mut json = Vec::with_capacity(256);
     serde_json::to_writer(&mut json, answer).expect("a vector takes it, and no map key is one that JSON refuses");
     json.into()

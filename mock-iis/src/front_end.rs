@@ -20,7 +20,7 @@ use crate::authn::{AuthConfig, AuthState, ConnectionAuth, Decision, Replays, Req
 use crate::authority::{AuthRequest, Authority};
 use crate::credentials::Presented;
 
-/// The longest token, in characters. A balancer is not http.sys, so its own data plane limits the head.
+/// The maximum length of a token, in characters. A balancer is not http.sys, so its own data plane limits the head.
 const TOKEN_LIMIT: usize = 64 * 1024;
 
 /// Authenticates the downstream connections of a balancer, which identifies them by numbers of its choice.

@@ -23,7 +23,7 @@ use crate::http_sys::Reason;
 use crate::sending::{self, Sending};
 use crate::web_socket;
 
-/// The largest number of header fields in a request. http.sys limits their number over HTTP/2 only (Microsoft, KB
+/// The maximum number of header fields in a request. http.sys limits their number over HTTP/2 only (Microsoft, KB
 /// 5102602). This limit bounds the memory of a request, and a request with more fields is treated as too long.
 const MAX_FIELDS: usize = 100;
 
@@ -45,7 +45,7 @@ pub(crate) async fn serve(stream: impl Stream, connection: &Connection) -> Close
     let mut wire = Wire::new(Sending::new(stream, limits.send));
     let mut head = RequestHead::default();
     loop {
-        // The time begins at the end of the last answer, so that it limits idle connections too.
+        // The time begins at the end of the last answer, so it limits idle connections too.
         let read = timeout(limits.idle, wire.request(&mut head, bounds)).await;
         let served = match read {
             Err(_) => return Closed::Here,

@@ -35,9 +35,9 @@ pub(crate) enum Reason {
 /// Windows").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeadBounds {
-    /// The longest value of a field.
+    /// The maximum length of a field's value.
     pub(crate) field: usize,
-    /// The longest request line with all fields.
+    /// The maximum length of the request line with all fields.
     pub(crate) request: usize,
 }
 

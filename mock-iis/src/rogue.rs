@@ -20,7 +20,7 @@ use crate::secure::secure;
 /// The length of a flood of headers, in bytes. The rest of the head never follows.
 const FLOOD: usize = 16 * 1024 * 1024;
 
-/// The largest number of header fields in a request.
+/// The maximum number of header fields in a request.
 const MAX_FIELDS: usize = 4_096;
 
 /// One line of a flood of headers.

@@ -1,5 +1,5 @@
-//! The configuration of one server. It outlives the server's process, so that a restarted server continues its
-//! numbering and a trace never has two connections with the same number.
+//! The configuration of one server. It outlives the server's process, so a restarted server continues its numbering and
+//! a trace never has two connections with the same number.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -51,7 +51,7 @@ pub struct WebSite {
     /// The channel binding of the certificate.
     pub(crate) binding: Option<ChannelBinding>,
     spec: SiteSpec,
-    /// The largest number of logons that the server sends to its domain at once.
+    /// The maximum number of logons that the server sends to its domain at once.
     pub(crate) max_concurrent_api: u16,
     /// The machine's names in the domain, without and with the DNS suffix.
     hosts: [String; 2],
@@ -78,11 +78,11 @@ pub(crate) struct DcLink {
 /// The limits on what a peer may send, and time limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// The largest length, in bytes, of a head that is read to its end although http.sys refuses it
+    /// The maximum length, in bytes, of a head that is read to its end although http.sys refuses it
     /// ([`SiteSpec::max_request_bytes`]). It is read so that the request is in the trace. A longer head is refused as
     /// soon as it exceeds this length.
     pub head_read: usize,
-    /// The largest length, in bytes, of a body that is read and dropped if its request is answered 401, so that the
+    /// The maximum length, in bytes, of a body that is read and dropped if its request is answered 401, so that the
     /// connection and its handshake can continue. If the body is longer, the response closes the connection.
     pub drain: u64,
     /// The time for which a connection may lack a complete head before it is closed (IIS: `connectionTimeout`,
@@ -97,9 +97,9 @@ pub struct ServerLimits {
     /// (http.sys: `MinSendRate`, 150 bytes a second). Without this limit, a client that vanishes during an answer would
     /// never be noticed.
     pub send: Duration,
-    /// The time that connecting to a DC may take before the next one is asked.
+    /// The time that connecting to a DC may take before the next DC is asked.
     pub connect: Duration,
-    /// The time that a DC's reply may take before the next one is asked. The sum of this time and `connect`, over all
+    /// The time that a DC's reply may take before the next DC is asked. The sum of this time and `connect`, over all
     /// DCs, should be less than the time that user agents wait. By default, two DCs that do not answer take 20 s.
     pub logon: Duration,
     /// The time that a logon may wait for others of this server (`MaxConcurrentApi`) before it fails.

@@ -31,7 +31,7 @@ use crate::authn::{AuthConfig, ConnectionAuth, Decision, Replays, Turn};
 /// The cookie that carries the token of [`TrackedCheck::Token`].
 pub const TOKEN_COOKIE: &str = "acceptor-token";
 
-/// The longest key or address that is taken from a header, in bytes. An IPv6 address with a port has 47.
+/// The maximum length of a key or an address that is taken from a header, in bytes. An IPv6 address with a port has 47.
 const MAX_TEXT: usize = 128;
 
 /// The table of authenticated clients.

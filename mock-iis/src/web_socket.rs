@@ -17,10 +17,10 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// The version of the protocol (RFC 6455 4.1).
 pub(crate) const VERSION: &str = "13";
 
-/// The longest payload of a frame, in bytes; a longer one ends the connection.
+/// The maximum length of a frame's payload, in bytes; a longer one ends the connection.
 const MAX_PAYLOAD: usize = 64 * 1024;
 
-/// The longest payload of a control frame (RFC 6455 5.5).
+/// The maximum length of a control frame's payload (RFC 6455 5.5).
 const MAX_CONTROL: usize = 125;
 
 /// The opcodes of frames (RFC 6455 5.2).

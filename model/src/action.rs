@@ -47,7 +47,7 @@ pub enum Action {
     /// Lets time pass. Outcome: [`Outcome::Done`], as for all following actions.
     Advance(Duration),
     /// Lets time pass until the balancer's health checks must have noticed a change. The length of the wait depends on
-    /// what the balancer declares, so that one plan fits every balancer. The trace contains the resulting
+    /// what the balancer declares, so one plan fits every balancer. The trace contains the resulting
     /// [`Advance`](Self::Advance).
     AwaitChecks(CheckWait),
     /// The client closes its connections. It may send further requests on new ones.
@@ -185,7 +185,7 @@ impl CrowdSpec {
     }
 
     /// Draws the pause of a client before a request, which is at most twice `think`. The client's own stream of the
-    /// seed is not used, so that its tokens are the same as without pauses.
+    /// seed is not used, so its tokens are the same as without pauses.
     pub fn pause(&self, seed: u64, client: &Name, id: RequestId) -> Duration {
         let most = u64::try_from(self.think.as_micros() * 2).unwrap_or(u64::MAX);
         let draws = Entropy::new(seed, &format!("{client} pauses before {id}"));
@@ -209,7 +209,7 @@ pub struct BodySending {
     /// Whether the client waits for `100 Continue` before it sends the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<bool>,
-    /// The largest number of bytes per second, at least 1 (curl: `--limit-rate`).
+    /// The maximum number of bytes per second, at least 1 (curl: `--limit-rate`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_rate: Option<u64>,
 }
@@ -416,7 +416,7 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
 }
 
-/// The largest size of the header fields that an [`Answer`] keeps, names and values together, in bytes.
+/// The maximum size of the header fields that an [`Answer`] keeps, names and values together, in bytes.
 pub const MAX_ANSWER_HEAD: usize = 64 << 10;
 
 /// The mock application's report on a request, which it sends as JSON: `LOGON_USER` and the like.

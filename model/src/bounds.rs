@@ -11,10 +11,10 @@ use std::time::Duration;
 use crate::action::CrowdSpec;
 use crate::{Action, ClientSpec, Identity, Name, Piece, RawSpec, RequestProblem};
 
-/// The longest time that one action lets pass: a leap year. It is also the largest error of a clock.
+/// The maximum time that one action lets pass: a leap year. It is also the maximum error of a clock.
 pub const MAX_TIME: Duration = Duration::from_hours(366 * 24);
 
-/// The longest duration of a run on the world's clock: a hundred years.
+/// The maximum duration of a run on the world's clock: a hundred years.
 pub const MAX_RUN_TIME: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// The shortest timer of a server or a client. A shorter one is likely to be a mistake in the unit, or an attempt to
@@ -31,36 +31,36 @@ pub const LINGERS: Duration = Duration::from_secs(100);
 /// The longest time that a bare connection waits for more data.
 pub const MAX_PATIENCE: Duration = Duration::from_hours(1);
 
-/// The longest body by recipe ([`Payload::Bytes`](crate::Payload::Bytes)), in bytes.
+/// The maximum length of a body by recipe ([`Payload::Bytes`](crate::Payload::Bytes)), in bytes.
 pub const MAX_BODY: u64 = 1 << 30;
 
-/// The longest text of a body, and the largest number of raw bytes of one action, in bytes. A plan contains them
+/// The maximum length of the text of a body, and of the raw bytes of one action, in bytes. A plan contains them
 /// literally.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// The largest number of pieces in the raw bytes of one action.
+/// The maximum number of pieces in the raw bytes of one action.
 pub const MAX_PIECES: usize = 1_000;
 
-/// The largest amount of text in all actions of a plan, in bytes, including the memory that the pieces need
+/// The maximum amount of text in all actions of a plan, in bytes, including the memory that the pieces need
 /// ([`Action::weight`]).
 pub const MAX_PLAN_BYTES: usize = 64 << 20;
 
-/// The largest number of requests that are started and not yet awaited.
+/// The maximum number of requests that are started and not yet awaited.
 pub const MAX_UNDER_WAY: usize = 10_000;
 
-/// The largest number of clients in a crowd.
+/// The maximum number of clients in a crowd.
 pub const MAX_CROWD: usize = 1_000;
 
-/// The longest average pause of a client between its requests.
+/// The maximum average pause of a client between its requests.
 pub const MAX_THINK: Duration = Duration::from_hours(1);
 
-/// The longest name of a client or a host, in characters.
+/// The maximum length of the name of a client or a host, in characters.
 pub const MAX_NAME: usize = 32;
 
-/// The longest name of a user with its domain, and the longest password, in bytes.
+/// The maximum length of a user's name with its domain, and of a password, in bytes.
 pub const MAX_CREDENTIAL: usize = 1_000;
 
-/// The longest name by which a client refers to the site, in characters (RFC 1035 2.3.4).
+/// The maximum length of the name by which a client refers to the site, in characters (RFC 1035 2.3.4).
 const MAX_HOST: usize = 253;
 
 /// The error that reports a time longer than allowed.
@@ -103,7 +103,7 @@ pub enum ActionProblem {
         given: u32,
         /// The smallest value allowed.
         least: u32,
-        /// The largest value allowed.
+        /// The maximum value allowed.
         most: u32,
     },
     /// A server would take the user, or the client's connection, from a header field that clients send for another

@@ -102,8 +102,8 @@ impl ClientSpec {
         if leg == Leg::Ticket { binds.kerberos } else { binds.ntlm }
     }
 
-    /// Returns the providers of a server that the client tries: all of them, or only those of the first of its schemes
-    /// that the server offers.
+    /// Returns those providers of a server that the client tries: all of them, or only those of the client's first
+    /// scheme that the server offers.
     pub fn tried<'p>(&self, providers: &'p [Provider]) -> impl Iterator<Item = Provider> + use<'p> {
         let Capabilities { schemes, falls_back, .. } = self.profile.agent.capabilities();
         let offered = |scheme: &&AuthScheme| providers.iter().any(|provider| provider.scheme() == **scheme);

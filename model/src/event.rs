@@ -274,7 +274,7 @@ pub enum What {
         /// The reason why there is no answer; `None` if there is one.
         error: Option<String>,
     },
-    /// The plan ended while a request was under way, so that its client closes its connections. The world records this
+    /// The plan ended while a request was under way, so its client closes its connections. The world records this
     /// event.
     RequestAbandoned {
         /// The id of the request.

@@ -105,5 +105,5 @@ pub const REQUEST_ID_HEADER: &str = "x-stickler-request";
 /// bytes. Servers record the name and do nothing else with it.
 pub const SENDER_HEADER: &str = "x-stickler-user";
 
-/// The longest name in [`SENDER_HEADER`], in bytes. A longer value does not count as a name.
+/// The maximum length of a name in [`SENDER_HEADER`], in bytes. A longer value does not count as a name.
 pub const MAX_SENDER: usize = 256;

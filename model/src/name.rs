@@ -50,7 +50,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// A security principal in down-level form, `CORP\alice`, in which `LOGON_USER` shows it.
+/// A security principal in down-level form, `CORP\alice`, which is also the form of `LOGON_USER`.
 ///
 /// Windows ignores case when it compares account names, and so does this type. The type keeps the spelling, and is
 /// cheap to clone.

@@ -45,8 +45,8 @@ impl Payload {
         }
     }
 
-    /// Returns the byte at `offset` of every [`Payload::Bytes`]. The pattern's period of 251 is prime, so that the
-    /// digest reveals a block that was lost, duplicated or moved.
+    /// Returns the byte at `offset` of every [`Payload::Bytes`]. The pattern's period of 251 is prime, so the digest
+    /// reveals a block that was lost, duplicated or moved.
     pub fn pattern(offset: u64) -> u8 {
         (offset % 251) as u8
     }

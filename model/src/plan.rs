@@ -8,7 +8,7 @@ use crate::action::{Piece, TokenId};
 use crate::bounds::{MAX_PLAN_BYTES, MAX_UNDER_WAY};
 use crate::{Action, ActionProblem, BalancerSpec, ClientSpec, Name, RequestId, Topology, TopologyProblem};
 
-/// The largest number of steps in a plan.
+/// The maximum number of steps in a plan.
 pub const MAX_STEPS: usize = 100_000;
 
 /// A run to be performed: the specification of the world, and the actions that it is asked to perform.

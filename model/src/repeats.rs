@@ -3,7 +3,7 @@
 //! A check is a separate conversation: a server accepts a connection, answers requests without an id, possibly asks a
 //! DC, and the connection ends. If several conversations of a server in a row are equal, the first [`KEPT`] are kept in
 //! full. Each further one is removed again when it has ended, and is counted in one [`What::Repeated`]. After an
-//! action, or after a conversation that differs, the counting starts again. Clients' requests carry ids, so that their
+//! action, or after a conversation that differs, the counting starts again. Clients' requests carry ids, so their
 //! events are never left out.
 
 use std::collections::BTreeMap;

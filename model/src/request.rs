@@ -26,16 +26,16 @@ pub const OWN_FIELDS: [(&str, &str); 14] = [
     (REQUEST_ID_HEADER, "the client tells its requests apart by it"),
 ];
 
-/// The longest method, in bytes.
+/// The maximum length of a method, in bytes.
 const MAX_METHOD: usize = 32;
 
-/// The longest path and query, in bytes.
+/// The maximum length of a path with its query, in bytes.
 const MAX_PATH: usize = 2_000;
 
-/// The largest number of fields that a script adds to a request.
+/// The maximum number of fields that a script adds to a request.
 const MAX_FIELDS: usize = 1_000;
 
-/// The largest size of these fields, names and values together, in bytes. IIS accepts 16 KiB by default, and other
+/// The maximum size of these fields, names and values together, in bytes. IIS accepts 16 KiB by default, and other
 /// servers accept up to about 64 KiB. The limit is higher, so that a request can exceed what any of them accepts.
 const MAX_FIELDS_LENGTH: usize = 256 << 10;
 
@@ -77,7 +77,7 @@ pub enum RequestProblem {
     /// The body is too long.
     #[error("a body can have at most {MAX_BODY} bytes, but this one has {0}")]
     Body(u64),
-    /// The rate is zero, so that the body would never be sent.
+    /// The rate is zero, so the body would never be sent.
     #[error("`limit_rate` must be at least 1: it is the largest number of bytes per second")]
     Rate,
     /// A header field is one that only the client itself sets.

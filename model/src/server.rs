@@ -80,7 +80,7 @@ impl ServerSpec {
         !self.workgroup && self.providers.iter().any(|provider| *provider != Provider::Ntlm)
     }
 
-    /// Returns the largest number of logons that the server sends to its domain at once.
+    /// Returns the maximum number of logons that the server sends to its domain at once.
     pub fn max_concurrent_api(&self) -> u16 {
         self.site.max_concurrent_api.unwrap_or(self.version.max_concurrent_api())
     }

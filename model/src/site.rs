@@ -19,7 +19,7 @@ pub struct SiteSpec {
     /// Whether tickets are decrypted with the pool's key even in kernel mode (`useAppPoolCredentials`).
     pub app_pool_credentials: bool,
     /// Whether Kerberos authenticates its connection, as NTLM always does (`authPersistNonNTLM`). Microsoft's pages
-    /// contradict one another about the default; the `applicationHost.config` that is shipped says true.
+    /// contradict one another about the default. It is true in the `applicationHost.config` that Microsoft ships.
     pub persist_non_ntlm: bool,
     /// Whether each request has to authenticate again (`authPersistSingleRequest`).
     pub single_request: bool,
@@ -31,11 +31,11 @@ pub struct SiteSpec {
     /// The time after which the server closes an idle connection (`connectionTimeout`).
     #[serde(skip_serializing_if = "is_default_timeout")]
     pub connection_timeout: Duration,
-    /// The longest header field of a request, in bytes (`MaxFieldLength` of the server's http.sys).
+    /// The maximum length of a header field of a request, in bytes (`MaxFieldLength` of the server's http.sys).
     #[serde(skip_serializing_if = "is_default_length")]
     pub max_field_length: u32,
-    /// The longest request line with all header fields, in bytes (`MaxRequestBytes` of the server's http.sys). A longer
-    /// request, or one with a longer field, is answered 400 before any authentication.
+    /// The maximum length of the request line with all header fields, in bytes (`MaxRequestBytes` of the server's
+    /// http.sys). A longer request, or one with a longer field, is answered 400 before any authentication.
     #[serde(skip_serializing_if = "is_default_length")]
     pub max_request_bytes: u32,
     /// The parts of the site that need no logon.
@@ -43,7 +43,7 @@ pub struct SiteSpec {
     pub anonymous: AnonymousSpec,
     /// The settings of extended protection.
     pub protection: ProtectionSpec,
-    /// The largest number of logons that the server sends to its domain at once (`MaxConcurrentApi` of its Netlogon
+    /// The maximum number of logons that the server sends to its domain at once (`MaxConcurrentApi` of its Netlogon
     /// service). `None`: the default of its version of Windows
     /// ([`IisVersion::max_concurrent_api`](crate::topology::IisVersion::max_concurrent_api)).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +104,7 @@ impl SiteSpec {
     }
 }
 
-/// The account as which the worker process runs.
+/// The account that the worker process runs as.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AppPool {
@@ -124,7 +124,7 @@ pub enum KeepAlive {
     Always,
     /// An answer that refuses a token closes the connection.
     ClosedByFailure,
-    /// Each 401 to a token closes the connection. The Challenge is such a 401, so that a handshake of two steps never
+    /// Each 401 to a token closes the connection. The Challenge is such a 401, so a handshake of two steps never
     /// completes.
     ClosedByChallenge,
     /// Every answer closes the connection, because HTTP keep-alives are off (`<httpProtocol allowKeepAlive="false">`).
@@ -190,7 +190,7 @@ pub struct ProtectionSpec {
 }
 
 impl ProtectionSpec {
-    /// The flag `Proxy`: TLS ends at a proxy, so that the service name is checked instead of the channel binding.
+    /// The flag `Proxy`: TLS ends at a proxy, so the service name is checked instead of the channel binding.
     pub const PROXY: u32 = 1;
     /// The flag `NoServiceNameCheck`: the service name is not checked.
     pub const NO_SERVICE_NAME_CHECK: u32 = 2;

@@ -86,13 +86,13 @@ pub struct ControllerSpec {
     /// The accounts for which the DC has an older password.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdated: Vec<String>,
-    /// The largest number of logons that the DC sends to another DC at once (`MaxConcurrentApi`). `None`: the default
+    /// The maximum number of logons that the DC sends to another DC at once (`MaxConcurrentApi`). `None`: the default
     /// of Windows Server 2012 and later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent_api: Option<u16>,
     /// Whether the KDC refuses a ticket request whose authenticator has no checksum of the request
-    /// (`KRB_AP_ERR_INAPP_CKSUM`). RFC 4120 3.3.2 requires this, and Samba does it. By default the KDC accepts such a
-    /// request, as the KDC of Windows does: impacket and minikerberos send no checksum.
+    /// (`KRB_AP_ERR_INAPP_CKSUM`). RFC 4120 3.3.2 requires this, and Samba does it. By default, the KDC accepts such a
+    /// request, as a Windows KDC does: impacket and minikerberos send no checksum.
     #[serde(default, skip_serializing_if = "is_false")]
     pub requires_checksum: bool,
 }
@@ -115,7 +115,7 @@ impl ControllerSpec {
         *self == Self { requires_checksum: self.requires_checksum, ..Self::new("dc".into()) }
     }
 
-    /// Returns the largest number of logons that the DC sends to another DC at once.
+    /// Returns the maximum number of logons that the DC sends to another DC at once.
     pub fn max_concurrent_api(&self) -> u16 {
         self.max_concurrent_api.unwrap_or(IisVersion::Iis10.max_concurrent_api())
     }
@@ -383,7 +383,7 @@ pub enum UpstreamTls {
 pub struct LinkSpec {
     /// The latency in one direction.
     pub latency: Duration,
-    /// The largest additional latency of a packet, drawn from the seed. The packets of a flow keep their order.
+    /// The maximum additional latency of a packet, drawn from the seed. The packets of a flow keep their order.
     pub jitter: Duration,
 }
 

@@ -7,7 +7,7 @@ use crate::bounds::{MAX_NAME, TooLong, bounded};
 use crate::standard::MAX_BACKENDS;
 use crate::{ActionProblem, Name, Topology, escape};
 
-/// The longest latency or jitter of a link.
+/// The maximum latency or jitter of a link.
 pub const MAX_LATENCY: Duration = Duration::from_secs(10);
 
 /// The longest time that each logon waits at a DC.
@@ -16,10 +16,10 @@ pub const MAX_SLOW: Duration = Duration::from_hours(1);
 /// The highest `MaxConcurrentApi` (Microsoft, KB 2688798, Windows Server 2008 R2 and later).
 pub const MAX_CONCURRENT_API: u16 = 150;
 
-/// The largest number of groups of a user (Microsoft, KB 328889: a logon fails with more than 1,010 to 1,015 of them).
+/// The maximum number of groups of a user (Microsoft, KB 328889: a logon fails with more than 1,010 to 1,015 of them).
 pub const MAX_GROUPS: u16 = 1_010;
 
-/// The largest topology, in bytes of its JSON in a run file.
+/// The maximum size of a topology: that of its JSON in a run file, in bytes.
 pub const MAX_TOPOLOGY: usize = 1 << 20;
 
 /// The reason why no world can be built from a topology.

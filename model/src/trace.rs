@@ -17,7 +17,7 @@ use crate::{Action, BalancerSpec, Clock, Event, Name, Plan, Principal, Topology,
 pub struct Header {
     /// The seed of everything random in the run.
     pub seed: u64,
-    /// The balancer that stood between the clients and the servers.
+    /// The balancer between the clients and the servers.
     pub balancer: BalancerSpec,
     /// The site as the world built it, including what the balancer requires of it, such as a trusted header.
     pub topology: Topology,
@@ -62,7 +62,7 @@ pub struct Promises {
 }
 
 impl Promises {
-    /// Returns the promises of a balancer of which nothing is known.
+    /// Returns the promises of an unknown balancer.
     pub fn unknown() -> Self {
         Self { unknown: true, ..Self::default() }
     }
@@ -233,7 +233,7 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("the vocabulary has no map keys that JSON refuses")
 }
 
-/// The largest number of events that a journal keeps.
+/// The maximum number of events that a journal keeps.
 pub const MAX_EVENTS: usize = 1_000_000;
 
 /// The approximate limit on the memory that these events take, in bytes.
@@ -265,7 +265,7 @@ impl Journal {
         Arc::new(Self { clock, sink: Sink::HandOn(Box::new(sink)) })
     }
 
-    /// Records what `by` observed at the present time.
+    /// Records what `by` observed at the current time.
     pub fn record(&self, by: &Name, what: What) {
         let event = Event { at: self.clock.now(), by: by.clone(), what };
         match &self.sink {
@@ -393,7 +393,7 @@ impl Chunks {
     }
 }
 
-/// Locks the list. If a thread panics, an event is in the list either as a whole or not at all, so that the list stays
+/// Locks the list. If a thread panics, an event is in the list either as a whole or not at all, so the list stays
 /// valid.
 fn lock(events: &Mutex<Chunks>) -> MutexGuard<'_, Chunks> {
     events.lock().unwrap_or_else(PoisonError::into_inner)

@@ -18,7 +18,7 @@ pub trait World {
     /// more.
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError>;
 
-    /// Returns the present time.
+    /// Returns the current time.
     fn now(&self) -> Time;
 
     /// Returns what the balancer declares about itself.

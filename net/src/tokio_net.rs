@@ -14,7 +14,7 @@ use crate::{Listener, Net, Stream};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokioNet;
 
-/// The largest number of connections that wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
 impl TokioNet {

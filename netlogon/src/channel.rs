@@ -27,7 +27,7 @@ pub struct SecureChannel {
     links: Vec<Link>,
     /// The permits. A logon takes one while it is under way.
     calls: Semaphore,
-    /// The longest time that a logon may wait for a permit.
+    /// The maximum time that a logon may wait for a permit.
     queue: Duration,
     /// The index of the DC that receives the next logon.
     current: AtomicUsize,

@@ -30,7 +30,7 @@ pub const NUMBER: usize = size_of::<u64>();
 /// length.
 pub const REQUEST_PREFIX: usize = NUMBER + FRAME_PREFIX;
 
-/// The largest number of logons in flight on a link, at either end. Others wait.
+/// The maximum number of logons in flight on a link, at either end. Others wait.
 pub const MAX_IN_FLIGHT: usize = 128;
 
 /// The configuration of a channel to the DCs of a domain.
@@ -44,12 +44,12 @@ pub struct ChannelConfig {
     pub controllers: Vec<SocketAddr>,
     /// The time limits of each DC.
     pub timeouts: ChannelTimeouts,
-    /// The largest number of logons under way at once, at least 1 (`MaxConcurrentApi`). Others wait in the order of
+    /// The maximum number of logons under way at once, at least 1 (`MaxConcurrentApi`). Others wait in the order of
     /// their arrival.
     pub max_concurrent_api: u16,
 }
 
-/// The time that a DC may take before the next one is asked.
+/// The time that a DC may take before the next DC is asked.
 ///
 /// Netlogon allows 15 s to find a DC and 45 s for a call (the value of `ExpectedDialupDelay` is added). Most user
 /// agents do not wait as long. Choose the timeouts so that their sum over all DCs of a domain is less than the time

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{ChannelConfig, LogonNumbers, MAX_IN_FLIGHT};
 
-/// The largest number of times that a logon is sent.
+/// The maximum number of times that a logon is sent.
 const MAX_TRIES: u8 = 2;
 
 /// The capacity that is requested for each read, in bytes.

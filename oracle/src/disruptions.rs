@@ -74,7 +74,7 @@ impl<'t> Disruptions<'t> {
     }
 }
 
-/// Counts the events, which are in order, from `from` (included) to `to` (excluded).
+/// Counts the events from `from` (inclusive) to `to` (exclusive). The events must be in order.
 fn count_between(events: &[usize], from: usize, to: usize) -> usize {
     let first = events.partition_point(|&event| event < from);
     events.partition_point(|&event| event < to).saturating_sub(first)

@@ -80,11 +80,11 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
 }
 
 /// Returns who is at fault for a request with valid credentials that ended in 401 or 407, if it is not the balancer:
-/// * a fault, if it kept the DC from answering a server, or a client that can log on with a ticket only, or did so
-///   shortly before, so that the client does not ask again yet;
+/// * a fault, if it kept the DC from answering a server or a client that can log on only with a ticket. This includes a
+///   fault shortly before, after which the client does not ask the DC again yet;
 /// * the site's set-up, if the DC or the server refused for a reason that is not the password (a machine or a domain is
-///   not trusted, no logon server, a ticket that the server cannot read), if the DC's directory is behind, or if a
-///   server closes a connection that a handshake needs;
+///   not trusted, no logon server, a ticket that the server cannot read), if the DC's directory is not up to date, or
+///   if a server closes a connection that a handshake needs;
 /// * the client, if its user or others locked the account by wrong passwords, or its clock is wrong;
 /// * the party that prevents the logon: see [`barred_because`].
 pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
@@ -125,7 +125,8 @@ pub(crate) fn barred_because(index: &Index<'_>, request: &Request<'_>) -> Option
     required.iter().any(|path| !path.has_one_certificate()).then_some(Party::SiteSetUp)
 }
 
-/// Returns whether the request's handshake was begun at a server with other providers than one that had asked for it.
+/// Returns whether the request's handshake began at a server whose providers differ from those of a server that had
+/// asked for it.
 fn was_offered_elsewhere(index: &Index<'_>, request: &Request<'_>) -> bool {
     let received: Vec<_> = index.received(request).collect();
     let Some(first) = received.iter().position(|&(.., leg)| leg != Leg::Anonymous) else { return false };
@@ -134,8 +135,8 @@ fn was_offered_elsewhere(index: &Index<'_>, request: &Request<'_>) -> bool {
     received[..first].iter().any(|asked| providers(asked) != providers(&received[first]))
 }
 
-/// Returns whether the request met servers, and the client has no package in common with any of these, so that it could
-/// not begin a handshake.
+/// Returns whether the request reached servers but could not begin a handshake, because the client has no package in
+/// common with any of them.
 fn met_no_common_package(index: &Index<'_>, request: &Request<'_>) -> bool {
     let mut received = index.received(request).peekable();
     let none = |(event, (server, _), _)| index.settings.packages_at(server, request.client, event).is_none();
@@ -266,7 +267,7 @@ fn lacks_ticket_because(index: &Index<'_>, request: &Request<'_>) -> Option<Part
 
 /// Returns who is at fault if the request's last token is a ticket that a server refused: the client, if its clock is wrong
 /// and not the server's, otherwise the site, whose server cannot read it. A refused replay does not count, because the
-/// ticket itself is valid; nor does a wrong channel binding, which has no code of Kerberos.
+/// ticket itself is valid; nor does a wrong channel binding, for which there is no Kerberos error code.
 fn ticket_refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     let last = index.sent(request).map(|(.., leg)| leg).filter(|&leg| leg != Leg::Anonymous).last();
     let error = request.events.iter().rev().find_map(|&event| match *index.what(event) {

@@ -35,7 +35,7 @@ pub(crate) struct Condition {
     pub(crate) down: Option<usize>,
     /// The backend is being drained.
     pub(crate) draining: Option<usize>,
-    /// The number of links to the backend that are held, without those to DCs.
+    /// The number of links to the backend that are held, not counting those to DCs.
     held: u32,
     /// The number of links between the backend and DCs that are held.
     without_dc: u32,
@@ -78,7 +78,7 @@ impl<'t> Farm<'t> {
         after.checked_sub(1).map_or(Condition::default(), |last| changes[last].1)
     }
 
-    /// Returns whether nothing affected the backend from one event to the other, both included.
+    /// Returns whether nothing affected the backend from one event to the other (inclusive).
     pub(crate) fn is_up(&self, backend: &Name, from: usize, to: usize) -> bool {
         self.condition(backend, from).is_up() && !self.changed(backend, from, to)
     }
@@ -89,12 +89,12 @@ impl<'t> Farm<'t> {
         condition.down.is_some() || condition.held > 0 || condition.without_dc > 0
     }
 
-    /// Returns whether a fault or a drain concerned the backend from one event to the other, both included.
+    /// Returns whether a fault or a drain concerned the backend from one event to the other (inclusive).
     pub(crate) fn changed(&self, backend: &Name, from: usize, to: usize) -> bool {
         self.backends.get(backend).is_some_and(|backend| changed(&backend.changes, from, to))
     }
 
-    /// Returns whether the backend could take requests from one event to the other, both included: it was up, or nothing but
+    /// Returns whether the backend could take requests from one event to the other (inclusive): it was up, or nothing but
     /// its way to a DC was cut.
     pub(crate) fn is_in_use(&self, backend: &Name, from: usize, to: usize) -> bool {
         let changes = self.backends.get(backend).map_or(&[][..], |backend| &backend.changes);
@@ -110,7 +110,7 @@ impl<'t> Farm<'t> {
             })
     }
 
-    /// Returns whether the backend was being drained from one event to the other, both included, and nothing else kept it
+    /// Returns whether the backend was being drained from one event to the other (inclusive), and nothing else kept it
     /// from serving.
     pub(crate) fn is_drained_only(&self, backend: &Name, from: usize, to: usize) -> bool {
         let drained = |condition: Condition| Condition { draining: None, ..condition }.is_up();

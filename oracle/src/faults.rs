@@ -39,11 +39,11 @@ pub(crate) struct Faults<'t> {
     /// The requests that may have met a connection which a loss of power left behind.
     met_left_behind: BTreeSet<RequestId>,
     connections: BTreeMap<ClientConnection<'t>, Connection>,
-    /// The time for which a fault still explains failures after it was mended.
+    /// The time for which a fault still explains failures after it was repaired.
     notice: Duration,
 }
 
-/// A fault, from its injection until it was mended.
+/// A fault, from its injection until its repair.
 struct Span<'t> {
     from: usize,
     until: Option<usize>,
@@ -234,8 +234,8 @@ impl<'t> Faults<'t> {
     }
 
     /// Returns whether a fault on the client's path to the balancer, or at the balancer itself, may have ended the
-    /// client's connection by this event: the fault stands then, or it was mended just before, or while the connection
-    /// was open and has not been used since.
+    /// client's connection by this event: the fault stands at that time, it was repaired just before, or it was
+    /// repaired while the connection was open and the connection has not been used since.
     pub(crate) fn cuts_off(
         &self,
         (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
@@ -312,7 +312,7 @@ impl<'t> Faults<'t> {
         }
     }
 
-    /// Returns whether a fault stood at this event or later, or was mended at most `notice` before.
+    /// Returns whether a fault stood at this event or later, or was repaired at most `notice` before.
     fn lasts(requests: &Requests<'t>, span: &Span<'t>, event: usize, notice: Duration) -> bool {
         span.until.is_none_or(|until| until >= event || requests.at(event) - requests.at(until) <= notice)
     }
@@ -387,7 +387,7 @@ impl<'t> Scope<'_, 't> {
     }
 }
 
-/// The ends of idle connections to servers. They are no faults, but a balancer that sends a request at that moment
+/// The ends of idle connections to servers. They are not faults, but a balancer that sends a request at that moment
 /// loses it.
 #[derive(Default)]
 pub(crate) struct IdleEnds {
@@ -451,8 +451,8 @@ impl IdleEnds {
         close.filter(|&event| !reached && event < end)
     }
 
-    /// Returns the same event if the connection was closed before the HTTP request could have arrived on it, so that
-    /// the balancer did not wait for anything else in the meantime.
+    /// Returns the same event if the connection was closed before the HTTP request could have arrived on it, so the
+    /// balancer did not wait for anything else in the meantime.
     pub(crate) fn met_at_once_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
         let (sent, ..) = requests.sent(request).last()?;
         self.met_by(requests, request).filter(|&close| requests.at(close) <= requests.at(sent) + self.round_trip)

@@ -98,8 +98,8 @@ fn is_due(index: &Index<'_>, checks: &Checks, since: usize, request: &Request<'_
     index.at(request.started) - index.at(since) >= checks.notice_down()
 }
 
-/// Judges a client's request for which a backend found no logon server with this event. A backend is `broken` if it had
-/// not found one before either.
+/// Judges a client's request if this event says that the backend that received it found no logon server. A backend is
+/// `broken` if an earlier event says the same of it.
 fn judge_sent_to_broken(
     index: &Index<'_>,
     checks: &Checks,

@@ -13,8 +13,8 @@
 //! **ID-2** is put to the test by each request of a client without credentials that a server answers. It is violated if
 //! the server takes the request for a user, or the answer names one.
 //!
-//! Bytes that a client sends unchanged count for both, by the answers that the client receives (see `raw`). The answers
-//! may be for the client's own user, or for a user whose token the bytes carry.
+//! Bytes that a client sends unchanged also count for ID-1 and ID-2. They are judged by the answers that the client
+//! receives (see `raw`). The answers may be for the client's own user, or for a user whose token the bytes carry.
 //!
 //! **ID-3**: a server's connection is authenticated by the client's connection on which the Authenticate leg or the
 //! ticket was sent, until a later one authenticates it again. If the site accepts a proof for its request alone

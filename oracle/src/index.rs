@@ -204,8 +204,8 @@ impl<'t> Index<'t> {
         self.faults.explain(self.parts(), request, Legs::Last, spared)
     }
 
-    /// Returns a backend that serves the request's path, is not this one, and was up from one event to the other, both
-    /// included.
+    /// Returns a backend that serves the request's path, is not this one, and was up from one event to the other
+    /// (inclusive).
     pub(crate) fn other_up(
         &self,
         not: Option<&Name>,
@@ -238,7 +238,8 @@ impl<'t> Index<'t> {
         self.faults.keeps_from_dc(self.parts(), server, (from, to))
     }
 
-    /// Returns the event of a server's close of an idle connection that the request may have met.
+    /// Returns the event in which a server closed an idle connection, if the request may have been sent on that
+    /// connection at the same time.
     pub(crate) fn met_idle_end(&self, request: &Request<'t>) -> Option<usize> {
         self.idle_ends.met_by(&self.requests, request)
     }

@@ -82,8 +82,8 @@ impl<'t> LeftBehind<'_, 't> {
         before - self.at_servers.len() + if behind_another { self.at_clients.len() } else { 0 }
     }
 
-    /// Counts the request against a host to which it may have been sent and that was back by then. Returns whether
-    /// there is such a host.
+    /// Looks for a host to which the request may have been sent, and which was back by then. If there is one, counts
+    /// the request against it and returns true.
     fn may_be_met(&mut self, request: &Request<'t>) -> bool {
         let serves = |name: &Name| !self.farm.is_backend(name) || self.requests.promises().serves(name, request.path);
         let is_back = |host: &Host| host.left > 0 && host.back.is_some_and(|back| back < request.started);

@@ -1,10 +1,10 @@
 //! ID-1 and ID-2, judged while events arrive, from what servers see alone.
 //!
-//! Real clients carry no request ids, so that their senders are not known, and a trace that never ends cannot be judged
-//! as a whole. [`Live`] knows a sender only by the name that the sender states ([`What::SenderNamed`]). A request is
-//! served as another user if a server takes it for a user (as in `identity`) other than the named one because of an
-//! earlier request on its connection, and not because of a proof in the request itself. Each answer is judged when it is
-//! given, from the state of its connection. Therefore nothing is missed, however long ago the connection was
+//! Real clients carry no request ids, so their senders are not known, and a trace that never ends cannot be judged as a
+//! whole. [`Live`] knows a sender only by the name that the sender states ([`What::SenderNamed`]). A request is served
+//! as another user if a server takes it for a user other than the named one (see `identity`), and does so because of an
+//! earlier request on the same connection and not because of a proof in the request itself. Each answer is judged when
+//! it is given, from the state of its connection. Therefore nothing is missed, however long ago the connection was
 //! authenticated, and nothing is kept of a connection that has ended.
 //!
 //! Nobody is accused by mistake:
@@ -15,7 +15,6 @@
 //!   client may have two users.
 //! * Servers that take the user from a header, or consider more than the connection, are not judged, because the proof
 //!   that the balancer received is not visible here.
-//!   balancer was given is not seen here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,10 +26,10 @@ use crate::requirement::Requirement;
 /// The name by which a sender says that it has no credentials.
 pub const NOBODY: &str = "-";
 
-/// The largest number of requests of one connection that wait for their answers; HTTP/2 allows about a hundred.
+/// The maximum number of requests of one connection that wait for their answers; HTTP/2 allows about a hundred.
 const MOST_WAITING: usize = 1_000;
 
-/// The largest number of names, or pairs of names, that are remembered. A sender that invents more names is judged
+/// The maximum number of names, or pairs of names, that are remembered. A sender that invents more names is judged
 /// nevertheless.
 pub const MOST_NAMES: usize = 10_000;
 

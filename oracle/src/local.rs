@@ -1,11 +1,11 @@
 //! The local accounts of servers, under one name for each user.
 //!
 //! A server in a workgroup has local accounts, and names them itself: a user who logs on as alice is `IIS1\alice` at
-//! iis1 and `IIS2\alice` at iis2. The client may have been given a third domain, or none. The owner of an account is
-//! the person who knows its password. Therefore accounts with the same name and the same password are one user, and
-//! those with a different password are a different user, whatever their servers call them. [`named_alike`] replaces each
-//! account with the first identity that the trace has for that name and password, so that the rest of the oracle need
-//! not know about this.
+//! iis1 and `IIS2\alice` at iis2. The client may have been given a third domain, or none. The owner of an account is the
+//! person who knows its password. Therefore accounts with the same name and the same password are one user, and those
+//! with a different password are a different user, whatever their servers call them. [`named_alike`] replaces each
+//! account with the first identity that the trace has for that name and password, so the rest of the oracle need not
+//! know about this.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

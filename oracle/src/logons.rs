@@ -1,9 +1,9 @@
 //! Pass-through logons, tied to the requests that caused them.
 //!
 //! A server numbers the logons on its secure channel, the DC records the same number, and the server records the
-//! request for which it asked. So a decision of the DC leads back to a user. The numbers start again when a server
-//! restarts, therefore a server's record belongs to the *latest* decision with its number that has no record yet. Where
-//! one DC asked another, its record leads from the other DC's decision to the server's question.
+//! request for which it asked. In this way, a decision of the DC leads back to a user. The numbers start again when a
+//! server restarts. Therefore a server's record belongs to the *latest* decision with its number that has no record
+//! yet. Where one DC asked another, its record leads from the other DC's decision to the server's question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ pub(crate) struct Logons<'t> {
     refused_locked: Vec<(usize, &'t Principal)>,
     /// The cause of each outcome, by the event in which the server recorded it.
     causes: BTreeMap<usize, Cause>,
-    /// The servers' events that record the decision of a DC whose directory is behind for the account.
+    /// The servers' events that record the decision of a DC whose directory is not up to date for the account.
     outdated: BTreeSet<usize>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Logon<'t> {
 pub(crate) enum Cause {
     /// The logon did not fail, or failed in a way that says nothing about the password.
     NotFailed,
-    /// Nobody knows: the sender is unknown, so that anybody may have caused it.
+    /// The sender is unknown, so anybody may have caused it.
     Unknown,
     /// A client with wrong credentials, or the wrong passwords that users sent before.
     User,
@@ -108,8 +108,8 @@ impl<'t> Logons<'t> {
         self.outdated.contains(&noted)
     }
 
-    /// Returns whether the KDC refused this account because users had locked it, between the events `from` (included)
-    /// and `to` (excluded).
+    /// Returns whether the KDC refused this account because users had locked it, from the event `from` (inclusive) to
+    /// the event `to` (exclusive).
     pub(crate) fn is_refused_locked(&self, account: Option<&Principal>, from: usize, to: usize) -> bool {
         let first = self.refused_locked.partition_point(|&(event, _)| event < from);
         let mut between = self.refused_locked[first..].iter().take_while(|&&(event, _)| event < to);

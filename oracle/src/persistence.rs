@@ -5,17 +5,17 @@
 //! several if its first requests were sent at the same time. A home counts while nothing has affected the backend since
 //! it last received a request of the client, and that was less than the declared time ago. ST-1 is put to the test by
 //! each request that a server receives from a client that had a home when it sent the request. It is violated if the
-//! server is none of the homes. The server is the client's home from then on, so that one move counts once. After raw
-//! bytes have been sent, a server that receives a request of an unknown sender becomes a home of every client as well.
-//! The request may be one of these bytes, which the balancer sends again long after the client has left, and which make
-//! it remember the client's address.
+//! server is none of the homes. The server is the client's home from then on, so one move counts once. After raw bytes
+//! have been sent, a server that receives a request of an unknown sender becomes a home of every client as well. The
+//! request may be one of these bytes, which the balancer sends again long after the client has left, and which make it
+//! remember the client's address.
 //!
 //! **ST-3** applies where a persistence cookie is declared. A value belongs to the backend whose answer set it.
 //! * A client's request with a value that this client received is put to the test when a server receives it, if nothing
 //!   has affected the value's backend since the value was set, and the declared persistence, if any, has not expired.
 //!   It is violated if another server receives the request. A connection that carries or has carried a token stays
-//!   where its last request went, whatever cookie the client has received elsewhere since: its handshake, which begins
-//!   with the challenge, or its identity is there (HS-2).
+//!   where its last request went, because its handshake (which begins with the challenge) or its identity is there
+//!   (HS-2). A cookie that the client has received elsewhere since does not matter.
 //! * A value that no client ever received is *forged*. A value whose backend has been down for longer than the declared
 //!   checks need to notice is *stale*. A request with such a value is put to the test when it ends, if a backend was up
 //!   throughout and there was no fault elsewhere. It is violated if the request ends without an answer, or in an answer

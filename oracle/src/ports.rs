@@ -62,8 +62,8 @@ impl<'t> Ports<'t> {
     }
 
     /// Returns whether another client at the same host has a connection from this client's port at this event. It may
-    /// have closed the connection already, if its last HTTP request there was not answered, so that its peer may be gone,
-    /// and if nobody has had a connection from the port since.
+    /// have closed the connection already, if its last HTTP request there was not answered, so its peer may be gone, and
+    /// if nobody has had a connection from the port since.
     pub(crate) fn is_held_by_another(
         &self,
         (requests, settings): (&Requests<'t>, &Settings<'t>),

@@ -2,8 +2,8 @@
 //!
 //! Such bytes carry no id that proves who sent them: they may carry none, or one that belongs to another client. But
 //! the action names the client, and the client records each answer. If the application answered, its answer states the
-//! server, the connection and the number of the request there, so that the server's own events can be assigned to the
-//! client too.
+//! server, the connection and the number of the request there, so the server's own events can be assigned to the client
+//! too.
 //!
 //! An id in raw bytes is *forged*. From then on, events that servers record under this id do not count as events of the
 //! request that has the id (`believed`). If that request had not ended by then, its fate can no longer be determined,

@@ -291,8 +291,8 @@ impl Request<'_> {
 }
 
 impl<'t> Answered<'t> {
-    /// Returns the user that the server took the request for and acted on: the application ran as this user, or
-    /// refused access to exactly this user (substatus 3, 401.3).
+    /// Returns the user that the server took the request for: the application ran as this user, or refused access to
+    /// exactly this user (substatus 3, 401.3).
     pub(crate) fn taken_for(&self) -> Option<&'t Principal> {
         self.user.filter(|_| self.processed || self.is_forbidden())
     }

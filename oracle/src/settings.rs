@@ -1,7 +1,7 @@
 //! The settings of servers and clients, according to the trace's header and the script: whether a logon authenticates a
 //! connection, and who can log on at all.
 //!
-//! A server can get new settings during the run ([`Action::Configure`]), so that each question names an event.
+//! A server can get new settings during the run ([`Action::Configure`]), so each query names an event.
 //!
 //! A server that the header does not describe (in a trace of unknown origin) has IIS's defaults. A client that the
 //! script did not add can do everything.
@@ -21,7 +21,7 @@ pub(crate) struct Settings<'t> {
     /// The settings of each server, each with the event from which they apply, in order.
     servers: BTreeMap<&'t Name, Vec<(usize, &'t ServerSpec)>>,
     clients: BTreeMap<&'t Name, &'t ClientSpec>,
-    /// The user at each client, each with the event from which the user is there, in order.
+    /// The users at each client in order, each with the event at which the user took over the client.
     seated: BTreeMap<&'t Name, Vec<(usize, &'t Identity)>>,
 }
 
@@ -139,13 +139,13 @@ impl<'t> Settings<'t> {
         self.servers.is_empty() || self.servers.contains_key(name)
     }
 
-    /// Returns whether a server speaks no proper HTTP.
+    /// Returns whether a server does not speak proper HTTP.
     pub(crate) fn is_rogue(&self, server: &Name, at: usize) -> bool {
         self.server(server, at).is_some_and(|server| matches!(server.acceptor, Acceptor::Rogue(_)))
     }
 
-    /// Returns whether a server closes the connection with its challenge, so that an NTLM handshake never completes
-    /// there. With keep-alives off it closes after each answer.
+    /// Returns whether a server closes the connection with its challenge, in which case an NTLM handshake never
+    /// completes there. With keep-alives off, it closes the connection after each answer.
     pub(crate) fn closes_by_challenge(&self, server: &Name, at: usize) -> bool {
         self.server(server, at)
             .is_some_and(|server| matches!(server.site.keep_alive, KeepAlive::ClosedByChallenge | KeepAlive::Never))

@@ -171,7 +171,7 @@ pub enum Party {
     Client,
     /// The script, because of its actions.
     Script,
-    /// A fault that the script injected, while it stood or until the declared time to notice had passed.
+    /// A fault that the script injected, until it was repaired and the declared time to notice had passed.
     InjectedFault,
     /// Nobody that the trace identifies.
     Undetermined,
@@ -199,7 +199,7 @@ pub enum Failure {
     Unanswered,
     /// A client was asked for credentials (401, 407) where it should not have been.
     Refused,
-    /// A request ended in another status than it should have.
+    /// A request ended in a different status from the one that it should have.
     WrongStatus,
     /// A request took more HTTP requests than it needs.
     TooManyRequests,
@@ -211,13 +211,13 @@ pub enum Failure {
     Repeated,
     /// The DC holds a failed logon against an account.
     FailedLogon,
-    /// A request was processed as another user than its sender.
+    /// A request was processed as a user other than its sender.
     WrongUser,
     /// A client received the answer to another request.
     WrongAnswer,
     /// Two clients shared something that belongs to only one of them.
     Shared,
-    /// A request went to another backend or connection than the one it belongs to.
+    /// A request went to a backend or connection other than the one it belongs to.
     Moved,
     /// A connection was closed although it had to stay open.
     Closed,

@@ -4,7 +4,7 @@
 //! proves little if it had few requests. A trial is a request that could have been served as another user: the server
 //! that answered it had accepted another user's proof of identity before. If a leak of 1% per request is to be missed
 //! with a probability of less than 5%, 300 trials are needed (0.99^300 = 0.049). At least six clients are needed as
-//! well, since each of two clients could have a worker of the balancer, and all its connections, alone.
+//! well, since each of two clients could have a worker of the balancer, with all its connections, to itself.
 //!
 //! On the simulated network the seed determines the schedule, and a scenario states what is expected. Confidence is not
 //! needed there.

@@ -68,8 +68,8 @@ pub fn judge(trace: &Trace, arm: &dyn Arm) -> Vec<Verdict> {
     verdicts
 }
 
-/// Returns why a run is not a test of its balancer: users are mixed up in its control as well. This can only be caused by
-/// the script, with another user's token, or by a defect of the simulator. Returns `None` if the run is a test.
+/// Returns the reason why a run does not test its balancer, or `None` if it does. The reason is that users are confused
+/// in its control as well, which only the script (with another user's token) or a defect of the simulator can cause.
 pub fn contradiction(verdicts: &[Verdict]) -> Option<String> {
     let of_identity = verdicts.iter().filter(|verdict| IDENTITY.contains(&verdict.requirement));
     let mut found = of_identity.flat_map(|verdict| verdict.evidence.iter().map(move |evidence| (verdict, evidence)));

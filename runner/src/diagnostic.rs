@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use stickler_model::escape;
 
-/// The longest part of a line that is shown, in characters.
+/// The maximum length of the part of a line that is shown, in characters.
 const SHOWN: usize = 160;
 
 /// A message about a place in a script or in another text file: an error, or an expectation that did not hold.

@@ -15,7 +15,7 @@
 //! * [`diagnostic`]: a message with its place in a text.
 //! * [`file`](mod@file): run files in JSON lines, which are written, read back, and compared with a replay.
 //! * [`panics`]: turns a panic of the code under test into an error with its place.
-//! * [`text_file`]: reads files that users name, if these have an end.
+//! * [`text_file`]: reads files that users name, and refuses files that may have no end.
 //!
 //! Scripts are in the crate `scenarios`, on which this one does not depend.
 

@@ -16,7 +16,7 @@ thread_local! {
 ///
 /// # Errors
 /// If `body` panicked, the error is the message of the panic with its file, line and column. Everything that `body` has
-/// used is in an unknown state, so that the caller must not use it afterwards.
+/// used is in an unknown state, so the caller must not use it afterwards.
 pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     install();
     let outer = CAUGHT.replace(Some(String::new()));
@@ -25,7 +25,7 @@ pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     outcome.map_err(|_| text)
 }
 
-/// Installs a hook in front of the present one, once. It acts only on threads inside [`caught`].
+/// Installs a hook in front of the current one, once. It acts only on threads inside [`caught`].
 fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

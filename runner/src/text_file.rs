@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Opens a regular file for reading. Links are followed.
 ///
-/// A device may have no end, and opening a FIFO waits for a writer, so that neither is opened.
+/// A device may have no end, and opening a FIFO waits for a writer, so neither is opened.
 ///
 /// # Errors
 /// The file is not a regular file, or the operating system cannot open it.

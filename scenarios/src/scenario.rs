@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use stickler_runner::{Diagnostic, text_file};
 
-/// The largest size of a script, in bytes.
+/// The maximum size of a script, in bytes.
 pub const MAX_SOURCE: u64 = 64 * 1024;
 
 /// A script that is ready to run over any balancer. It can be cloned cheaply.

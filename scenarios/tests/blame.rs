@@ -400,7 +400,7 @@ fn each_product_refuses_the_heads_that_are_beyond_its_limits_with_its_status() {
         ("haproxy-safe", [200, 200, 400, 400, 200]),
         ("httpd", [200, 400, 400, 400, 200]),
         ("varnish-pipe", [200, 400, 400, 400, 200]),
-        // This product opens a connection for each request, so that no user can log on by NTLM.
+        // This product opens a connection for each request, so no user can log on by NTLM.
         ("lighttpd", [200, 431, 431, 431, 401]),
         ("iis-arr", [200, 200, 400, 400, 200]),
         ("aws-alb", [200, 200, 400, 400, 200]),

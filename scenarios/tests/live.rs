@@ -43,7 +43,7 @@ fn judged(run: &Run) -> usize {
     verdicts.flat_map(|verdict| &verdict.evidence).filter(|evidence| taken(&evidence.summary)).count()
 }
 
-/// Returns the same number as it follows from the servers' observations alone.
+/// Counts the same requests, but from the servers' observations alone.
 fn noticed(trace: &Trace) -> usize {
     let mut live = Live::new(&trace.header.topology);
     let noticed: Vec<Noticed> = trace.events.iter().filter_map(|event| live.see(event)).collect();

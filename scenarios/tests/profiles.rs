@@ -117,7 +117,7 @@ expect(counts().ticket_checks == {checks}, "%d tickets were checked" % counts().
 
 #[test]
 fn a_limit_of_requests_that_ends_in_the_middle_of_a_handshake_costs_another_or_breaks_it() {
-    // The handshake has three legs. If the client sees that its connection closes, it begins anew.
+    // The handshake has three legs. If the client sees that its connection closes, it begins again.
     let script =
         |requests: u32| NTLM.replace(r#""CORP\\alice")"#, &format!(r#""CORP\\alice", requests = {requests})"#));
     check_clean("pin-on-401", "client_requests = 2", &script(4));

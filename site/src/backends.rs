@@ -1,4 +1,4 @@
-//! The backends that work, as a balancer knows them that is informed of every fault.
+//! The backends that work, as known to a balancer that is informed of every fault.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,8 @@ enum Health {
     Works,
 }
 
-/// The faults that stand, and their effect on the backends. The balancer of a control uses this knowledge.
+/// The faults that are in effect, and their consequences for the backends. The balancer of a control uses this
+/// knowledge.
 pub struct Backends {
     servers: Vec<(Name, bool)>,
     controllers: Vec<Name>,

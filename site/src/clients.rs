@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use crate::Site;
 
-/// The largest number of bytes that are read on a bare connection.
+/// The maximum number of bytes that are read on a bare connection.
 const MOST_RAW: u64 = 64 * 1024;
 
 /// The clients of a world, by name, with their requests in progress and the tokens that they have made.

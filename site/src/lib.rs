@@ -7,8 +7,8 @@
 //!                    └─▶ Site: start a host again, drain a backend, list the addresses
 //! ```
 //!
-//! Both arms use this crate, so that a site is the same in simulated time and on real sockets. An arm implements
-//! [`Hosts`]; all other differences are in [`Settings`].
+//! Both arms use this crate, so a site is the same in simulated time and on real sockets. An arm implements [`Hosts`];
+//! all other differences are in [`Settings`].
 //!
 //! * [`Site`]: the assembled site. Machines have the names `dc`, `iis1` ..., `lb` and `front`.
 //! * [`Balancer`]: the balancer between the clients and the farm: a mechanism, a custom policy for one of Stickler's data

@@ -44,9 +44,9 @@ pub(crate) struct Proxy {
     pub(crate) farm: Farm,
     pub(crate) control: Control,
     pub(crate) checks: Option<Checks>,
-    /// The TLS that it offers to its clients, if it does.
+    /// The settings of TLS towards its clients; `None` if it does not offer TLS.
     pub(crate) front_end_tls: Option<ServerTls>,
-    /// The TLS that it speaks to its servers, if it does.
+    /// The settings of TLS towards its servers; `None` if it does not use TLS there.
     pub(crate) upstream_tls: Option<UpstreamTls>,
     /// The site by which it authenticates clients and the header in which it names the user, if it terminates
     /// authentication.

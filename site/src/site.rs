@@ -26,7 +26,7 @@ pub const BALANCER: &str = "lb";
 /// The name of the second balancer, which is in front of the first.
 pub(crate) const FRONT: &str = "front";
 
-/// The settings, apart from their hosts, in which arms differ.
+/// The settings of a site in which arms differ. Its hosts, which differ too, are given separately.
 pub struct Settings {
     /// The seed of the secrets of the machines' accounts.
     pub seed: u64,
@@ -207,7 +207,7 @@ impl<I: Clone> Site<I> {
         self.pki.as_ref()
     }
 
-    /// Returns the TLS of a client with this name, or `None` if there is no TLS.
+    /// Returns the TLS settings of a client with this name, or `None` if there is no TLS.
     pub fn client_tls(&self, name: &Name) -> Option<ClientTls> {
         self.pki.as_ref().map(|pki| pki.client(name))
     }

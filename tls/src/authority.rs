@@ -16,9 +16,9 @@ use sha2::{Digest, Sha256};
 use crate::Random;
 use crate::key::Key;
 
-/// The present time for every check of a certificate, in seconds since 1970: 2026-01-01. Certificates are valid from
-/// 2020 to 2040, except for those that are meant to have expired, so that the actual time makes no difference to a
-/// client outside of Stickler.
+/// The time that counts as the current one in every check of a certificate, in seconds since 1970: 2026-01-01.
+/// Certificates are valid from 2020 to 2040, except for those that are meant to have expired, so the actual time makes
+/// no difference to a client outside of Stickler.
 pub const TODAY: u64 = 1_767_225_600;
 
 /// The end of a certificate's validity.

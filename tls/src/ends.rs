@@ -178,7 +178,7 @@ async fn run<F: Future>(random: &Random, handshake: F) -> F::Output {
 fn explain(what: &str, error: &io::Error) -> io::Error {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let why = match tls {
-        // All authorities of this kind have the same name, so that the signature reveals a different authority.
+        // All authorities of this kind have the same name, so the signature reveals a different authority.
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             "the certificate was not issued by an authority that this client trusts; \
              give it the authority's certificate"

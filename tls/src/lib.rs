@@ -2,12 +2,12 @@
 //!
 //! * [`Authority`] and [`Certified`]: a certificate authority for tests, and the certificates that it issues.
 //! * [`ServerTls`], [`ClientTls`]: the two ends of a handshake.
-//! * [`Secured`]: a stream with or without TLS, so that its users need no second implementation.
+//! * [`Secured`]: a stream with or without TLS, so its users need no second implementation.
 //!
 //! rustls implements the protocol, and ring implements the ciphers. All random values (keys, nonces, serial numbers)
 //! come from the [`Random`] that the caller provides. Signatures are deterministic (RFC 6979), the time is always
-//! [`TODAY`], and no session is resumed, so that each connection has a full handshake. **Anybody who knows the seed
-//! knows the keys**: this crate is for a test bench, not for secrets.
+//! [`TODAY`], and no session is resumed, so each connection has a full handshake. **Anybody who knows the seed knows
+//! the keys**: this crate is for a test bench, not for secrets.
 
 mod authority;
 mod ends;

@@ -7,7 +7,7 @@ use stickler_model::WorldError;
 /// The name of the site in `Host`.
 pub(crate) const HOST_HEADER: &str = "www.corp.example";
 
-/// The largest number of clients, which are in 127.1.0.0/16.
+/// The maximum number of clients, whose addresses are in 127.1.0.0/16.
 const MOST: usize = 1 << 16;
 
 /// Returns the address of the client with this index. Each client has its own, because balancers distinguish clients by

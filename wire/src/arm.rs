@@ -43,7 +43,7 @@ impl WireArm {
         Self { tls, ..self }
     }
 
-    /// Returns the same arm with another name than `www.corp.example` by which clients refer to the site.
+    /// Returns the same arm, but with clients that refer to the site by this name; `None`: by `www.corp.example`.
     #[must_use]
     pub fn with_host(self, host: Option<String>) -> Self {
         Self { host, ..self }

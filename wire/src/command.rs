@@ -30,7 +30,7 @@ pub const PASSWORD: &str = "STICKLER_CHECK_PASSWORD";
 /// so that the command is not blocked, and dropped.
 const KEPT: usize = 2048;
 
-/// The time in which output that a command has written before its end is read.
+/// The time for reading the output that a command wrote before it ended.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A function that is called for each check that failed.
@@ -45,7 +45,7 @@ pub struct CheckFailure {
     /// Why the check failed.
     pub why: CheckEnd,
     /// The start of the command's output: at most 2 KiB of standard output, followed by at most as much of standard
-    /// error. A backend may have influenced it, so that it is shown in one line and escaped.
+    /// error. A backend may have influenced it, so it is shown in one line and escaped.
     pub output: String,
 }
 
@@ -201,7 +201,7 @@ impl Running {
     }
 
     /// Kills the rest of the command's process group. This happens only once, and right after the command was waited
-    /// for, so that no other group has its number yet.
+    /// for, so no other group has its number yet.
     fn kill(&mut self) {
         #[cfg(unix)]
         if let Some(group) = self.group.take() {

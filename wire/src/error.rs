@@ -22,8 +22,8 @@ pub enum StartError {
         /// What real sockets have instead.
         has: &'static str,
     },
-    /// TLS is served on loopback addresses only. A client that trusts the authority trusts a test bench, so that TLS
-    /// must not leave this machine.
+    /// TLS is served on loopback addresses only. A client that trusts the authority trusts a test bench, so TLS must
+    /// not leave this machine.
     #[error(
         "TLS is served only on loopback addresses, and {0} is not one: leave out the address, or serve without TLS"
     )]

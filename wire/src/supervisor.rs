@@ -41,7 +41,7 @@ impl Supervisor {
     }
 
     /// Returns a command for a program under supervision, to which arguments can be added. The child's standard input
-    /// is the pipe. The group ends when the pipe is dropped, so that it must be kept as long as the program may run.
+    /// is the pipe. The group ends when the pipe is dropped, so it must be kept as long as the program may run.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = self.own();

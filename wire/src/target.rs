@@ -133,14 +133,14 @@ impl Target {
         Ok(())
     }
 
-    /// Requests a page from the target until it has reached the servers: the first time each of them, later those that
-    /// it reached the first time. The journal contains the servers' events of these requests, which belong to no
-    /// client.
+    /// Requests a page from the target until the target has reached the servers: all of them in the first call, and in
+    /// later calls those that it reached in the first one. The journal contains the servers' events of these requests,
+    /// which belong to no client.
     ///
     /// # Errors
-    /// * [`WorldError::Invalid`]: the target does not answer, or has reached no server; or, the first time, has never
-    ///   even connected to one of them, as a health check does.
-    /// * [`WorldError::Unsupported`]: the target has not reached a server again that it reached the first time.
+    /// * [`WorldError::Invalid`]: the target does not answer, has reached no server, or (in the first call) has not
+    ///   even connected to one of the servers as a health check does.
+    /// * [`WorldError::Unsupported`]: the target no longer reaches a server that it reached in the first call.
     pub(crate) async fn settle(&self, topology: &Topology, journal: &Journal) -> Result<(), WorldError> {
         // A panic elsewhere leaves the set complete.
         let usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -17,8 +17,8 @@ const HEAD: &str = "\
     servers {
         protocols h1 h2";
 
-/// Creates the copy for a proxy. `tls` says whether TLS stays between the clients and Caddy, and between Caddy and the
-/// servers.
+/// Creates the copy for a proxy. `tls` says whether the copy keeps TLS between the clients and Caddy, and between Caddy
+/// and the servers.
 pub(super) fn sandbox(blocks: &[Directive], proxy: &Proxy<'_>, tls: (bool, bool)) -> Sandbox {
     let mut writer = Writer { proxy, tls, draft: Draft::default(), matchers: Vec::new() };
     writer.draft.template(HEAD);

@@ -41,7 +41,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Determines the shipped profile that the site resembles, by who may use a server's idle connection.
+    /// Determines which shipped profile the site resembles. The answer depends on who may use an idle connection to a
+    /// server.
     fn mechanism(&mut self) {
         if self.way.kind == Kind::Tcp {
             let said = self.yaml.said(self.way.filter);

@@ -13,8 +13,8 @@ use crate::template::literal;
 
 const TYPES: &str = "type.googleapis.com/envoy.extensions";
 
-/// Creates the copy for a way. `tls` says whether TLS stays between the clients and Envoy, and between Envoy and the
-/// servers; `http2` says whether it is offered to clients.
+/// Creates the copy for one path through the configuration. `tls` says whether the copy keeps TLS between the clients
+/// and Envoy, and between Envoy and the servers; `http2` says whether HTTP/2 is offered to clients.
 pub(super) fn sandbox(yaml: &Yaml, way: &Way<'_>, tls: (bool, bool), http2: bool) -> Sandbox {
     let mut writer = Writer { yaml, way, draft: Draft::default() };
     for (key, value) in yaml.root.fields() {

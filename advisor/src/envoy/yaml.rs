@@ -11,7 +11,7 @@ use crate::bounds::{Budget, read_first};
 use crate::draft::Said;
 use crate::{Files, Place};
 
-/// The largest depth of nested nodes, and the largest number of nodes with aliases expanded.
+/// The maximum depth of nested nodes, and the maximum number of nodes with aliases expanded.
 const MOST_DEPTH: usize = 100;
 const MOST_NODES: usize = 200_000;
 
@@ -211,7 +211,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Returns whether a span begins with this bracket. Spans come in order, so that no line is searched repeatedly.
+    /// Returns whether a span begins with this bracket. Spans come in order, so no line is searched repeatedly.
     fn begins_with(&mut self, span: &Span, bracket: char) -> bool {
         let (number, column) = (span.start.line().saturating_sub(1), span.start.col());
         let Some(line) = self.lines.get(number) else { return false };

@@ -238,8 +238,8 @@ pub(super) fn proxy(keyword: &str, arguments: &[&str]) -> Rule {
     }
 }
 
-/// Returns the rule for a rule on messages (section 4.4 of the manual of 3.3; `http-request` and the like in section
-/// 4.2 of earlier ones).
+/// Returns the treatment of a rule on messages, such as `http-request` (section 4.4 of the manual of HAProxy 3.3,
+/// section 4.2 of earlier manuals).
 fn rule(action: &str, arguments: &[&str]) -> Rule {
     let has = |what: &str| arguments.iter().any(|argument| argument.contains(what));
     // The action has its arguments in parentheses.

@@ -43,8 +43,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Determines the shipped profile that the site resembles, by its mode, and by who may use a server's idle
-    /// connection (section 4.2 `mode`, `http-reuse`, `option httpclose`, `option http-server-close`).
+    /// Determines which shipped profile the site resembles. The answer depends on the mode, and on who may use an idle
+    /// connection to a server (section 4.2 `mode`, `http-reuse`, `option httpclose`, `option http-server-close`).
     fn mechanism(&mut self) {
         let mode = self.file.keyword(self.pair.back, "mode");
         if mode.is_none_or(|line| line.arguments().next() != Some("http")) {

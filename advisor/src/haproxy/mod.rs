@@ -36,7 +36,7 @@ struct HaProxy {
 /// Reads files, in their order.
 ///
 /// # Errors
-/// A file cannot be read, a quote does not end, a proxy has no name, or has defaults that do not exist, or a further
+/// A file cannot be read, a quote is not closed, a proxy has no name or names defaults that do not exist, or a further
 /// file does not begin with a section.
 pub fn read(paths: &[&Path], files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let mut budget = Budget::new();

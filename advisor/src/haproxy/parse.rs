@@ -92,7 +92,7 @@ impl Line {
         self.word(usize::from(self.is_negated()))
     }
 
-    /// Returns the word at an index; empty beyond the last.
+    /// Returns the word at an index, or an empty string if there is no such word.
     pub(super) fn word(&self, index: usize) -> &str {
         self.words.get(index).map_or("", |word| &word.text)
     }
@@ -130,7 +130,7 @@ impl File {
     /// to the following ones, and each file begins with a section (the management guide's section 3, `-f`).
     ///
     /// # Errors
-    /// A quote does not end, a proxy has no name, defaults do not exist, or a further file does not begin with a
+    /// A quote is not closed, a proxy has no name, defaults do not exist, or a further file does not begin with a
     /// section.
     pub(super) fn parse(
         texts: Vec<(String, String)>,

@@ -1,7 +1,7 @@
 //! Creates a copy of the file for a run, with Stickler's servers in place of the farm's, addresses of the run in place
 //! of the listeners', and nothing that is not known to be safe.
 //!
-//! Each line has one line in the copy, so that HAProxy's messages about a line concern the line with the same number.
+//! Each line has one line in the copy, so HAProxy's messages about a line concern the line with the same number.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ const OWN: &str = "\nglobal\n    stats socket {{ folder }}/admin.sock level admi
 /// there.
 const NOWHERE: &str = "127.0.0.1:1 disabled no-check no-ssl";
 
-/// Creates the copy for a site. `tls` says whether TLS stays between the clients and the balancer, and between the
-/// balancer and the servers.
+/// Creates the copy for a site. `tls` says whether the copy keeps TLS between the clients and the balancer, and between
+/// the balancer and the servers.
 pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
     let mut writer = Writer {
         file,
@@ -86,7 +86,7 @@ impl Writer<'_> {
     }
 
     fn treated(&mut self, line: &Line) -> Become {
-        // The conditions have been evaluated, so that the product need not evaluate them.
+        // The conditions have been evaluated, so the product need not evaluate them.
         if line.is_preprocessed() || !line.holds {
             return Become::Nothing;
         }
@@ -162,9 +162,9 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes a line about the page that checks request, or the text that they expect. Stickler's servers have a page
-    /// for checks that needs no logon, as the operator's page presumably does. A page that is expected to ask for a
-    /// logon is requested unchanged.
+    /// Writes a line that names the page that health checks request, or the text that they expect. Stickler's servers
+    /// have a page for checks that needs no logon, as the operator's page presumably does. A page that is expected to
+    /// ask for a logon is requested unchanged.
     fn check_page(&mut self, section: usize, line: &Line) -> Become {
         const WHY: &str = "checks request the run's page that needs no logon";
         let pages = check_pages(self.file, section);
@@ -219,7 +219,8 @@ impl Writer<'_> {
         self.with_left(line, text, &left, "the run has its own listeners")
     }
 
-    /// Returns the listener to which clients connect: the first with TLS if TLS stays, otherwise the first.
+    /// Returns the listener to which clients connect: the first one with TLS if the copy keeps TLS, otherwise the first
+    /// one.
     fn main_listener(&self) -> Option<&Line> {
         let binds = || {
             self.file.body(self.pair.front).filter(|line| line.keyword() == "bind" && !line.word(1).starts_with("quic"))
@@ -228,8 +229,8 @@ impl Writer<'_> {
         secured.filter(|_| self.tls.0).or_else(|| binds().next())
     }
 
-    /// Writes a server: one of the run's, if the run has so many; otherwise one that is out of service, because other
-    /// lines may name it. The last server of a farm is followed by the additional servers of the run.
+    /// Writes a server: one of the run's servers, if the run has that many; otherwise one that is out of service,
+    /// because other lines may name it. The last server of a farm is followed by the additional servers of the run.
     fn server(&mut self, section: usize, line: &Line) -> Become {
         if self.farm != Some(section) {
             (self.farm, self.servers) = (Some(section), 0);
@@ -305,8 +306,8 @@ impl Writer<'_> {
     }
 }
 
-/// Writes a line again from the meaning of its words, so that HAProxy reads exactly what was read here. `word` writes
-/// the word with an index.
+/// Writes a line again from the meaning of its words, so HAProxy reads exactly what was read here. `word` writes the
+/// word with an index.
 fn afresh(line: &Line, word: &dyn Fn(usize, &str) -> String) -> String {
     let indent = if line.text.starts_with([' ', '\t']) { "    " } else { "" };
     let words = line.words.iter().enumerate().map(|(index, one)| word(index, &one.text));

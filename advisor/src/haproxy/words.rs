@@ -48,7 +48,7 @@ fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
 /// Splits a line into words, up to a comment.
 ///
 /// # Errors
-/// The error is the position, in bytes, of a quote that does not end.
+/// The error is the position, in bytes, of a quote that is not closed.
 pub(super) fn split(line: &str) -> Result<Vec<Word>, usize> {
     let mut words = Vec::new();
     let mut word: Option<Word> = None;

@@ -11,18 +11,18 @@ use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
-/// The largest depth of nested includes, macros and sections. For includes, httpd's `AP_MAX_INCLUDE_DEPTH` is 20.
+/// The maximum depth of nested includes, macros and sections. For includes, httpd's `AP_MAX_INCLUDE_DEPTH` is 20.
 const MOST_DEPTH: usize = 20;
 const MOST_NESTED: usize = 60;
 
-/// The largest number of files, and of directives, in a configuration.
+/// The maximum number of files, and of directives, in a configuration.
 const MOST_FILES: usize = 5_000;
 const MOST_DIRECTIVES: usize = 500_000;
 
-/// The longest line, before and after variables were replaced by their values, in bytes.
+/// The maximum length of a line in bytes, both before and after variables are replaced by their values.
 const MOST_LINE: usize = 1 << 16;
 
-/// The modules that Debian's program contains, so that they need not be loaded.
+/// The modules that Debian's program contains, so they need not be loaded.
 const BUILT_IN: [&str; 16] = [
     "core",
     "core.c",
@@ -69,7 +69,7 @@ impl Directive {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// Returns the argument at an index; empty beyond the last.
+    /// Returns the argument at an index, or an empty string if there is no such argument.
     pub(super) fn argument(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", String::as_str)
     }
@@ -89,7 +89,7 @@ impl Directive {
 /// Reads a configuration. `version` is the version of the program that is to run it.
 ///
 /// # Errors
-/// A file cannot be read, or there are too many; a section does not end.
+/// A file cannot be read, there are too many files, or a section is not closed.
 pub(super) fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Configuration, Box<Diagnostic>> {
     let (name, text) = read_first(path, files)?;
     let source = Arc::new(Source { path: name.into(), text });

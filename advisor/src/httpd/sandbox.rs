@@ -2,7 +2,7 @@
 //!
 //! The copy is written from the directives that apply to the site and are known to be safe; includes, conditions and
 //! macros have been expanded. With MPMs that have threads there is only one process. Every process has its own pool, so
-//! that with one process all clients share a pool, as clients of a busy process do.
+//! with one process all clients share a pool, as clients of a busy process do.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -33,11 +33,11 @@ ServerLimit 1
 ThreadsPerChild 64
 MaxRequestWorkers 64";
 
-/// The name of the farm for a run with more servers than a file that names one server without a balancer.
+/// The name of the farm in the copy of a file that names one server without a balancer, if the run has several servers.
 const FARM: &str = "balancer://stickler";
 
-/// Creates the copy for a route. `tls` says whether TLS stays between the clients and httpd, and between httpd and the
-/// servers.
+/// Creates the copy for a route. `tls` says whether the copy keeps TLS between the clients and httpd, and between httpd
+/// and the servers.
 pub(super) fn sandbox(configuration: &Configuration, route: &Route<'_>, tls: (bool, bool)) -> Sandbox {
     let farm = route.farm(configuration);
     let mut writer =
@@ -185,8 +185,8 @@ impl<'a> Writer<'a> {
         member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is_http(method.value))
     }
 
-    /// Returns the parameters with which a balancer's members close their connections like a server to which an
-    /// expression leads.
+    /// Returns the parameters with which a balancer's member closes its connections after each request, as httpd does
+    /// for a server whose address is an expression.
     fn single_use(&self, member: &Member<'_>) -> &'static str {
         let reused =
             member.parameter("enablereuse").is_some_and(|parameter| parameter.value.eq_ignore_ascii_case("on"));

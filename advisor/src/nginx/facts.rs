@@ -39,7 +39,8 @@ pub(super) fn site(tree: &[Directive], found: &Found<'_>, version: Option<&str>)
 struct Reader<'t, 'a> {
     tree: &'t [Directive],
     found: &'a Found<'t>,
-    /// Whether this version keeps connections to an upstream unless it is configured not to, as from 1.29.7 on.
+    /// Whether this version keeps connections to an upstream unless it is configured not to, as versions from 1.29.7 on
+    /// do.
     keeps_by_default: bool,
     site: Site,
 }

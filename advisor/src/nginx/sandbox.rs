@@ -20,8 +20,8 @@ const OWN_HTTP: &str = "    access_log off;
     uwsgi_temp_path {{ folder }}/uwsgi;
     scgi_temp_path {{ folder }}/scgi;";
 
-/// Creates the copy for a site. `tls` says whether TLS stays between the clients and nginx, and between nginx and the
-/// servers. `stream` is the file of the module for `stream {}`, if nginx must load it.
+/// Creates the copy for a site. `tls` says whether the copy keeps TLS between the clients and nginx, and between nginx
+/// and the servers. `stream` is the file of the module for `stream {}`, if nginx must load it.
 pub(super) fn sandbox(tree: &[Directive], found: &Found<'_>, tls: (bool, bool), stream: Option<&str>) -> Sandbox {
     let mut writer = Writer { found, tls, draft: Draft::default(), sockets: 0, files: 0 };
     let has = |name: &str| tree.iter().any(|directive| directive.name == name);
@@ -67,8 +67,8 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Sets a variable that a program would set to the empty value, because other directives may name it, which nginx
-    /// would refuse otherwise.
+    /// Sets a variable to an empty value in place of the program that would set it. Other directives may name the
+    /// variable, and nginx refuses the name of a variable that nothing sets.
     fn define(&mut self, directive: &Directive, within: &[&Directive]) {
         let name = directive.argument(0);
         let sets =
@@ -137,7 +137,8 @@ impl Writer<'_, '_> {
         self.line(within, "}");
     }
 
-    /// Writes a listener: that of the run for the site's first, with TLS if it stays; a Unix socket for any other.
+    /// Writes a listener: for the site's first listener, that of the run, with TLS if the copy keeps it; for any other,
+    /// a Unix socket.
     fn listener(&mut self, listen: &Directive, within: &[&Directive]) {
         let is_secured = |listen: &Directive| listen.texts().any(|word| word == "ssl");
         let main = self.found.server.named("listen").find(|listen| is_secured(listen) || !self.tls.0);
@@ -158,8 +159,8 @@ impl Writer<'_, '_> {
         self.changed(listen, Some(&text), "the run has its own listeners", false);
     }
 
-    /// Writes a server: one of the run's, if the run has so many. The last server of an upstream is followed by the
-    /// additional servers of the run.
+    /// Writes a server: one of the run's servers, if the run has that many. The last server of an upstream is followed
+    /// by the additional servers of the run.
     fn server(&mut self, server: &Directive, within: &[&Directive]) {
         let Some(upstream) = within.last() else { return };
         let servers: Vec<&Directive> = upstream.named("server").collect();

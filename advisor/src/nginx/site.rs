@@ -63,7 +63,7 @@ fn chosen<'t>(part: &'t Directive, server: &'t Directive, locations: &[&'t Direc
     found
 }
 
-/// The largest number of times that a variable's value may be another variable.
+/// The maximum number of times that a variable's value may be another variable.
 const INDIRECTIONS: usize = 4;
 
 /// Collects the values that a variable may have.
@@ -106,7 +106,7 @@ fn find<'t>(
     }
 }
 
-/// Returns whether these are the location of all requests, or none.
+/// Returns whether there is no location, or only the one for all requests.
 pub(super) fn is_root(locations: &[&Directive]) -> bool {
     match locations {
         [] => true,
@@ -115,7 +115,7 @@ pub(super) fn is_root(locations: &[&Directive]) -> bool {
     }
 }
 
-/// Returns whether a server of this very configuration listens on an address.
+/// Returns whether a server of the same configuration listens on an address.
 fn is_own(tree: &[Directive], host: &str) -> bool {
     let servers = named(tree, "http").flat_map(|http| http.named("server"));
     let mut listens = servers.flat_map(|server| server.named("listen"));

@@ -10,10 +10,10 @@ use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 use crate::{Files, Place};
 
-/// The largest depth of nested includes and blocks.
+/// The maximum depth of nested includes and blocks.
 const DEPTH: usize = 32;
 
-/// The largest number of directives in all files.
+/// The maximum number of directives in all files.
 const MOST: usize = 200_000;
 
 /// A directive.
@@ -34,7 +34,7 @@ pub(super) struct Directive {
 type Wrong = Box<Diagnostic>;
 
 impl Directive {
-    /// Returns the meaning of an argument; empty beyond the last.
+    /// Returns the meaning of an argument, or an empty string if there is no such argument.
     pub(super) fn argument(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", |word| &word.text)
     }
@@ -54,8 +54,7 @@ impl Directive {
         named(self.inner(), name)
     }
 
-    /// Returns the directive written again from the meaning of its words, so that nginx reads exactly what was read
-    /// here.
+    /// Returns the directive written again from the meaning of its words, so nginx reads exactly what was read here.
     pub(super) fn afresh(&self) -> String {
         let words = std::iter::once(&self.name).chain(self.arguments.iter().map(|word| &word.text));
         words.map(|text| written(text)).collect::<Vec<_>>().join(" ")
@@ -102,7 +101,7 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Tree, Wrong> {
 struct Reader<'a> {
     files: &'a dyn Files,
     folder: PathBuf,
-    /// The files that are being included at the moment, one by the other.
+    /// The files that are being included at the moment, each by the one before it.
     including: Vec<PathBuf>,
     /// The number of directives so far.
     count: usize,

@@ -30,7 +30,7 @@ struct Varnish {
 /// Reads a file with all that it includes.
 ///
 /// # Errors
-/// A file cannot be read, is included by itself, or there are too many; a text, a comment or a block does not end.
+/// A file cannot be read or includes itself, there are too many files, or a string, a comment or a block is not closed.
 pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let program = parse::read(path, files)?;
     check_work(path, site::work(&program))?;

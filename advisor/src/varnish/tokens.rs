@@ -74,7 +74,7 @@ const ENCLOSED: [(&str, &str, Option<Kind>); 7] = [
 /// Splits a text into tokens.
 ///
 /// # Errors
-/// A comment, a text or code does not end.
+/// A comment, a string or a block of code is not closed.
 pub(super) fn tokens(source: &Arc<Source>) -> Result<Vec<Token>, Box<Diagnostic>> {
     let mut found = Vec::new();
     let mut rest = source.text.trim_start_matches('\u{feff}');

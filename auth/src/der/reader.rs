@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         if self.is_empty() { Ok(()) } else { Err(self.error(Fault::Trailing)) }
     }
 
-    /// Returns an error at the present position.
+    /// Returns an error at the current position.
     pub const fn error(&self, fault: Fault) -> DerError {
         DerError { at: self.at, fault }
     }
@@ -215,12 +215,12 @@ impl<'a> Reader<'a> {
         self.primitive()
     }
 
-    /// Reads an INTEGER of 32 bits with a sign.
+    /// Reads a signed 32-bit INTEGER.
     pub fn int32(&mut self) -> Result<i32, DerError> {
         self.primitive()
     }
 
-    /// Reads an INTEGER of 32 bits without a sign. A negative number is read as its two's complement, because some
+    /// Reads an unsigned 32-bit INTEGER. A negative number is read as its two's complement, because some
     /// implementations encode sequence numbers and nonces in this way.
     pub fn uint32(&mut self) -> Result<u32, DerError> {
         self.primitive()

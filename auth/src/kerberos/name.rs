@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::der::{DerError, Fault, Reader, Writer};
 
-/// The largest number of components of a name that are read. Genuine names have at most three.
+/// The maximum number of components of a name that are read. Genuine names have at most three.
 const MAX_PARTS: usize = 16;
 
 /// The name of a principal within its realm (RFC 4120 5.2.2): components and a type.

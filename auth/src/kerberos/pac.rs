@@ -23,7 +23,7 @@ const CLIENT_INFO: u32 = 10;
 /// The length in bytes of the count and version of `PACTYPE` (MS-PAC 2.3), and of each `PAC_INFO_BUFFER` (2.4).
 const HEAD: usize = 8;
 const INFO_BUFFER: usize = 16;
-/// The largest number of buffers that are read. MS-PAC 2.4 defines 14 types.
+/// The maximum number of buffers that are read. MS-PAC 2.4 defines 14 types.
 const MAX_BUFFERS: usize = 32;
 /// The alignment of each buffer in bytes (MS-PAC 2.3).
 const ALIGNMENT: usize = 8;
@@ -49,7 +49,7 @@ pub(super) fn authorization(subject: &Subject<'_>, service: &Key, krbtgt: &Key) 
     Typed::encode_list(&[Typed { kind: AD_WIN2K_PAC, value: &pac(subject, service, krbtgt) }])
 }
 
-/// Returns the authorization data of a ticket that consists of this value of [`authorization`].
+/// Returns the authorization data of a ticket, which contains only this value that [`authorization`] returned.
 pub(super) fn relevant(value: &[u8]) -> Typed<'_> {
     Typed { kind: AD_IF_RELEVANT, value }
 }

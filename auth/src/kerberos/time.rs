@@ -109,8 +109,8 @@ impl fmt::Debug for KerberosTime {
 /// The number of seconds in a day.
 const DAY: u64 = 86_400;
 
-/// Returns the number of days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March here, so that
-/// the leap day is the last day of a year.
+/// Returns the number of days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March here, so the
+/// leap day is the last day of a year.
 const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
     let days_of_years = year * 365 + year / 4 - year / 100 + year / 400;

@@ -28,8 +28,8 @@ use crate::status::NtStatus;
 /// The number of bytes of the length prefix that precedes each frame (big-endian, not counting itself).
 pub const FRAME_PREFIX: usize = 4;
 
-/// The longest frame that either side accepts or makes, in bytes without the prefix. An NTLMv2 response may have 64
-/// KiB, and names are short.
+/// The maximum length of a frame that either side accepts or makes, in bytes without the prefix. An NTLMv2 response may
+/// have 64 KiB, and names are short.
 pub const MAX_FRAME: usize = 128 * 1024;
 
 const VERSION: u8 = 1;

@@ -4,7 +4,7 @@
 use super::{LogonError, LogonReply, LogonRequest};
 use crate::status::NtStatus;
 
-/// The largest number of SIDs in one reply. Windows itself allows at most 1,024 groups in a token.
+/// The maximum number of SIDs in one reply. Windows itself allows at most 1,024 groups in a token.
 const MAX_SIDS: usize = 1_024;
 
 /// Appends the body of `request`.

@@ -19,7 +19,7 @@ pub struct LogonRequest {
     pub channel_machine: String,
     /// The domain as the client sent it. It is empty if the client named none.
     pub logon_domain: String,
-    /// The user as the client sent it; empty for an anonymous logon.
+    /// The user as the client sent it, which is empty for an anonymous logon.
     pub user: String,
     /// The workstation as the client sent it.
     pub workstation: String,

@@ -25,7 +25,7 @@ pub struct Challenge<'a> {
     pub server_challenge: [u8; 8],
     /// The domain or the server that will authenticate, in the message's character set.
     pub target_name: &'a [u8],
-    /// The AV pairs with their EOL, as they were sent; empty without [`NegotiateFlags::TARGET_INFO`].
+    /// The AV pairs with their EOL, as they were sent. They are empty without [`NegotiateFlags::TARGET_INFO`].
     pub target_info: &'a [u8],
     /// The version field, if the message has room for one.
     pub version: Option<Version>,

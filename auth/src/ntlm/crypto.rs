@@ -43,7 +43,7 @@ pub fn lmowf_v1(password: &str) -> Option<[u8; 16]> {
     Some(hash)
 }
 
-/// The NTOWFv2 hash of one user in one domain, kept as a keyed HMAC-MD5, so that each use costs no key setup.
+/// The NTOWFv2 hash of one user in one domain, kept as a keyed HMAC-MD5, so each use costs no key setup.
 #[derive(Clone)]
 pub struct Ntowfv2 {
     mac: HmacMd5,

@@ -8,7 +8,7 @@ const FLAGS: usize = 12;
 const DOMAIN: usize = 16;
 const WORKSTATION: usize = 24;
 const VERSION: usize = 32;
-/// The lengths of the fixed part without and with a version.
+/// The length of the fixed part without a version, and below it the length with a version.
 const FIXED: usize = 32;
 const FIXED_WITH_VERSION: usize = 40;
 /// The length of the shortest message, which ends after the flags. The oldest clients send it.

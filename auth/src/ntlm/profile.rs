@@ -137,7 +137,7 @@ impl NtlmProfile {
         }
     }
 
-    /// Returns the profile of an old Windows: NTLM2 session responses, no MIC.
+    /// Returns the profile of an old version of Windows: NTLM2 session responses, no MIC.
     pub fn ntlm2_session() -> Self {
         Self {
             response: ResponseKind::Ntlm2Session,
@@ -148,7 +148,7 @@ impl NtlmProfile {
         }
     }
 
-    /// Returns the profile of a very old Windows: NTLMv1 and LM responses, no extended session security.
+    /// Returns the profile of a very old version of Windows: NTLMv1 and LM responses, no extended session security.
     pub fn ntlm_v1() -> Self {
         Self {
             flags: NegotiateFlags(0xE208_8297) - NegotiateFlags::EXTENDED_SESSION_SECURITY,

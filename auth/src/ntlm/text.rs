@@ -75,8 +75,8 @@ pub(crate) fn push_utf16le(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Returns `c` in upper case according to `RtlUpcaseUnicodeString`: one character becomes one character, so that `ß`
-/// does not change.
+/// Returns `c` in upper case according to `RtlUpcaseUnicodeString`: one character becomes one character, so `ß` does
+/// not change.
 pub(crate) fn upcase(c: char) -> char {
     let mut upper = c.to_uppercase();
     match (upper.next(), upper.next()) {

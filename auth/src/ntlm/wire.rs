@@ -27,7 +27,7 @@ pub enum DecodeError {
         what: &'static str,
         /// The length of the bytes.
         got: usize,
-        /// The longest permitted length in bytes.
+        /// The maximum length in bytes.
         limit: usize,
     },
     /// The bytes do not begin with the `NTLMSSP` signature.
@@ -97,8 +97,9 @@ impl fmt::Debug for Version {
     }
 }
 
-/// The longest message that is decoded, in bytes. The limit is much longer than any genuine message (Windows refuses an
-/// AV list of more than a few KiB), and small enough for one message to be kept for each connection.
+/// The maximum length of a message that is decoded, in bytes. The limit is much longer than any genuine message
+/// (Windows refuses an AV list of more than a few KiB), and small enough for one message to be kept for each
+/// connection.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
 /// The number of bytes of the signature and the message type.

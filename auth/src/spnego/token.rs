@@ -6,10 +6,10 @@ use crate::der::{DerError, Fault, Reader, Writer, tag};
 /// The contents of the OID of SPNEGO, 1.3.6.1.5.5.2, without tag and length.
 pub const SPNEGO_OID: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x02];
 
-/// The largest number of mechanisms that are read from a list. Windows lists four.
+/// The maximum number of mechanisms that are read from a list. Windows lists four.
 const MAX_MECHANISMS: usize = 32;
 
-/// The longest token that is decoded, in bytes.
+/// The maximum length of a token that is decoded, in bytes.
 pub const MAX_TOKEN: usize = 64 * 1024;
 
 /// The state of a negotiation (RFC 4178 4.2.2).

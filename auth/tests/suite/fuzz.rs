@@ -47,7 +47,7 @@ impl Random {
     }
 }
 
-/// Changes `bytes`. Most changes are small, so that most of the decoder is reached.
+/// Changes `bytes`. Most changes are small, so most of the decoder is reached.
 fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
     for _ in 0..=random.below(4) {
         let at = random.below(bytes.len());

@@ -392,7 +392,7 @@ fn a_reply_to_another_request_is_refused() {
     let (mut realm, request, waiting, _) = tgs_request(0);
     let reply = realm.answer(&request, 8, NOW).message;
     let (_, _, other, _) = tgs_request(0);
-    // Both requests have the same subkey and the same nonce in this test, so that the reply fits both.
+    // Both requests have the same subkey and the same nonce in this test, so the reply fits both.
     assert!(other.finish(&reply).is_ok());
     for at in 0..reply.len() {
         let mut changed = reply.clone();

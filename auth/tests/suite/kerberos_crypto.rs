@@ -1,4 +1,4 @@
-//! Tests of Kerberos cryptography against the vectors of RFC 3961, 3962, 4757, 8009, of MS-KILE and of MIT krb5.
+//! Tests of Kerberos cryptography against the vectors of RFC 3961, 3962, 4757 and 8009, of MS-KILE, and of MIT krb5.
 
 use stickler_auth::kerberos::crypto::derive::n_fold;
 use stickler_auth::kerberos::crypto::{AesCts, CryptoError, Etype, Key, MAX_ITERATIONS, gss_signature};

@@ -14,7 +14,7 @@ use crate::Bench;
 /// The number of backends.
 const SERVERS: usize = 2;
 
-/// Stickler's mechanisms, each with the product and its way for comparison.
+/// Stickler's mechanisms, each with the product to which it is compared, and how that product carries requests.
 const PAIRS: [(&str, &str); 5] = [
     ("pin-on-401", "nginx-keepalive"),
     ("shared-pool", "nginx-keepalive"),

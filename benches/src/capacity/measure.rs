@@ -102,7 +102,7 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// Returns the time within which this share of the pages, in per cent, was answered.
+    /// Returns the time within which this percentage of the pages was answered.
     pub fn percentile(&self, percent: usize) -> Duration {
         let last = self.times.len().saturating_sub(1);
         self.times.get((self.times.len() * percent / 100).min(last)).copied().unwrap_or_default()
@@ -112,7 +112,7 @@ impl Costs {
 /// Plays a load and counts its costs.
 ///
 /// # Panics
-/// If the simulation refuses a step, which would be a mistake here.
+/// The simulation refuses a step, which would be a bug in this function.
 pub fn costs(load: &Load) -> Costs {
     let trace = play(&plan(load), &SimArm).unwrap_or_else(|error| panic!("{load:?}: {error}"));
     count(&trace)

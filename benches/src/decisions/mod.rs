@@ -4,8 +4,8 @@
 //! * `flows` and `exchanges`: decisions at L4 and at L7.
 //! * [`Table`]: a reference for the cost of one look-up in a table that is larger than the caches.
 //!
-//! The order in which the connections take turns is independent of the order in which they were opened, so that no data
-//! is in a cache because its neighbour was used before.
+//! The order in which the connections take turns is independent of the order in which they were opened, so no data is
+//! in a cache because its neighbour was used before.
 
 mod exchanges;
 mod flows;
@@ -23,8 +23,8 @@ use self::flows::Flows;
 /// The number of backends in the farm, which is constant, since a decision may depend on it.
 const BACKENDS: u8 = 8;
 
-/// Returns the mechanisms, without those that decide in the same way as an earlier one: the policy does not decide how a
-/// connection is carried, who checks the backends, and who authenticates.
+/// Returns the mechanisms, without those whose policy is the same as that of an earlier one. Such mechanisms differ only
+/// in how a connection is carried, who checks the backends, or who authenticates, and the policy decides none of these.
 pub fn distinct() -> Vec<&'static Mechanism> {
     let all = mechanisms();
     let is_new = |index: usize| !all[..index].iter().any(|before| before.kind == all[index].kind);

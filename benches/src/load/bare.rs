@@ -55,7 +55,7 @@ struct Seat {
 }
 
 impl Bare {
-    /// Returns as many clients as the plan has, with the engine's settings of the whole world.
+    /// Returns as many clients as the plan has, on an engine with the same settings as in the whole world.
     ///
     /// # Panics
     /// The engine does not start, which would be a bug in it.
@@ -210,7 +210,7 @@ impl Page {
     }
 }
 
-/// Serves a connection of a server, with 200 and a body as long as the real one's.
+/// Serves a connection of a server: answers with 200 and with a body of the same length as the real one.
 async fn serve(stream: SimStream, page: Page) {
     let service = service_fn(|_: Request<Incoming>| {
         let mut response = Response::new(Full::new(page.body()));
@@ -244,7 +244,8 @@ async fn proxy(net: SimNet, stream: SimStream, target: SocketAddr, fresh: bool) 
     let _ = server::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Rewrites addresses by rule, without a table: the server sees the client, and its answers take the same way.
+/// Rewrites addresses by rule, without a table: the server sees the client's address, and its answers go back through
+/// the same rule.
 struct Forwarder;
 
 impl PacketRouter for Forwarder {

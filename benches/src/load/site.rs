@@ -37,8 +37,8 @@ pub fn standard_topology() -> Topology {
     standard::site(2)
 }
 
-/// Returns a browser, which sends an anonymous request first, so that its handshake takes three exchanges, and which
-/// sends a MIC.
+/// Returns a browser, which sends an anonymous request first, so its handshake takes three exchanges, and which sends a
+/// MIC.
 pub(crate) fn browser(name: &Name, logs_on: bool) -> ClientSpec {
     ClientSpec::new(name.clone(), Profile::BROWSER, logs_on.then(|| standard::identity("alice")))
 }

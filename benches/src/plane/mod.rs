@@ -10,8 +10,8 @@
 //!
 //! Each balancer has one thread, Stickler's as well as the others' (`worker_processes 1`, `nbthread 1`), and nothing is
 //! bound to a processor. The measured value is the wall time for a fixed number of requests, because several threads and
-//! processes do the work. The share of the load and the origin is part of every figure, so that ratios are nearer to 1
-//! than those of the balancers alone.
+//! processes do the work. The share of the load and the origin is part of every figure, so ratios are nearer to 1 than
+//! those of the balancers alone.
 
 mod background;
 mod load;

@@ -15,7 +15,7 @@ use super::background::runtime;
 /// The time within which a product must start.
 const START: Duration = Duration::from_secs(10);
 
-/// The largest part of a child's output that an error shows, in bytes.
+/// The maximum length of the part of a child's output that an error shows, in bytes.
 const SAID: usize = 2048;
 
 /// A product that can be compared with Stickler's balancers.
@@ -59,8 +59,8 @@ impl Product {
         }
     }
 
-    /// Returns the ways in which the product can carry a request, each with its own front end, by their names in the
-    /// benchmarks.
+    /// Returns the names, as used in the benchmarks, of the ways in which the product can carry a request. Each way has
+    /// its own front end.
     pub const fn ways(self) -> &'static [&'static str] {
         match self {
             Self::Nginx => &["nginx-keepalive"],

@@ -259,7 +259,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
         apply: |it| {
             let schemes = &mut pin(it)?.schemes;
             if schemes.names == Schemes::HAPROXY.names {
-                // An exact list contains these names in place of the prefix `Nego`, so that it misses `Nego2` but not `Negotiate`.
+                // An exact list contains these names in place of the prefix `Nego`, so it misses `Nego2` but not `Negotiate`.
                 schemes.names = texts(&["NTLM", "Negotiate"]);
             }
             schemes.extent = Extent::Whole;

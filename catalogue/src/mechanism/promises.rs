@@ -35,8 +35,8 @@ impl Mechanism {
 }
 
 impl Mechanism {
-    /// Returns the answer to a client while no backend is available. Dropped packets are not an answer, so that they
-    /// cannot be declared.
+    /// Returns the answer to a client while no backend is available. Dropped packets are not an answer, so they cannot
+    /// be declared.
     fn told_when_none_is_left(&self) -> trace::NoneLeft {
         match (&self.kind, self.carriage) {
             (Kind::Composed(rules), _) => match rules.none_left {

@@ -122,7 +122,7 @@ fn bullet(text: &mut String, key: &Entry, layers: &str) {
     wrapped(text, "* ", &kind);
 }
 
-/// The longest line, in characters.
+/// The maximum length of a line, in characters.
 const WIDTH: usize = 120;
 
 fn wrapped(text: &mut String, mark: &str, words: &str) {

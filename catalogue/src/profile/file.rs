@@ -188,7 +188,7 @@ fn inherited(reader: &mut Reader<'_>, base: Option<Profile>) -> Read<Vec<Fact>> 
 /// Reads the source that the profile states for all of its values.
 fn source(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Read<Option<Citation>> {
     let evidence = table.get("evidence").map(|value| reader.evidence(value)).transpose()?;
-    // Asked for, so that it counts as known.
+    // The key is read so that it counts as known.
     let stated: Option<Spanned<Text>> = reader.plain("evidence")?;
     match (reader.plain::<Text>("source")?, stated) {
         (Some(source), _) if !source.get_ref().trim().is_empty() => {

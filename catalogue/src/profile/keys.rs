@@ -1,6 +1,6 @@
 //! The list of all keys of a profile: their names, their meanings, and the rules that they set. This list alone is used
 //! to read profiles, to write mechanisms, and to describe the schema. Each rule is taken apart and assembled field by
-//! field, so that a field without a key does not compile.
+//! field, so a field without a key does not compile.
 
 mod alternatives;
 mod connections;
@@ -41,7 +41,7 @@ words! {
     }
 }
 
-/// Returns a mechanism at this layer that does as little as possible, from which the keys of a profile start.
+/// Returns a mechanism at this layer that does as little as possible. The keys of a profile change it.
 pub(super) fn blank(layer: Layer) -> Mechanism {
     match layer {
         Layer::L4 => Mechanism::l4_by("", "", FlowRules::ROUND_ROBIN),

@@ -37,7 +37,7 @@ impl fmt::Display for ProfileError {
 
 impl std::error::Error for ProfileError {}
 
-/// The longest line that an error shows, in characters.
+/// The maximum length of a line that an error shows, in characters.
 const LINE: usize = 160;
 
 impl ProfileError {
@@ -60,7 +60,7 @@ pub(super) struct Part<'t> {
     span: Range<usize>,
     /// The table of the part; `None` if all of it is inherited.
     table: Option<&'t DeTable<'t>>,
-    /// The keys that were read so far, which are all that exist.
+    /// The keys that were read so far. In the end, these are all keys that the part may contain.
     known: Vec<&'static str>,
 }
 

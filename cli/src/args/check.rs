@@ -28,7 +28,7 @@ pub(crate) struct Check {
     /// Check only the sites with this text in their names, that is, in a backend or a server name; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) site: Vec<String>,
-    /// The host name that clients use, if the configuration expects another name than www.corp.example.
+    /// The host name that clients use, if the configuration expects a name other than www.corp.example.
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,
     /// Only read the file, and report what the simulation concludes from it. Nothing is started.

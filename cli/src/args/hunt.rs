@@ -36,7 +36,7 @@ pub(crate) struct Hunt {
     /// which is printed. The search is not random: a failure that is not found has no example of this size.
     #[arg(long, requires = "steps", conflicts_with_all = ["time", "runs", "seed", "corpus", "no_guidance", "without"])]
     pub(crate) exhaustive: bool,
-    /// The largest number of steps of a plan, 1 to 8. Each further step takes about ten times as long.
+    /// The maximum number of steps of a plan, 1 to 8. Each further step takes about ten times as long.
     #[arg(long, value_name = "N", requires = "exhaustive", value_parser = clap::value_parser!(u8).range(1..=MAX_STEPS as i64))]
     pub(crate) steps: Option<u8>,
     /// The seed from which all plans are derived: the same seed has the same findings.

@@ -34,7 +34,8 @@ pub(crate) struct Matrix {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TableFormat,
     /// Write a report: json=FILE or html=FILE. An older file is replaced. `-` is standard output, and replaces what --format
-    /// shows. A matrix has no expectations, so that it has no format of test runners. May be given more than once.
+    /// shows. A matrix has no expectations, so it cannot be written in a format for test runners. May be given more than
+    /// once.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json, ReportFormat::Html]))]
     pub(crate) report: Vec<Report>,
     /// The JSON document of an earlier matrix: the HTML page then shows the changes since.

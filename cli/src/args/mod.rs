@@ -96,8 +96,8 @@ pub(crate) enum Command {
     /// Write the man pages that packages contain.
     #[command(hide = true)]
     Man(Man),
-    /// Run a program until standard input ends, and then kill it with all processes that it started; or keep a folder until
-    /// then. This command is not meant for use by hand.
+    /// Run a program until standard input ends, and then kill it along with all processes that it started; or keep a folder
+    /// until then, and then remove it. This command is not meant for use by hand.
     #[cfg(unix)]
     #[command(hide = true)]
     Supervise(Supervise),

@@ -105,7 +105,7 @@ pub(crate) struct Target {
     /// with fewer servers gets more of the same kind; one with more is skipped.
     #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',', requires = "target")]
     pub(crate) servers: Vec<SocketAddr>,
-    /// The time that the target may take, before each scenario, until it sends to all servers again; at most an hour.
+    /// The time within which the target must send requests to all servers again before each scenario; at most an hour.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) settle: Duration,
 }

@@ -99,8 +99,8 @@ pub(crate) struct Kerberos {
     /// in IIS, which then refuses each ticket for a service account.)
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub(crate) app_pool_credentials: Switch,
-    /// Whether the KDC refuses a request for a ticket whose authenticator has no checksum, as RFC 4120 and Samba do. A KDC of
-    /// Windows accepts it, and impacket and minikerberos send none.
+    /// Whether the KDC refuses a request for a ticket whose authenticator has no checksum, as RFC 4120 and Samba do. A
+    /// Windows KDC accepts it, and impacket and minikerberos send none.
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     pub(crate) kdc_requires_checksum: Switch,
     /// A service name (SPN) in addition to HTTP/localhost and HTTP/www.corp.example; may be given more than once.
@@ -201,7 +201,7 @@ impl Switch {
     }
 }
 
-/// The account as which application pools run.
+/// The account that application pools run as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PoolIdentity {
     /// ApplicationPoolIdentity or NetworkService: the machine's account.

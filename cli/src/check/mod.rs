@@ -41,11 +41,11 @@ struct Check<'a> {
     files: Vec<PathBuf>,
     /// The product's version; `None` if it is not known.
     version: Option<String>,
-    /// The changed texts, by the paths of their files, that have cured sites so far.
+    /// The changed texts that have cured sites so far, by the paths of their files.
     cured: RefCell<BTreeMap<PathBuf, String>>,
 }
 
-/// The largest number of sites that one command checks.
+/// The maximum number of sites that one command checks.
 const MOST_SITES: usize = 16;
 
 pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
@@ -226,7 +226,7 @@ fn of_files(said: &str, path: &str, document: &dyn Document) -> String {
     text + rest
 }
 
-/// Returns the TLS of a site whose balancer terminates it; `None` if the site has no TLS.
+/// Returns the TLS settings of a site whose balancer terminates TLS; `None` if the site has no TLS.
 fn tls(site: &Site) -> Option<TlsSpec> {
     let (front, back) = site.tls;
     let upstream = if back { UpstreamTls::Own } else { UpstreamTls::Plain };

@@ -21,7 +21,7 @@ pub(super) struct Prepared {
     pub(super) all: bool,
 }
 
-/// The largest number of servers that a site gets.
+/// The maximum number of servers that a site gets.
 const MOST: usize = 8;
 
 impl Prepared {

@@ -55,7 +55,7 @@ pub(super) fn try_all(
                         let outcome = Some(changed.outcome());
                         Tried { title, diff, edits, outcome, cures: is_cured, cost, refused: None }
                     }
-                    // A change that the product rejects is no cure. The verdict on the file itself remains valid.
+                    // A change that the product rejects is not a cure. The verdict on the file itself remains valid.
                     Err(Failure::Wrong(why) | Failure::WrongFile(_, why)) => {
                         Tried { title, diff, refused: Some(why), ..Tried::default() }
                     }

@@ -15,7 +15,7 @@ use stickler_scenarios::{Case, catches};
 
 use super::known::{self, command, marked};
 
-/// The largest number of characters of a line that can be broken.
+/// The maximum number of characters of a line that can be broken.
 const WIDTH: usize = 150;
 
 /// Returns the page of a profile: how the product treats connections, the sources of that, and the cures in this

@@ -108,7 +108,7 @@ pub(super) struct Fact {
     /// The quality of the evidence, as one letter (`M`, `S`, `D`, `I`, `C` or `R`); missing if the value is assumed.
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<String>,
-    /// The source of the value, or the reason for which it is assumed.
+    /// The source of the value, or the reason why it is assumed.
     source: String,
 }
 

@@ -125,7 +125,7 @@ fn make(arguments: &args::Hunt, reports: &mut Option<Reports>) -> Result<(), Fai
     reports.take().map_or(Ok(()), |reports| shown.show(reports))
 }
 
-/// Returns the present moment of real time, in which a user waits for a hunt.
+/// Returns the current moment of real time, in which a user waits for a hunt.
 #[expect(
     clippy::disallowed_methods,
     reason = "a hunt may take so much time of its user's, and shows it; no plan sees it"

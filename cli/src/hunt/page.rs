@@ -14,7 +14,7 @@ use stickler_sim::SimArm;
 use super::show::{Shown, again};
 use crate::page;
 
-/// The largest size of a script that is shown, in bytes.
+/// The maximum size of a script that is shown, in bytes.
 const MAX_SCRIPT: u64 = 1 << 16;
 
 /// Returns the page of the findings in the folder of a hunt: a row for each balancer of the hunt.

@@ -166,8 +166,8 @@ impl Reports {
         self.cases.push(case);
     }
 
-    /// Writes the reports that are pages, if there are any. A command that ran nothing does not call this, so that an
-    /// older page stays.
+    /// Writes the reports that are pages, if there are any. A command that ran nothing does not call this, so an older
+    /// page stays.
     pub(crate) fn write_pages(&mut self, page: impl FnOnce() -> Page) -> Result<(), Failure> {
         if self.of_pages.is_empty() {
             return Ok(());
@@ -201,15 +201,15 @@ impl Reports {
         self.errors.push(ErrorRecord { message: message.to_owned(), place });
     }
 
-    /// Completes the reports of runs. `missing` is the reason for which some of the requested runs were not made;
-    /// `tail` is the last part of a document.
+    /// Completes the reports of runs. `missing` is the reason why some of the requested runs were not made; `tail` is
+    /// the last part of a document.
     pub(crate) fn finish_runs(mut self, missing: Option<&str>, tail: Tail) -> Result<(), Failure> {
         let tail = Tail { complete: self.is_complete(missing), errors: self.errors.clone(), ..tail };
         let written = self.of_runs.drain(..).try_for_each(|writer| writer.end(&tail)?.finish());
         written.and_then(|()| self.write_cases(missing)).map_err(of_report)
     }
 
-    /// Writes the reports of a command whose document has the fields of `says`. `missing` is the reason for which the
+    /// Writes the reports of a command whose document has the fields of `says`. `missing` is the reason why the
     /// document does not contain everything that was requested.
     pub(crate) fn finish(mut self, missing: Option<&str>, says: &impl Serialize) -> Result<(), Failure> {
         let complete = self.is_complete(missing);

@@ -183,7 +183,7 @@ fn verdict(seen: &Seen) -> String {
     format!("{}; {named} of {answered} requests said who sent them", confidence(seen))
 }
 
-/// The largest number of pairs of users that a verdict names.
+/// The maximum number of pairs of users that a verdict names.
 const MOST_PAIRS: usize = 20;
 
 #[derive(Serialize)]

@@ -33,7 +33,7 @@ pub use alphabet::{Letter, Person, Time};
 pub use plans::Word;
 pub use worlds::{World, worlds};
 
-/// The largest number of letters in a plan.
+/// The maximum number of letters in a plan.
 pub const MAX_STEPS: usize = 8;
 
 /// The scope of an exhaustive hunt.
@@ -151,9 +151,9 @@ impl<'a> Scope<'a> {
 impl World {
     /// Returns the plan of a word over a balancer, with seed 0.
     ///
-    /// At the end, held packets are released, faults are mended, and requests that were started are awaited. If a
-    /// server was concerned by a fault or a drain, the balancer has time to notice. Then everybody sends one more
-    /// request.
+    /// At the end, held packets are released, faults are repaired, and requests that were started are awaited. If a
+    /// fault or a drain concerned a server, the balancer is given time to notice that it is over. Then everybody sends
+    /// one more request.
     pub fn plan(&self, word: &Word, balancer: BalancerSpec) -> Plan {
         steps::plan(self, word, balancer)
     }

@@ -21,7 +21,7 @@ use super::worlds::World;
 pub struct Word {
     /// The letters, in order.
     pub letters: Vec<Letter>,
-    /// The persons whose held legs are released at the end, in this order.
+    /// The people whose held legs are released at the end, in this order.
     pub release: Vec<Person>,
 }
 
@@ -133,7 +133,7 @@ pub(super) struct Now {
     down: bool,
     /// Whether anybody has sent a request since that server's connections last ended.
     used: bool,
-    /// Whether anybody has sent a request, or a fault stands.
+    /// Whether anybody has sent a request, or a fault is in effect.
     begun: bool,
     /// Whether the server was concerned by a fault or a drain.
     struck: bool,
@@ -239,7 +239,7 @@ impl Now {
         self.started.contains(&true) || self.held.contains(&true)
     }
 
-    /// Returns the persons whose legs are held.
+    /// Returns the people whose legs are held.
     fn held(&self) -> Vec<Person> {
         Person::ALL.into_iter().filter(|&who| self.held[who as usize]).collect()
     }

@@ -7,7 +7,7 @@ use stickler_model::{ClientSpec, Profile, Topology, standard};
 
 use super::alphabet::{Letter, Person, Time};
 
-/// A site with three persons in front of it: alice and bob, who have credentials and the same user agent, and mallory,
+/// A site with three people in front of it: alice and bob, who have credentials and the same user agent, and mallory,
 /// who has none.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -94,7 +94,7 @@ const STRUCK: [Letter; 3] = [Letter::Reset, Letter::Crash, Letter::Restart];
 /// The letters about a server. With one backend there is no drain among them, since no backend would be left.
 const STRUCK_OR_DRAINED: [Letter; 4] = [Letter::Reset, Letter::Crash, Letter::Restart, Letter::Drain];
 
-/// The times for worlds in which no request is ever in progress, so that the time of packets does not matter.
+/// The times for worlds in which no request is ever in progress, so the time of packets does not matter.
 const LONG_TIMES: [Time; 2] = [Time::Minute, Time::IdleEnd];
 
 const TIMES: [Time; 3] = [Time::Packets, Time::Minute, Time::IdleEnd];

@@ -12,7 +12,7 @@ use stickler_runner::{Source, text_file};
 
 use super::{FolderError, Problem};
 
-/// The largest `state.json` that is read, in bytes; it suffices for ten million points.
+/// The maximum size of a `state.json` that is read, in bytes; it suffices for ten million points.
 const MAX_JSON: u64 = 256 << 20;
 
 /// Returns a function that adds this path to an error.

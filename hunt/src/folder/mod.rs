@@ -11,9 +11,9 @@
 //! | `findings/BALANCER/KIND/finding.star` | the plan after shrinking as a script |
 //! | `lock` | nothing: a process that hunts in this folder holds a lock on it |
 //!
-//! Each file is replaced as a whole or not at all, so that a process that is killed leaves nothing unreadable. Units that
-//! are not in `state.json` are made again, with the same results. No content depends on the shard, thread or machine that
-//! has found something, or on the time.
+//! Each file is replaced as a whole or not at all, so a process that is killed leaves nothing unreadable. Units that are
+//! not in `state.json` are made again, with the same results. No content depends on the shard, thread or machine that has
+//! found something, or on the time.
 //!
 //! * `files.rs`: reads and writes single files.
 //! * `read.rs`: reads a folder. `write.rs`: writes it.
@@ -36,7 +36,7 @@ pub use write::{Folder, finding_folder};
 /// The format that this version writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
 
-/// The version of the generator. Another version draws different plans from the same seed, so that its units cannot be
+/// The version of the generator. Another version draws different plans from the same seed, so its units cannot be
 /// merged with those of this version.
 pub const GENERATOR: u32 = 2;
 

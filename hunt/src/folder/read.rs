@@ -15,7 +15,7 @@ use super::{Description, FORMAT, FolderError, GENERATOR, Problem, Record};
 use crate::judge::Point;
 use crate::search::{Finding, Found, Key, Place};
 
-/// The largest number of plans in a corpus.
+/// The maximum number of plans in a corpus.
 const MAX_CORPUS: usize = 1_000_000;
 
 /// The content of `state.json`.

@@ -13,12 +13,12 @@ pub(crate) struct Situation {
     pub(crate) under_way: Vec<RequestId>,
     started: BTreeSet<RequestId>,
     tokens: BTreeSet<TokenId>,
-    /// The servers that are down or hang, each with the fault that mends it, in the order in which they failed.
+    /// The servers that are down or hang, each with the action that repairs it, in the order in which they failed.
     pub(crate) broken: Vec<(Name, Fault)>,
     pub(crate) held: BTreeSet<(Name, Name)>,
     pub(crate) drained: BTreeSet<Name>,
     pub(crate) dc_is_down: bool,
-    /// Whether something has happened that a balancer must notice.
+    /// Whether something that a balancer must notice has happened.
     pub(crate) something_broke: bool,
     /// The client that has a connection from the shared port.
     at_port: Option<Name>,

@@ -9,7 +9,8 @@ use stickler_runner::{Arm, End};
 
 use super::{Judged, Kind, judge};
 
-/// The number of seeds of the simulation, and of repetitions on real sockets, before the two arms count as different.
+/// The number of runs of a plan on each arm before the two arms count as different: with different seeds in the
+/// simulation, and repeated on real sockets.
 const REPETITIONS: u64 = 5;
 
 /// The latency in one direction of this machine's own sockets. A round trip over loopback, including a server's work,

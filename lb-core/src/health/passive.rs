@@ -15,8 +15,7 @@ use crate::BackendState;
 /// Records the results of live traffic for each backend. The ledger is pure: the same calls give the same answers.
 ///
 /// Each state that a method returns is a change to be reported: `Down` while the backend is out, `Up` when a trial is
-/// due, `Drain` while the trial is under way, so that no second request joins it, and `Up` when the trial has
-/// succeeded.
+/// due, `Drain` while the trial is under way, so no second request joins it, and `Up` when the trial has succeeded.
 #[derive(Debug)]
 pub struct Ledger {
     rule: PassiveRule,
@@ -48,7 +47,7 @@ enum Standing {
 }
 
 impl Ledger {
-    /// Returns a ledger for so many backends, none of which has failed.
+    /// Returns a ledger for this number of backends, none of which has failed.
     pub fn new(rule: PassiveRule, backends: usize) -> Self {
         // The only backend of a farm is never out, so it has no account.
         let accounts = if backends > 1 { backends } else { 0 };

@@ -14,7 +14,7 @@ pub struct Health {
     rise: u32,
     fall: u32,
     up: bool,
-    /// The number of results in a row that contradict the present state.
+    /// The number of results in a row that contradict the current state.
     against: u32,
     fresh: bool,
 }

@@ -4,7 +4,7 @@ use stickler_model::Time;
 
 use crate::{BackendState, Change};
 
-/// The methods that [`crate::L4Policy`] and [`crate::L7Policy`] have in common. Each has a default, so that an
+/// The methods that [`crate::L4Policy`] and [`crate::L7Policy`] have in common. Each has a default, so an
 /// implementation may leave it out.
 pub trait BackendAware: Send {
     /// The kind of work that a policy wants done although no message asked for it: [`crate::L4Work`] or

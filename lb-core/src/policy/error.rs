@@ -42,7 +42,7 @@ pub enum RuleError {
     /// The text is not a token of 1 to 64 characters, as the name of a cookie must be (RFC 6265 4.1.1).
     #[error("`{0}` is not the name of a cookie: use 1 to 64 letters, digits, `-` or `_`")]
     CookieName(Text),
-    /// A limit is zero, so that nothing could ever be kept.
+    /// A limit is zero, so nothing could ever be kept.
     #[error("{0} is zero: leave it out, or give at least 1")]
     Zero(&'static str),
     /// A mask has more bits than an address, which has 32 or 128.
@@ -71,7 +71,7 @@ pub enum RuleError {
         /// The second of the two rules.
         other: &'static str,
     },
-    /// A list of schemes is empty or has an empty entry, so that nothing or everything would match.
+    /// A list of schemes is empty or has an empty entry, so nothing or everything would match.
     #[error("{0} lists no scheme, or an empty one: name at least one scheme, or leave the rule out")]
     Schemes(&'static str),
 }

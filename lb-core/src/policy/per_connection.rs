@@ -42,8 +42,8 @@ pub enum FlowsOnDown {
     Nothing,
     /// The connections end on both sides (AWS NLB: RST).
     Closed,
-    /// Packets are dropped, so that both ends notice only when their own time limits expire: LVS, whose
-    /// `expire_nodest_conn` is off by default (Linux, `Documentation/networking/ipvs-sysctl.rst`).
+    /// Packets are dropped, so both ends notice only when their own time limits expire: LVS, whose `expire_nodest_conn`
+    /// is off by default (Linux, `Documentation/networking/ipvs-sysctl.rst`).
     Silent,
     /// Packets go to another backend, which does not know the connections and resets them: Google's passthrough load
     /// balancer with connection persistence `NEVER_PERSIST`. A splice, which has two connections, ends them instead.
@@ -74,7 +74,7 @@ impl FlowRules {
 }
 
 /// The L4 policy that assigns each new 5-tuple to a backend, where it stays. The network address translation or the
-/// splice holds the flow, so that no further decision is needed until the flow ends.
+/// splice holds the flow, so no further decision is needed until the flow ends.
 #[derive(Debug)]
 pub struct PerConnection {
     rules: FlowRules,

@@ -1,7 +1,7 @@
 //! Persistence: how a balancer finds the backend that a client had before.
 //!
-//! A balancer remembers clients by address, in a table of bounded size, or by a cookie, which the balancer signs, so
-//! that it needs no table.
+//! A balancer remembers clients by address, in a table of bounded size, or by a cookie, which the balancer signs, so it
+//! needs no table.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,9 +21,9 @@ use crate::{Edit, Farm, Text};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PersistRule {
-    /// The client's address brings it back.
+    /// The balancer remembers the backend of the client's address.
     Source(SourceRule),
-    /// A cookie that the balancer inserts brings the client back.
+    /// A cookie that the balancer inserts names the backend.
     Cookie(CookieRule),
 }
 
@@ -46,11 +46,11 @@ impl PersistRule {
 #[serde(deny_unknown_fields)]
 pub struct SourceRule {
     /// The time after which an unused entry is forgotten. At L7, each request uses the entry. At L4, an open connection
-    /// uses it all the time, so that the time begins when the last connection ends: LVS keeps a persistence template as
-    /// long as there are connections that it controls (`libipvs.h`, `IPVS_SVC_PERSISTENT_TIMEOUT`). HAProxy's table in
-    /// TCP mode differs: only the beginning of a connection counts there (`stick-table`, `expire`).
+    /// uses it all the time, so the timeout only starts when the last connection ends: LVS keeps a persistence template
+    /// as long as there are connections that it controls (`libipvs.h`, `IPVS_SVC_PERSISTENT_TIMEOUT`). HAProxy's table
+    /// in TCP mode differs: only the beginning of a connection counts there (`stick-table`, `expire`).
     pub timeout: Duration,
-    /// The largest number of entries. If there is one more, the entry that was not used for longest is forgotten.
+    /// The maximum number of entries. If there is one more, the entry that was not used for longest is forgotten.
     pub entries: usize,
     /// The mask that decides which addresses count as one client.
     pub mask: Mask,
@@ -181,7 +181,8 @@ impl SourceTable {
     }
 }
 
-/// The longest cookie value that is examined, in bytes: three hexadecimal numbers of 16 digits and two dots.
+/// The maximum length of a cookie value that is examined, in bytes: three hexadecimal numbers of 16 digits and two
+/// dots.
 const LONGEST: usize = 50;
 
 /// Creates the cookies of this run, and recognises them.
@@ -252,8 +253,8 @@ impl CookieJar {
         Some(rest.map_or(Edit::Remove(COOKIE), |rest| Edit::Set(COOKIE, rest)))
     }
 
-    /// Returns the signature. The key comes first and has a fixed length, and the result is truncated, so that nothing
-    /// can be appended to what was signed.
+    /// Returns the signature. The key comes first and has a fixed length, and the result is truncated, so nothing can
+    /// be appended to what was signed.
     fn sign(&self, backend: usize, issued: u64) -> Option<u64> {
         let name = self.backends.get(backend)?;
         let digest = Sha256::new().chain_update(self.key).chain_update(issued.to_be_bytes()).chain_update(name);

@@ -23,9 +23,9 @@ pub struct PinRule {
     pub covers: Covers,
     /// The owner of the pinned connection.
     pub key: PinKey,
-    /// The closes that one connection of a pin causes on the other.
+    /// The rule for closing one connection of a pin when the other one closes.
     pub coupling: Coupling,
-    /// The largest number of connections that are pinned at once. For one more, the pinned connection that has been
+    /// The maximum number of connections that are pinned at once. For one more, the pinned connection that has been
     /// idle for longest is closed, together with its client if [`Coupling::downstream_follows`] says so. If all are
     /// busy, the new connection is not pinned, and closes after its exchange. `None`: there is no limit. The limit of
     /// nginx's NTLM module is 100.
@@ -69,8 +69,8 @@ pub enum Trigger {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schemes {
-    /// The names; a value must begin with one of them. HAProxy has `NTLM` and `Nego`, so that `NTLM TlRM...`,
-    /// `Negotiate` and `Nego2` all match.
+    /// The names; a value must begin with one of them. HAProxy has `NTLM` and `Nego`, so `NTLM TlRM...`, `Negotiate`
+    /// and `Nego2` all match.
     pub names: List<Text>,
     /// Whether the case of letters matters. It should not (RFC 9110 11.1), but it does in Traefik and Caddy.
     pub exact_case: bool,
@@ -86,7 +86,7 @@ pub enum Extent {
     Prefix,
     /// The value begins with the name, and a space follows: Squid.
     PrefixAndSpace,
-    /// The value equals the name, so that a token after the scheme prevents a match. This is a defect that HAProxy had.
+    /// The value equals the name, so a token after the scheme prevents a match. This is a defect that HAProxy had.
     Whole,
 }
 
@@ -134,7 +134,7 @@ pub enum PinKey {
     Client,
 }
 
-/// The closes that one connection of a pin causes on the other.
+/// The rule for closing one connection of a pin when the other one closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coupling {
@@ -177,7 +177,7 @@ impl PinRule {
     };
 
     /// HAProxy's pin with the trigger of Squid and of nginx's NTLM modules: credentials in a request pin the connection
-    /// that will carry the request, so that no answer needs to be examined.
+    /// that will carry the request, so no answer needs to be examined.
     pub const ON_AUTHORIZATION: Self = Self { trigger: Trigger::Request, ..Self::ON_401 };
 
     /// Checks that the rule can pin.

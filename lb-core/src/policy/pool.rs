@@ -29,9 +29,9 @@ pub struct PoolRule {
     /// The mask that groups clients: those whose addresses differ under it share no connection (F5 OneConnect's source
     /// mask). `None`: the client's address does not matter.
     pub source: Option<Mask>,
-    /// The largest number of idle connections with one key. `None`: there is no limit.
+    /// The maximum number of idle connections with one key. `None`: there is no limit.
     pub per_key: Option<u32>,
-    /// The largest number of idle connections in all. `None`: there is no limit. nginx's `keepalive` is 32 here.
+    /// The maximum number of idle connections in all. `None`: there is no limit. nginx's `keepalive` is 32 here.
     pub in_all: Option<u32>,
     /// The connection that is closed if there are too many.
     pub overflow: Overflow,
@@ -50,7 +50,7 @@ pub enum Share {
     /// Only requests of the same downstream connection: each connection stays with its downstream connection and closes
     /// with it.
     Never {
-        /// The largest number of idle connections of one downstream connection. HAProxy `max-session-srv-conns`: 5;
+        /// The maximum number of idle connections of one downstream connection. HAProxy `max-session-srv-conns`: 5;
         /// SKUDONET: 1.
         slots: u8,
     },

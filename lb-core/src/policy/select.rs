@@ -13,7 +13,7 @@ use super::hash::{hash, mix};
 use super::persist::Mask;
 use crate::{Layer, List, RequestHead, Text};
 
-/// The largest weight, which is HAProxy's limit.
+/// The maximum weight, which is also HAProxy's.
 const MAX_WEIGHT: u16 = 256;
 
 /// The rule by which a backend is chosen if no affinity decides.
@@ -25,11 +25,11 @@ pub struct SelectRule {
     /// The weight of each backend, 0 to 256, in the farm's order; a backend with weight 0 is never chosen. Empty: all
     /// weights are equal. Plain round robin only distinguishes zero from other weights.
     pub weights: List<u16>,
-    /// The largest number of connections in use on a backend at once; a backend with this number is passed over.
+    /// The maximum number of connections in use on a backend at once; a backend with this number is passed over.
     /// `None`: there is no limit.
     pub max_connections: Option<u32>,
-    /// Whether a request (at L4, a connection) that affinity sent to its backend counts as a turn, so that the next one
-    /// without affinity goes one backend further. For a pin, [`super::pin::PinRule::picks_anyway`] decides.
+    /// Whether a request (at L4, a connection) that affinity sent to its backend counts as a turn. If it does, the next
+    /// one without affinity goes one backend further. For a pin, [`super::pin::PinRule::picks_anyway`] decides.
     pub bound_take_turns: bool,
 }
 
@@ -98,7 +98,7 @@ impl SelectRule {
         matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::ConsistentHash(_))
     }
 
-    /// Returns the largest number of `choices` that this backend may get while `backends` backends are eligible all the
+    /// Returns the maximum number of `choices` that this backend may get while `backends` backends are eligible all the
     /// time, or `None` if the algorithm promises no such limit. Least connections depends on the durations of the
     /// connections, and a hash depends on the number of keys.
     ///
@@ -321,7 +321,7 @@ fn smooth(credit: &mut [i64], weight: impl Fn(usize) -> u32) -> Option<usize> {
     best
 }
 
-/// Returns the index into whose weight a point below the sum of all weights falls.
+/// Returns the index of the backend in whose range of weights a point below the sum of all weights lies.
 fn by_weight(len: usize, weight: impl Fn(usize) -> u32, point: impl FnOnce(u64) -> u64) -> Option<usize> {
     let total = (0..len).map(|index| u64::from(weight(index))).sum();
     if total == 0 {

@@ -32,8 +32,8 @@ pub enum Landing {
     RoundRobin,
     /// The kernel wakes any of the workers: the seed decides.
     Random,
-    /// The first worker without a connection takes the new one, so that the next client finds the connections that the
-    /// last one left: prefork servers. If all workers are busy, the one with the fewest connections takes it.
+    /// The first worker without a connection takes the new one, so the next client finds the connections that the last
+    /// one left: prefork servers. If all workers are busy, the one with the fewest connections takes it.
     Idle,
 }
 
@@ -41,7 +41,8 @@ pub enum Landing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Turns {
-    /// Each worker counts its own: nginx without `zone`, Envoy, httpd's threads of other processes.
+    /// Each worker counts only its own turns: nginx without `zone`, Envoy, and threads of httpd that belong to
+    /// different processes.
     Own,
     /// All workers share one count: HAProxy's threads.
     Shared,

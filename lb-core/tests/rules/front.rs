@@ -52,7 +52,7 @@ pub(crate) struct Front {
     /// The backend of each open upstream connection.
     pub(crate) open: BTreeMap<UpstreamId, usize>,
     pub(crate) busy: BTreeMap<u32, UpstreamId>,
-    /// The present downstream connection of each client, by the client's number. A client's address and port stay the
+    /// The current downstream connection of each client, by the client's number. A client's address and port stay the
     /// same.
     downstream: BTreeMap<u32, DownstreamId>,
     last_downstream: u32,
@@ -200,7 +200,7 @@ impl Front {
         self.exchange(client, &Ask::default(), OK).0
     }
 
-    /// Lets a request fail that the data plane still has. Returns the route of the next attempt.
+    /// Makes a request fail while the data plane still has it. Returns the route of the next attempt.
     pub(crate) fn fail(&mut self, client: u32, kind: FailureKind) -> Route {
         self.fail_asking(client, kind, &Ask::default(), 1)
     }

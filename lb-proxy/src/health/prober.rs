@@ -21,8 +21,7 @@ use crate::{BoxFuture, UpstreamTls};
 /// command.
 pub trait Prober: Send + Sync {
     /// Returns whether this backend, which has this index in the farm, is alive. The future is dropped when its time is
-    /// up, so that everything it owns (a connection, a child process) must end with it. Checks of one backend never
-    /// overlap.
+    /// up, so everything it owns (a connection, a child process) must end with it. Checks of one backend never overlap.
     fn probe<'a>(&'a self, index: usize, backend: &'a Backend) -> BoxFuture<'a, bool>;
 }
 
@@ -51,10 +50,10 @@ pub enum LogonResult {
     Unanswered,
 }
 
-/// The largest head of an answer, in bytes.
+/// The maximum size of the head of an answer, in bytes.
 const HEAD: usize = 64 * 1024;
 
-/// The largest part of an answer's body that is searched for a string, in bytes.
+/// The maximum length of the part of an answer's body that is searched for a string, in bytes.
 const BODY: usize = 64 * 1024;
 
 /// Returns the prober for a probe. Only [`Probe::Logon`] uses `agent`; without an agent, such a check fails. If
@@ -122,7 +121,7 @@ async fn ask<S: Stream>(stream: S, backend: &Backend, uri: &str, expect: &Expect
     }
 }
 
-/// Returns whether an answer is the expected one. Reads only as much of its body as necessary.
+/// Returns whether an answer is the expected one. Reads only as much of its body as is necessary.
 async fn meets(answer: Response<Incoming>, expect: &Expect) -> bool {
     if !expect.holds(answer.status()) || expect.is_found_in(b"") {
         return expect.holds(answer.status());

@@ -18,7 +18,7 @@ use crate::UpstreamTls;
 ///
 /// `agent` logs on for [`stickler_lb_core::health::Probe::Logon`]; `tls` has the settings for backends that speak TLS.
 /// Checks have their own connections, on which no client is ever served. Jitter is drawn from `env`. The tasks run in
-/// `net`, so that they end with its host.
+/// `net`, so they end with its host.
 pub async fn run<N: Net>(
     net: N,
     env: Env,

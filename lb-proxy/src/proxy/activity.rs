@@ -18,12 +18,12 @@ pub(super) struct HeadWatch {
     moment: AtomicU32,
     /// The number of exchanges under way.
     open: AtomicU32,
-    /// Whether a request was given up before its end, so that the rest of it is still to come.
+    /// Whether a request was given up before its end, in which case the rest of it is still to come.
     owing: AtomicBool,
 }
 
 /// The state of a [`HeadWatch`] at one moment. Two bits say what the connection is doing. The others count changes, so
-/// that two idle times differ.
+/// two idle times differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment(u32);
 
@@ -85,7 +85,7 @@ impl Moment {
 }
 
 /// The guard of an exchange under way, which lives as long as the answer's body. The connection, the exchange and the
-/// body are in the same task, so that loads and stores need no ordering.
+/// body are in the same task, so loads and stores need no ordering.
 pub(super) struct Busy {
     watch: Arc<HeadWatch>,
     stream: Option<Open>,

@@ -96,20 +96,20 @@ pub struct Limits {
     pub idle: Option<Duration>,
     /// The time for which a policy may keep a request waiting. After that, the client gets a 503.
     pub wait: Duration,
-    /// The largest head of a message in bytes, in both directions. For a longer one, a client gets a 431 if it sent the
-    /// head itself, and a 502 if a backend sent it.
+    /// The maximum size of the head of a message in bytes, in both directions. For a longer head, a client gets a 431
+    /// if it sent the head itself, and a 502 if a backend sent it.
     pub head_bytes: usize,
-    /// The largest number of field lines in the head of a message, with the same consequences.
+    /// The maximum number of field lines in the head of a message, with the same consequences.
     pub fields: usize,
-    /// The largest number of concurrent streams of an HTTP/2 connection. Further streams are refused, and may be tried
+    /// The maximum number of concurrent streams of an HTTP/2 connection. Further streams are refused, and may be tried
     /// again.
     pub streams: u32,
     /// The number of bytes of a request's body that are read in order to keep the connection if the balancer or its
     /// [`Gate`] answers the request itself. After an answer to a longer request, the connection closes.
     pub drain: usize,
-    /// The largest number of concurrent downstream connections. Further ones are closed at once.
+    /// The maximum number of concurrent downstream connections. Further ones are closed at once.
     pub downstreams: usize,
-    /// The largest number of upstream connections that are tried for one request.
+    /// The maximum number of upstream connections that are tried for one request.
     pub attempts: u32,
 }
 

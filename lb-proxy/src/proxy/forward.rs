@@ -30,13 +30,13 @@ use super::shell::Step;
 use super::upgrade::Asked;
 use super::{headers, upstream};
 
-/// The reason why a request gets no answer, so that its downstream connection or its stream ends.
+/// The reason why a request gets no answer. Its downstream connection or its stream ends instead.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswered {
     /// The pinned connection has ended, and a server may have processed the request.
     #[error("closed without an answer, because the upstream connection that it was pinned to is gone")]
     Coupled,
-    /// The connection is closing, and the request has not been processed, so that it can be sent again elsewhere.
+    /// The connection is closing, and the request has not been processed, so it can be sent again elsewhere.
     #[error("the connection is about to close")]
     Leaving,
     /// The request has not been processed, and must be sent again over HTTP/1.1.
@@ -208,7 +208,7 @@ async fn attempt<N: Net>(
         edit.apply(&mut parts.headers);
     }
     if parts.headers.contains_key(UPGRADE) {
-        // Other options of `Connection` do not matter, because after the upgrade this is no HTTP connection any more.
+        // Other options of `Connection` do not matter, because after the upgrade this is not an HTTP connection any more.
         parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
     // Only a request without a body can be sent again, because a body under way is not kept.

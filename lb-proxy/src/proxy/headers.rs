@@ -98,7 +98,7 @@ pub(super) fn to_http2(parts: &mut request::Parts, secured: bool) {
 
 /// Converts a request from the form of HTTP/2 back into that of HTTP/1.1.
 pub(super) fn to_http1(parts: &mut request::Parts) {
-    // The target was in origin form before, so that this cannot fail.
+    // The target was in origin form before, so this cannot fail.
     let _ = to_origin_form(parts);
     parts.version = Version::HTTP_11;
 }

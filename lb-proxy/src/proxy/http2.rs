@@ -120,14 +120,14 @@ struct Front<N: Net> {
     table: Arc<Table>,
     /// The semaphore by which streams take turns, if they do.
     turn: Option<Arc<Semaphore>>,
-    /// Whether the connection must end, so that no further stream begins.
+    /// Whether the connection must end, in which case no further stream begins.
     leaving: Arc<AtomicBool>,
 }
 
 /// The reason why a stream is reset.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
-    /// The request has not been processed, so that it can be tried again elsewhere (RFC 9113 8.7).
+    /// The request has not been processed, so it can be tried again elsewhere (RFC 9113 8.7).
     #[error("the connection is about to close")]
     Leaving(#[source] h2::Error),
     /// The request has not been processed, and must be sent again over HTTP/1.1. The connection continues.

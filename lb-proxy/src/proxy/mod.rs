@@ -18,7 +18,7 @@
 //! secure: TLS on both sides; config: the configuration of a balancer
 //! ```
 //!
-//! A file uses only those to its right and below it in this picture, so that there are no cycles.
+//! A file uses only those to its right and below it in this picture, so there are no cycles.
 //!
 //! Clients speak HTTP/1.1 or HTTP/2. The balancer speaks HTTP/1.1 to backends, which IIS needs for Windows
 //! authentication, or HTTP/2 ([`UpstreamHttp`](stickler_lb_core::UpstreamHttp)). In both cases, a connection carries
@@ -69,8 +69,8 @@ pub use secure::UpstreamTls;
 
 /// Serves HTTP on `listener` in accordance with the policy, until the future is dropped.
 ///
-/// Connections run in tasks of `net`, so that they end with its host. The function returns only when the listener has
-/// failed permanently.
+/// Connections run in tasks of `net`, so they end with its host. The function returns only when the listener has failed
+/// permanently.
 pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: HttpProxyConfig) {
     let HttpProxyConfig { farm, policy, limits, control, passive, gate, .. } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));

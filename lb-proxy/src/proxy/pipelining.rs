@@ -35,15 +35,15 @@ use super::config::Limits;
 use super::forward::forward;
 use super::peer::Peer;
 
-/// The largest number of requests under way on one downstream connection. The next one is read when one of them is
+/// The maximum number of requests under way on one downstream connection. The next one is read when one of them is
 /// answered.
 const LANES: usize = 16;
 /// The number of bytes in flight in a lane, in each direction.
 const BUFFER: usize = 64 * 1024;
-/// The largest head of an answer, in bytes: twice the longest head that a backend can send, with the balancer's fields
-/// added.
+/// The maximum size of the head of an answer, in bytes: twice the longest head that a backend can send, with the
+/// balancer's fields added.
 const ANSWER_HEAD: usize = 128 * 1024;
-/// The largest number of field lines in a request.
+/// The maximum number of field lines in a request.
 const FIELDS: usize = 100;
 
 /// Serves one client's connection until either side ends it.

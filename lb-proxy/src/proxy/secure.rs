@@ -78,8 +78,8 @@ impl Transports {
     }
 }
 
-/// Returns a client that trusts only an authority without certificates, so that it accepts no server. The function
-/// draws no random bytes, because it must not make any other difference.
+/// Returns a client that trusts only an authority without certificates, so it accepts no server. The function draws no
+/// random bytes, because it must not make any other difference.
 fn trusting_nobody() -> ClientTls {
     let constant: Random = Arc::new(|bytes: &mut [u8]| bytes.fill(7));
     ClientTls::new(&Authority::new(Arc::clone(&constant)), false, constant)

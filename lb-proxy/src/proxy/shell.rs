@@ -282,12 +282,12 @@ impl Shell {
         self.lock().downstreams.get_mut(&id)?.finishing.take()
     }
 
-    /// Returns whether this downstream connection was told to close, so that it has no next request.
+    /// Returns whether this downstream connection was told to close, in which case it has no next request.
     pub(super) fn is_closing(&self, id: DownstreamId) -> bool {
         self.lock().is_closing(id)
     }
 
-    /// Records that an exchange was abandoned, so that its upstream connection cannot be used any more.
+    /// Records that an exchange was abandoned, so its upstream connection cannot be used any more.
     pub(super) fn aborted(&self, at: Exchange, request: Option<RequestId>) {
         let mut state = self.lock();
         self.close_upstream(&mut state, at.upstream, request, Decided::CloseUpstream);

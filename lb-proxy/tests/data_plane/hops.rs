@@ -15,7 +15,7 @@ async fn with(mechanism: &str, hops: Hops, server: &Server) -> Bed {
     Bed::with_service(HttpProxyConfig { hops, ..service(mechanism, &[server]) }).await
 }
 
-/// Returns a backend that agrees to an upgrade, and then sends everything back in capital letters.
+/// Returns a backend that agrees to an upgrade, and then sends everything back in upper case.
 async fn shouting() -> Server {
     Server::raw(|mut socket| async move {
         let mut head = Vec::new();
@@ -128,7 +128,7 @@ async fn a_tunnel_without_a_backend_is_an_error_and_what_is_no_request_is_told_s
     let mut client = bed.client().await;
     client.send(b"what is this\r\n\r\n").await;
     assert!(client.answer().await.0.starts_with("HTTP/1.1 400"));
-    // This is more than all buffers on the way can hold, so that a reset would destroy the answer.
+    // This is more than all buffers on the way can hold, so a reset would destroy the answer.
     let mut client = bed.client().await;
     client.send(format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(8 << 20)).as_bytes()).await;
     assert!(client.answer().await.0.starts_with("HTTP/1.1 431"));

@@ -59,7 +59,7 @@ impl L7Policy for Obedient {
     }
 
     fn failed(&mut self, _now: Time, _at: Exchange, _fresh: UpstreamId, _failure: &Failure<'_>) -> Decision<Route> {
-        // The policy asks for this without end, so that the data plane must stop it.
+        // The policy asks for this without end, so the data plane must stop it.
         Route::Open(99).into()
     }
 

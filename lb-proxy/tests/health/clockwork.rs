@@ -1,4 +1,4 @@
-//! Tests of the times at which checks are made, and of the effect of their results. Time is paused, so that it advances
+//! Tests of the times at which checks are made, and of the effect of their results. Time is paused, so it advances
 //! whenever nothing else happens.
 
 use std::collections::VecDeque;

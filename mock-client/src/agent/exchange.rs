@@ -84,12 +84,13 @@ impl Exchange {
         self
     }
 
-    /// Returns whether the server refused the ticket with a KRB-ERROR, so that the next request needs a fresh one.
+    /// Returns whether the server refused the ticket with a KRB-ERROR, in which case the next request needs a fresh
+    /// one.
     pub fn ticket_refused(&self) -> bool {
         self.refused
     }
 
-    /// Returns the first step, on a connection that the client knows to be authenticated or not.
+    /// Returns the first step. `authenticated` says whether the client has authenticated on the connection before.
     pub fn begin(&mut self, authenticated: bool) -> Step {
         let scheme = self.agent.schemes.first().filter(|_| self.agent.preemptive && !authenticated);
         match scheme {

@@ -79,8 +79,8 @@ pub struct Response<'a> {
 /// The loss of a connection before the first byte of an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Loss {
-    /// Whether the connection had delivered an answer before, so that the server may have closed it without seeing this
-    /// request.
+    /// Whether the connection had delivered an answer before, in which case the server may have closed it without
+    /// seeing this request.
     pub proven: bool,
     /// Whether no part of the request was sent.
     pub unsent: bool,

@@ -111,7 +111,7 @@ pub(crate) struct Setup {
     pub(crate) providers: Vec<Provider>,
     pub(crate) site: SiteSpec,
     pub(crate) change: fn(WebSite) -> WebSite,
-    /// The TLS of the connection.
+    /// The TLS settings of the connection.
     pub(crate) tls: Option<Ends>,
     /// The site's name in `Host`.
     pub(crate) host: &'static str,
@@ -264,7 +264,7 @@ async fn a_browser_asks_first_and_needs_two_requests_and_one_on_a_connection_of_
 
 #[tokio::test]
 async fn without_a_ticket_a_browser_falls_back_to_ntlm_and_curl_goes_without() {
-    // The cases: an address has no SPN; no account has the name, so that the KDC refuses; the client may not use
+    // The cases: an address has no SPN; no account has the name, so the KDC refuses; the client may not use
     // Kerberos.
     for (host, client, asked) in [
         ("10.0.0.1:8080", (|spec| spec) as fn(ClientSpec) -> ClientSpec, false),

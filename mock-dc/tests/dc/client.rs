@@ -8,7 +8,7 @@ use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_model::standard;
 use stickler_model::topology::{DomainSpec, UserSpec};
 
-/// The present time in these tests: 2023-11-14 22:13:20 UTC, a Tuesday.
+/// The current time in these tests: 2023-11-14 22:13:20 UTC, a Tuesday.
 pub(crate) const NOW: FileTime = FileTime::from_unix_nanos(1_700_000_000_000_000_000);
 
 /// Returns `CORP` with alice and Bob, whose passwords are `alice-pw` and `Bob-pw`.

@@ -119,7 +119,7 @@ pub enum Turn<'a> {
 ///
 /// Deciding on a request can take two turns, between which the DC is asked.
 pub trait AuthState: Sync {
-    /// Takes the next turn. No lock is held when it returns, so that the caller may wait for the DC.
+    /// Takes the next turn. No lock is held when it returns, so the caller may wait for the DC.
     fn turn(&self, turn: Turn<'_>) -> Decision;
 }
 
@@ -139,8 +139,8 @@ pub enum Decision {
 pub struct RequestIdentity {
     /// The authenticated user; `None` if the request is anonymous.
     pub user: Option<Principal>,
-    /// Whether the user has delegated a ticket-granting ticket, so that the application can act on other servers in the
-    /// user's name.
+    /// Whether the user has delegated a ticket-granting ticket, with which the application can act on other servers in
+    /// the user's name.
     pub delegated: bool,
     /// The handshake that this request completes.
     pub completes: Option<Completed>,

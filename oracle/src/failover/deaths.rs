@@ -3,19 +3,19 @@
 //! Both apply where health checks are declared. A backend dies by a crash, a hang or a power loss, and its death has to
 //! be noticed within fall x interval + timeout.
 //!
-//! **FO-1** is put to the test by the first request that a client starts after that time, if three conditions hold. The
-//! dead backend took the client's last request before the death for the client's own user. Another backend is up as long
-//! as the first stays dead. There is no fault elsewhere. FO-1 is violated if the request ends without an answer (an
-//! error, 502, 503, 504), or in 401 (or 407) although the site did not refuse the account and the server did not refuse
-//! the user. It is also violated if a server takes the request for its user because of an identity that another client
-//! gave the connection, since the connection is then not freshly authenticated.
+//! **FO-1** is put to the test by the first request that a client starts after that time, if three conditions hold.
+//! Before its death, the backend took the client's last request for the client's own user (as defined in `identity`).
+//! Another backend is up as long as the first stays dead. There is no fault elsewhere. FO-1 is violated if the request
+//! ends without an answer (an error, 502, 503, 504), or in 401 (or 407) although neither the site refused the account
+//! nor the server the user. It is also violated if a server takes the request for its user because of an identity that
+//! another client gave the connection, since the connection is then not freshly authenticated.
 //!
 //! **FO-7** is put to the test by each request that a client starts after that time from the death of the last backend,
 //! if no backend returns before it ends and there is no fault elsewhere. *Prompt* means within the timeout of a check.
 //! FO-7 is violated if the request
 //! * ends in any status but 503, or in a 503 that is not prompt; or
-//! * ends without an answer, unless it was promptly refused, so that it was never sent on a connection that was opened
-//!   since; or
+//! * ends without an answer, unless it was promptly refused, that is, never sent on a connection that was opened since;
+//!   or
 //! * has not ended although the trace goes on for longer than that.
 
 use std::collections::BTreeMap;

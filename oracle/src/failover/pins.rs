@@ -13,9 +13,9 @@
 //!
 //! **FO-5** begins when a backend is drained, and ends when anything else affects it.
 //! * The backend keeps its connections. Each bound connection is put to the test by its next request without a token
-//!   that a server receives. It is a violation if the server receives it on another connection than the bound one. The
-//!   end of the connection is also a test. It is a violation if the peer ends the connection, the server did not end
-//!   its side, no fault touched the balancer or the client's way to it, and the connection was in use until then
+//!   that a server receives. It is a violation if the server receives it on a connection other than the bound one. The
+//!   end of the connection is also a test. It is a violation if the peer ends the connection, the server did not end its
+//!   side, no fault touched the balancer or the client's way to it, and the connection was in use until then
 //!   ([`SHORTEST_IDLE_LIMIT`]): a balancer may always close an idle connection. An answer of the balancer itself without
 //!   the server (502, 503, 504) is a violation too.
 //! * The backend gets no new connections. Each connection that a client opens during a drain, while another backend is

@@ -14,9 +14,9 @@
 //! pre-emptive 1, and NTLM after a refused ticket 4. A pre-emptive client that believes its connection to be
 //! authenticated sends an anonymous request first. This is allowed in three cases: the client has only a ticket (ST-2
 //! judges that it was asked again); the site authenticates each request (`authPersistSingleRequest`); the answer was
-//! 401.3, so that the connection is the user's, who may not have this page, and the client nevertheless tries to log on.
-//! A ticket that is refused because of the client's clock (KRB_AP_ERR_SKEW, RFC 4120 5.9.1) may be sent once more. So
-//! may a request that a server reset on an HTTP/2 stream so that the client switches to HTTP/1.1 (HTTP_1_1_REQUIRED, RFC
+//! 401.3, so the connection is the user's, who may not have this page, and the client nevertheless tries to log on. A
+//! ticket that is refused because of the client's clock (KRB_AP_ERR_SKEW, RFC 4120 5.9.1) may be sent once more. So may
+//! a request that a server reset on an HTTP/2 stream so that the client switches to HTTP/1.1 (HTTP_1_1_REQUIRED, RFC
 //! 9113 7). One more is allowed if the client lost a connection meanwhile or since its last request, because the first
 //! attempt may have been lost with it (RFC 9112 9.3.1). If a fault explains the loss, each lost connection allows a
 //! whole new handshake.
@@ -176,7 +176,7 @@ fn switched_to_http1(index: &Index<'_>, request: &Request<'_>) -> bool {
     })
 }
 
-/// Returns the largest number of HTTP requests that a request may take if it needs `needed` when no connection is lost.
+/// Returns the maximum number of HTTP requests that a request may take if it needs `needed` when no connection is lost.
 fn allowance(index: &Index<'_>, request: &Request<'_>, needed: usize) -> usize {
     match index.lost(request) {
         0 => needed,

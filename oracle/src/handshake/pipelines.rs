@@ -6,10 +6,10 @@
 //! browsers; curl has had no pipelining since 7.62.0), and streams of HTTP/2 are independent (RFC 9113 5; TL-2 judges
 //! them). Therefore HS-8 misses no pipeline.
 //!
-//! HS-8 concerns bytes in which a request carries `Authorization`, because of which a server took it for a user, so that
-//! the connection is authenticated (`Settings::persists`). It is put to the test by each later answer to the same bytes.
-//! It is violated if that answer asks for credentials (401 or 407), or an application gave it on another connection or
-//! out of order there: the request overtook its credentials, or was sent over a connection on which nobody is logged on.
+//! HS-8 concerns bytes in which a request carries `Authorization`, because of which a server took it for a user, so the
+//! connection is authenticated (`Settings::persists`). It is put to the test by each later answer to the same bytes. It
+//! is violated if that answer asks for credentials (401 or 407), or an application gave it on another connection or out
+//! of order there: the request overtook its credentials, or was sent over a connection on which nobody is logged on.
 
 use crate::finding::Finding;
 use crate::index::Index;

@@ -117,7 +117,7 @@ fn fo2_is_not_put_to_the_test_without_an_authenticate_leg() {
     assert_eq!(trace.grade(Fo2), NotExercised);
 }
 
-/// A POST that is processed on two connections. The client sends it on these connections of its own.
+/// A POST that is processed on two connections of the server. The client sends it on the connections `sent_on`.
 fn posted_twice(sent_on: &[u32]) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     let id = trace.start_post("alice", &Payload::Bytes(9));
@@ -395,12 +395,12 @@ fn fo6_blames_no_balancer_for_what_something_else_prevents() {
     }
 }
 
-/// An idle connection of iis1 is closed by this side, and a request of nobody follows so much later.
+/// An idle connection of iis1 ends in this way, and a request without credentials follows after `micros`.
 fn idle_end(how: Closed, micros: u64, method: &str, leg: Leg, status: u16) -> TraceBuilder {
     idle_end_before(Start { method, ..Start::by("probe") }, how, micros, leg, status)
 }
 
-/// The same with another request at the end, whoever sends it.
+/// The same as `idle_end`, but with the given request at the end.
 fn idle_end_before(start: Start<'_>, how: Closed, micros: u64, leg: Leg, status: u16) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     trace.whole("alice", IIS1);

@@ -1,4 +1,4 @@
-//! What a fault excuses: only what it touched, and only until it is mended and has been noticed.
+//! What a fault excuses: only what it touched, and only until the repair has been noticed.
 
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ fn link(a: &str, b: &str) -> (Name, Name) {
     (a.into(), b.into())
 }
 
-/// A request of alice on a connection that she opens for it: it reaches no server, and the balancer answers this.
+/// A request of alice on a connection that she opens for it: it reaches no server, and the balancer answers with this
+/// status.
 fn answered(trace: &mut TraceBuilder, connection: u32, status: u16) -> RequestId {
     trace.connect("alice", connection);
     trace.turned_away("alice", connection, status)
@@ -240,7 +241,8 @@ fn a_503_of_the_balancer_is_not_explained_while_another_backend_is_up() {
     }
 }
 
-/// Who is at fault for each of two requests that end in 502 on new connections of alice, a minute after `iis1` is back.
+/// Returns who is at fault for each of two requests that end in 502 on new connections of alice, a minute after `iis1`
+/// is back.
 fn after_a_loss_of_power(method: &str, before: impl FnOnce(&mut TraceBuilder)) -> Vec<Party> {
     let mut trace = site();
     trace.see("iis1", What::ServerAccepted { connection: 1, peer: ([10, 0, 0, 1], 50_000).into() });

@@ -15,7 +15,7 @@ const NO_LOGON_SERVERS: u32 = 0xC000_005E;
 /// Seconds in which the declared checks notice a failure.
 const FALL: u64 = 7;
 
-/// bob is served by iis2. Health checks are declared, which log on or not.
+/// bob is served by iis2. Health checks are declared, and `authenticated` says whether they log on.
 fn checked(authenticated: bool) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     trace.promises.checks = Some(Checks {

@@ -1,4 +1,5 @@
-//! Connections that came to nothing: which backend they may have been meant for, and whose port they lacked.
+//! Connections that came to nothing: which backend they may have been meant for, and who held the port that they
+//! needed.
 
 use stickler_model::event::Closed;
 use stickler_model::site::SiteSpec;

@@ -183,7 +183,7 @@ fn a_request_whose_id_is_forged_before_it_ends_is_not_judged_and_one_that_has_en
     assert_eq!(trace.grade(Hs1), Violated);
 }
 
-/// What follows a request that carried alice's ticket and authenticated connection 1 of iis2.
+/// The events after a request that carried alice's ticket and authenticated connection 1 of iis2.
 fn pipelined(site: &SiteSpec, behind: impl Fn(&mut TraceBuilder)) -> TraceBuilder {
     let mut trace = logged_on();
     trace.servers = TraceBuilder::at(site).servers;

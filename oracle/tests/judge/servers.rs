@@ -20,7 +20,8 @@ fn account(name: &str, password: &str) -> UserSpec {
     UserSpec::new(name, password)
 }
 
-/// A farm without a domain, where alice's password on iis1 and on iis2 is this; bob's is the same on both.
+/// A farm without a domain, in which `passwords` are alice's passwords on iis1 and on iis2. bob has the same password
+/// on both.
 fn workgroup(passwords: [&str; 2]) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     trace.servers = standard::servers(2);
@@ -31,13 +32,13 @@ fn workgroup(passwords: [&str; 2]) -> TraceBuilder {
     trace
 }
 
-/// Adds a client whose user is this, by the name that was typed.
+/// Adds a client with this user, whose name is given as it was typed.
 fn seat(trace: &mut TraceBuilder, client: &str, user: &str, password: &str) {
     let identity = Identity { principal: Principal::parse(user).unwrap(), password: password.into() };
     trace.act(Action::AddClient(ClientSpec::new(client.into(), Profile::CURL, Some(identity))));
 }
 
-/// Starts a request of whoever has this name there.
+/// Starts a request of this client by the user with this name.
 fn start(trace: &mut TraceBuilder, client: &str, user: &str) -> stickler_model::RequestId {
     trace.start_with(Start { identity: Principal::parse(user), ..Start::by(client) })
 }
@@ -288,8 +289,8 @@ fn hs5_wants_no_401_where_the_site_wants_no_logon() {
     }
 }
 
-/// A POST of 10 bytes whose Negotiate leg carries this much, and is answered as if nobody had to log on; then once more whole,
-/// if the client sends it again.
+/// A POST of 10 bytes. Its Negotiate leg carries `sent` bytes and is answered as if nobody had to log on. If `again` is set,
+/// the client then sends the whole request once more.
 fn posted(sent: u64, received: &Payload, again: bool) -> TraceBuilder {
     let mut trace = with_public_part(false);
     let body = Payload::Bytes(10);

@@ -31,12 +31,12 @@ fn secured(shown: &str) -> TraceBuilder {
     trace
 }
 
-/// Adds that a server accepts a connection.
+/// Adds an event: a server accepts a connection.
 fn accept(trace: &mut TraceBuilder, server: &str, connection: u32) {
     trace.see(server, What::ServerAccepted { connection, peer: ([10, 0, 0, 9], 40_000).into() });
 }
 
-/// Adds a request of alice over the first connections whose handshake ends with this leg and this status.
+/// Adds a request of alice over the first connections. Its handshake ends with this leg and this status.
 fn ends(trace: &mut TraceBuilder, proof: Leg, status: u16) {
     let id = trace.start("alice");
     trace.exchange(id, IIS1, Leg::Anonymous, 401);

@@ -17,7 +17,7 @@
 //! | `end` | 1 | `steps` and `events` (how many there are above, so that a file that was cut off is noticed), `how` ([`End`]) |
 //!
 //! A file contains the actions that were performed. A wait for the balancer's health checks (`await_checks`) is recorded
-//! as the time that it took (`advance`), so that the plan is specific to this balancer. A plan alone may have either.
+//! as the time that it took (`advance`), so the plan is specific to this balancer. A plan alone may have either.
 //!
 //! Unknown fields are errors. A line has at most [`MAX_LINE`] bytes, and a plan is within
 //! [`bounds`](stickler_model::bounds), as is everything that is recorded. Text of a script beyond [`MAX_SAID`] bytes is
@@ -49,7 +49,7 @@ pub use write::{write, write_plan};
 /// The format that this version writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
 
-/// The longest line that is written and read, in bytes. A step contains at most
+/// The maximum length of a line that is written and read, in bytes. A step contains at most
 /// [`MAX_TEXT`](stickler_model::bounds::MAX_TEXT) bytes of text, each of which JSON may have to escape with six.
 pub const MAX_LINE: usize = 8 << 20;
 

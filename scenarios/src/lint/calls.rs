@@ -11,7 +11,7 @@ use crate::nearest::nearest;
 use crate::script::language::{LANGUAGE, Member, Others, Signature};
 use crate::script::place::bytes;
 
-/// The largest number of known names that a hint lists completely.
+/// The maximum number of known names that a hint lists completely.
 const MOST_NAMES: usize = 16;
 
 /// Checks every call and every attribute of a module.

@@ -10,7 +10,7 @@ use stickler_model::escape;
 
 use super::rules::Rule;
 
-/// The longest excerpt of a line that a text shows, in bytes.
+/// The maximum length of the excerpt of a line that a text shows, in bytes.
 const SHOWN: usize = 160;
 
 /// The severity of a finding.
@@ -18,11 +18,11 @@ const SHOWN: usize = 160;
 pub enum Severity {
     /// The script fails at this place, whatever the balancer does, if it gets that far.
     Error,
-    /// The script runs, but hardly does what its author meant.
+    /// The script runs, but probably does not do what its author meant.
     Warning,
 }
 
-/// The place of a finding: from its first character to the one behind its last character. Lines and columns are counted
+/// The place of a finding: from its first character to the one after its last character. Lines and columns are counted
 /// from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -32,7 +32,7 @@ pub struct Span {
     pub column: usize,
     /// The line on which the place ends.
     pub end_line: usize,
-    /// The column behind the last character, in characters.
+    /// The column after the last character, in characters.
     pub end_column: usize,
     /// The same place as a range of bytes from the beginning of the file.
     pub bytes: (usize, usize),
@@ -41,7 +41,7 @@ pub struct Span {
 /// One mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The name of the rule that the file breaks, in small letters with hyphens: one of [`RULES`](super::RULES).
+    /// The name of the rule that the file breaks, in lower case with hyphens: one of [`RULES`](super::RULES).
     pub code: &'static str,
     /// The severity of the finding.
     pub severity: Severity,

@@ -16,7 +16,7 @@ use crate::script::language::LANGUAGE;
 use crate::script::place::bytes;
 
 /// Checks the names of a module. `left_out` are the words in the parts that could not be parsed. The names of a library
-/// are meant for others, so that they count as used.
+/// are meant for others, so they count as used.
 pub(super) fn check(
     module: &AstModule,
     names: &Names,

@@ -1,12 +1,11 @@
 //! The rules of the lint.
 
-
 use super::finding::Severity::{self, Error, Warning};
 
 /// A rule: its name, the severity of its findings, and a description of the mistakes that it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
-    /// The name, in small letters with hyphens. The comment `# starlark-lint-disable NAME` on the line, or on the line
+    /// The name, in lower case with hyphens. The comment `# starlark-lint-disable NAME` on the line, or on the line
     /// above it, switches the rule off for that line.
     pub code: &'static str,
     /// The severity of its findings.

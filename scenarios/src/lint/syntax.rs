@@ -10,7 +10,7 @@ use super::rules::{self, Rule};
 use crate::script::place::bytes;
 use crate::script::{DIALECT, nesting};
 
-/// The largest number of syntax mistakes that are reported for one file.
+/// The maximum number of syntax mistakes that are reported for one file.
 const MOST: usize = 20;
 
 /// A text, with the part of it that could be parsed.
@@ -122,7 +122,7 @@ fn chunks(text: &str) -> Vec<Range<usize>> {
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
 
-/// Returns the triple quote that is still open behind a line.
+/// Returns the triple quote that is still open at the end of a line.
 fn quote_after(line: &str, before: Option<&'static str>) -> Option<&'static str> {
     let (mut open, mut rest) = (before, line);
     loop {

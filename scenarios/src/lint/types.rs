@@ -284,7 +284,7 @@ impl Names {
         }
     }
 
-    /// Returns the variables inside a comprehension, behind those of the code around it.
+    /// Returns the variables of the code around a comprehension, followed by those inside it.
     pub(super) fn comprehension(&self, each: &ForClause, clauses: &[Clause], locals: &[Locals]) -> Vec<Locals> {
         let mut inner = locals.to_vec();
         inner.push(Locals::new());

@@ -54,7 +54,7 @@ pub(super) const ACTIONS: [&str; 15] = [
 /// The methods of a client whose arguments can be checked without a world.
 const METHODS: [&str; 5] = ["get", "post", "request", "start", "switch_user"];
 
-/// The largest number of trials in one file. A script that a person has written needs a few dozen.
+/// The maximum number of trials in one file. A script that a person has written needs a few dozen.
 const MOST: usize = 2_000;
 
 /// Checks the values in calls. `complete` says whether the file contains everything that the script does.
@@ -187,7 +187,7 @@ impl Check<'_> {
         self.text.get(bytes(expression.span)).unwrap_or("None")
     }
 
-    /// Tries a statement out, behind the constants that it needs.
+    /// Tries a statement out, after the constants that it needs.
     fn try_out(&self, text: &str, needs: &BTreeSet<String>, site: Option<&Topology>) -> Result<Topology, Refusal> {
         let (mut needs, mut lines) = (needs.clone(), Vec::new());
         for constant in self.constants.iter().rev() {
@@ -350,7 +350,7 @@ fn identifiers(expression: &AstExpr) -> BTreeSet<String> {
     names
 }
 
-/// Returns the argument that is the unknown name of a refusal.
+/// Returns the argument whose value is the unknown name because of which a call was refused.
 fn named_by<'a>(refusal: &Refusal, arguments: &'a [AstArgument]) -> Option<&'a AstArgument> {
     let name = refusal.name.as_deref()?;
     arguments.iter().find(

@@ -16,16 +16,16 @@ use super::{DIALECT, errors, nesting};
 use crate::Scenario;
 use crate::scenario::MAX_SOURCE;
 
-/// The largest number of files that a script may load, including those that these files load.
+/// The maximum number of files that a script may load, including those that these files load.
 pub(crate) const MAX_FILES: usize = 32;
 
-/// The largest depth to which files may load one another.
+/// The maximum depth to which files may load one another.
 pub(crate) const MAX_DEPTH: usize = 8;
 
-/// The largest total size of all files of a script, in bytes.
+/// The maximum total size of all files of a script, in bytes.
 pub(crate) const MAX_BYTES: u64 = 512 * 1024;
 
-/// The reason for which a file cannot be loaded.
+/// The reason why a file cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     #[error("this script has no folder from which to load files")]
@@ -119,7 +119,7 @@ struct Reader<'a> {
     scenario: &'a Scenario,
     folder: Option<&'a Path>,
     files: Vec<File>,
-    /// The keys of the files that were begun, each with whether the file is complete.
+    /// The keys of the files whose reading has begun, each with a flag that says whether it is complete.
     known: BTreeMap<String, bool>,
     bytes: u64,
 }
@@ -178,7 +178,7 @@ impl Reader<'_> {
     }
 }
 
-/// Returns the files of a circle, from the one that is loaded again back to itself.
+/// Returns the files of a cycle, from the one that is loaded again back to itself.
 pub(crate) fn circle(above: &[String], key: &str) -> Vec<String> {
     let from = above.iter().position(|above| above == key).unwrap_or(0);
     above[from..].iter().map(String::as_str).chain([key]).map(str::to_owned).collect()

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-/// The largest number of brackets, operators and keywords in one statement, and of `elif` in a script.
+/// The maximum number of brackets, operators and keywords in one statement, and of `elif` in a script.
 pub(crate) const MAX: usize = 4_000;
 
 /// Returns the first place at which there are too many of them.

@@ -64,7 +64,7 @@ struct State {
     answers: BTreeMap<RequestId, Answer>,
     /// The clients, each with its user.
     clients: BTreeMap<Name, Option<Principal>>,
-    /// The reason for which the arm does not support what the script asks for.
+    /// The reason why the arm does not support what the script asks for.
     unsupported: Option<String>,
 }
 
@@ -134,7 +134,7 @@ impl Session {
         eval.extra.and_then(|extra| extra.downcast_ref()).expect("every script runs with a session as its extra value")
     }
 
-    /// Describes the site anew. This is possible only once, and only before there is a world.
+    /// Replaces the description of the site. This is possible only once, and only before there is a world.
     pub(super) fn set_site(&self, change: impl FnOnce(&mut Topology)) -> Result<(), ScriptError> {
         self.check_not_loading()?;
         let mut state = self.state.borrow_mut();

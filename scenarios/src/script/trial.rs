@@ -1,7 +1,7 @@
 //! Tries a call out without a world, to find out whether the function accepts these values.
 //!
-//! The functions of the language themselves report the values that they refuse, so that a lint gives the same messages
-//! as a run.
+//! The functions of the language themselves report the values that they refuse, so a lint gives the same messages as a
+//! run.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

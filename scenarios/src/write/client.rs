@@ -89,7 +89,8 @@ pub(super) struct User {
 }
 
 impl User {
-    /// Returns whether the user of the same name is at the client, so that the script does not have to name the user.
+    /// Returns whether the user of the same name is at the client, in which case the script does not have to name the
+    /// user.
     pub(super) fn is_namesake(client: &ClientSpec, topology: &Topology) -> bool {
         let user = client.identity.as_ref().and_then(|identity| Self::of(identity, topology).ok());
         user.is_some_and(|user| user.name == client.name.as_str() && user.password.is_none())

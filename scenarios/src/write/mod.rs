@@ -2,8 +2,8 @@
 //!
 //! * this module: the script as a whole, and its docstring.
 //! * `story.rs`: the docstring of a finding.
-//! * `canonical.rs`: the form of a plan that reading a script gives. `named.rs`: the plan with clients named after
-//!   their users.
+//! * `canonical.rs`: the form that a plan has after it has been read from a script. `named.rs`: the plan with clients
+//!   named after their users.
 //! * `site.rs`: `site()` and its parts.
 //! * `steps.rs`: the steps, one after the other. `client.rs`: the clients with their users.
 //! * `expectations.rs`: the expectations about the answers.
@@ -38,7 +38,7 @@ pub use named::named_after_users;
 #[cfg(all(test, feature = "scripts"))]
 pub(crate) use names::RESERVED;
 
-/// The longest line of a docstring, in characters.
+/// The maximum length of a line of a docstring, in characters.
 const WIDTH: usize = 118;
 
 /// The text of a script's docstring, and the finding that the script shows.
@@ -119,7 +119,7 @@ pub fn write_script(plan: &Plan, story: &Story) -> Result<String, Unwritable> {
     Ok(script)
 }
 
-/// Returns whether a step asks for something, so that a script may consist of it.
+/// Returns whether a step asks for something. If so, a script may consist of this step alone.
 fn asks(action: &Action) -> bool {
     match action {
         Action::Start { .. } | Action::Crowd(_) => true,
@@ -128,7 +128,7 @@ fn asks(action: &Action) -> bool {
     }
 }
 
-/// Returns the docstring with the line end behind it, or an empty text if there is nothing to say.
+/// Returns the docstring with the line end after it, or an empty text if there is nothing to say.
 fn docstring(story: &Story) -> String {
     let found = story.finding.as_ref().map(|Finding { requirement, evidence }| {
         let (summary, text) = (&evidence.summary, requirement.text());

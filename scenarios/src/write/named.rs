@@ -46,8 +46,8 @@ fn client(step: &Action) -> Option<&ClientSpec> {
     }
 }
 
-/// Returns the name of the user at a client; `None` if it is not possible as the name of a client, with a number behind
-/// it.
+/// Returns the name of the user at a client; `None` if that name, followed by a number, is not possible as the name of
+/// a client.
 fn user(client: &ClientSpec) -> Option<&str> {
     let user = client.identity.as_ref().map_or(NOBODY, |identity| identity.principal.user());
     (Name::is_plain(user) && user.len() + 5 <= MAX_NAME).then_some(user)

@@ -29,7 +29,7 @@ pub(super) fn site(topology: &Topology) -> Result<String, Inexpressible> {
     Ok(text::statement(None, &[domains(call, &site)?]))
 }
 
-/// Writes `configure(...)` with the settings that turn the one server into the other.
+/// Writes `configure(...)` with the settings that turn one server into the other.
 ///
 /// # Errors
 /// A property of the other server cannot be expressed in a script.

@@ -47,7 +47,8 @@ struct Uses<'p> {
     clients: BTreeMap<&'p Name, usize>,
     requests: BTreeSet<RequestId>,
     tokens: BTreeSet<TokenId>,
-    /// The number of requests outside crowds that are awaited apart from their start. `made` is the number of tokens.
+    /// The number of requests outside crowds that the script starts and awaits in separate statements. `made` is the
+    /// number of tokens that are made.
     waits: usize,
     made: usize,
 }

@@ -7,7 +7,7 @@ use stickler_oracle::Failure;
 
 use super::{Finding, Story};
 
-/// The largest number of other events that the docstring mentions.
+/// The maximum number of other events that the docstring mentions.
 const MOST_EVENTS: usize = 12;
 
 impl Story {

@@ -8,7 +8,7 @@ use stickler_model::escape;
 
 use super::Inexpressible;
 
-/// The longest line that is not broken, in characters.
+/// The maximum length of a line that is not broken, in characters.
 const WIDTH: usize = 120;
 
 /// The additional indentation of inner lines, in characters.
@@ -17,7 +17,7 @@ const INDENT: usize = 4;
 /// The length above which a text is searched for repetitions, in bytes.
 const LONG: usize = 200;
 
-/// The longest part of a text that is considered as a repetition, in bytes.
+/// The maximum length of a part of a text that is considered as a repetition, in bytes.
 const LONGEST_UNIT: usize = 64;
 
 /// An expression of a script.
@@ -236,7 +236,7 @@ pub(super) fn advance(time: Duration) -> Result<Call, Inexpressible> {
 /// Returns a time as a whole number of milliseconds.
 ///
 /// # Errors
-/// The time is no whole number of milliseconds.
+/// The time is not a whole number of milliseconds.
 pub(super) fn milliseconds(time: Duration) -> Result<String, Inexpressible> {
     let milliseconds = time.as_millis();
     if Duration::from_millis(milliseconds as u64) == time {

@@ -26,8 +26,8 @@ use super::shared::Shared;
 /// The granularity of tokio's timers in nanoseconds: they fire on whole milliseconds only.
 const TIMER_TICK: u64 = 1_000_000;
 
-/// The longest run, which is the longest time that an action lets pass. It is well within the limit of tokio's timer
-/// wheel (2^36 ms).
+/// The maximum duration of a run, which is the maximum time that an action lets pass. It is well within the limit of
+/// tokio's timer wheel (2^36 ms).
 const LONGEST_RUN: Duration = Duration::from_hours(366 * 24);
 
 thread_local! {
@@ -41,12 +41,12 @@ thread_local! {
 /// [`settle`](Self::settle). A task must call neither these methods nor one that injects a fault: they block in the
 /// runtime that runs the task, which panics.
 pub struct Engine {
-    /// The runtime; `None` only while dropping. Tasks own sockets, so that they must be dropped before the kernels.
+    /// The runtime; `None` only while dropping. Tasks own sockets, so they must be dropped before the kernels.
     runtime: Option<Runtime>,
     driver: Driver,
     clock: Clock,
     shared: Arc<Shared>,
-    /// The largest number of turns.
+    /// The maximum number of turns.
     most_turns: u64,
     /// Returns whether the run must end.
     exhausted: Box<dyn Fn() -> bool>,
@@ -95,7 +95,7 @@ impl Engine {
         self.most_turns = turns;
     }
 
-    /// Returns the largest number of turns.
+    /// Returns the maximum number of turns.
     pub const fn most_turns(&self) -> u64 {
         self.most_turns
     }
@@ -195,7 +195,7 @@ impl Engine {
         self.driver.network.links.set(from, to, link);
     }
 
-    /// Sets the link of all pairs of addresses that have no own link.
+    /// Sets the link of all pairs of addresses that have no link of their own.
     pub fn set_default_link(&mut self, link: Link) {
         self.driver.network.links.set_default(link);
     }
@@ -242,8 +242,8 @@ impl Engine {
         self.driver.network.log = log;
     }
 
-    /// Ends the host's processes. Its kernel continues, so that peers get FIN, or RST if data was unread or still
-    /// arrives. Connecting is refused.
+    /// Ends the host's processes. Its kernel continues, so peers get FIN, or RST if data was unread or still arrives.
+    /// Connecting is refused.
     ///
     /// # Errors
     /// [`Stopped::Panicked`].
@@ -383,12 +383,12 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// The goal of a run besides its condition.
+/// What ends a run, apart from its condition.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Goal {
     /// No goal: the condition is a future, which may wait for its own timer.
     Future,
-    /// No goal: the condition depends on tasks and packets alone, so that the run can be given up early.
+    /// No goal: the condition depends on tasks and packets alone, so the run can be given up early.
     Predicate,
     /// The time limit itself.
     Time,

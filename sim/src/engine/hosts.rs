@@ -32,7 +32,7 @@ pub(super) enum Arrival {
     Kernel(SocketAddr),
     /// Data for a socket whose application is gone. The flow is now among the aborts.
     Orphan,
-    /// The host answers with RST, because no socket of its present life has the port.
+    /// The host answers with RST, because no socket of its current life has the port.
     Refused,
     /// No destination: there is no such host, or it has no power.
     Lost,
@@ -94,7 +94,7 @@ struct Host {
     kernel: usize,
     life: u32,
     up: bool,
-    /// The number below which lives ended by a loss of power, so that nothing leaves their sockets.
+    /// The number below which lives ended by a loss of power, so nothing leaves their sockets.
     muted_below: u32,
     /// The kernel and the address of the slot, once the host listens.
     slot: Option<(usize, IpAddr)>,
@@ -102,7 +102,7 @@ struct Host {
     retired: Vec<IpAddr>,
     tasks: Vec<AbortHandle>,
     prune_at: usize,
-    /// The freezer of the present life.
+    /// The freezer of the current life.
     ice: Arc<Ice>,
 }
 
@@ -172,13 +172,13 @@ impl Registry {
         self.by_ip.get(&ip).copied()
     }
 
-    /// Returns the present life of a host, its address and its kernel.
+    /// Returns the current life of a host, its address and its kernel.
     pub(super) fn life(&self, id: HostId) -> (Life, IpAddr, KernelId) {
         let host = self.host(id);
         (Life { host: id, number: host.life }, host.ip, self.kernels[host.kernel].id)
     }
 
-    /// Returns the freezer of the tasks of a host's present life.
+    /// Returns the freezer of the tasks of a host's current life.
     pub(super) fn ice(&self, id: HostId) -> Arc<Ice> {
         Arc::clone(&self.host(id).ice)
     }
@@ -250,8 +250,8 @@ impl Registry {
         self.named.reserve((life.host, port, peer), life, gone)
     }
 
-    /// Records that `life` is about to call connect, from a port of its choice or any. The kernel's next SYN belongs to
-    /// it.
+    /// Records that `life` is about to connect, from a port of its choice or from any port. The kernel's next SYN
+    /// belongs to it.
     pub(super) fn will_connect(&mut self, life: Life, port: Option<u16>) {
         self.home_of(life).connecting.push_back((life, port));
     }
@@ -473,8 +473,8 @@ pub(super) fn is_host_address(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(v4) if v4.octets()[0] != 0 && v4.octets()[0] < 224 && !v4.is_loopback())
 }
 
-/// Returns the kernel's first address (slot 0) or one of its slots (from 1). 240.0.0.0/4 is reserved (RFC 1112), so
-/// that no logical host can have such an address.
+/// Returns the kernel's first address (slot 0) or one of its slots (from 1). 240.0.0.0/4 is reserved (RFC 1112), so no
+/// logical host can have such an address.
 fn kernel_address(kernel: usize, slot: usize) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(240, 0, kernel as u8, slot as u8 + 1))
 }

@@ -22,8 +22,8 @@
 //! Therefore a few kernels are registered in advance, each with a first address and some *slots* (further addresses). A
 //! logical host runs on one of the kernels. It connects from the kernel's first address, with a port that no other host
 //! uses, and listens on a slot. The network rewrites kernel addresses to logical ones when a packet leaves and back when
-//! it arrives, so that peers see only logical addresses. A restarted host listens on a new slot: packets of its old
-//! flows find no socket there and are answered with RST, as after a real reboot.
+//! it arrives, so peers see only logical addresses. A restarted host listens on a new slot: packets of its old flows
+//! find no socket there and are answered with RST, as after a real reboot.
 
 mod clock;
 mod drive;

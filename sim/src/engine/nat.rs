@@ -13,7 +13,7 @@ use super::router::{Departure, PacketHead, PacketRouter, Reset, Verdict};
 /// TIME_WAIT, though for two minutes.
 const LINGER: Duration = Duration::from_mins(1);
 
-/// The largest number of closed flows that are kept.
+/// The maximum number of closed flows that are kept.
 const MOST_LINGERING: usize = 1024;
 
 /// The first port that source NAT uses.

@@ -127,7 +127,7 @@ impl Net for SimNet {
 
     async fn connect(&self, peer: SocketAddr) -> io::Result<SimStream> {
         self.check_alive()?;
-        // A kernel carries several hosts, so that its loopback and its own addresses belong to none of them.
+        // A kernel carries several hosts, so its loopback and its own addresses belong to none of them.
         if !is_host_address(peer.ip()) {
             let message = format!("{peer} is not simulated: connect to the IPv4 address of a host");
             return Err(io::Error::new(ErrorKind::AddrNotAvailable, message));
@@ -156,7 +156,7 @@ impl Net for SimNet {
             Err(ListenError::OutOfSlots(error)) => return Err(io::Error::other(error)),
         };
         turmoil_net::set_current(kernel);
-        // This completes without waiting, so that no other host runs in between.
+        // This completes without waiting, so no other host runs in between.
         let listener = TcpListener::bind(SocketAddr::new(slot, addr.port())).await?;
         let kernel_address = listener.local_addr()?;
         Ok(SimListener { host: Arc::clone(&self.host), kernel, kernel_address, inner: Some(listener) })
@@ -271,7 +271,7 @@ impl<F> Drop for Connecting<'_, F> {
     }
 }
 
-/// Drops a socket in its own kernel. Descriptors are numbered for each kernel, so that dropping it under another kernel
+/// Drops a socket in its own kernel. Descriptors are numbered for each kernel, so dropping it under another kernel
 /// would close that kernel's socket. If the kernel is gone, there is nothing to close.
 pub(super) fn close<T>(shared: &Shared, kernel: KernelId, socket: T) {
     if shared.is_reachable() {

@@ -67,7 +67,7 @@ pub struct Reset {
 
 /// A packet-level balancer. Its decisions are pure, and time is an argument.
 pub trait PacketRouter {
-    /// Decides whether and how the packet passes this router. The engine calls this for each packet, so that it must be
+    /// Decides whether and how the packet passes this router. The engine calls this for each packet, so it must be
     /// fast.
     fn departs(&mut self, packet: &PacketHead) -> Departure;
 

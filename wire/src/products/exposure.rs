@@ -20,7 +20,7 @@ pub(super) fn of_group(leader: Pid) -> Vec<SocketAddr> {
     exposed
 }
 
-/// Returns an empty list, because this system does not tell where other processes listen.
+/// Returns an empty list, because this system does not report where other processes listen.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn of_group(_: Pid) -> Vec<SocketAddr> {
     Vec::new()

@@ -367,7 +367,7 @@ fn on_this_machine(product: &dyn Product) -> Option<Found> {
     found.entry(product.name()).or_insert_with(look).clone()
 }
 
-/// Returns whether loopback is the only interface, so that nobody else uses the network.
+/// Returns whether loopback is the only interface, in which case nobody else uses the network.
 pub fn is_own_network() -> bool {
     let devices = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
     let mut names = devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());

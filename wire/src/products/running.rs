@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The file of the site's certificate and key (PEM) in the run's folder.
 pub(super) const CERTIFICATE: &str = "site.pem";
 
-/// The largest part of a product's output that is shown, from its end, in bytes.
+/// The maximum length of the end of a product's output that is shown, in bytes.
 const SHOWN: usize = 2_000;
 
 /// A running product, in its own process group with its supervisor. When this value is dropped, the product ends with

@@ -33,10 +33,10 @@ use crate::hosts::{Addresses, Fixed, WireHosts};
 use crate::products::{Installed, ProductError, Running};
 use crate::{Supervisor, Target, WallClock, addresses, settings};
 
-/// The longest time that a request is awaited. The client's own time limit is far below.
+/// The maximum time that a request is awaited. The client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_mins(2);
 
-/// The longest time that one action lets pass, or that a page takes.
+/// The maximum time that one action lets pass, or that a page takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The time that the last closes may take when a world ends.
@@ -354,7 +354,7 @@ fn start(
     installed: &Installed,
     supervisor: &Supervisor,
 ) -> Result<Running, WorldError> {
-    // The site has opened the port, so that no other process got it. From here on it belongs to the product.
+    // The site has opened the port, so no other process got it. From here on it belongs to the product.
     hosts.switch_off(site.process(&Name::from(BALANCER))?);
     let certificate = site.pki().map(SitePki::site_pem).transpose().map_err(invalid)?;
     let mut tries = 1;

@@ -21,7 +21,7 @@ use crate::status::SecStatus;
 pub struct AcceptorConfig {
     /// The keys of the account that the service runs as: current and older.
     pub keys: ServiceKeys,
-    /// The largest permitted difference between the clocks in seconds. The default is [`AcceptorConfig::DEFAULT_SKEW`].
+    /// The maximum permitted difference between the clocks in seconds. The default is [`AcceptorConfig::DEFAULT_SKEW`].
     pub max_skew: u64,
     /// Whether the channel binding is checked, on connections that have one.
     pub channel_binding: TokenChecking,
@@ -271,7 +271,7 @@ fn check_service(config: &AcceptorConfig, sname: &PrincipalName) -> Result<(), R
     if config.service_name == TokenChecking::None {
         return Ok(());
     }
-    // A ticket always names a service, so that Allow and Require have the same effect here.
+    // A ticket always names a service, so Allow and Require have the same effect here.
     let name = sname.to_string();
     let ours = config.service_names.iter().any(|each| same_name(each, &name));
     if ours { Ok(()) } else { Err(Refusal::ServiceName(name)) }

@@ -8,7 +8,7 @@ use crate::FileTime;
 use crate::kerberos::message::flags;
 use crate::kerberos::{Credential, KerberosTime, PrincipalName};
 
-/// The largest number of realms on the path to a service (Windows follows 10 referrals).
+/// The maximum number of realms on the path to a service (Windows follows 10 referrals).
 const MAX_REFERRALS: u32 = 10;
 
 /// The acquisition of one ticket. The caller carries the messages to KDCs and the replies back.

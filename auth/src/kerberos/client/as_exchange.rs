@@ -13,7 +13,7 @@ use crate::kerberos::message::{
 use crate::kerberos::status::{KrbErrorCode, extended_status};
 use crate::kerberos::{Credential, KerberosTime, Principal, PrincipalName, keys, usage};
 
-/// The largest number of requests in one exchange. It is sufficient for a plain request, a pre-authenticated one, one
+/// The maximum number of requests in one exchange. It is sufficient for a plain request, a pre-authenticated one, one
 /// with the KDC's clock, and one in another realm.
 const MAX_REQUESTS: u32 = 5;
 

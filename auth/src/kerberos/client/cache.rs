@@ -11,7 +11,7 @@ pub struct CredentialCache {
 }
 
 impl CredentialCache {
-    /// The largest number of tickets that are kept.
+    /// The maximum number of tickets that are kept.
     pub const CAPACITY: usize = 1024;
 
     /// Returns the ticket for `service`, if there is one that is still valid at `now`.

@@ -16,7 +16,7 @@ pub const DEFAULT_ITERATIONS_SHA1: u32 = 4096;
 /// The default number of iterations of types 19 and 20 (RFC 8009 4).
 pub const DEFAULT_ITERATIONS_SHA2: u32 = 32_768;
 
-/// The largest number of iterations that is accepted. The derivation then takes about a second.
+/// The maximum number of iterations that is accepted. The derivation then takes about a second.
 pub const MAX_ITERATIONS: u32 = 1 << 20;
 
 /// The constant under which the result of PBKDF2 is derived once more.

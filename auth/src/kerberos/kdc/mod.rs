@@ -109,18 +109,18 @@ pub trait Principals {
 pub struct KdcConfig {
     /// The realm, in upper case.
     pub realm: String,
-    /// The largest permitted difference between the clocks, in seconds.
+    /// The maximum permitted difference between the clocks, in seconds.
     pub max_skew: u64,
-    /// The longest lifetime of a ticket, in seconds.
+    /// The maximum lifetime of a ticket, in seconds.
     pub max_life: u64,
-    /// The longest lifetime of a renewable ticket including its renewals, in seconds.
+    /// The maximum lifetime of a renewable ticket including its renewals, in seconds.
     pub max_renew: u64,
     /// The encryption types in use, the preferred one first.
     pub etypes: Vec<Etype>,
     /// Whether a TGS-REQ is refused if its authenticator has no checksum. According to RFC 4120 3.3.2, the checksum is
     /// compared with the request's body. Samba refuses a request without one (`KRB_AP_ERR_INAPP_CKSUM`: fortra/impacket
-    /// pull request 2211). A KDC of Windows accepts such a request: impacket (`getKerberosTGS`) and minikerberos send
-    /// no checksum. In both cases, a checksum that is present must be right.
+    /// pull request 2211). A Windows KDC accepts such a request: impacket (`getKerberosTGS`) and minikerberos send no
+    /// checksum. In both cases, a checksum that is present must be right.
     pub requires_checksum: bool,
 }
 

@@ -10,10 +10,10 @@ use crate::kerberos::name::{Principal, PrincipalName};
 /// The first two bytes of a file.
 const VERSION: [u8; 2] = [5, 2];
 
-/// The largest number of entries that are read.
+/// The maximum number of entries that are read.
 const MAX_ENTRIES: usize = 4096;
 
-/// The largest number of components of a name that are read.
+/// The maximum number of components of a name that are read.
 const MAX_PARTS: u16 = 16;
 
 /// The contents of a key table.

@@ -33,14 +33,14 @@ pub use kdc::{EncKdcRepPart, Exchange, KdcRep, KdcReq, KdcReqBody};
 pub use preauth::{EtypeInfo2Entry, PaData, PaEncTsEnc};
 pub use ticket::{Authenticator, EncTicketPart, Ticket};
 
-/// The longest message that is decoded, in bytes. A ticket with a large PAC fits. By default, IIS accepts no longer
-/// token.
+/// The maximum length of a message that is decoded, in bytes. A ticket with a large PAC fits. By default, IIS accepts
+/// no longer token.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
 /// The protocol version in every message (RFC 4120 5.4.1).
 const PVNO: i64 = 5;
 
-/// The largest number of entries in a list within a message (encryption types, pre-authentication data, tickets).
+/// The maximum number of entries in a list within a message (encryption types, pre-authentication data, tickets).
 const MAX_LIST: usize = 64;
 
 /// The reason why bytes are not the expected message.

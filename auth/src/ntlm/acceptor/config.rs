@@ -53,7 +53,7 @@ pub struct AcceptorConfig {
     /// Whether clients that do not offer 128-bit keys are refused. This is off by default, because curl and Chromium
     /// never offer them.
     pub require_128bit: bool,
-    /// The largest difference between an NTLMv2 timestamp and the server's clock, in ticks; `None` turns the check off
+    /// The maximum difference between an NTLMv2 timestamp and the server's clock, in ticks; `None` turns the check off
     /// (Windows after 2008 R2). [`AcceptorConfig::SKEW_36_HOURS`] is the older rule.
     pub max_skew: Option<u64>,
     /// Whether a null session counts as a logon. IIS does not accept it as one.

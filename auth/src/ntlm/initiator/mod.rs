@@ -1,5 +1,5 @@
-//! The client's side of NTLM (MS-NLMP 3.1.5.1). The type of the initiator depends on its state, so that calls in a
-//! wrong order do not compile.
+//! The client's side of NTLM (MS-NLMP 3.1.5.1). The type of the initiator depends on its state, so calls in a wrong
+//! order do not compile.
 
 use std::fmt;
 use std::sync::Arc;

@@ -200,7 +200,7 @@ impl Acceptor {
                     self.state = State::Challenged(None);
                     return Step::Continue(challenge);
                 };
-                // NTLM makes a MIC possible, so that the acceptor asks for one (MS-SPNG 3.2.5.2).
+                // NTLM makes a MIC possible, so the acceptor asks for one (MS-SPNG 3.2.5.2).
                 let state = if session.first { NegState::RequestMic } else { NegState::AcceptIncomplete };
                 let token = NegTokenResp {
                     state: Some(state),

@@ -20,7 +20,7 @@ words! {
     FailureTarget { "carrier" => FailureTarget::Carrier, "picked-last" => FailureTarget::PickedLast, }
 }
 
-/// The rule from which the keys of passive checks start.
+/// The default rule, which the keys of passive checks change.
 pub(super) const BLANK: PassiveRule = PassiveRule {
     fails: 1,
     within: Duration::from_secs(10),

@@ -43,9 +43,9 @@ impl Value for Trigger {
     }
 }
 
-/// The rule from which the keys of a pin start.
+/// The default rule, which the keys of a pin change.
 pub(super) const BLANK: PinRule = PinRule::ON_401;
-/// The schemes from which the keys of schemes start.
+/// The default schemes, which the keys about schemes change.
 pub(super) const SCHEMES: Schemes = Schemes::HAPROXY;
 
 pub(super) fn pin<P: Port>(p: &mut P, rule: PinRule) -> Read<PinRule> {

@@ -95,8 +95,8 @@ pub(super) struct Downstream {
     pub(super) pinned: Option<UpstreamId>,
     /// The upstream connection that carries the request under way.
     busy: Option<UpstreamId>,
-    /// The upstream connections that carry further requests at the same time, of other streams; empty while `busy` is
-    /// `None`.
+    /// The upstream connections that carry further requests for other streams at the same time. It is empty while
+    /// `busy` is `None`.
     others: Vec<UpstreamId>,
     /// The other upstream connections that belong to this downstream connection; the one used last is at the end. They
     /// are private ones, and those that were pinned with the host re-picked, for another service, or while the first
@@ -211,7 +211,8 @@ pub(super) struct ConnectionTable {
     downstreams: IndexMap<DownstreamId, Downstream>,
     /// Pinned connections whose owner has closed, by the owner's address.
     parked: IndexMap<SocketAddr, UpstreamId>,
-    /// The connections that were pinned last by a stream in each place; empty unless [`TableRules::pins_by_stream`].
+    /// The connections that were pinned last by a stream in each place. It is empty unless
+    /// [`TableRules::pins_by_stream`] is set.
     by_stream: IndexMap<u32, UpstreamId>,
     /// The number of upstream connections that are pinned.
     pins: u32,

@@ -53,7 +53,7 @@ pub struct Rules {
     pub retry: RetryRule,
     /// The effect of a request with credentials on the connection that carries it, apart from pinning.
     pub credentials: Credentials,
-    /// The largest number of requests on a client's connection; the answer to the last one closes it (nginx
+    /// The maximum number of requests on a client's connection; the answer to the last one closes it (nginx
     /// `keepalive_requests`, 1000). With 1, each answer does (HAProxy `option httpclose`). `None`: there is no limit.
     pub client_requests: Option<u32>,
     /// The fate of the clients with connections pinned to a backend when that backend goes down.
@@ -79,8 +79,8 @@ pub struct Rules {
 pub enum PreferLast {
     /// Requests never stay because of the previous one.
     Never,
-    /// Requests stay from the first answer on that matches the pin's trigger. HAProxy does so, so that a client whose
-    /// pinned connection is lost comes back to the same backend.
+    /// Requests stay from the first answer on that matches the pin's trigger. HAProxy does so, so a client whose pinned
+    /// connection is lost comes back to the same backend.
     AfterChallenge,
     /// Requests always stay (HAProxy `option prefer-last-server`).
     Always,
@@ -125,11 +125,11 @@ pub enum NoneLeft {
     Closed,
 }
 
-/// The queue of requests that wait for a full farm. The first to arrive is the first to be served.
+/// The queue of requests that wait while the farm is full. The first to arrive is the first to be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueRule {
-    /// The largest number of requests that wait at once for each service; one more is answered 503. The data plane
+    /// The maximum number of requests that wait at once for each service; one more is answered 503. The data plane
     /// limits how long a request may wait.
     pub length: u32,
 }
@@ -151,7 +151,7 @@ pub struct HeaderRule {
 #[serde(deny_unknown_fields)]
 pub struct RetryRule {
     /// The reaction if a connection could not be opened, or if TLS could not be established on it. Nothing has been
-    /// sent then, so that trying again is safe for every request.
+    /// sent then, so trying again is safe for every request.
     pub connect: Connect,
     /// The reaction if a connection ended before the first byte of an answer. The request may have been processed.
     pub lost: Lost,
@@ -182,7 +182,7 @@ pub enum Connect {
     Fail,
     /// The request goes to the same backend again, up to `retries` times. HAProxy's `retries` is 3 by default.
     Same {
-        /// The largest number of further attempts.
+        /// The maximum number of further attempts.
         retries: u32,
     },
     /// Another backend is tried, each backend of the farm at most once (HAProxy `option redispatch`).

@@ -14,7 +14,7 @@ use super::super::session::Session;
 use super::super::values::{Body, Pending, Response};
 use super::in_range;
 
-/// The largest value of the argument `digits` of `padded()`.
+/// The maximum value of the argument `digits` of `padded()`.
 const MAX_DIGITS: u64 = 20;
 
 #[starlark_module]

@@ -194,7 +194,7 @@ pub(super) fn client_methods(builder: &mut MethodsBuilder) {
         Ok(NoneOr::from_option(Session::of(eval).make_token(this.name.clone())?))
     }
 
-    /// Replaces the user at the client. The client authenticates anew, on its existing connections.
+    /// Replaces the user at the client. The client authenticates again, on its existing connections.
     ///
     /// # Arguments
     /// * `user`: The user.
