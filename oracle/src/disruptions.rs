@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use stickler_model::event::Closed;
 use stickler_model::{Action, Name, What};
 
+use crate::order::{before, between};
 use crate::requests::{Request, Requests};
 
 /// The disruptions of a trace. A `usize` is an index into the trace's events.
@@ -56,9 +57,8 @@ impl<'t> Disruptions<'t> {
         let (Some(end), Some(client)) = (request.ended, self.clients.get(request.client)) else {
             return 0;
         };
-        let earlier = client.ends.partition_point(|&event| event < request.started);
-        let from = earlier.checked_sub(1).map_or(0, |last| client.ends[last]);
-        count_between(&client.lost, from, end.event) + count_between(&client.disconnects, request.started, end.event)
+        let from = before(&client.ends, request.started).last().copied().unwrap_or_default();
+        between(&client.lost, from, end.event).len() + between(&client.disconnects, request.started, end.event).len()
     }
 
     /// Returns whether the script disconnected the client while the request was under way.
@@ -66,16 +66,10 @@ impl<'t> Disruptions<'t> {
         let (Some(end), Some(client)) = (request.ended, self.clients.get(request.client)) else {
             return false;
         };
-        count_between(&client.disconnects, request.started, end.event) > 0
+        !between(&client.disconnects, request.started, end.event).is_empty()
     }
 
     fn client(&mut self, name: &'t Name) -> &mut Client {
         self.clients.entry(name).or_default()
     }
-}
-
-/// Counts the events, which are in order, from `from` (included) to `to` (excluded).
-fn count_between(events: &[usize], from: usize, to: usize) -> usize {
-    let first = events.partition_point(|&event| event < from);
-    events.partition_point(|&event| event < to).saturating_sub(first)
 }

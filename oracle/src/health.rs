@@ -34,6 +34,7 @@ use crate::excuses::is_turned_away;
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::logons::NO_LOGON_SERVERS;
+use crate::order::Position;
 use crate::requests::{Request, ServerConnection};
 use crate::verdict::Failure;
 
@@ -72,7 +73,7 @@ pub(crate) fn hc1_checks_detect_failed_authentication(index: &Index<'_>) -> Find
                 };
                 let up = alive.iter().find(|(backend, _)| can_serve(backend));
                 if let Some((backend, &answered)) = up
-                    && answered < request.started
+                    && answered.is_before(request.started)
                     && index.is_quiet_elsewhere(request, event)
                 {
                     let summary = format!(
