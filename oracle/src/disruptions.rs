@@ -9,7 +9,7 @@ use crate::requests::{Request, Requests};
 
 /// The disruptions of a trace. A `usize` is an index into the trace's events.
 pub(crate) struct Disruptions<'t> {
-    /// The history of each client that the trace knows.
+    /// The history of each client that has one.
     clients: IndexMap<&'t Name, Client>,
 }
 
@@ -30,9 +30,7 @@ impl<'t> Disruptions<'t> {
         let mut disruptions = Self { clients: IndexMap::new() };
         for (position, event) in requests.events() {
             match &event.what {
-                What::Action(Action::AddClient(spec)) => _ = disruptions.client(&spec.name),
                 What::Action(Action::Disconnect(client)) => disruptions.client(client).disconnects.push(position),
-                What::RequestStarted { .. } => _ = disruptions.client(&event.by),
                 What::RequestEnded { request, .. } => {
                     if let Some(request) = requests.get(Some(*request))
                         && request.ended.is_some_and(|end| end.event == position)

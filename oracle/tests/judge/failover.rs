@@ -187,13 +187,15 @@ fn fo6_is_violated_by_a_503_after_the_time_promised() {
 
 #[test]
 fn fo6_is_about_backends_that_were_cut_off_as_well() {
-    let mut trace = two_backends();
-    trace.fault(Fault::Hold("lb".into(), "iis1".into()));
-    trace.pass(FALL);
-    trace.fault(Fault::Release("lb".into(), "iis1".into()));
-    trace.pass(RISE);
-    trace.turned_away("carol", 1, 503);
-    assert_eq!(trace.grade(Fo6), Violated);
+    for from in ["lb", "dc"] {
+        let mut trace = two_backends();
+        trace.fault(Fault::Hold(from.into(), "iis1".into()));
+        trace.pass(FALL);
+        trace.fault(Fault::Release(from.into(), "iis1".into()));
+        trace.pass(RISE);
+        trace.turned_away("carol", 1, 503);
+        assert_eq!(trace.grade(Fo6), Violated, "{from}");
+    }
 }
 
 #[test]

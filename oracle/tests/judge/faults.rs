@@ -377,22 +377,25 @@ fn a_site_that_is_slower_than_time_limits_is_to_blame_once_one_has_passed() {
         ..ControllerSpec::new(name.into())
     };
     let site_set_up = (NotExercised, Some(Party::SiteSetUp));
-    for (controller, latency, took, expected) in [
-        (20, 0, 10, site_set_up),
-        (20, 0, 1, VIOLATED),
-        (1, 0, 10, VIOLATED),
-        (0, 200, 10, site_set_up),
-        (0, 20, 10, VIOLATED),
+    for (controller, latency, jitter, took, expected) in [
+        (20, 0, 0, 10, site_set_up),
+        (20, 0, 0, 1, VIOLATED),
+        (1, 0, 0, 10, VIOLATED),
+        (0, 200, 0, 10, site_set_up),
+        (0, 20, 0, 10, VIOLATED),
+        (0, 0, 200, 10, site_set_up),
+        (0, 70, 60, 10, site_set_up),
     ] {
         let mut trace = site();
         trace.controllers = vec![slow("dc", controller)];
         trace.latency = Some(Duration::from_millis(latency));
+        trace.jitter = Duration::from_millis(jitter);
         trace.connect("alice", 1);
         let id = trace.start("alice");
         trace.send(id, 1, Leg::Negotiate);
         trace.pass(took);
         trace.end(id, 504);
-        assert_eq!(trace.blame(Hs1), expected, "{controller} {latency} {took}");
+        assert_eq!(trace.blame(Hs1), expected, "{controller} {latency} {jitter} {took}");
     }
 }
 
@@ -482,6 +485,33 @@ fn a_503_that_a_server_gave_is_the_servers() {
         trace.receive(id, 1, 503, echoed.then_some(id), None);
         trace.end(id, 503);
         assert_eq!(trace.blame(Hs1), expected, "{served}");
+    }
+    let mut again = site();
+    again.connect("alice", 1);
+    let id = again.start("alice");
+    again.exchange(id, IIS1, Leg::Anonymous, 503);
+    again.send(id, 1, Leg::Anonymous);
+    again.reach(id, IIS1, Leg::Anonymous);
+    again.receive(id, 1, 503, None, None);
+    again.end(id, 503);
+    assert_eq!(again.blame(Hs1), VIOLATED, "the server has answered the first HTTP request alone");
+}
+
+#[test]
+fn a_request_that_a_server_received_after_a_503_was_not_turned_away_in_the_end() {
+    for (reached, expected) in [(true, EXCUSED), (false, VIOLATED)] {
+        let mut trace = site();
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.send(id, 1, Leg::Anonymous);
+        trace.receive(id, 1, 503, None, None);
+        trace.send(id, 1, Leg::Anonymous);
+        if reached {
+            trace.reach(id, IIS1, Leg::Anonymous);
+        }
+        trace.fail(id);
+        assert_eq!(trace.blame(Hs1), expected, "{reached}: iis2 is up");
     }
 }
 

@@ -166,6 +166,18 @@ fn hs1_takes_a_refusal_of_the_right_user_for_an_answer() {
 }
 
 #[test]
+fn hs1_takes_no_401_for_an_answer_in_place_of_the_page_that_the_server_gave() {
+    let mut trace = TraceBuilder::default();
+    let id = trace.start("alice");
+    trace.exchange(id, IIS1, Leg::Negotiate, 401);
+    trace.send(id, 1, Leg::Authenticate);
+    trace.serve(id, IIS1, Leg::Authenticate, 200, Some(user("alice")));
+    trace.receive(id, 1, 401, None, None);
+    trace.end(id, 401);
+    assert_eq!(trace.grade(Hs1), Violated);
+}
+
+#[test]
 fn hs1_says_nothing_of_other_clients_and_of_requests_under_way() {
     let mut trace = TraceBuilder::default();
     let _ = trace.start("alice");

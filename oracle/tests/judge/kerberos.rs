@@ -200,6 +200,24 @@ fn hs1_blames_the_site_for_a_ticket_that_its_server_cannot_read_and_no_kdc_that_
 }
 
 #[test]
+fn hs1_blames_a_balancer_for_a_ticket_that_it_refuses_itself_and_for_ntlm_that_fails_after_a_ticket() {
+    let site = (NotExercised, Some(Party::SiteSetUp));
+    let balancer = (Violated, Some(Party::Balancer));
+    for (by, ntlm, expected) in [("iis1", false, site), ("lb", false, balancer), ("iis1", true, balancer)] {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        trace.add_client("alice", Agent::Browser, false);
+        let id = trace.start("alice");
+        trace.present(id, Route { server: by, ..IIS1 }, MODIFIED, 401);
+        if ntlm {
+            trace.exchange(id, IIS1, Leg::Negotiate, 401);
+            trace.exchange(id, IIS1, Leg::Authenticate, 401);
+        }
+        trace.end(id, 401);
+        assert_eq!(trace.blame(Hs1), expected, "{by} {ntlm}");
+    }
+}
+
+#[test]
 fn hs1_excuses_a_client_whose_account_users_have_locked_at_the_kdc_and_hs6_counts_its_failures_as_theirs() {
     for (mistakes, excused) in [(LOCKOUT, Ok), (LOCKOUT - 1, Violated)] {
         let note = |trace: &mut TraceBuilder, error| {

@@ -225,6 +225,29 @@ fn a_certificate_that_nobody_accepts_explains_a_request_that_reached_no_server_m
 }
 
 #[test]
+fn a_certificate_that_nobody_accepts_explains_nothing_of_what_another_server_has_received() {
+    for (received, expected) in
+        [(&[][..], SITE), (&[true], BALANCER), (&[true, false], SITE), (&[true, true], BALANCER)]
+    {
+        let mut trace = TraceBuilder::default();
+        trace.servers = standard::servers(2);
+        trace.servers[1].certificate = CertificateSpec::Expired;
+        trace.tls = Some(TlsSpec::default());
+        let id = trace.start("alice");
+        for &reached in received {
+            trace.send(id, 1, Leg::Anonymous);
+            if reached {
+                trace.reach(id, IIS1, Leg::Anonymous);
+            }
+        }
+        trace.see("iis2", What::ServerAccepted { connection: 1, peer: ([10, 0, 0, 80], 5_000).into() });
+        trace.see("iis2", What::ServerClosed { connection: 1, how: Closed::ByPeer });
+        trace.fail(id);
+        assert_eq!(trace.blame(Hs1), expected, "{received:?}");
+    }
+}
+
+#[test]
 fn settings_count_from_when_a_server_has_them() {
     for (mended, expected) in [(false, SITE), (true, BALANCER)] {
         let mut trace = TraceBuilder::default();

@@ -32,6 +32,8 @@ pub(crate) struct TraceBuilder {
     pub(crate) controllers: Vec<ControllerSpec>,
     /// The latency of each link; `None`: 250 us.
     pub(crate) latency: Option<Duration>,
+    /// The jitter of each link.
+    pub(crate) jitter: Duration,
     /// The balancer in front of the one under test.
     pub(crate) front: Option<BalancerSpec>,
     /// The path of requests that are started; empty: `/`.
@@ -436,6 +438,7 @@ impl TraceBuilder {
         if let Some(latency) = self.latency {
             trace.header.topology.link.latency = latency;
         }
+        trace.header.topology.link.jitter = self.jitter;
         trace
     }
 
