@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::trace::{Checks, NoneLeft, Service, Spread, SpreadUnit};
-use stickler_model::{Fault, Leg, Name, Payload, What};
+use stickler_model::{Action, Fault, Leg, Name, Payload, What, standard};
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
 use stickler_oracle::Party;
 use stickler_oracle::Requirement::{Fo1, Fo2, Fo3, Fo6, Fo7, Fo8, Hs1, Hs7};
 
-use crate::trace_builder::{IIS1, IIS2, Route, Start, TraceBuilder, user};
+use crate::trace_builder::{IIS1, IIS2, Logon, Route, Start, TraceBuilder, user};
 
 /// Seconds in which the declared checks notice a death.
 const FALL: u64 = 7;
@@ -53,6 +53,27 @@ fn fo1_is_violated_by_an_error_after_the_time_promised() {
     let mut trace = crashed("iis1", FALL);
     trace.turned_away("alice", 1, 503);
     assert_eq!(trace.summary(Fo1), "alice's request r3 ended in 503, long after iis1 died, while iis2 was up");
+}
+
+#[test]
+fn fo1_is_violated_by_a_401_unless_the_site_refuses_the_account_or_the_server_the_user() {
+    let there = Route { client_connection: 2, server_connection: 2, ..IIS2 };
+    let grade = |forbidden: bool, status: u32| {
+        let mut trace = crashed("iis1", FALL);
+        let id = trace.start("alice");
+        trace.exchange(id, there, Leg::Negotiate, 401);
+        trace.logon(id, Logon { server: "iis2", number: 1, account: "alice", status });
+        if forbidden {
+            trace.forbid(id, there, Leg::Authenticate);
+        } else {
+            trace.exchange(id, there, Leg::Authenticate, 401);
+        }
+        trace.end(id, 401);
+        trace.grade(Fo1)
+    };
+    assert_eq!(grade(false, 0), Violated);
+    assert_eq!(grade(true, 0), Ok, "the server refuses alice");
+    assert_eq!(grade(false, 0xC000_018B), Ok, "the domain has no account of the server");
 }
 
 #[test]
@@ -222,6 +243,31 @@ fn fo6_is_not_put_to_the_test_without_a_return_and_does_not_apply_without_checks
     assert_eq!(trace.grade(Fo6), NotApplicable);
 }
 
+#[test]
+fn fo6_is_about_a_process_that_went_on_or_was_started_anew_after_a_hang_and_no_other_change() {
+    let hang = Action::Fault(Fault::Hang("iis1".into()));
+    let crash = Action::Fault(Fault::Crash("iis1".into()));
+    let resume = Action::Fault(Fault::Resume("iis1".into()));
+    let configure = Action::Configure(Box::new(standard::server("iis1".into())));
+    for (before, cure, expected) in [
+        (Some(&hang), &resume, Violated),
+        (Some(&hang), &configure, Violated),
+        (Some(&crash), &resume, NotExercised),
+        (Some(&crash), &configure, NotExercised),
+        (None, &configure, NotExercised),
+    ] {
+        let mut trace = two_backends();
+        if let Some(before) = before {
+            trace.act(before.clone());
+        }
+        trace.pass(FALL);
+        trace.act(cure.clone());
+        trace.pass(RISE);
+        trace.turned_away("carol", 1, 503);
+        assert_eq!(trace.grade(Fo6), expected, "{before:?} {cure:?}");
+    }
+}
+
 /// Both backends have been dead for this many seconds.
 fn without_backends(seconds: u64) -> TraceBuilder {
     let mut trace = crashed("iis1", 1);
@@ -298,6 +344,35 @@ fn fo7_is_not_put_to_the_test_early_or_with_a_backend_left_and_needs_checks() {
         trace.promises.checks = None;
         assert_eq!(trace.grade(Fo7), NotApplicable);
     }
+}
+
+#[test]
+fn fo7_is_not_put_to_the_test_once_a_backend_is_back() {
+    let back = || Fault::Restart("iis1".into());
+    let mut meanwhile = without_backends(FALL);
+    let id = meanwhile.start("alice");
+    meanwhile.fault(back());
+    meanwhile.end(id, 502);
+    let mut later = without_backends(FALL);
+    later.fault(back());
+    later.pass(FALL);
+    later.turned_away("alice", 1, 502);
+    let mut waiting = without_backends(FALL);
+    waiting.start("alice");
+    waiting.fault(back());
+    waiting.pass(FALL);
+    waiting.close("bob", 1, Closed::Here);
+    for trace in [meanwhile, later, waiting] {
+        assert_eq!(trace.grade(Fo7), NotExercised);
+    }
+    let mut away_again = without_backends(FALL);
+    away_again.fault(back());
+    away_again.fault(Fault::Crash("iis1".into()));
+    away_again.turned_away("alice", 1, 502);
+    assert_eq!(away_again.grade(Fo7), NotExercised, "nobody has noticed yet");
+    away_again.pass(FALL);
+    away_again.turned_away("alice", 1, 502);
+    assert_eq!(away_again.grade(Fo7), Violated);
 }
 
 #[test]

@@ -457,6 +457,28 @@ fn a_link_to_the_dc_is_no_reason_for_the_only_backend_not_to_answer_nobody() {
 }
 
 #[test]
+fn a_backend_could_have_been_used_if_nothing_but_its_way_to_a_dc_was_cut_meanwhile() {
+    for (fault, expected) in [
+        (None, Violated),
+        (Some(Fault::Hold("dc".into(), "iis2".into())), Violated),
+        (Some(Fault::Reset("lb".into(), "iis2".into())), NotExercised),
+        (Some(Fault::Hold("lb".into(), "iis2".into())), NotExercised),
+    ] {
+        let mut trace = site();
+        trace.act(Action::Drain("iis1".into()));
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        trace.reach(id, IIS1, Leg::Anonymous);
+        if let Some(fault) = fault.clone() {
+            trace.fault(fault);
+        }
+        trace.end(id, 502);
+        assert_eq!(trace.grade(Hs1), expected, "{fault:?}");
+    }
+}
+
+#[test]
 fn a_dc_that_is_away_keeps_every_backend_out_of_use_where_checks_log_on() {
     for (user, expected) in [(true, EXCUSED), (false, VIOLATED)] {
         let mut trace = site();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stickler_model::agent::Agent;
 use stickler_model::trace::{Checks, Service};
-use stickler_model::{Action, Fault, Leg, RawSpec, RequestId, What};
+use stickler_model::{Action, Fault, Leg, RawSpec, RequestId, What, standard};
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
 use stickler_oracle::Requirement::{St1, St3, St5};
 
@@ -46,7 +46,9 @@ fn st1_allows_a_move_when_the_time_has_passed_or_the_backend_is_away_or_drained(
     crashed.fault(Fault::Crash("iis1".into()));
     let mut drained = at_iis1();
     drained.act(Action::Drain("iis1".into()));
-    for mut trace in [late, crashed, drained] {
+    let mut started_anew = at_iis1();
+    started_anew.act(Action::Configure(Box::new(standard::server("iis1".into()))));
+    for mut trace in [late, crashed, drained, started_anew] {
         trace.whole("alice", Route { client_connection: 2, ..IIS2 });
         assert_eq!(trace.grade(St1), Ok);
     }
