@@ -227,9 +227,12 @@ struct Standing<'t> {
     /// Hosts whose process has stopped and may go on.
     hanging: BTreeSet<&'t Name>,
     /// Links that are held, each with its hosts in order.
-    links: BTreeSet<(&'t Name, &'t Name)>,
+    links: BTreeSet<[&'t Name; 2]>,
 }
 
-fn ordered<'t>(a: &'t Name, b: &'t Name) -> (&'t Name, &'t Name) {
-    if a <= b { (a, b) } else { (b, a) }
+/// Returns the hosts of a link in order, whichever of them is named first.
+fn ordered<'t>(a: &'t Name, b: &'t Name) -> [&'t Name; 2] {
+    let mut hosts = [a, b];
+    hosts.sort();
+    hosts
 }

@@ -181,25 +181,19 @@ impl<'t> PinState<'t> {
 
     fn received(&mut self, index: &Index<'t>, request: &Request<'t>, at: ServerConnection<'t>, event: usize) {
         let Some(sent) = self.sent.get(&request.id) else { return };
-        let (on, leg) = (sent.on, sent.leg);
-        self.judge_kept(request, on, leg, at, event);
+        let on = sent.on;
+        self.judge_kept(request, on, at, event);
         if self.used.insert(on) {
             self.judge_new(index, request, on, at, event);
         }
         self.served.entry((known_as(index, on.0), at.0)).or_insert(event);
     }
 
-    fn judge_kept(
-        &mut self,
-        request: &Request<'t>,
-        on: ClientConnection<'t>,
-        leg: Leg,
-        at: ServerConnection<'t>,
-        event: usize,
-    ) {
-        let Some(pin) = self.pins.get(&on).filter(|pin| leg == Leg::Anonymous && pin.lost.is_none()) else { return };
+    fn judge_kept(&mut self, request: &Request<'t>, on: ClientConnection<'t>, at: ServerConnection<'t>, event: usize) {
+        let Some(pin) = self.pins.get(&on).filter(|pin| pin.lost.is_none()) else { return };
         let Some(&since) = self.draining.get(pin.at.0).filter(|&&since| pin.proof.is_before(since)) else { return };
         let id = request.id;
+        // A token that was sent since has ended the bond.
         if self.sent.get(&id).is_none_or(|sent| sent.event.is_before(since)) {
             return;
         }
@@ -276,9 +270,7 @@ impl<'t> PinState<'t> {
     /// Judges an answer that the balancer may have given by itself to a request on a connection that is bound to a draining
     /// backend.
     fn kept_from_server(&mut self, index: &Index<'t>, id: RequestId, status: u16, own: bool, event: usize) {
-        let Some(sent) = self.sent.get(&id).filter(|sent| sent.leg == Leg::Anonymous && sent.answered.is_none()) else {
-            return;
-        };
+        let Some(sent) = self.sent.get(&id).filter(|sent| sent.answered.is_none()) else { return };
         let Some(pin) = self.pins.get(&sent.on).filter(|pin| pin.lost.is_none()) else { return };
         let Some(&since) =
             self.draining.get(pin.at.0).filter(|&&since| pin.proof.is_before(since) && since.is_before(sent.event))

@@ -255,9 +255,13 @@ impl TraceBuilder {
 
     /// Adds an exchange that ends in 401.3: the user is authenticated and not allowed.
     pub(crate) fn forbid(&mut self, id: RequestId, route: Route<'_>, leg: Leg) {
+        self.forbid_as(id, route, leg, self.request(id).identity.clone());
+    }
+
+    /// Adds an exchange that ends in 401.3 for this user.
+    pub(crate) fn forbid_as(&mut self, id: RequestId, route: Route<'_>, leg: Leg, user: Option<Principal>) {
         self.send(id, route.client_connection, leg);
         let number = self.reach(id, route, leg);
-        let user = self.request(id).identity.clone();
         let digest = Payload::Empty.digest();
         self.see(
             route.server,
