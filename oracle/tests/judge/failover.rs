@@ -505,6 +505,16 @@ fn fo8_is_violated_by_a_request_that_loses_the_race_and_is_not_sent_again() {
 }
 
 #[test]
+fn fo8_takes_a_close_for_met_up_to_one_round_trip_before() {
+    // The request is sent two events, of a microsecond each, after the close.
+    for (jitter, micros, expected) in [(0, 498, Violated), (0, 499, Ok), (250, 998, Violated), (250, 999, Ok)] {
+        let mut trace = idle_end(Closed::Here, micros, "GET", Leg::Anonymous, 502);
+        trace.jitter = Duration::from_micros(jitter);
+        assert_eq!(trace.grade(Fo8), expected, "{jitter} {micros}");
+    }
+}
+
+#[test]
 fn fo8_is_kept_by_a_request_that_met_no_close_of_a_connection_for_requests() {
     let lost = |checks: bool, micros_later: u64, received: bool| {
         let mut trace = TraceBuilder::default();
@@ -535,6 +545,41 @@ fn fo8_is_kept_by_a_request_that_met_no_close_of_a_connection_for_requests() {
         "the request had arrived, wherever it went, when the connection was closed"
     );
     assert_eq!(lost(false, 0, true), Ok, "a server has the request");
+}
+
+#[test]
+fn fo8_is_about_connections_on_which_all_requests_have_their_answers_and_that_have_carried_one() {
+    let peer = ([10, 0, 0, 80], 5_000).into();
+    let accepts = |trace: &mut TraceBuilder| trace.see("iis1", What::ServerAccepted { connection: 1, peer });
+    let reaches = |trace: &mut TraceBuilder| {
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        trace.reach(id, IIS1, Leg::Anonymous);
+    };
+    let ends = |trace: &mut TraceBuilder| {
+        trace.see("iis1", What::ServerClosed { connection: 1, how: Closed::Here });
+    };
+    let fails = |trace: &mut TraceBuilder| {
+        let start = Start { identity: None, credentials: Credentials::None, ..Start::by("probe") };
+        let id = trace.start_with(start);
+        trace.send(id, 1, Leg::Anonymous);
+        trace.receive(id, 1, 502, None, None);
+        trace.end(id, 502);
+    };
+    let after = |steps: &[&dyn Fn(&mut TraceBuilder)]| {
+        let mut trace = TraceBuilder::default();
+        trace.arrive("alice", IIS1);
+        for step in steps {
+            step(&mut trace);
+        }
+        trace.grade(Fo8)
+    };
+    assert_eq!(after(&[&ends, &fails]), Violated);
+    assert_eq!(after(&[&fails, &ends]), NotExercised, "it was closed afterwards");
+    assert_eq!(after(&[&reaches, &ends, &fails]), NotExercised, "a request was in progress");
+    assert_eq!(after(&[&accepts, &ends, &fails]), NotExercised, "the number is another connection's");
+    let whole = |trace: &mut TraceBuilder| _ = trace.whole("bob", IIS1);
+    assert_eq!(after(&[&reaches, &accepts, &whole, &ends, &fails]), Violated, "the one in progress was another's");
 }
 
 #[test]

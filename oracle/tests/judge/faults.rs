@@ -6,7 +6,7 @@ use stickler_model::event::Closed;
 use stickler_model::site::SiteSpec;
 use stickler_model::topology::{Acceptor, ControllerSpec, KeepAlive, Rogue};
 use stickler_model::trace::{Checks, Promises, Service};
-use stickler_model::{Action, BalancerSpec, Fault, Leg, Name, Payload, RequestId, What};
+use stickler_model::{Action, BalancerSpec, Fault, Leg, Name, Payload, RequestId, What, standard};
 use stickler_oracle::Grade::{self, NotExercised, Violated};
 use stickler_oracle::Party;
 use stickler_oracle::Requirement::{Hs1, Hs4, Hs7};
@@ -145,6 +145,36 @@ fn what_mends_a_fault_ends_it() {
 }
 
 #[test]
+fn iis_that_is_started_anew_hangs_no_longer_and_does_nothing_for_another_fault() {
+    for (fault, server, mended) in [
+        (Fault::Hang("iis1".into()), "iis1", true),
+        (Fault::Hang("iis1".into()), "iis2", false),
+        (Fault::Crash("iis1".into()), "iis1", false),
+        (Fault::Hold("lb".into(), "iis1".into()), "iis1", false),
+    ] {
+        let mut trace = site();
+        trace.fault(fault.clone());
+        trace.act(Action::Configure(Box::new(standard::server(server.into()))));
+        trace.pass(60);
+        answered(&mut trace, 1, 502);
+        assert_eq!(trace.blame(Hs1), if mended { VIOLATED } else { EXCUSED }, "{fault:?} {server}");
+    }
+}
+
+#[test]
+fn what_is_under_way_when_a_fault_is_mended_takes_a_round_trip_to_show_it() {
+    for (seconds, expected) in [(7, EXCUSED), (9, VIOLATED)] {
+        let mut trace = site();
+        (trace.latency, trace.jitter) = (Some(Duration::from_millis(900)), Duration::from_millis(1_100));
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.fault(Fault::Restart("iis1".into()));
+        trace.pass(seconds);
+        answered(&mut trace, 1, 502);
+        assert_eq!(trace.blame(Hs1), expected, "{seconds}");
+    }
+}
+
+#[test]
 fn a_fault_explains_nothing_that_it_did_not_touch() {
     for fault in [
         Fault::Hold("bob".into(), "lb".into()),
@@ -191,6 +221,46 @@ fn a_dc_that_is_away_explains_a_logon_without_an_answer() {
         trace.reach(id, server, Leg::Authenticate);
         trace.end(id, 504);
         assert_eq!(trace.blame(Hs1), expected, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_dc_that_is_away_explains_a_client_that_waited_for_a_ticket() {
+    let blame = |preemptive: bool, sends: bool, asked: bool, fault: Fault| {
+        let mut trace = site();
+        trace.preemptive = preemptive;
+        trace.fault(fault);
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        if sends {
+            trace.send(id, 1, Leg::Anonymous);
+        }
+        if asked {
+            trace.serve(id, IIS1, Leg::Anonymous, 401, None);
+            trace.receive(id, 1, 401, Some(id), None);
+        }
+        trace.fail(id);
+        trace.blame(Hs1)
+    };
+    for fault in [Fault::Crash("dc".into()), Fault::Hold("alice".into(), "dc".into())] {
+        assert_eq!(blame(true, false, false, fault.clone()), EXCUSED, "she has sent nothing");
+        assert_eq!(blame(true, true, false, fault.clone()), VIOLATED, "she has sent a request without a token");
+        assert_eq!(blame(false, false, false, fault.clone()), VIOLATED, "she needs no ticket yet");
+        assert_eq!(blame(false, true, true, fault), EXCUSED, "she was asked to log on");
+    }
+}
+
+#[test]
+fn a_link_to_the_kdc_is_no_reason_for_a_client_that_uses_no_ticket() {
+    for (no_kerberos, expected) in [(false, EXCUSED), (true, VIOLATED)] {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        trace.add_client("alice", stickler_model::agent::Agent::Browser, no_kerberos);
+        trace.fault(Fault::Hold("alice".into(), "dc".into()));
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Negotiate);
+        trace.fail(id);
+        assert_eq!(trace.blame(Hs1), expected, "{no_kerberos}");
     }
 }
 

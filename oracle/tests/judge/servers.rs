@@ -184,6 +184,8 @@ fn a_clock_that_is_wrong_is_the_fault_of_whose_it_is() {
         (0, 900, Some(Party::Client)),
         // The further one.
         (600, -900, Some(Party::Client)),
+        (-900, 600, Some(Party::SiteSetUp)),
+        (600, -600, Some(Party::Client)),
     ] {
         let mut trace = TraceBuilder::default();
         trace.servers = servers(&[Provider::Negotiate], &stickler_model::topology::SiteSpec::default());
@@ -200,17 +202,19 @@ fn a_clock_that_is_wrong_is_the_fault_of_whose_it_is() {
 #[test]
 fn a_certificate_that_nobody_accepts_explains_a_request_that_reached_no_server_meanwhile() {
     use CertificateSpec::{AsSite, Expired, OtherName};
-    for (certificate, during, secured, expected) in [
-        (Expired, true, false, SITE),
-        (OtherName, true, false, SITE),
-        (AsSite, true, false, BALANCER),
-        (Expired, false, false, BALANCER),
-        (Expired, true, true, BALANCER),
+    for (certificate, tls, during, secured, expected) in [
+        (Expired, true, true, false, SITE),
+        (OtherName, true, true, false, SITE),
+        (AsSite, true, true, false, BALANCER),
+        (Expired, true, false, false, BALANCER),
+        (Expired, true, true, true, BALANCER),
+        // Nobody is shown it.
+        (Expired, false, true, false, BALANCER),
     ] {
         let mut trace = TraceBuilder::default();
         trace.servers = standard::servers(2);
         trace.servers[1].certificate = certificate;
-        trace.tls = Some(TlsSpec::default());
+        trace.tls = tls.then(TlsSpec::default);
         let id = during.then(|| trace.start("alice"));
         let peer = ([10, 0, 0, 80], 5_000).into();
         trace.see("iis2", What::ServerAccepted { connection: 1, peer });
@@ -220,7 +224,7 @@ fn a_certificate_that_nobody_accepts_explains_a_request_that_reached_no_server_m
         trace.see("iis2", What::ServerClosed { connection: 1, how: Closed::ByPeer });
         let id = id.unwrap_or_else(|| trace.start("alice"));
         trace.fail(id);
-        assert_eq!(trace.blame(Hs1), expected, "{certificate:?} {during} {secured}");
+        assert_eq!(trace.blame(Hs1), expected, "{certificate:?} {tls} {during} {secured}");
     }
 }
 
