@@ -82,6 +82,11 @@ impl<'t> Farm<'t> {
         self.condition(backend, from).is_up() && !self.changed(backend, from, to)
     }
 
+    /// Returns whether nothing affects the backend just after this event.
+    pub(crate) fn is_up_after(&self, backend: &Name, event: usize) -> bool {
+        self.condition(backend, event + 1).is_up()
+    }
+
     /// Returns whether the backend was down or cut off just before this event.
     pub(crate) fn is_away(&self, backend: &Name, event: usize) -> bool {
         let condition = self.condition(backend, event);

@@ -204,6 +204,10 @@ fn fo6_is_violated_by_a_503_after_the_time_promised() {
     let mut early = back(RISE - 1);
     early.turned_away("carol", 1, 503);
     assert_eq!(early.grade(Fo6), NotExercised);
+    early.pass(1);
+    early.turned_away("carol", 1, 503);
+    early.turned_away("carol", 1, 503);
+    assert_eq!(early.verdict(Fo6).evidence.len(), 1, "the first that came too late counts, and stands for the rest");
 }
 
 #[test]
@@ -221,8 +225,8 @@ fn fo6_is_about_backends_that_were_cut_off_as_well() {
 
 #[test]
 fn fo6_is_violated_when_all_new_clients_go_elsewhere_though_a_spread_is_promised() {
-    let arrivals = |count: u32| {
-        let mut trace = back(RISE);
+    let arrivals = |count: u32, seconds: u64| {
+        let mut trace = back(seconds);
         trace.promises.spread =
             Some(Spread { unit: SpreadUnit::Connections, percent: 0, units: 1, weights: Vec::new() });
         for client in 1..=count {
@@ -230,8 +234,9 @@ fn fo6_is_violated_when_all_new_clients_go_elsewhere_though_a_spread_is_promised
         }
         trace
     };
-    assert_eq!(arrivals(31).grade(Fo6), NotExercised);
-    assert!(arrivals(40).summary(Fo6).ends_with("and 32 new clients went elsewhere"));
+    assert_eq!(arrivals(31, RISE).grade(Fo6), NotExercised);
+    assert!(arrivals(40, RISE).summary(Fo6).ends_with("and 32 new clients went elsewhere"));
+    assert_eq!(arrivals(40, RISE - 1).grade(Fo6), NotExercised, "they came too early");
 }
 
 #[test]
@@ -502,6 +507,18 @@ fn fo8_is_violated_by_a_request_that_loses_the_race_and_is_not_sent_again() {
     assert_eq!(lost.blame(Hs7), (Violated, Some(Party::Balancer)));
     let later = idle_end(Closed::Here, 1_000, "GET", Leg::Anonymous, 502);
     assert_eq!(later.grade(Fo8), Ok, "that is no race any more");
+}
+
+#[test]
+fn fo8_blames_no_balancer_for_a_race_that_a_fault_explains() {
+    let mut trace = TraceBuilder::default();
+    trace.whole("alice", IIS1);
+    trace.see("iis1", What::ServerClosed { connection: 1, how: Closed::Here });
+    trace.fault(Fault::Crash("iis1".into()));
+    let id = trace.start_anonymous("probe");
+    trace.send(id, 1, Leg::Anonymous);
+    trace.end(id, 502);
+    assert_eq!(trace.grade(Fo8), NotExercised);
 }
 
 #[test]

@@ -192,6 +192,22 @@ fn a_fault_explains_nothing_that_it_did_not_touch() {
 }
 
 #[test]
+fn a_host_that_decides_on_logons_is_a_dc() {
+    let account = || crate::trace_builder::user("alice");
+    let ticket = What::DcTicket { client: Some(account()), service: "HTTP/www".into(), etype: 18, error: 0 };
+    let logon = What::DcLogon { server: "iis1".into(), logon: 1, account: account(), status: 0, bad_count: 0 };
+    for (decision, expected) in [(Some(ticket), VIOLATED), (Some(logon), VIOLATED), (None, EXCUSED)] {
+        let mut trace = site();
+        if let Some(decision) = decision {
+            trace.see("east", decision);
+        }
+        trace.fault(Fault::Crash("east".into()));
+        answered(&mut trace, 1, 502);
+        assert_eq!(trace.blame(Hs1), expected, "no logon is tried");
+    }
+}
+
+#[test]
 fn a_fault_of_one_backend_does_not_explain_what_another_received() {
     for (server, expected) in [(IIS1, EXCUSED), (IIS2, VIOLATED)] {
         let mut trace = site();
@@ -335,6 +351,39 @@ fn each_connection_that_a_loss_of_power_left_behind_may_cost_one_request() {
 }
 
 #[test]
+fn a_connection_left_behind_costs_a_request_once_its_host_is_back_and_only_one_that_failed() {
+    let faults = after_a_loss_of_power("GET", |trace| {
+        trace.fault(Fault::PowerLoss("iis1".into()));
+        trace.fault(Fault::Restart("iis1".into()));
+        trace.fault(Fault::Crash("iis1".into()));
+        answered(trace, 9, 502);
+    });
+    assert_eq!(faults, [Party::InjectedFault, Party::InjectedFault, Party::Balancer], "the crash explains the first");
+    let faults = after_a_loss_of_power("GET", |trace| {
+        trace.fault(Fault::PowerLoss("iis1".into()));
+        trace.fault(Fault::Restart("iis1".into()));
+        answered(trace, 9, 400);
+    });
+    assert_eq!(faults, [Party::InjectedFault, Party::Balancer], "the balancer itself answered the first");
+}
+
+#[test]
+fn an_end_that_is_recorded_twice_costs_one_connection_left_behind() {
+    let mut trace = site();
+    for connection in 1..=2 {
+        trace.see("iis1", What::ServerAccepted { connection, peer: ([10, 0, 0, 1], 50_000).into() });
+    }
+    trace.fault(Fault::PowerLoss("iis1".into()));
+    trace.fault(Fault::Restart("iis1".into()));
+    trace.pass(60);
+    let id = answered(&mut trace, 1, 502);
+    trace.end(id, 502);
+    answered(&mut trace, 2, 502);
+    let faults: Vec<Party> = trace.verdict(Hs1).evidence.iter().map(|evidence| evidence.fault).collect();
+    assert_eq!(faults, [Party::InjectedFault; 2]);
+}
+
+#[test]
 fn a_connection_that_somebody_saw_end_costs_no_request() {
     let closed = after_a_loss_of_power("GET", |trace| {
         trace.see("iis1", What::ServerClosed { connection: 1, how: Closed::Here });
@@ -375,18 +424,28 @@ fn a_connection_left_behind_costs_no_request_that_a_server_received_or_of_anothe
 
 #[test]
 fn a_balancer_behind_another_leaves_connections_behind_as_well() {
-    for (front, expected) in [(true, [Party::InjectedFault, Party::Balancer]), (false, [Party::Balancer; 2])] {
+    for (front, host, closed, expected) in [
+        (true, "lb", false, [Party::InjectedFault, Party::Balancer]),
+        (false, "lb", false, [Party::Balancer; 2]),
+        (true, "lb", true, [Party::Balancer; 2]),
+        (true, "iis1", false, [Party::Balancer; 2]),
+        (true, "dc", false, [Party::Balancer; 2]),
+        (true, "bob", false, [Party::Balancer; 2]),
+    ] {
         let mut trace = site();
         trace.front = front.then(|| BalancerSpec::named("shared-pool"));
         trace.arrive("bob", IIS1);
-        trace.fault(Fault::PowerLoss("lb".into()));
-        trace.fault(Fault::Restart("lb".into()));
+        if closed {
+            trace.close("bob", 1, Closed::Here);
+        }
+        trace.fault(Fault::PowerLoss(host.into()));
+        trace.fault(Fault::Restart(host.into()));
         trace.pass(60);
         for connection in 1..=2 {
             answered(&mut trace, connection, 502);
         }
         let faults: Vec<Party> = trace.verdict(Hs1).evidence.iter().map(|evidence| evidence.fault).collect();
-        assert_eq!(faults, expected, "{front}");
+        assert_eq!(faults, expected, "{front} {host} {closed}");
     }
 }
 

@@ -115,6 +115,9 @@ fn hs1_judges_a_refusal_only_where_client_and_site_have_a_package_in_common() {
         let grade = refused(agent, no_kerberos, provider).grade(Hs1);
         assert_eq!(grade, expected, "{agent:?} {no_kerberos} {provider:?}");
     }
+    let party = |agent, no_kerberos, provider| refused(agent, no_kerberos, provider).blame(Hs1).1;
+    assert_eq!(party(Browser, true, NegotiateKerberos), Some(Party::Client), "the script forbids it Kerberos");
+    assert_eq!(party(Curl, false, Negotiate), Some(Party::SiteSetUp));
 }
 
 #[test]

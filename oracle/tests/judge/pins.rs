@@ -5,6 +5,7 @@ use std::time::Duration;
 use stickler_model::agent::Agent;
 use stickler_model::event::Closed;
 use stickler_model::{Action, BalancerSpec, ClientSpec, Fault, Leg, Name, Profile, RawSpec, What, standard};
+use stickler_oracle::Cited;
 use stickler_oracle::Grade::{NotExercised, Ok, Violated};
 use stickler_oracle::Requirement::{Fo4, Fo5};
 
@@ -51,6 +52,7 @@ fn fo4_is_violated_by_a_silent_401_from_elsewhere() {
         trace.summary(Fo4),
         "alice's connection 1 was pinned to connection 1 of iis1, which was lost, but its request r4 was answered with 401"
     );
+    assert_eq!(trace.verdict(Fo4).evidence[0].about, [Cited::Request { client: "alice".into(), id }]);
 }
 
 #[test]
@@ -85,6 +87,23 @@ fn fo4_takes_a_connection_that_was_asked_to_log_on_again_for_not_pinned() {
     let id = trace.start("alice");
     trace.exchange(id, IIS2, Leg::Anonymous, 401);
     assert_eq!(trace.grade(Fo4), NotExercised);
+}
+
+#[test]
+fn fo4_ends_with_the_first_401_and_with_a_token_that_the_client_sends() {
+    let elsewhere = Route { server_connection: 2, ..IIS2 };
+    let asked = |trace: &mut TraceBuilder, leg| {
+        let id = trace.start("alice");
+        trace.exchange(id, elsewhere, leg, 401);
+    };
+    let mut twice = lost();
+    asked(&mut twice, Leg::Anonymous);
+    asked(&mut twice, Leg::Anonymous);
+    assert_eq!(twice.verdict(Fo4).evidence.len(), 1);
+    let mut token = lost();
+    asked(&mut token, Leg::Negotiate);
+    asked(&mut token, Leg::Anonymous);
+    assert_eq!(token.grade(Fo4), NotExercised);
 }
 
 #[test]
