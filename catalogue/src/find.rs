@@ -177,7 +177,8 @@ mod tests {
         );
         let has_it = told("pin-on-401+B1");
         assert!(
-            has_it.contains("cannot be put on `pin-on-401`: ") && has_it.contains("so that it has this weakness already; it can"),
+            has_it.contains("cannot be put on `pin-on-401`: ")
+                && has_it.contains("so that it has this weakness already; it can"),
             "{has_it}"
         );
         let out_of_place = told("shared-pool+B6");

@@ -12,6 +12,7 @@ use stickler_model::{Leg, What};
 
 use crate::index::Index;
 use crate::logons::{ACCOUNT_LOCKED_OUT, Cause, LOGON_FAILURE, NO_LOGON_SERVERS, NO_SUCH_USER, WRONG_PASSWORD};
+use crate::order::Position;
 use crate::requests::{End, Request, ServerConnection, asks_for_credentials, is_no_answer, is_proof};
 use crate::verdict::Party;
 
@@ -58,7 +59,7 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
         return Some(Party::Server);
     }
     let sent = index.sent(request).last().map_or(request.started, |(event, ..)| event);
-    let reached = index.received(request).any(|(event, ..)| event > sent);
+    let reached = index.received(request).any(|(event, ..)| event.is_after(sent));
     if !reached && index.tls.is_turned_away(request.started, end.event) {
         return Some(Party::SiteSetUp);
     }
@@ -191,7 +192,7 @@ pub(crate) fn is_repeatable(index: &Index<'_>, request: &Request<'_>) -> bool {
 /// and there is such a server.
 fn met_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
     let sent = index.sent(request).last().map(|(event, ..)| event);
-    let received = index.received(request).filter(|&(event, ..)| sent.is_none_or(|sent| sent < event)).last();
+    let received = index.received(request).filter(|&(event, ..)| sent.is_none_or(|sent| sent.is_before(event))).last();
     match received {
         Some((event, (server, _), _)) => index.settings.is_rogue(server, event),
         None => index.farm.backends().any(|backend| index.settings.is_rogue(backend, request.started)),

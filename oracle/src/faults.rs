@@ -29,6 +29,7 @@ use stickler_model::{Action, Fault, Leg, Name, RequestId, Time, What};
 
 use crate::farm::Farm;
 use crate::left_behind::met_left_behind;
+use crate::order::{Position, between};
 use crate::requests::{ClientConnection, Request, Requests, ServerConnection};
 use crate::settings::Settings;
 
@@ -106,8 +107,7 @@ impl Connection {
 
     /// Returns whether the connection was open at the first event, and brought no answer between the two events.
     fn is_unused_since(&self, from: usize, to: usize) -> bool {
-        let first = self.answers.partition_point(|&at| at <= from);
-        self.opened < from && self.answers.get(first).is_none_or(|&at| at >= to)
+        self.opened.is_before(from) && between(&self.answers, from, to).is_empty()
     }
 }
 
@@ -178,7 +178,7 @@ impl<'t> Faults<'t> {
             legs == Legs::Last && self.ends_in_vain(&scope, request) || scope.may_have_gone_to(request, backend, legs)
         };
         self.met_left_behind.contains(&request.id)
-            || self.spans.iter().take_while(|span| span.from < end.event).any(|span| {
+            || self.spans.iter().take_while(|span| span.from.is_before(end.event)).any(|span| {
                 let touched = match Self::concern(&scope, span.place, request.client) {
                     Concern::Nobody => false,
                     Concern::Everything => true,
@@ -352,7 +352,7 @@ impl<'t> Scope<'_, 't> {
         match legs {
             Legs::Last => {
                 let sent = self.requests.sent(request).last().map(|(event, ..)| event);
-                let last = received.filter(|&(event, ..)| sent.is_none_or(|sent| sent < event)).last();
+                let last = received.filter(|&(event, ..)| sent.is_none_or(|sent| sent.is_before(event))).last();
                 last.is_none_or(|(_, (server, _), _)| server == backend)
             }
             Legs::Any => {
@@ -445,10 +445,10 @@ impl IdleEnds {
     pub(crate) fn met_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
         let end = request.ended?.event;
         let (sent, ..) = requests.sent(request).last()?;
-        let reached = requests.received(request).any(|(event, ..)| event > sent);
+        let reached = requests.received(request).any(|(event, ..)| event.is_after(sent));
         let first = self.by_server.partition_point(|&(_, at)| at + self.round_trip < requests.at(sent));
         let close = self.by_server.get(first).map(|&(event, _)| event);
-        close.filter(|&event| !reached && event < end)
+        close.filter(|&event| !reached && event.is_before(end))
     }
 
     /// Returns the same event if the connection was closed before the HTTP request could have arrived on it, so the
@@ -460,7 +460,6 @@ impl IdleEnds {
 
     /// Returns whether an idle connection ended between the two events, whoever closed it.
     pub(crate) fn any_between(&self, from: usize, to: usize) -> bool {
-        let first = self.any.partition_point(|&event| event < from);
-        self.any.get(first).is_some_and(|&event| event < to)
+        !between(&self.any, from, to).is_empty()
     }
 }

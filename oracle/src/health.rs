@@ -34,6 +34,7 @@ use crate::excuses::is_turned_away;
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::logons::NO_LOGON_SERVERS;
+use crate::order::Position;
 use crate::requests::{Request, ServerConnection};
 use crate::verdict::Failure;
 
@@ -72,7 +73,7 @@ pub(crate) fn hc1_checks_detect_failed_authentication(index: &Index<'_>) -> Find
                 };
                 let up = alive.iter().find(|(backend, _)| can_serve(backend));
                 if let Some((backend, &answered)) = up
-                    && answered < request.started
+                    && answered.is_before(request.started)
                     && index.is_quiet_elsewhere(request, event)
                 {
                     let summary = format!(
@@ -194,13 +195,13 @@ pub(crate) fn hc3_backends_answer_for_their_own_failures(index: &Index<'_>) -> F
 }
 
 /// Returns, for each backend, the first event at which it failed by itself: it answered 5xx, or one of its connections
-/// ended while a request on it had no answer.
+/// ended while a request on it had no answer. That the numbers of connections start again when a server restarts does not
+/// matter: a server that has restarted has been affected, whether it failed or not.
 fn own_failures<'t>(index: &Index<'t>) -> BTreeMap<&'t Name, usize> {
     let mut failures: BTreeMap<&Name, usize> = BTreeMap::new();
     let mut open: BTreeMap<ServerConnection<'_>, BTreeSet<u32>> = BTreeMap::new();
     for (event, seen) in index.events() {
         match &seen.what {
-            What::ServerAccepted { connection, .. } => _ = open.remove(&(&seen.by, *connection)),
             What::ServerReceived { connection, number, .. } => {
                 open.entry((&seen.by, *connection)).or_default().insert(*number);
             }

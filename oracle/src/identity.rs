@@ -35,6 +35,7 @@ use stickler_model::{Name, Principal, RequestId, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::order::Position;
 use crate::raw::RawSend;
 use crate::requests::{Answered, ClientConnection, Request, ServerConnection, is_proof};
 use crate::verdict::Failure;
@@ -118,11 +119,11 @@ fn judge_users(index: &Index<'_>, request: &Request<'_>, allowed: Option<&Princi
             "{client}'s request {id} was processed as {user} by {server} on connection {connection}, \
              but {client} {actual}",
         );
-        let sent = index.sent(request).map(|(event, ..)| event).take_while(|&sent| sent < answer.event).last();
+        let sent = index.sent(request).map(|(event, ..)| event).take_while(|sent| sent.is_before(answer.event)).last();
         let received =
-            index.received(request).map(|(event, ..)| event).take_while(|&event| event < answer.event).last();
+            index.received(request).map(|(event, ..)| event).take_while(|event| event.is_before(answer.event)).last();
         // The receipt that follows belongs to this answer if it names the same user.
-        while receipts.next_if(|receipt| receipt.event < answer.event).is_some() {}
+        while receipts.next_if(|receipt| receipt.event.is_before(answer.event)).is_some() {}
         let receipt = receipts.peek().filter(|receipt| receipt.user == Some(user)).map(|receipt| receipt.event);
         let origin = index.authenticated_before(answer.at, answer.event);
         let mut events: Vec<usize> =
@@ -133,7 +134,7 @@ fn judge_users(index: &Index<'_>, request: &Request<'_>, allowed: Option<&Princi
     for receipt in self::receipts(index, request) {
         let Some(user) = receipt.user.filter(|&user| Some(user) != allowed) else { continue };
         // This receipt is evidence already. An answer to another request has its own evidence.
-        let known = wrong.iter().any(|&(name, event)| name == user && event < receipt.event);
+        let known = wrong.iter().any(|&(name, event)| name == user && event.is_before(receipt.event));
         let stray = receipt.echoed.is_some_and(|echoed| echoed != id);
         if !known && !stray {
             let summary = format!("the answer to {client}'s request {id} is for {user}, but {client} {actual}");
@@ -179,7 +180,7 @@ fn judge_delivery(index: &Index<'_>, request: &Request<'_>, finding: &mut Findin
         let sender = owner.map_or("of nobody known".to_owned(), |owner| format!("of {}", owner.client));
         let summary = format!("{client} received the answer to request {echoed} {sender} for its request {id}");
         let theirs = owner.and_then(|owner| {
-            index.answered(owner).map(|answer| answer.event).take_while(|&event| event < receipt.event).last()
+            index.answered(owner).map(|answer| answer.event).take_while(|&event| event.is_before(receipt.event)).last()
         });
         finding.violate(
             Failure::WrongAnswer,
@@ -236,7 +237,7 @@ impl<'t> Id3State<'t> {
         let Some(&closed) = self.closed.get(&giver) else { return };
         let (server, connection) = answer.at;
         let received = self.received.get(&(server, connection, answer.number)).copied();
-        if received.unwrap_or(answer.event) < closed {
+        if received.unwrap_or(answer.event).is_before(closed) {
             return;
         }
         let request = index.request(answer.request);

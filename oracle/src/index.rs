@@ -24,6 +24,7 @@ use crate::disruptions::Disruptions;
 use crate::farm::Farm;
 use crate::faults::{Faults, IdleEnds, Legs};
 use crate::logons::Logons;
+use crate::order::before;
 use crate::ports::Ports;
 use crate::raw::RawSends;
 use crate::requests::{Answered, ClientConnection, Request, Requests, ServerConnection};
@@ -262,8 +263,7 @@ impl<'t> Index<'t> {
     /// if the connection is not authenticated then.
     pub(crate) fn authenticated_before(&self, at: ServerConnection<'t>, event: usize) -> Option<usize> {
         let answers = self.authenticated.get(&at)?;
-        let last = answers.partition_point(|&(answer, _)| answer < event).checked_sub(1)?;
-        Some(answers[last]).filter(|&(_, persists)| persists).map(|(answer, _)| answer)
+        before(answers, event).last().filter(|&&(_, persists)| persists).map(|&(answer, _)| answer)
     }
 
     /// See [`Settings::authenticates`].

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stickler_model::{Action, Fault, Name, RequestId, What};
 
 use crate::farm::Farm;
+use crate::order::Position;
 use crate::requests::{ClientConnection, Request, Requests, ServerConnection, is_no_answer};
 
 /// The state of the search while a trace is being read.
@@ -86,7 +87,7 @@ impl<'t> LeftBehind<'_, 't> {
     /// the request against it and returns true.
     fn may_be_met(&mut self, request: &Request<'t>) -> bool {
         let serves = |name: &Name| !self.farm.is_backend(name) || self.requests.promises().serves(name, request.path);
-        let is_back = |host: &Host| host.left > 0 && host.back.is_some_and(|back| back < request.started);
+        let is_back = |host: &Host| host.left > 0 && host.back.is_some_and(|back| back.is_before(request.started));
         let met = self.hosts.iter_mut().find(|(name, host)| is_back(host) && serves(name));
         met.map(|(_, host)| host.left -= 1).is_some()
     }
@@ -99,5 +100,5 @@ fn ended_here(request: &Request<'_>, event: usize) -> bool {
 /// Returns whether the last HTTP request that the client sent reached no server.
 fn is_lost(requests: &Requests<'_>, request: &Request<'_>) -> bool {
     let Some((sent, ..)) = requests.sent(request).last() else { return false };
-    !requests.received(request).any(|(event, ..)| event > sent)
+    !requests.received(request).any(|(event, ..)| event.is_after(sent))
 }

@@ -58,6 +58,7 @@ mod left_behind;
 pub mod live;
 mod local;
 mod logons;
+mod order;
 mod persistence;
 mod ports;
 mod raw;

@@ -327,16 +327,28 @@ mod tests {
             if let Some(name) = named {
                 assert_eq!(self.see(What::SenderNamed { connection, number, name: name.into() }), None);
             }
+            let status = if user.is_some() { 200 } else { 401 };
+            self.answer((connection, number), leg, (status, 0), user)
+        }
+
+        /// Answers a request, which the application processes only with the status 200.
+        fn answer(
+            &mut self,
+            (connection, number): (u32, u32),
+            leg: Leg,
+            (status, substatus): (u16, u16),
+            user: Option<&str>,
+        ) -> Option<Noticed> {
             self.see(What::ServerAnswered {
                 connection,
                 number,
                 request: None,
                 leg,
-                status: if user.is_some() { 200 } else { 401 },
-                substatus: 0,
+                status,
+                substatus,
                 win32: 0,
                 user: user.map(|user| Principal::new("CORP", user)),
-                processed: user.is_some(),
+                processed: status == 200,
                 length: 0,
                 digest: Payload::Empty.digest(),
             })
@@ -370,6 +382,18 @@ mod tests {
         let times: Vec<u64> = leak.events.iter().map(|event| event.at.0).collect();
         assert_eq!(times, [1, 7, 8, 9, 10]);
         assert_eq!(bench.live.seen().leaks, BTreeMap::from([(("bob".into(), "CORP\\alice".into()), 1)]));
+    }
+
+    #[test]
+    fn who_is_refused_as_another_user_is_taken_for_that_user_and_who_is_asked_to_log_on_is_not() {
+        for (substatus, expected) in [(3, true), (1, false)] {
+            let mut bench = Bench::with_alice();
+            let (connection, number, leg) = (1, 9, Leg::Anonymous);
+            bench.see(What::ServerReceived { connection, number, request: None, leg });
+            bench.see(What::SenderNamed { connection, number, name: "bob".into() });
+            let noticed = bench.answer((connection, number), leg, (401, substatus), Some("alice"));
+            assert_eq!(noticed.is_some(), expected, "401.{substatus}");
+        }
     }
 
     #[test]
@@ -459,6 +483,26 @@ mod tests {
             bench.see(What::ServerReceived { connection: 1, number, request: None, leg: Leg::Anonymous });
         }
         assert_eq!(bench.live.connections[&("iis1".into(), 1)].waiting.len(), MOST_WAITING);
+    }
+
+    #[test]
+    fn leaks_are_counted_by_pair_up_to_a_limit_and_in_all_without_one() {
+        let mut seen = Seen::default();
+        let alice = Principal::new("CORP", "alice");
+        for sender in 0..=MOST_NAMES {
+            seen.leak(&format!("sender{sender}"), &alice);
+        }
+        seen.leak("sender0", &alice);
+        assert_eq!((seen.leaked, seen.leaks.len()), (MOST_NAMES as u64 + 2, MOST_NAMES));
+        assert_eq!(seen.leaks[&("sender0".into(), r"CORP\alice".into())], 2, "who is known already still counts");
+    }
+
+    #[test]
+    fn names_are_remembered_up_to_a_limit_and_are_new_once() {
+        let mut names = BTreeSet::new();
+        assert!(remember(&mut names, 0) && !remember(&mut names, 0));
+        assert!((1..=MOST_NAMES).all(|name| remember(&mut names, name)), "who invents more names is judged as well");
+        assert_eq!(names.len(), MOST_NAMES);
     }
 
     #[test]

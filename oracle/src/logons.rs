@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stickler_model::event::Credentials;
 use stickler_model::{Event, Leg, Name, Principal, RequestId, Topology, What};
 
+use crate::order::{Position, between};
 use crate::requests::{Request, Requests};
 
 // RFC 4120 7.5.9: the password is wrong; the account may not log on or is locked out.
@@ -81,7 +82,7 @@ impl<'t> Logons<'t> {
         let mut events = requests.events().peekable();
         let mut failures = Failures::new(requests.topology());
         for logon in &mut decisions {
-            while let Some((event, seen)) = events.next_if(|&(event, _)| event < logon.decided) {
+            while let Some((event, seen)) = events.next_if(|&(event, _)| event.is_before(logon.decided)) {
                 failures.note_ticket(event, &seen.what);
             }
             decide(requests, logon, &mut failures);
@@ -111,9 +112,7 @@ impl<'t> Logons<'t> {
     /// Returns whether the KDC refused this account because users had locked it, from the event `from` (inclusive) to
     /// the event `to` (exclusive).
     pub(crate) fn is_refused_locked(&self, account: Option<&Principal>, from: usize, to: usize) -> bool {
-        let first = self.refused_locked.partition_point(|&(event, _)| event < from);
-        let mut between = self.refused_locked[first..].iter().take_while(|&&(event, _)| event < to);
-        between.any(|&(_, refused)| Some(refused) == account)
+        between(&self.refused_locked, from, to).iter().any(|&(_, refused)| Some(refused) == account)
     }
 }
 
@@ -201,8 +200,10 @@ fn cause(requests: &Requests<'_>, request: &Request<'_>, decided: usize, nth: us
         Credentials::Valid => Cause::Valid,
         Credentials::None => Cause::Anonymous,
         Credentials::Wrong => {
-            let sent =
-                requests.sent(request).filter(|&(event, _, leg)| event < decided && leg == Leg::Authenticate).count();
+            let sent = requests
+                .sent(request)
+                .filter(|&(event, _, leg)| event.is_before(decided) && leg == Leg::Authenticate)
+                .count();
             if nth > sent { Cause::Replayed } else { Cause::User }
         }
     }

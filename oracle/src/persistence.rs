@@ -32,6 +32,7 @@ use stickler_model::{Leg, Name, RequestId, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::order::Position;
 use crate::requests::{ClientConnection, Request, ServerConnection, is_no_answer};
 use crate::verdict::Failure;
 
@@ -48,7 +49,7 @@ pub(crate) fn st1_clients_stay_on_their_backend(index: &Index<'_>) -> Finding {
             What::ClientSent { request, .. } => {
                 sent.insert(*request, event);
             }
-            What::ServerReceived { request: None, .. } if first_raw.is_some_and(|first| first < event) => {
+            What::ServerReceived { request: None, .. } if first_raw.is_some_and(|first| first.is_before(event)) => {
                 for homes in clients.values_mut() {
                     homes.entry(&seen.by).or_insert(Home { last: event, answered: None }).last = event;
                 }
@@ -105,7 +106,7 @@ fn judge_arrival<'t>(
     let server = index.by(event);
     homes
         .retain(|name, home| index.at(event) - index.at(home.last) < lasts && index.farm.is_up(name, home.last, event));
-    let bound = homes.iter().find(|(_, home)| home.answered.is_some_and(|answered| answered < sent));
+    let bound = homes.iter().find(|(_, home)| home.answered.is_some_and(|answered| answered.is_before(sent)));
     if let Some((home, &Home { last, .. })) = bound {
         finding.exercise();
         if !homes.contains_key(server) {
@@ -216,7 +217,7 @@ impl<'t> St3State<'t> {
         let expired = index.promises().persistence.is_some_and(|lasts| index.at(event) - index.at(given) >= lasts);
         let with_token = self.sent_on.get(&id).filter(|on| self.tokens.contains(*on));
         let stays = with_token.and_then(|on| self.last.get(on)).is_some_and(|&last| last == at);
-        if expired || stays || given > sent || !index.farm.is_up(backend, given, event) {
+        if expired || stays || given.is_after(sent) || !index.farm.is_up(backend, given, event) {
             return;
         }
         finding.exercise();

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stickler_model::bounds::LINGERS;
 use stickler_model::{Name, Time, What};
 
+use crate::order::Position;
 use crate::requests::{ClientConnection, Requests};
 use crate::settings::Settings;
 
@@ -73,7 +74,9 @@ impl<'t> Ports<'t> {
         let held = settings.port(client).and_then(|port| self.held.get(&(settings.host(client), port)));
         let open = |held: &Held<'_>| {
             let lingers = held.lingers.is_some_and(|until| requests.at(event) < until);
-            held.by != client && held.from < event && (lingers || held.until.is_none_or(|until| until > event))
+            held.by != client
+                && held.from.is_before(event)
+                && (lingers || held.until.is_none_or(|until| until.is_after(event)))
         };
         held.is_some_and(|held| held.iter().any(open))
     }

@@ -12,6 +12,7 @@ use stickler_model::payload::Digest;
 use stickler_model::trace::Promises;
 use stickler_model::{Action, Event, Leg, Name, Principal, RequestId, Time, Topology, Trace, What};
 
+use crate::order::Position;
 use crate::verdict::Cited;
 
 /// A connection as its server sees it: the server's name, and the number that the server gave the connection.
@@ -167,7 +168,7 @@ impl<'t> Requests<'t> {
 
     /// Returns whether a server received an HTTP request of this request after this event, and answered none.
     pub(crate) fn is_unanswered(&self, request: &Request<'t>, since: usize) -> bool {
-        let later = request.events.iter().filter(|&&event| event > since).map(|&event| self.what(event));
+        let later = request.events.iter().filter(|event| event.is_after(since)).map(|&event| self.what(event));
         let mut received = false;
         for what in later {
             match what {
@@ -213,7 +214,7 @@ impl<'t> Requests<'t> {
 
     /// Returns whether any server received an HTTP request after this event.
     pub(crate) fn any_received_after(&self, event: usize) -> bool {
-        self.last_received.is_some_and(|last| last > event)
+        self.last_received.is_some_and(|last| last.is_after(event))
     }
 
     fn note(&mut self, position: usize, event: &'t Event) {

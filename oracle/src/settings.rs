@@ -13,6 +13,7 @@ use stickler_model::topology::{Acceptor, Provider, ServerSpec};
 use stickler_model::{Action, ClientSpec, Identity, Leg, Name, Topology, What};
 
 use crate::local::is_of_domain;
+use crate::order::before;
 use crate::requests::{Answered, Request, Requests};
 
 /// The settings of servers and clients, by name.
@@ -235,8 +236,7 @@ impl CommonPackages {
 
 /// Returns the last value that applied before this event, or the first if all apply later.
 fn latest<T: Copy>(since: &[(usize, T)], at: usize) -> Option<T> {
-    let next = since.partition_point(|&(event, _)| event < at);
-    since.get(next.saturating_sub(1)).map(|&(_, value)| value)
+    before(since, at).last().or(since.first()).map(|&(_, value)| value)
 }
 
 fn requires_binding(server: &ServerSpec) -> bool {

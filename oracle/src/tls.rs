@@ -29,6 +29,7 @@ use stickler_model::{Name, RequestId, What};
 use crate::excuses::refused_because;
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::order::Position;
 use crate::requests::{Answered, ClientConnection, Request, ServerConnection, asks_for_credentials, is_proof};
 use crate::tls_connections::TlsPath;
 use crate::verdict::{Failure, Party};
@@ -88,7 +89,7 @@ fn judge_one_certificate(index: &Index<'_>, request: &Request<'_>, paths: &[TlsP
 fn judge_two_certificates(index: &Index<'_>, request: &Request<'_>, paths: &[TlsPath<'_>], finding: &mut Finding) {
     for answer in index.answered(request) {
         let arrived = paths.iter().filter(|path| (path.at, path.number) == (answer.at, answer.number));
-        let Some(path) = arrived.take_while(|path| path.received < answer.event).last() else { continue };
+        let Some(path) = arrived.take_while(|path| path.received.is_before(answer.event)).last() else { continue };
         if is_proof(path.leg) {
             finding.exercise();
         }

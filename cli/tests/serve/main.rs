@@ -47,7 +47,10 @@ fn a_profile_of_ones_own_is_served() {
     let output = Command::new(env!("CARGO_BIN_EXE_stickler")).args(["serve", "--profile", path]).output();
     let output = output.expect("the command starts");
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && error.contains("--balancer has to select one of these: ours, other"), "{error}");
+    assert!(
+        output.status.code() == Some(2) && error.contains("--balancer has to select one of these: ours, other"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -26,6 +26,7 @@ use stickler_model::{Name, What};
 use crate::excuses::{is_user_forbidden, refused_because};
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::order::Position;
 use crate::requests::{Request, asks_for_credentials, is_no_answer};
 use crate::verdict::Failure;
 
@@ -86,7 +87,7 @@ impl Home<'_> {
     /// passed when this request was started.
     fn is_known_dead(self, index: &Index<'_>, checks: &Checks, request: &Request<'_>) -> bool {
         index.farm.condition(self.backend, request.started).down.is_some_and(|death| {
-            self.taken < death && index.at(request.started) - index.at(death) >= checks.notice_down()
+            self.taken.is_before(death) && index.at(request.started) - index.at(death) >= checks.notice_down()
         })
     }
 }
@@ -163,13 +164,13 @@ pub(crate) fn fo7_without_backends_the_answer_is_prompt(index: &Index<'_>) -> Fi
         let prompt = took <= checks.timeout;
         // A request that has not ended is late only if the trace has gone on for long enough.
         let quiet = index.is_quiet_elsewhere(request, end) && !index.is_given_up(request);
-        if !known || !quiet || until.is_some_and(|until| until < end) || request.ended.is_none() && prompt {
+        if !known || !quiet || until.is_some_and(|until| until.is_before(end)) || request.ended.is_none() && prompt {
             continue;
         }
         finding.exercise();
-        let sent = index
-            .sent(request)
-            .any(|(_, connection, _)| opened.get(&(request.client, connection)).is_some_and(|&opened| opened > since));
+        let sent = index.sent(request).any(|(_, connection, _)| {
+            opened.get(&(request.client, connection)).is_some_and(|&opened| opened.is_after(since))
+        });
         let problem = match (request.ended.map(|end| end.status), declared) {
             (Some(Some(status)), NoneLeft::Status(expected)) if status != expected => {
                 Some(format!("ended in {status}, not in {expected}"))

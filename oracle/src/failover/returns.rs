@@ -34,7 +34,7 @@ pub(crate) fn fo6_returned_backends_serve(index: &Index<'_>) -> Finding {
                     returns.remove(backend);
                     // A backend can return only after it was away; a reset or a drain does not count as being away.
                     let was_away = index.farm.is_away(backend, event);
-                    if was_away && index.farm.is_up(backend, event + 1, event + 1) {
+                    if was_away && index.farm.is_up_after(backend, event) {
                         let due = seen.at + checks.notice_up();
                         returns.insert(backend, Return { since: event, due, went_elsewhere: Vec::new() });
                     }

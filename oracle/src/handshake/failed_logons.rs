@@ -17,6 +17,7 @@
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::logons::Cause;
+use crate::order::Position;
 use crate::verdict::{Failure, Party};
 
 /// Judges HS-6.
@@ -39,7 +40,7 @@ pub(crate) fn hs6_users_cause_failed_logons(index: &Index<'_>) -> Finding {
         let summary = format!("the DC holds a failed logon of {account} against request {id} of {client}, {why}");
         let sent = index.sent(request).map(|(event, ..)| event);
         let received = index.received(request).map(|(event, ..)| event);
-        let before = sent.chain(received).filter(|&event| event < logon.decided);
+        let before = sent.chain(received).filter(|&event| event.is_before(logon.decided));
         finding.blame(
             fault,
             Failure::FailedLogon,

@@ -21,6 +21,7 @@ use stickler_model::{Leg, Name, What};
 use crate::excuses::refused_because;
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::order::Position;
 use crate::requests::{Answered, Request, ServerConnection, asks_for_credentials};
 use crate::verdict::{Failure, Party};
 
@@ -195,8 +196,8 @@ fn overlaps(handshakes: &[Handshake<'_, '_>]) -> Vec<Option<usize>> {
             .into_iter()
             .flatten()
             .find(|&other| handshakes[other].client() != this.client())
-            .filter(|&other| handshakes[other].to > this.from);
-        let lasts = |other: Option<usize>| other.is_none_or(|other| handshakes[other].to < this.to);
+            .filter(|&other| handshakes[other].to.is_after(this.from));
+        let lasts = |other: Option<usize>| other.is_none_or(|other| handshakes[other].to.is_before(this.to));
         let same = |other: Option<usize>| other.is_some_and(|other| handshakes[other].client() == this.client());
         if lasts(longest) {
             if !same(longest) {
@@ -213,7 +214,8 @@ fn overlaps(handshakes: &[Handshake<'_, '_>]) -> Vec<Option<usize>> {
         if handshakes[place + 1].client() != handshakes[place].client() {
             next = Some(place + 1);
         }
-        found[place] = found[place].or_else(|| next.filter(|&other| handshakes[other].from < handshakes[place].to));
+        found[place] =
+            found[place].or_else(|| next.filter(|&other| handshakes[other].from.is_before(handshakes[place].to)));
     }
     found
 }

@@ -104,6 +104,25 @@ fn hs1_allows_a_whole_new_handshake_where_a_fault_explains_the_lost_connection()
 }
 
 #[test]
+fn hs1_takes_a_leg_that_no_server_received_for_lost_on_the_way_to_the_backend_with_the_fault() {
+    for (received, expected) in [(false, Ok), (true, Violated)] {
+        let mut trace = TraceBuilder::default();
+        trace.arrive("bob", Route { server_connection: 5, ..IIS1 });
+        let id = trace.start("alice");
+        trace.exchange(id, IIS2, Leg::Anonymous, 401);
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.send(id, 1, Leg::Negotiate);
+        if received {
+            trace.reach(id, IIS2, Leg::Negotiate);
+        }
+        trace.close("alice", 1, Closed::ByPeer);
+        trace.handshake(id, Route { client_connection: 2, server_connection: 2, ..IIS2 });
+        trace.end(id, 200);
+        assert_eq!(trace.grade(Hs1), expected, "{received}");
+    }
+}
+
+#[test]
 fn hs1_expects_two_requests_of_a_client_that_sends_its_token_at_once() {
     for (preemptive, expected) in [(false, Ok), (true, Violated)] {
         let mut trace = TraceBuilder::default();
@@ -163,6 +182,18 @@ fn hs1_takes_a_refusal_of_the_right_user_for_an_answer() {
     trace.forbid(id, IIS1, Leg::Authenticate);
     trace.end(id, 401);
     assert_eq!(trace.grade(Hs1), Ok);
+}
+
+#[test]
+fn hs1_takes_no_401_for_an_answer_in_place_of_the_page_that_the_server_gave() {
+    let mut trace = TraceBuilder::default();
+    let id = trace.start("alice");
+    trace.exchange(id, IIS1, Leg::Negotiate, 401);
+    trace.send(id, 1, Leg::Authenticate);
+    trace.serve(id, IIS1, Leg::Authenticate, 200, Some(user("alice")));
+    trace.receive(id, 1, 401, None, None);
+    trace.end(id, 401);
+    assert_eq!(trace.grade(Hs1), Violated);
 }
 
 #[test]

@@ -115,6 +115,9 @@ fn hs1_judges_a_refusal_only_where_client_and_site_have_a_package_in_common() {
         let grade = refused(agent, no_kerberos, provider).grade(Hs1);
         assert_eq!(grade, expected, "{agent:?} {no_kerberos} {provider:?}");
     }
+    let party = |agent, no_kerberos, provider| refused(agent, no_kerberos, provider).blame(Hs1).1;
+    assert_eq!(party(Browser, true, NegotiateKerberos), Some(Party::Client), "the script forbids it Kerberos");
+    assert_eq!(party(Curl, false, Negotiate), Some(Party::SiteSetUp));
 }
 
 #[test]
@@ -197,6 +200,24 @@ fn hs1_blames_the_site_for_a_ticket_that_its_server_cannot_read_and_no_kdc_that_
     trace.present(id, IIS1, MODIFIED, 401);
     trace.end(id, 401);
     assert_eq!(trace.blame(Hs1), (NotExercised, Some(Party::SiteSetUp)));
+}
+
+#[test]
+fn hs1_blames_a_balancer_for_a_ticket_that_it_refuses_itself_and_for_ntlm_that_fails_after_a_ticket() {
+    let site = (NotExercised, Some(Party::SiteSetUp));
+    let balancer = (Violated, Some(Party::Balancer));
+    for (by, ntlm, expected) in [("iis1", false, site), ("lb", false, balancer), ("iis1", true, balancer)] {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        trace.add_client("alice", Agent::Browser, false);
+        let id = trace.start("alice");
+        trace.present(id, Route { server: by, ..IIS1 }, MODIFIED, 401);
+        if ntlm {
+            trace.exchange(id, IIS1, Leg::Negotiate, 401);
+            trace.exchange(id, IIS1, Leg::Authenticate, 401);
+        }
+        trace.end(id, 401);
+        assert_eq!(trace.blame(Hs1), expected, "{by} {ntlm}");
+    }
 }
 
 #[test]

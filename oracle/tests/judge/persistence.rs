@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stickler_model::agent::Agent;
 use stickler_model::trace::{Checks, Service};
-use stickler_model::{Action, Fault, Leg, RawSpec, RequestId, What};
+use stickler_model::{Action, Fault, Leg, RawSpec, RequestId, What, standard};
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
 use stickler_oracle::Requirement::{St1, St3, St5};
 
@@ -43,9 +43,22 @@ fn st1_allows_a_move_when_the_time_has_passed_or_the_backend_is_away_or_drained(
     crashed.fault(Fault::Crash("iis1".into()));
     let mut drained = at_iis1();
     drained.act(Action::Drain("iis1".into()));
-    for mut trace in [late, crashed, drained] {
+    let mut started_anew = at_iis1();
+    started_anew.act(Action::Configure(Box::new(standard::server("iis1".into()))));
+    for mut trace in [late, crashed, drained, started_anew] {
         trace.whole("alice", Route { client_connection: 2, ..IIS2 });
         assert_eq!(trace.grade(St1), Ok);
+    }
+}
+
+#[test]
+fn st1_lets_a_client_go_as_soon_as_its_time_has_passed() {
+    // Six events of a microsecond each lie between the last receipt at iis1 and the receipt at iis2.
+    for (micros, expected) in [(59_999_993, Violated), (59_999_994, Ok)] {
+        let mut trace = at_iis1();
+        trace.pass_micros(micros);
+        trace.whole("alice", Route { client_connection: 2, ..IIS2 });
+        assert_eq!(trace.grade(St1), expected, "{micros}");
     }
 }
 
@@ -215,6 +228,7 @@ fn st3_blames_no_balancer_for_a_forged_cookie_where_something_else_is_in_the_way
     let hold = |client: &str| Some(Action::Fault(Fault::Hold(client.into(), "lb".into())));
     assert_eq!(with(None, 400, false), Violated);
     assert_eq!(with(None, 400, true), Ok, "the server says so");
+    assert_eq!(with(None, 503, true), Ok, "so does it here");
     assert_eq!(with(None, 302, false), Ok);
     assert_eq!(with(hold("alice"), 503, false), NotExercised);
     assert_eq!(with(hold("bob"), 503, false), Violated, "bob's link is not alice's");

@@ -32,6 +32,8 @@ pub(crate) struct TraceBuilder {
     pub(crate) controllers: Vec<ControllerSpec>,
     /// The latency of each link; `None`: 250 us.
     pub(crate) latency: Option<Duration>,
+    /// The jitter of each link.
+    pub(crate) jitter: Duration,
     /// The balancer in front of the one under test.
     pub(crate) front: Option<BalancerSpec>,
     /// The path of requests that are started; empty: `/`.
@@ -254,9 +256,13 @@ impl TraceBuilder {
 
     /// Adds an exchange that ends in 401.3: the user is authenticated and not allowed.
     pub(crate) fn forbid(&mut self, id: RequestId, route: Route<'_>, leg: Leg) {
+        self.forbid_as(id, route, leg, self.request(id).identity.clone());
+    }
+
+    /// Adds an exchange that ends in 401.3 for this user.
+    pub(crate) fn forbid_as(&mut self, id: RequestId, route: Route<'_>, leg: Leg, user: Option<Principal>) {
         self.send(id, route.client_connection, leg);
         let number = self.reach(id, route, leg);
-        let user = self.request(id).identity.clone();
         let digest = Payload::Empty.digest();
         self.see(
             route.server,
@@ -439,6 +445,7 @@ impl TraceBuilder {
         if let Some(latency) = self.latency {
             trace.header.topology.link.latency = latency;
         }
+        trace.header.topology.link.jitter = self.jitter;
         trace
     }
 
