@@ -135,7 +135,8 @@ impl<N: Net> Client<N> {
         credentials: Credentials,
     ) -> impl Future<Output = Answer> + use<N> {
         let session = Arc::clone(&self.shared.session.lock());
-        self.clone().request_of(session, id, spec.clone(), credentials)
+        // Kilobytes, which the caller would move into a task, and that onto the heap.
+        Box::pin(self.clone().request_of(session, id, spec.clone(), credentials))
     }
 
     async fn request_of(

@@ -7,6 +7,9 @@ use twox_hash::XxHash64;
 
 use crate::text::from_text;
 
+/// The number of bytes after which the pattern of [`Payload::Bytes`] repeats itself.
+const PERIOD: u64 = 251;
+
 /// The content of a body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -41,14 +44,25 @@ impl Payload {
         match self {
             Self::Empty => Vec::new(),
             Self::Text(text) => text.as_bytes()[offset as usize..(offset + count) as usize].to_vec(),
-            Self::Bytes(_) => (offset..offset + count).map(Self::pattern).collect(),
+            Self::Bytes(_) => Self::repeated(offset, count as usize),
         }
+    }
+
+    /// Returns `count` bytes of the pattern from `offset` on.
+    fn repeated(offset: u64, count: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(count);
+        bytes.extend((offset..offset + count.min(PERIOD as usize) as u64).map(Self::pattern));
+        // The length is a whole number of periods until the last round, so the next byte is always the first byte of the pattern.
+        while bytes.len() < count {
+            bytes.extend_from_within(..bytes.len().min(count - bytes.len()));
+        }
+        bytes
     }
 
     /// Returns the byte at `offset` of every [`Payload::Bytes`]. The pattern's period of 251 is prime, so the digest
     /// reveals a block that was lost, duplicated or moved.
     pub fn pattern(offset: u64) -> u8 {
-        (offset % 251) as u8
+        (offset % PERIOD) as u8
     }
 
     /// Returns the digest of the whole body.
@@ -141,6 +155,7 @@ mod tests {
         let payload = Payload::Bytes(1_000);
         let joined: Vec<u8> = [payload.chunk(0, 300), payload.chunk(300, 700), payload.chunk(1_000, 9)].concat();
         assert_eq!(joined, payload.chunk(0, 5_000));
+        assert!((0..).zip(&joined).all(|(offset, &byte)| byte == Payload::pattern(offset)));
         assert_eq!(Payload::Text("abc".into()).chunk(1, 9), b"bc");
     }
 }

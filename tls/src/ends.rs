@@ -6,17 +6,18 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
-use rustls::{CertificateError, ClientConfig, Error, KeyLog, RootCertStore, ServerConfig};
+use rustls::{CertificateError, ClientConfig, Error, KeyLog, ServerConfig};
 use stickler_net::Stream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::authority::{Always, Authority, Certified};
 use crate::random::{Random, drawing, provider};
 use crate::stream::{Secured, Tls};
+use crate::verifier::Verifier;
 
 /// The receiver of each line of a TLS key log. NSS has defined this format, and Wireshark reads it
 /// (draft-ietf-tls-keylogfile): a line has the label, the client's random and the secret, in hexadecimal.
@@ -112,15 +113,12 @@ impl ClientTls {
     /// Returns a client that trusts `authority` alone and, if `http2` is set, offers HTTP/2 before HTTP/1.1 by ALPN.
     pub fn new(authority: &Authority, http2: bool, random: Random) -> Self {
         let provider = Arc::new(provider());
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.certificate()).expect("an authority has issued its own certificate well");
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-            .build()
-            .expect("there is one root, and no revocation list to misread");
+        let verifier = Verifier::new(&authority.certificate(), &provider);
         let mut config = ClientConfig::builder_with_details(provider, Arc::new(Always))
             .with_safe_default_protocol_versions()
             .expect("ring's cipher suites are of both versions")
-            .with_webpki_verifier(verifier)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         config.alpn_protocols = protocols(http2);
         config.resumption = Resumption::disabled();

@@ -13,6 +13,13 @@ use rustls::sign::Signer;
 use rustls::{SignatureAlgorithm, SignatureScheme};
 
 use crate::Random;
+use crate::memory::{Memory, digest};
+
+/// The public point of each secret.
+static PUBLIC: Memory<[u8; 32], Arc<[u8]>> = Memory::new();
+
+/// The signature for each digest of a public point and a message.
+static SIGNATURES: Memory<[u8; 32], Vec<u8>> = Memory::new();
 
 /// A private key.
 #[derive(Clone)]
@@ -31,7 +38,7 @@ impl Key {
         bytes[0] &= 0x7f;
         bytes[31] |= 1;
         let secret = SigningKey::from_slice(&bytes).expect("the scalar was brought within bounds above");
-        let public = secret.verifying_key().to_sec1_point(false).as_bytes().into();
+        let public = PUBLIC.get(bytes, || secret.verifying_key().to_sec1_point(false).as_bytes().into());
         Self { secret, public }
     }
 
@@ -42,8 +49,10 @@ impl Key {
     }
 
     fn signature(&self, message: &[u8]) -> Vec<u8> {
-        let signature: DerSignature = self.secret.sign(message);
-        signature.as_bytes().to_vec()
+        SIGNATURES.get(digest(&[&self.public, message]), || {
+            let signature: DerSignature = self.secret.sign(message);
+            signature.as_bytes().to_vec()
+        })
     }
 }
 

@@ -12,8 +12,10 @@
 mod authority;
 mod ends;
 mod key;
+mod memory;
 mod random;
 mod stream;
+mod verifier;
 
 use sha2::{Digest, Sha256};
 

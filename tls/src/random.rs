@@ -13,6 +13,14 @@ use rustls::crypto::{
 use rustls::{Error, NamedGroup, PeerMisbehaved};
 use x25519_dalek::{PublicKey, StaticSecret};
 
+use crate::memory::Memory;
+
+/// The public half of each secret.
+static PUBLIC: Memory<[u8; 32], [u8; 32]> = Memory::new();
+
+/// What a secret and the peer's half give. `None`: the peer's half is a point of small order.
+static SHARED: Memory<([u8; 32], [u8; 32]), Option<[u8; 32]>> = Memory::new();
+
 /// Fills a buffer with random bytes: a seeded generator in the simulation, the operating system's elsewhere.
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 
@@ -59,8 +67,8 @@ impl SupportedKxGroup for X25519 {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
         let mut secret = [0; 32];
         Drawn.fill(&mut secret)?;
-        let secret = StaticSecret::from(secret);
-        Ok(Box::new(Started { public: PublicKey::from(&secret), secret }))
+        let public = PUBLIC.get(secret, || PublicKey::from(&StaticSecret::from(secret)).to_bytes());
+        Ok(Box::new(Started { secret, public }))
     }
 
     fn name(&self) -> NamedGroup {
@@ -70,24 +78,24 @@ impl SupportedKxGroup for X25519 {
 
 /// A key exchange that waits for the peer's half.
 struct Started {
-    secret: StaticSecret,
-    public: PublicKey,
+    secret: [u8; 32],
+    public: [u8; 32],
 }
 
 impl ActiveKeyExchange for Started {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
         let invalid = Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare);
         let peer: [u8; 32] = peer.try_into().map_err(|_| invalid.clone())?;
-        let shared = self.secret.diffie_hellman(&PublicKey::from(peer));
-        // A point of small order makes all bytes of the shared secret zero (RFC 8446 7.4.2).
-        if !shared.was_contributory() {
-            return Err(invalid);
-        }
-        Ok(SharedSecret::from(shared.as_bytes().as_slice()))
+        let shared = SHARED.get((self.secret, peer), || {
+            let shared = StaticSecret::from(self.secret).diffie_hellman(&PublicKey::from(peer));
+            // A point of small order makes all bytes of the shared secret zero (RFC 8446 7.4.2).
+            shared.was_contributory().then(|| shared.to_bytes())
+        });
+        shared.map(|shared| SharedSecret::from(shared.as_slice())).ok_or(invalid)
     }
 
     fn pub_key(&self) -> &[u8] {
-        self.public.as_bytes()
+        &self.public
     }
 
     fn group(&self) -> NamedGroup {

@@ -47,7 +47,8 @@ pub(crate) fn fo4_loss_of_pinned_connections_is_reported(index: &Index<'_>) -> F
 
 /// Judges FO-5.
 pub(crate) fn fo5_draining_backends_keep_old_connections_only(index: &Index<'_>) -> Finding {
-    read(index).drains
+    let drains = |what: &What| matches!(what, What::Action(Action::Drain(_)));
+    if index.events().any(|(_, event)| drains(&event.what)) { read(index).drains } else { Finding::default() }
 }
 
 /// Returns the name by which a balancer's persistence knows a client. With a cookie it is the client itself; otherwise

@@ -22,8 +22,8 @@ mod types;
 mod values;
 
 use std::path::Path;
-use std::sync::mpsc::Sender;
 
+use crate::run::{LastWord, on_a_thread};
 use crate::script::place;
 use crate::{Scenario, SuiteError, limits};
 use sink::Sink;
@@ -43,11 +43,11 @@ pub fn lint(paths: &[String], balancers: &[&str]) -> Result<Report, SuiteError> 
 
 /// Checks one script, on a separate thread with the limits of scripts.
 pub fn lint_script(scenario: &Scenario) -> Vec<Finding> {
-    let work = |script: &Scenario, sender: &Sender<_>| {
-        let (parked, at) = (sender.clone(), script.clone());
+    let work = |script: &Scenario, last: LastWord<_>| {
+        let at = script.clone();
         let stopped = move || {
             let message = "a value of this script takes more memory than a script may hold";
-            drop(parked.send(vec![given_up(&at, message)]));
+            last.send(vec![given_up(&at, message)]);
         };
         limits::metered(limits::MEMORY, stopped, || {
             let found = look_at(script);
@@ -59,7 +59,7 @@ pub fn lint_script(scenario: &Scenario) -> Vec<Finding> {
         let scenario = Scenario::new("", &error.file, "");
         scenario.map(|scenario| vec![given_up(&scenario, &error.message)]).unwrap_or_default()
     };
-    crate::run::on_a_thread(scenario, work, wrong)
+    on_a_thread(scenario, work, wrong)
 }
 
 fn given_up(scenario: &Scenario, message: &str) -> Finding {
