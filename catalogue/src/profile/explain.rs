@@ -330,7 +330,7 @@ fn closing(told: &mut Description<'_>, rules: &Rules) {
     match rules.on_down {
         OnDown::Nothing => {}
         OnDown::Closed => {
-            told.say("The connections of clients pinned to a backend that goes down are closed", &["on_down"])
+            told.say("The connections of clients pinned to a backend that goes down are closed", &["on_down"]);
         }
         OnDown::Moved => told.say("The clients pinned to a backend that goes down move to another", &["on_down"]),
     }

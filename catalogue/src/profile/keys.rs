@@ -331,34 +331,7 @@ fn persist<P: Port>(p: &mut P, rule: PersistRule) -> Read<PersistRule> {
 
 fn pool<P: Port>(p: &mut P, rule: PoolRule) -> Read<PoolRule> {
     let PoolRule { idle, share, order, locations, source, per_key, in_all, overflow, requests, life } = rule;
-    let (word, slots) = match share {
-        Share::Never { slots } => (ShareWord::Never, Some(slots)),
-        Share::Safe => (ShareWord::Safe, None),
-        Share::Aggressive => (ShareWord::Aggressive, None),
-        Share::Always => (ShareWord::Always, None),
-    };
-    let word = p.needed("share", "The requests that may take an idle connection. With `never`, only those of the same client connection. With `safe`, all except the first request of a client connection. With `aggressive`, such a first request may also take a connection that was reused before. With `always`, all.", word)?;
-    let slots = p.key(
-        "slots",
-        "With `never`, required: the number of idle connections that a client connection keeps.",
-        slots,
-    )?;
-    let idle = p.key("idle", "The time after which an idle connection is closed. It is required except with `never`, where it has no effect: private connections live as long as their client.", Some(idle))?;
-    let share = match (word, slots) {
-        (ShareWord::Never, Some(slots)) => Share::Never { slots },
-        (ShareWord::Never, None) => {
-            return Err(p.wrong("`pool.slots` is missing: it is the number of connections that a client keeps"));
-        }
-        (_, Some(_)) => return Err(p.wrong("`pool.slots` belongs to `share = never`")),
-        (ShareWord::Safe, None) => Share::Safe,
-        (ShareWord::Aggressive, None) => Share::Aggressive,
-        (ShareWord::Always, None) => Share::Always,
-    };
-    let idle = match (share, idle) {
-        (_, Some(idle)) => idle,
-        (Share::Never { .. }, None) => Duration::from_mins(1),
-        _ => return Err(p.wrong("`pool.idle` is missing: state it, or state what is assumed and why")),
-    };
+    let (share, idle) = sharing(p, share, idle)?;
     let shared = PoolRule::shared(idle);
     Ok(PoolRule {
         idle,
@@ -407,6 +380,39 @@ fn pool<P: Port>(p: &mut P, rule: PoolRule) -> Read<PoolRule> {
             life,
         )?,
     })
+}
+
+/// Reads or writes which requests may take an idle connection, and how long one is kept.
+fn sharing<P: Port>(p: &mut P, share: Share, idle: Duration) -> Read<(Share, Duration)> {
+    let (word, slots) = match share {
+        Share::Never { slots } => (ShareWord::Never, Some(slots)),
+        Share::Safe => (ShareWord::Safe, None),
+        Share::Aggressive => (ShareWord::Aggressive, None),
+        Share::Always => (ShareWord::Always, None),
+    };
+    let word = p.needed("share", "The requests that may take an idle connection. With `never`, only those of the same client connection. With `safe`, all except the first request of a client connection. With `aggressive`, such a first request may also take a connection that was reused before. With `always`, all.", word)?;
+    let slots = p.key(
+        "slots",
+        "With `never`, required: the number of idle connections that a client connection keeps.",
+        slots,
+    )?;
+    let idle = p.key("idle", "The time after which an idle connection is closed. It is required except with `never`, where it has no effect: private connections live as long as their client.", Some(idle))?;
+    let share = match (word, slots) {
+        (ShareWord::Never, Some(slots)) => Share::Never { slots },
+        (ShareWord::Never, None) => {
+            return Err(p.wrong("`pool.slots` is missing: it is the number of connections that a client keeps"));
+        }
+        (_, Some(_)) => return Err(p.wrong("`pool.slots` belongs to `share = never`")),
+        (ShareWord::Safe, None) => Share::Safe,
+        (ShareWord::Aggressive, None) => Share::Aggressive,
+        (ShareWord::Always, None) => Share::Always,
+    };
+    let idle = match (share, idle) {
+        (_, Some(idle)) => idle,
+        (Share::Never { .. }, None) => Duration::from_mins(1),
+        _ => return Err(p.wrong("`pool.idle` is missing: state it, or state what is assumed and why")),
+    };
+    Ok((share, idle))
 }
 
 fn queue_rule<P: Port>(p: &mut P, rule: QueueRule) -> Read<QueueRule> {
