@@ -15,11 +15,14 @@ use x25519_dalek::{PublicKey, StaticSecret};
 
 use crate::memory::Memory;
 
-/// The public half of each secret.
-static PUBLIC: Memory<[u8; 32], [u8; 32]> = Memory::new();
+/// A secret, a public half, or a shared secret of X25519.
+type Bytes = [u8; 32];
 
-/// What a secret and the peer's half give. `None`: the peer's half is a point of small order.
-static SHARED: Memory<([u8; 32], [u8; 32]), Option<[u8; 32]>> = Memory::new();
+/// The public half of each secret.
+static PUBLIC: Memory<Bytes, Bytes> = Memory::new();
+
+/// The shared secret of a secret and the peer's half; `None` if the peer's half is a point of small order.
+static SHARED: Memory<(Bytes, Bytes), Option<Bytes>> = Memory::new();
 
 /// Fills a buffer with random bytes: a seeded generator in the simulation, the operating system's elsewhere.
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
@@ -78,8 +81,8 @@ impl SupportedKxGroup for X25519 {
 
 /// A key exchange that waits for the peer's half.
 struct Started {
-    secret: [u8; 32],
-    public: [u8; 32],
+    secret: Bytes,
+    public: Bytes,
 }
 
 impl ActiveKeyExchange for Started {

@@ -237,7 +237,7 @@ pub(super) fn scenario(case: &Case) -> Record {
     });
     Record::Scenario {
         name: case.scenario.name().to_owned(),
-        group: case.group.name.to_string(),
+        group: case.group.name.clone(),
         title: case.scenario.title().to_owned(),
         description: case.scenario.description().to_owned(),
         script: case.scenario.source().to_owned(),
