@@ -93,6 +93,7 @@ fn hs1_allows_a_whole_new_handshake_where_a_fault_explains_the_lost_connection()
         let id = trace.start("alice");
         trace.exchange(id, IIS1, Leg::Anonymous, 401);
         trace.exchange(id, IIS1, Leg::Negotiate, 401);
+        trace.send(id, 1, Leg::Authenticate);
         if fault {
             trace.fault(Fault::Crash("iis1".into()));
         }
@@ -129,6 +130,27 @@ fn hs1_expects_two_requests_of_a_client_that_sends_its_token_at_once() {
         trace.preemptive = preemptive;
         trace.whole("alice", IIS1);
         assert_eq!(trace.grade(Hs1), expected);
+    }
+}
+
+#[test]
+fn hs1_lets_a_preemptive_client_log_on_all_the_same_where_its_own_user_was_refused() {
+    // The user whom the server refuses on the connection, and the leg that it refuses.
+    for (refused, leg, expected) in
+        [("alice", Leg::Anonymous, Ok), ("bob", Leg::Anonymous, Violated), ("alice", Leg::Authenticate, Violated)]
+    {
+        let mut trace = TraceBuilder::default();
+        trace.preemptive = true;
+        let id = trace.start("alice");
+        if leg == Leg::Anonymous {
+            trace.forbid_as(id, IIS1, leg, Some(user(refused)));
+        } else {
+            trace.exchange(id, IIS1, Leg::Anonymous, 401);
+        }
+        trace.exchange(id, IIS1, Leg::Negotiate, 401);
+        trace.forbid(id, IIS1, Leg::Authenticate);
+        trace.end(id, 401);
+        assert_eq!(trace.grade(Hs1), expected, "{refused} {leg:?}");
     }
 }
 
@@ -298,6 +320,29 @@ fn hs3_takes_a_refusal_of_the_right_user_for_a_success() {
     trace.exchange(alice, IIS1, Leg::Authenticate, 200);
     trace.end(alice, 200);
     assert_eq!(trace.grade(Hs3), Ok);
+}
+
+#[test]
+fn hs3_finds_the_overlap_with_a_handshake_of_another_client_that_longer_ones_began_after() {
+    // Handshakes by client, beginning and end.
+    let bobs = ("bob", 0, 10);
+    for handshakes in [
+        [bobs, ("alice", 1, 20), ("alice", 2, 15), ("alice", 5, 8)],
+        [bobs, ("alice", 1, 20), ("carol", 2, 5), ("alice", 6, 8)],
+    ] {
+        let mut trace = TraceBuilder::default();
+        let ids = handshakes.map(|(client, ..)| trace.start(client));
+        for time in 0..=20 {
+            for (id, (_, from, to)) in ids.into_iter().zip(handshakes) {
+                if time == from {
+                    trace.send(id, 1, Leg::Negotiate);
+                } else if time == to {
+                    trace.end(id, 200);
+                }
+            }
+        }
+        assert_eq!(trace.verdict(Hs3).exercised, 4, "{handshakes:?}");
+    }
 }
 
 /// The duration of a handshake. Several may begin or end at one time; the place among all handshakes breaks the tie, as

@@ -262,13 +262,14 @@ fn hs5_allows_a_ticket_beside_ntlm() {
     assert_eq!((with(0), with(1), with(2)), (Ok, Ok, Violated));
 }
 
-/// A server without a key for tickets answers one with a token that asks for NTLM. The other legs go `there`.
-fn negotiated(there: Route<'_>, challenge: bool, error: u32) -> TraceBuilder {
+/// A server answers a ticket with a token that asks for NTLM: it has no key for tickets, or has `checked` this one with
+/// this error. The other legs go `there`.
+fn negotiated(there: Route<'_>, challenge: bool, checked: Option<u32>) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     let id = trace.start("alice");
     trace.send(id, 1, Leg::Ticket);
     trace.serve(id, IIS1, Leg::Ticket, 401, None);
-    if error != 0 {
+    if let Some(error) = checked {
         let service = String::new();
         trace.see("iis1", What::ServerTicket { connection: 1, request: Some(id), client: None, service, error });
     }
@@ -282,19 +283,24 @@ fn negotiated(there: Route<'_>, challenge: bool, error: u32) -> TraceBuilder {
 
 #[test]
 fn hs2_is_violated_when_what_follows_a_ticket_in_one_negotiation_goes_elsewhere() {
-    let verdict = negotiated(IIS1, true, 0).verdict(Hs2);
-    assert_eq!((verdict.grade, verdict.exercised), (Ok, 2));
-    assert_eq!(
-        negotiated(Route { server_connection: 3, ..IIS2 }, true, 0).summary(Hs2),
-        "alice's request r1: iis2 received the Negotiate leg on connection 3, but its ticket went elsewhere: \
-         on connection 1 of iis1"
-    );
+    for checked in [None, Some(0)] {
+        let verdict = negotiated(IIS1, true, checked).verdict(Hs2);
+        assert_eq!((verdict.grade, verdict.exercised), (Ok, 2));
+        assert_eq!(
+            negotiated(Route { server_connection: 3, ..IIS2 }, true, checked).summary(Hs2),
+            "alice's request r1: iis2 received the Negotiate leg on connection 3, but its ticket went elsewhere: \
+             on connection 1 of iis1"
+        );
+    }
+    let elsewhere = Route { client_connection: 2, server_connection: 3, ..IIS2 };
+    let verdict = negotiated(elsewhere, true, None).verdict(Hs2);
+    assert_eq!((verdict.grade, verdict.exercised), (Ok, 1), "on another connection the client begins anew");
 }
 
 #[test]
 fn hs2_lets_a_handshake_begin_anywhere_after_a_ticket_that_was_refused() {
-    for (challenge, error) in [(false, 0), (true, MODIFIED)] {
-        let verdict = negotiated(Route { server_connection: 3, ..IIS2 }, challenge, error).verdict(Hs2);
+    for (challenge, checked) in [(false, None), (true, Some(MODIFIED))] {
+        let verdict = negotiated(Route { server_connection: 3, ..IIS2 }, challenge, checked).verdict(Hs2);
         assert_eq!((verdict.grade, verdict.exercised), (Ok, 1));
     }
 }

@@ -243,4 +243,9 @@ fn a_dc_that_is_behind_is_the_sites_and_one_that_is_behind_for_somebody_else_is_
         trace.end(id, 401);
         assert_eq!((trace.blame(Hs1), trace.blame(Hs6)), (expected, expected), "{outdated}");
     }
+    let mut trace = TraceBuilder::default();
+    trace.controllers = vec![ControllerSpec { outdated: vec!["alice".into()], ..ControllerSpec::new("dc".into()) }];
+    mistyped(&mut trace, "mallory", "alice", 1);
+    let verdict = trace.verdict(Hs6);
+    assert_eq!((verdict.grade, verdict.exercised), (Ok, 1), "a wrong password is wrong there as well");
 }

@@ -165,7 +165,7 @@ fn st3_is_not_put_to_the_test_without_a_cookie_sent_and_does_not_apply_where_non
 #[test]
 fn st3_lets_a_handshake_stay_on_its_connection_whatever_cookie_came_since() {
     // One request at iis1 and one at iis2, at once; the second cookie replaces the first.
-    let with = |leg, second: Route<'_>| {
+    let with = |leg, second: Route<'_>, last| {
         let mut trace = cookie_of_iis1();
         let other = trace.start("alice");
         trace.send(other, 2, Leg::Anonymous);
@@ -175,15 +175,24 @@ fn st3_lets_a_handshake_stay_on_its_connection_whatever_cookie_came_since() {
         let id = trace.start("alice");
         trace.exchange(id, IIS1, leg, 401);
         trace.see("alice", What::CookieSent { connection: 1, request: id, value: "two".into() });
-        trace.exchange(id, second, Leg::Authenticate, 200);
+        trace.exchange(id, second, last, 200);
         trace.end(id, 200);
         trace.grade(St3)
     };
-    assert_eq!(with(Leg::Negotiate, IIS1), NotExercised, "HS-2 wants it there");
-    assert_eq!(with(Leg::Negotiate, Route { server_connection: 2, ..IIS1 }), Violated, "another connection");
-    assert_eq!(with(Leg::Negotiate, IIS2), Ok, "ST-3 is content");
-    assert_eq!(with(Leg::Anonymous, IIS1), NotExercised, "a handshake begins with the challenge");
-    assert_eq!(with(Leg::Anonymous, Route { server_connection: 2, ..IIS1 }), Violated, "another connection");
+    assert_eq!(with(Leg::Negotiate, IIS1, Leg::Authenticate), NotExercised, "HS-2 wants it there");
+    assert_eq!(
+        with(Leg::Negotiate, Route { server_connection: 2, ..IIS1 }, Leg::Authenticate),
+        Violated,
+        "another connection"
+    );
+    assert_eq!(with(Leg::Negotiate, IIS2, Leg::Authenticate), Ok, "ST-3 is content");
+    assert_eq!(with(Leg::Anonymous, IIS1, Leg::Authenticate), NotExercised, "a handshake begins with the challenge");
+    assert_eq!(
+        with(Leg::Anonymous, Route { server_connection: 2, ..IIS1 }, Leg::Authenticate),
+        Violated,
+        "another connection"
+    );
+    assert_eq!(with(Leg::Anonymous, IIS1, Leg::Anonymous), Violated, "no token was ever sent there");
 }
 
 #[test]

@@ -217,6 +217,10 @@ fn hs8_is_kept_by_what_follows_its_credentials_and_violated_by_what_does_not() {
          from iis1 on connection 1"
     );
     assert!(pipelined(&site, page(IIS2, 4)).summary(Hs8).ends_with("was out of order"));
+    let unanswered = |trace: &mut TraceBuilder| {
+        trace.see("alice", What::RawAnswered { number: 2, status: 502, served: None, user: None });
+    };
+    assert_eq!(pipelined(&site, unanswered).grade(Hs8), Ok, "that says nothing about her credentials");
 }
 
 #[test]

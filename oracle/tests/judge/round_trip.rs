@@ -73,6 +73,7 @@ fn somebody_elses_fault_is_no_violation_and_no_test() {
     assert_eq!((verdict.grade, verdict.exercised, verdict.against_others().count()), (Grade::Violated, 1, 1));
     verdict.reattribute(|_| Party::SiteSetUp);
     assert_eq!((verdict.grade, verdict.exercised, verdict.evidence.len()), (Grade::NotExercised, 0, 2));
+    assert_eq!((verdict.against_balancer().count(), verdict.against_others().count()), (0, 2));
 }
 
 #[test]
