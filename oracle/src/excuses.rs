@@ -170,14 +170,20 @@ pub(crate) fn is_user_forbidden(index: &Index<'_>, request: &Request<'_>) -> boo
     last.is_some_and(|answer| answer.is_forbidden() && request.is_taken_for_own_user(&answer))
 }
 
-/// Returns whether the balancer itself turned the request away with 503, and no server received it.
+/// Returns whether the last answer is the balancer's own 503, and no server received the HTTP request that it answers, or
+/// a later one.
 pub(crate) fn is_turned_away(index: &Index<'_>, request: &Request<'_>) -> bool {
-    let last = request.events.iter().rev().find_map(|&event| match index.what(event) {
-        What::ServerReceived { .. } => Some(false),
-        What::ClientReceived { echoed, status, .. } => Some(echoed.is_none() && *status == 503),
-        _ => None,
-    });
-    last == Some(true)
+    let mut answered = false;
+    for &event in request.events.iter().rev() {
+        match index.what(event) {
+            What::ClientReceived { echoed: None, status: 503, .. } => answered = true,
+            What::ClientReceived { .. } if !answered => return false,
+            What::ServerReceived { .. } => return false,
+            What::ClientSent { .. } if answered => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Returns whether a balancer can send the request's last HTTP request again on another connection: it is idempotent (RFC

@@ -57,6 +57,27 @@ fn nobody_knows_how_long_an_unknown_balancer_needs_to_notice() {
     }
 }
 
+/// While iis2 works, a 503 is the balancer's refusal to use it. But a balancer that sent the request to iis1, which crashed
+/// before it answered, cannot send it again in every case, and any status may say so.
+#[test]
+fn a_503_refuses_only_a_request_that_no_server_received() {
+    for (status, received, expected) in
+        [(503, false, VIOLATED), (503, true, EXCUSED), (502, true, EXCUSED), (504, true, EXCUSED)]
+    {
+        let mut trace = site();
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        if received {
+            trace.reach(id, IIS1, Leg::Anonymous);
+        }
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.receive(id, 1, status, None, None);
+        trace.end(id, status);
+        assert_eq!(trace.blame(Hs1), expected, "{status}, received: {received}");
+    }
+}
+
 #[test]
 fn a_reset_a_day_ago_explains_nothing() {
     let mut trace = site();
