@@ -281,7 +281,7 @@ fn what_takes_more_memory_than_a_plan_may_is_refused_at_its_line() {
     );
     let verdict = text.lines().nth(12).unwrap();
     let twice = text.replacen(verdict, &format!("{verdict}\n{verdict}"), 1);
-    assert_eq!(wrong(&twice), "x.jsonl:14: the file has a verdict on ID-1 already, in a line above");
+    assert_eq!(wrong(&twice), "x.jsonl:14: the file already has a verdict on ID-1, in a line above");
 }
 
 #[test]

@@ -278,7 +278,7 @@ ST-2 = "non-strict"
         let open = format!("[crowd]\n[lone]\nl4-nat = {{ {}, script = \"either\" }}\n", varies(0));
         let (line, column, message) = place(&open).unwrap_err();
         assert_eq!((line, column), (3, 1));
-        assert!(message.starts_with("this accepts whatever happens"), "{message}");
+        assert!(message.starts_with("this accepts every outcome"), "{message}");
         let in_two = format!("[lone]\nall = {{ {} }}\nl4-nat = {{ script = \"either\", reason = \"x\" }}\n", varies(0));
         assert_eq!(place(&in_two).unwrap_err().0, 3);
         for kept in [format!("script = \"either\", {}", varies(1)), varies(0)] {
