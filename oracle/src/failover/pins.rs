@@ -21,8 +21,8 @@
 //! * The backend gets no new connections. Each connection that a client opens during a drain, while another backend is
 //!   up, is put to the test by the first request received from it, if the client also started this request during the
 //!   drain. It is violated if the draining backend receives the request, with one exception: persistence is declared,
-//!   and before the drain the backend served this client (or one with the same address, if persistence is not by a
-//!   cookie).
+//!   and the backend has served this client (or one with the same address, if persistence is not by a cookie) over a
+//!   connection that was opened before the drain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -188,7 +188,12 @@ impl<'t> PinState<'t> {
         if self.used.insert(on) {
             self.judge_new(index, request, on, at, event);
         }
-        self.served.entry((known_as(index, on.0), at.0)).or_insert(event);
+        // Persistence may have chosen the server as soon as the client's connection was open.
+        let since = self.opened.get(&on).copied().unwrap_or(event);
+        let served = self.served.entry((known_as(index, on.0), at.0)).or_insert(since);
+        if since.is_before(*served) {
+            *served = since;
+        }
     }
 
     fn judge_kept(&mut self, request: &Request<'t>, on: ClientConnection<'t>, at: ServerConnection<'t>, event: usize) {

@@ -410,6 +410,25 @@ fn fo5_knows_a_client_by_its_address_where_persistence_is_not_by_a_cookie() {
 }
 
 #[test]
+fn fo5_allows_the_server_that_persistence_chose_when_the_clients_first_connection_was_opened() {
+    for (opened_before, expected) in [(true, Ok), (false, Violated)] {
+        let mut trace = pinned();
+        trace.promises.persistence = Some(Duration::from_mins(1));
+        if opened_before {
+            trace.connect("carol", 1);
+        }
+        let first = trace.start("carol");
+        trace.act(Action::Drain("iis1".into()));
+        if !opened_before {
+            trace.connect("carol", 1);
+        }
+        trace.exchange(first, IIS1, Leg::Anonymous, 401);
+        trace.arrive("carol", Route { client_connection: 2, server_connection: 2, ..IIS1 });
+        assert_eq!(trace.grade(Fo5), expected, "{opened_before}");
+    }
+}
+
+#[test]
 fn fo5_does_not_know_where_persistence_by_address_has_sent_raw_bytes() {
     let with = |sender: &str, cookie: bool, before: bool| {
         let mut trace = pinned();
