@@ -1,4 +1,4 @@
-//! Plays one script over one balancer with one seed, or reads the site that it describes, on a thread of its own.
+//! Plays one script over one balancer with one seed, or reads the site that it describes, on a thread for scripts.
 
 use std::cell::Cell;
 use std::io;
@@ -99,7 +99,7 @@ impl Worker {
     }
 }
 
-/// Calls a function with a script on a thread of its own. If the script asks for too much memory, the thread stays
+/// Calls a function with a script on a thread for scripts. If the script asks for too much memory, the thread stays
 /// parked, and its result so far has been sent before. `wrong` converts an error that prevents the call to a result.
 pub(crate) fn on_a_thread<T: Send + 'static>(
     scenario: &Scenario,

@@ -6,7 +6,8 @@
 //!
 //! The protocol is rustls's, and the ciphers are ring's. Everything random (keys, nonces, serial numbers) comes from
 //! the [`Random`] that the caller brings; signatures are deterministic (RFC 6979); the time is always [`TODAY`]; no
-//! session is resumed, so each connection has a full handshake. **The keys are worth as much as the seed**: this is for
+//! session is resumed, so each connection has a full handshake. What a key signs, exchanges or verifies is remembered in
+//! the process (`memory`), because runs with one seed repeat it. **The keys are worth as much as the seed**: this is for
 //! a test bench, not for secrets.
 
 mod authority;

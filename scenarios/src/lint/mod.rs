@@ -41,7 +41,7 @@ pub fn lint(paths: &[String], balancers: &[&str]) -> Result<Report, SuiteError> 
     files::lint(paths, balancers)
 }
 
-/// Checks one script, on a thread of its own with the limits of scripts.
+/// Checks one script, on a thread for scripts with the limits of scripts.
 pub fn lint_script(scenario: &Scenario) -> Vec<Finding> {
     let work = |script: &Scenario, last: LastWord<_>| {
         let at = script.clone();
