@@ -21,7 +21,8 @@ impl<K: Ord, V: Clone> Memory<K, V> {
 
     /// Returns the result for these arguments: the remembered one, or that of `compute`.
     pub(crate) fn get(&self, arguments: K, compute: impl FnOnce() -> V) -> V {
-        self.get_if_ok(arguments, || Ok::<_, std::convert::Infallible>(compute())).unwrap_or_else(|never| match never {})
+        self.get_if_ok(arguments, || Ok::<_, std::convert::Infallible>(compute()))
+            .unwrap_or_else(|never| match never {})
     }
 
     /// Returns the result for these arguments like [`Memory::get`]. An error is not remembered.

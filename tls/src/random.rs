@@ -15,11 +15,14 @@ use x25519_dalek::{PublicKey, StaticSecret};
 
 use crate::memory::Memory;
 
+/// A secret, a public half, or what two of them give.
+type Bytes = [u8; 32];
+
 /// The public half of each secret.
-static PUBLIC: Memory<[u8; 32], [u8; 32]> = Memory::new();
+static PUBLIC: Memory<Bytes, Bytes> = Memory::new();
 
 /// What a secret and the peer's half give. `None`: the peer's half is a point of small order.
-static SHARED: Memory<([u8; 32], [u8; 32]), Option<[u8; 32]>> = Memory::new();
+static SHARED: Memory<(Bytes, Bytes), Option<Bytes>> = Memory::new();
 
 /// Fills a buffer with random bytes: a seeded generator in the simulation, the operating system's elsewhere.
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
@@ -77,14 +80,14 @@ impl SupportedKxGroup for X25519 {
 
 /// A key exchange that waits for the peer's half.
 struct Started {
-    secret: [u8; 32],
-    public: [u8; 32],
+    secret: Bytes,
+    public: Bytes,
 }
 
 impl ActiveKeyExchange for Started {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
         let invalid = Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare);
-        let peer: [u8; 32] = peer.try_into().map_err(|_| invalid.clone())?;
+        let peer: Bytes = peer.try_into().map_err(|_| invalid.clone())?;
         let shared = SHARED.get((self.secret, peer), || {
             let shared = StaticSecret::from(self.secret).diffie_hellman(&PublicKey::from(peer));
             // A point of small order makes it all zeros (RFC 8446 7.4.2).
