@@ -78,8 +78,13 @@ impl<'t> Requests<'t> {
     /// Reads a trace from start to end. Requests whose ids are `ambiguous`, because others have forged them, are left
     /// out.
     pub(crate) fn read(trace: &'t Trace, ambiguous: &BTreeSet<RequestId>) -> Self {
-        let mut requests =
-            Self { trace, by_id: IndexMap::default(), clients: BTreeSet::new(), dcs: BTreeSet::new(), last_received: None };
+        let mut requests = Self {
+            trace,
+            by_id: IndexMap::default(),
+            clients: BTreeSet::new(),
+            dcs: BTreeSet::new(),
+            last_received: None,
+        };
         requests.dcs.extend(trace.header.topology.controllers.iter().map(|controller| &controller.name));
         for (position, event) in trace.events.iter().enumerate() {
             requests.note(position, event);

@@ -199,9 +199,8 @@ pub fn select(patterns: &[String], balancers: &[&str]) -> Result<Vec<Case>, Suit
         } else {
             let before = cases.len();
             let named = |case: &Case| case.scenario.name() == pattern || case.group.name == *pattern;
-            let has_it = |folder: &Folder| {
-                folder.name == pattern || folder.scripts.iter().any(|(script, _)| script == pattern)
-            };
+            let has_it =
+                |folder: &Folder| folder.name == pattern || folder.scripts.iter().any(|(script, _)| script == pattern);
             cases.extend(shipped_in(has_it, balancers)?.into_iter().filter(named));
             if cases.len() == before {
                 return Err(nothing_matched(pattern));
