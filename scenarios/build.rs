@@ -1,4 +1,4 @@
-//! Writes down the folders of `scripts/`, so that the library contains them: whoever adds a script names it nowhere else.
+//! Lists the folders of `scripts/`, so that the library contains them. A new script needs no other entry.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     let root = variable("CARGO_MANIFEST_DIR")?;
     let (scripts, plans) = (Path::new(&root).join("scripts"), Path::new(&root).join("plans"));
-    // Of a folder Cargo looks at everything below it, also at what is new.
+    // Cargo watches everything below a folder, including new files.
     println!("cargo::rerun-if-changed={}", scripts.display());
     println!("cargo::rerun-if-changed={}", plans.display());
     let mut text = String::from("&[\n");
@@ -21,7 +21,7 @@ fn main() -> io::Result<()> {
         );
         text.push_str(&files(folder, "star")?);
         text.push_str("], plans: &[\n");
-        // A group of scenarios that all decide by what they are answered has no recorded plans.
+        // A group has no recorded plans if the steps of all its scenarios depend on answers.
         let plans = plans.join(stem(folder));
         if plans.is_dir() {
             text.push_str(&files(&plans, "jsonl")?);
@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
     fs::write(Path::new(&variable("OUT_DIR")?).join("folders.rs"), text)
 }
 
-/// The files of a folder with this extension: for each, a pair of its name and its text.
+/// Returns the files of a folder with this extension, each as a pair of its name and its text.
 fn files(folder: &Path, extension: &str) -> io::Result<String> {
     let mut text = String::new();
     for file in sorted(folder)?.iter().filter(|path| path.extension().is_some_and(|it| it == extension)) {
@@ -45,7 +45,7 @@ fn variable(name: &str) -> io::Result<String> {
     env::var(name).map_err(|error| io::Error::other(format!("{name}: {error}")))
 }
 
-/// What is in a folder, by name.
+/// Returns the paths in a folder, sorted by name.
 fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = fs::read_dir(folder)?.map(|entry| entry.map(|it| it.path())).collect::<io::Result<Vec<_>>>()?;
     paths.sort();
@@ -56,7 +56,7 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// An expression that has the file's text; a file that is missing is the compiler's error, with its path.
+/// Returns an expression with the file's text. If the file is missing, the compiler reports its path.
 fn included(path: &Path) -> String {
     format!("include_str!({:?})", path.display().to_string())
 }

@@ -6,7 +6,7 @@ use stickler_runner::Diagnostic;
 
 use crate::Files;
 
-/// The largest number of bytes in all files together, each counted as often as it is included, with names replaced by
+/// The maximum number of bytes in all files together, each counted as often as it is included, with names replaced by
 /// their values.
 const MOST_BYTES: usize = 64 << 20;
 
@@ -26,10 +26,9 @@ impl Budget {
     /// # Errors
     /// Fewer bytes are left.
     pub(crate) fn take(&mut self, bytes: usize) -> Result<(), String> {
-        self.left = self
-            .left
-            .checked_sub(bytes)
-            .ok_or_else(|| format!("the configuration is longer than {MOST_BYTES} bytes with all that it includes"))?;
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
+            format!("the configuration is longer than {MOST_BYTES} bytes including all included files")
+        })?;
         Ok(())
     }
 }
@@ -47,7 +46,7 @@ pub(crate) fn read_first(path: &Path, files: &dyn Files) -> Result<(String, Stri
     Ok((name, text))
 }
 
-/// The largest amount of work for all sites of a configuration: the number of directives that are examined, counted
+/// The maximum amount of work for all sites of a configuration: the number of directives that are examined, counted
 /// again for each site.
 const MOST_WORK: usize = 20_000_000;
 
@@ -60,13 +59,14 @@ pub(crate) fn check_work(path: &Path, work: usize) -> Result<(), Box<Diagnostic>
     if work <= MOST_WORK {
         return Ok(());
     }
-    let message =
-        format!("there are too many sites with too many lines: {work} would have to be read, and {MOST_WORK} may be");
+    let message = format!(
+        "there are too many sites with too many lines: {work} lines would have to be read, but at most {MOST_WORK} may be"
+    );
     Err(Box::new(Diagnostic::new(&path.display().to_string(), "", 0..0, message, None)))
 }
 
-/// Refuses control characters other than tabs and ends of lines, and byte order marks that are not at the beginning:
-/// each product treats them in its own way: as spaces, ends of lines, the end of the file, or letters.
+/// Refuses control characters other than tabs and ends of lines, and byte order marks that are not at the beginning.
+/// Products treat them differently: as spaces, ends of lines, the end of the file, or letters.
 ///
 /// # Errors
 /// The text has such a character, at this place.
@@ -92,7 +92,8 @@ pub(crate) fn check_characters(path: &str, text: &str) -> Result<(), Box<Diagnos
 
 #[expect(clippy::unnecessary_box_returns, reason = "it is an error, which is boxed everywhere")]
 fn refused(path: &str, text: &str, at: usize, c: char) -> Box<Diagnostic> {
-    let message = format!("the character U+{:04X} is not taken here, as products read it in different ways", c as u32);
+    let message =
+        format!("the character U+{:04X} is not accepted here, because products read it in different ways", c as u32);
     Box::new(Diagnostic::new(path, text, at..at + c.len_utf8(), message, None))
 }
 

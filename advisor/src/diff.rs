@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(unified("x", "a\n", "a\n"), "");
     }
 
-    /// The text after a change, as whoever applies it makes it.
+    /// The text after a change, as a user who applies it gets it.
     fn apply(before: &str, changes: &[Replaced]) -> String {
         let mut lines: Vec<&str> = before.split_inclusive('\n').collect();
         for Replaced { first, count, text } in changes.iter().rev() {

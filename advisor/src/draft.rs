@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use crate::template::literal;
 use crate::{Change, Fact, Place, Sandbox, Site, Unread};
 
-/// Why a check counts 401 as alive although the file does not.
+/// The reason why a check counts 401 as alive although the file does not.
 pub(crate) const ALIVE: &str = "whether the servers answer so to whoever has not logged on is not in the file; the run's servers answer 401, \
                                 which counts as alive there";
 
-/// Why persistence by a cookie is not completely described by the file.
-pub(crate) const COOKIES: &str = "whether clients keep cookies is not in the file";
+/// The reason why the file does not describe persistence by a cookie completely.
+pub(crate) const COOKIES: &str = "the file does not show whether clients keep cookies";
 
-/// The largest number of parts of a site that are reported as not read.
+/// The maximum number of parts of a site that are reported as not read.
 const MOST_UNREAD: usize = 1_000;
 
 /// A statement in a file.

@@ -7,13 +7,13 @@ use std::{fs, io};
 use glob::{MatchOptions, Pattern, PatternError};
 use stickler_runner::text_file;
 
-/// The longest file of a configuration, in bytes.
+/// The maximum size of a configuration file, in bytes.
 const MOST: u64 = 16 << 20;
 
-/// The largest number of files that match a pattern, or that are in a folder.
+/// The maximum number of files that match a pattern, or that are in a folder.
 const MOST_MATCHES: usize = 1_000;
 
-/// The largest number of names in a folder that are examined.
+/// The maximum number of names in a folder that are examined.
 const MOST_ENTRIES: usize = 100_000;
 
 /// The options by which patterns have the meaning that they have in glob(3), which products use.
@@ -100,7 +100,7 @@ impl Files for Disk {
         let found = glob::glob_with(&text, OPTIONS).map_err(unreadable)?;
         let found: Vec<PathBuf> = found.take(MOST_MATCHES + 1).filter_map(Result::ok).collect();
         if found.len() > MOST_MATCHES {
-            return Err(io::Error::other(format!("it stands for more than {MOST_MATCHES} files")));
+            return Err(io::Error::other(format!("it matches more than {MOST_MATCHES} files")));
         }
         Ok(found)
     }
@@ -114,7 +114,7 @@ impl Files for Disk {
     }
 }
 
-/// A set of texts instead of files, with an environment of its own.
+/// A set of texts instead of files, with a separate environment.
 #[derive(Debug, Clone, Default)]
 pub struct Texts {
     /// The texts, by the paths of the files that they represent.

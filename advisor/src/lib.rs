@@ -9,13 +9,13 @@
 //!
 //! * [`read()`]: reads a file with all that it includes. The result is a [`Document`] for every product.
 //! * [`Site`]: a front end with its farm. Its [`Fact`]s become values of a profile ([`Site::profile`]).
-//! * [`Sandbox`]: the configuration for a run, in which nothing is left that executes a program, loads code, writes
-//!   outside of the run's folder or contacts another address. What is not known to be safe is left out, and said.
-//! * [`Remedy`]: what cures a site that mixes users up, and keeps them logged on.
+//! * [`Sandbox`]: the configuration for a run. Nothing in it executes a program, loads code, writes outside of the run's
+//!   folder or contacts another address. Statements that are not known to be safe are left out and reported.
+//! * [`Remedy`]: a change that cures a site that mixes users up, or on which they cannot log on.
 //! * [`haproxy`], [`nginx`], [`httpd`], [`caddy`], [`envoy`], [`varnish`]: the products, each with its language, its
 //!   facts, its list of what is allowed and its remedies.
 //!
-//! Nothing here starts a program. Files are read through [`Files`], regular ones of bounded length alone.
+//! Nothing here starts a program. Files are read through [`Files`], which reads only regular files of bounded length.
 
 mod bounds;
 pub mod caddy;
@@ -96,7 +96,7 @@ impl Language {
             "vcl" | "sub" => Some(Self::Varnish),
             "static_resources:" | "admin:" | "node:" | "dynamic_resources:" => Some(Self::Envoy),
             "reverse_proxy" | "{" => Some(Self::Caddy),
-            // A snippet, or a site: what has a dot or a colon, and a block.
+            // A site or a snippet has a block, and a name with a dot or a colon.
             word if line.trim_end().ends_with('{') && (word.starts_with('(') || word.contains(['.', ':'])) => {
                 Some(Self::Caddy)
             }

@@ -20,7 +20,7 @@ impl Site {
         line("config", &self.config);
         line("program", document.product());
         line("configuration", template);
-        // What the base does not say cannot be left out of it.
+        // A value that the base does not have cannot be removed from it.
         let base = profiles().iter().find(|profile| profile.name == self.base);
         let has = |key: &str| {
             let mut facts = base.into_iter().flat_map(|base| &base.facts);
@@ -30,7 +30,7 @@ impl Site {
         if !without.is_empty() {
             let _ = writeln!(text, "without = [{}]", without.join(", "));
         }
-        // Of several lines that set the same, the last one holds.
+        // If several lines set the same value, the last one applies.
         let is_last = |&(index, key): &(usize, &str)| !self.facts[index + 1..].iter().any(|later| later.key == key);
         let keys = self.facts.iter().map(|fact| fact.key).enumerate().filter(is_last);
         let mut sections: Vec<(&str, Vec<String>)> = vec![("", Vec::new())];

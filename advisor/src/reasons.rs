@@ -2,6 +2,6 @@
 
 pub(crate) const EXECUTES: &str = "it executes a program, or loads code";
 pub(crate) const CONTACTS: &str = "it contacts another address";
-pub(crate) const CERTIFICATES: &str = "certificates are the run's own";
-pub(crate) const PROCESS: &str = "it is about the process and its files, which are the run's own";
+pub(crate) const CERTIFICATES: &str = "the run has its own certificates";
+pub(crate) const PROCESS: &str = "it concerns the process and its files, and the run has its own";
 pub(crate) const UNKNOWN: &str = "it is not known to be safe";

@@ -1,5 +1,5 @@
-//! Tests of configurations that were written to get past the copy: what they hide is not in the copy, or they are
-//! refused with a place.
+//! Tests of configurations that try to bypass the copy: their hidden parts are not in the copy, or they are refused with a
+//! place.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn copy(language: Language, text: &str) -> Option<String> {
     }
 }
 
-/// Returns a sound configuration of HAProxy with this text before it.
+/// Returns a valid configuration of HAProxy, with this text in front of it.
 fn haproxy(before: &str) -> String {
     format!("{before}\ndefaults\n    mode http\nlisten www\n    bind :80\n    server a 10.0.0.1:80 check\n")
 }
@@ -66,7 +66,7 @@ fn no_foreign_address_gets_into_a_copy_of_haproxy() {
         "email-alert mailers 192.0.2.7",
     ] {
         let text = copy(Language::HaProxy, &listen(line)).unwrap_or_default();
-        // What is one word stays one: HAProxy reads no address in it.
+        // A single word remains one word: HAProxy reads no address in it.
         let is_quoted = text.contains("\"x addr 192.0.2.7\"");
         assert!(!text.replace("\"x addr 192.0.2.7\"", "").contains("192.0.2.7"), "{line}: {is_quoted}\n{text}");
     }

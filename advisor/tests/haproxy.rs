@@ -59,7 +59,7 @@ fn a_remedy_changes_the_files_that_have_to_change_alone() {
     let www = SITE.replace("www\n", "www\n    option http-keep-alive\n");
     let farm = FARM.replace("farm\n    http-reuse safe", "farm\n    option http-keep-alive\n    http-reuse never");
     assert_eq!(changed, [("/2", www), ("/3", farm)]);
-    // A file whose lines end in two ways stays as it is where nothing in it changes.
+    // A file with two kinds of line ends does not change in lines that have no change.
     let mixed = configuration(&["defaults\r\n    mode http\n", SITE, FARM]).unwrap().remedies(0);
     let Remedy::Edit { files, .. } = &mixed[0] else { panic!("{mixed:#?}") };
     assert_eq!(files.iter().map(|file| &*file.path).collect::<Vec<_>>(), ["/3"]);
@@ -71,7 +71,7 @@ fn a_section_and_a_condition_end_with_their_file() {
     let said = refusal(&["listen a\n    bind :80\n", "    server a 10.0.0.1:80\n"]);
     assert!(said.contains("/2:1:5") && said.contains("begin with a section"), "{said}");
     assert_eq!(refusal(&["listen a\n    bind :80\n    server a 10.0.0.1:80\n", "# nothing\n\n"]), "");
-    // Of the first file, HAProxy itself says so.
+    // For the first file, HAProxy itself reports this.
     assert_eq!(refusal(&["    server a 10.0.0.1:80\n"]), "");
     let open =
         configuration(&["global\n.if version_below(1.0)\n", "listen a\n    bind :80\n    server a 10.0.0.1:80\n"]);
@@ -154,13 +154,13 @@ fn what_the_simulation_cannot_read_accuses_nobody() {
         let site = document.sites()[0].clone();
         (site.facts.iter().rfind(|fact| fact.key == key).map(|fact| fact.toml.clone()), site)
     };
-    // An expectation that has no model: 401 counts as alive, and it is said.
+    // This expectation has no model: 401 counts as alive, and this is reported.
     let (statuses, site) = fact("    option httpchk\n    http-check expect rstatus ^(200|401)$\n", "check.statuses");
     assert_eq!(statuses.as_deref(), Some("[\"200-399\", 401]"));
     assert!(site.unread.iter().any(|unread| unread.says.contains("rstatus")), "{:#?}", site.unread);
     let (statuses, _) = fact("    option httpchk\n    http-check expect status 200\n", "check.statuses");
     assert_eq!(statuses.as_deref(), Some("[200]"), "this one has a model");
-    // No hash prefers the last server, even where a request has no such parameter; taking turns does.
+    // No hash prefers the last server, even if a request has no such parameter; turns do.
     assert_eq!(fact("    balance url_param user\n", "prefer_last").0.as_deref(), Some("\"never\""));
     assert_eq!(fact("    balance roundrobin\n", "prefer_last").0, None);
     let dispatch = "listen www\n    mode http\n    bind :80\n    dispatch 10.0.0.1:80\n";

@@ -1,15 +1,15 @@
-//! Channel bindings: the hash that ties a token to the TLS connection it travels on.
+//! Channel bindings: the hash that ties a token to the TLS connection that carries it.
 //!
-//! `tls-server-end-point` (RFC 5929 4.1) hashes the server's certificate; SSPI and GSS-API put that
-//! hash into a `gss_channel_bindings_struct` (RFC 2744 3.11) and send the MD5 of the structure, in
-//! NTLM as `MsvAvChannelBindings` (MS-NLMP 2.2.2.1), in Kerberos as `Bnd` (RFC 4121 4.1.1.2).
+//! `tls-server-end-point` (RFC 5929 4.1) is the hash of the server's certificate. SSPI and GSS-API put that hash into a
+//! `gss_channel_bindings_struct` (RFC 2744 3.11) and send the MD5 of the structure. NTLM sends it as
+//! `MsvAvChannelBindings` (MS-NLMP 2.2.2.1), and Kerberos as `Bnd` (RFC 4121 4.1.1.2).
 
 use md5::{Digest, Md5};
 
 /// The prefix of the application data, before the certificate's hash (RFC 5929 4).
 const PREFIX: &[u8] = b"tls-server-end-point:";
 
-/// The MD5 hash of a `gss_channel_bindings_struct`, 16 bytes. Initiator and acceptor compare it.
+/// The MD5 hash of a `gss_channel_bindings_struct`, 16 bytes. The initiator sends it, and the acceptor compares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelBinding(pub [u8; 16]);
 

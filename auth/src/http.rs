@@ -9,7 +9,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::ntlm::wire::message_type;
 
-/// The longest token that is accepted by default, in bytes of base64: 16 KiB, the limit of IIS for a header line.
+/// The maximum length of a token that is accepted by default, in bytes of base64: 16 KiB, the limit of IIS for a header
+/// line.
 pub const DEFAULT_TOKEN_LIMIT: usize = 16 * 1024;
 
 /// An authentication scheme that carries tokens of a Windows security package.
@@ -19,7 +20,7 @@ pub enum Scheme {
     Ntlm,
     /// The scheme `Negotiate` (RFC 4559), which carries SPNEGO, raw Kerberos or raw NTLM.
     Negotiate,
-    /// The scheme `Nego2` (MS-N2HT), which is `Negotiate` under a name that few balancers know.
+    /// The scheme `Nego2` (MS-N2HT), which is `Negotiate` under a name that few balancers recognise.
     Nego2,
 }
 
@@ -112,7 +113,7 @@ pub fn parse_challenges<'a>(
                 continue;
             }
             let (name, rest) = split_scheme(element).ok_or(HeaderError::NoScheme { at })?;
-            // `name=value` is a parameter of the challenge before it; a scheme's own `=` comes later.
+            // `name=value` is a parameter of the challenge before it. In a scheme with a token, a `=` comes only later.
             if rest.starts_with(b"=") {
                 continue;
             }
@@ -136,7 +137,7 @@ pub fn format_token(scheme: Scheme, token: &[u8]) -> String {
     value
 }
 
-/// Base64 as Windows reads it: padding may be missing (RFC 9110 11.2, token68, does not ask for it).
+/// Base64 in the form that Windows reads: padding may be missing (token68 of RFC 9110 11.2 does not require it).
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -185,7 +186,7 @@ fn decode_token(scheme: Scheme, base64: &[u8], limit: usize) -> Result<Vec<u8>, 
     BASE64.decode(base64).map_err(|_| HeaderError::NotBase64(scheme))
 }
 
-/// The kind of a token, as its first bytes show it.
+/// The kind of a token, according to its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenKind {
     /// An NTLM Negotiate message (type 1).
@@ -212,9 +213,10 @@ pub fn token_kind(token: &[u8]) -> TokenKind {
         (Some(1), _) => TokenKind::NtlmNegotiate,
         (Some(2), _) => TokenKind::NtlmChallenge,
         (Some(3), _) => TokenKind::NtlmAuthenticate,
-        // A bare NegTokenInit or NegTokenResp: context tags 0 and 1.
+        // A bare NegTokenInit or NegTokenResp has the context tag 0 or 1.
         (None, [0xA0 | 0xA1, ..]) => TokenKind::Spnego,
-        // A mechanism under its OID: application tag 0, a DER length, the OID (RFC 2743 3.1).
+        // A token with the OID of its mechanism begins with the application tag 0, a DER length and the OID (RFC 2743
+        // 3.1).
         (None, [0x60, length, rest @ ..]) => {
             let long = if length & 0x80 == 0 { 0 } else { usize::from(length & 0x7F) };
             let body = rest.get(long..).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Status codes: NTSTATUS from the DC, SSPI codes from the acceptor, and what IIS logs for them.
+//! Status codes: NTSTATUS from the DC, SSPI codes from the acceptor, and the codes that IIS logs for them.
 
-/// Declares a newtype over `u32` with named constants and a `Display` of name and code.
+/// Declares a newtype over `u32` with named constants, whose `Display` shows the name and the code.
 macro_rules! codes {
     ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)* }) => {
         $(#[$outer])*
@@ -64,7 +64,7 @@ codes! {
         ACCOUNT_DISABLED = 0xC000_0072, "STATUS_ACCOUNT_DISABLED";
         /// The domain does not exist.
         NO_SUCH_DOMAIN = 0xC000_00DF, "STATUS_NO_SUCH_DOMAIN";
-        /// The clocks of client and domain controller differ too much.
+        /// The clocks of the client and the domain controller differ too much.
         TIME_DIFFERENCE_AT_DC = 0xC000_0133, "STATUS_TIME_DIFFERENCE_AT_DC";
         /// The machine account has no trust relationship with the domain.
         TRUSTED_RELATIONSHIP_FAILURE = 0xC000_018D, "STATUS_TRUSTED_RELATIONSHIP_FAILURE";
@@ -140,7 +140,7 @@ codes! {
         PASSWORD_EXPIRED = 1330, "ERROR_PASSWORD_EXPIRED";
         /// The account is disabled.
         ACCOUNT_DISABLED = 1331, "ERROR_ACCOUNT_DISABLED";
-        /// The clocks of client and server differ too much.
+        /// The clocks of the client and the server differ too much.
         TIME_SKEW = 1398, "ERROR_TIME_SKEW";
         /// There is no account for the machine or the domain that asks.
         NO_TRUST_SAM_ACCOUNT = 1787, "ERROR_NO_TRUST_SAM_ACCOUNT";
@@ -177,7 +177,7 @@ impl NtStatus {
 
     /// Returns the value of `sc-win32-status` that IIS logs for a logon with this outcome.
     ///
-    /// A status without an entry of its own is logged as [`SecStatus::LOGON_DENIED`].
+    /// A status without its own entry is logged as [`SecStatus::LOGON_DENIED`].
     pub const fn sc_win32_status(self, bad_password: BadPasswordCode) -> u32 {
         let win32 = match self {
             Self::SUCCESS => Win32::SUCCESS,

@@ -1,4 +1,4 @@
-//! Windows time.
+//! The time format of Windows.
 
 /// A Windows FILETIME: 100-nanosecond ticks since 1601-01-01 UTC (MS-DTYP 2.3.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,7 +16,7 @@ impl FileTime {
         Self(Self::UNIX_EPOCH.0 + nanos / 100)
     }
 
-    /// Returns the same instant without its fraction of a second, as clients with a coarse clock send it.
+    /// Returns this instant without its fraction of a second, which clients with a coarse clock do not send.
     #[must_use]
     pub const fn whole_seconds(self) -> Self {
         Self(self.0 - self.0 % Self::TICKS_PER_SECOND)

@@ -1,4 +1,4 @@
-//! Measures what authentication costs, and writes `book/src/capacity/`: `cargo bench --profile release --bench capacity`.
+//! Measures the cost of authentication, and writes `book/src/capacity/`: `cargo bench --profile release --bench capacity`.
 
 use std::path::Path;
 use std::{fs, process};

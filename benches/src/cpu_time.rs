@@ -1,5 +1,5 @@
-//! The processor time of the measuring thread: everything that is measured runs on one thread, and other work on the
-//! machine must not count.
+//! The processor time of the measuring thread. All measured work runs on one thread, and other work on the machine must
+//! not count.
 
 use std::time::Duration;
 

@@ -6,14 +6,14 @@
 //!   ([`load::Bare`]): hyper over the same engine, network and number of hops.
 //! * [`decisions`]: a balancer's decisions alone, among up to 100,000 open connections.
 //! * [`plane`]: the data plane on loopback, beside nginx and HAProxy.
-//! * [`worlds`]: small worlds from scratch, and an idle-heavy hour.
+//! * [`worlds`]: small worlds that are built from scratch, and an hour in which a world is mostly idle.
 //! * [`capacity`]: the costs of authentication, and the time for which users wait, counted in the simulation.
-//! * [`cpu_time`]: criterion's measurement: processor time of the one thread that works. [`plane`] alone is measured by
-//!   the wall clock: it is the work of several threads and processes.
-//! * [`report`]: figures against their aims and against a stored baseline.
+//! * [`cpu_time`]: the measurement that criterion uses, which is the processor time of the one thread that works. Only
+//!   [`plane`] is measured by the wall clock, because its work is done by several threads and processes.
+//! * [`report`]: the figures, compared with their targets and with a stored baseline.
 //!
 //! The bench target `stickler` joins them. `cargo bench` writes `benchmark-report/report.md` and `report.json` into the
-//! target directory; with `STICKLER_SAVE_BASELINE=1` also `baseline.json` here.
+//! target directory. With `STICKLER_SAVE_BASELINE=1`, it also writes `baseline.json` into this crate.
 
 pub mod capacity;
 pub mod cpu_time;

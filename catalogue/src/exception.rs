@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use toml::value::Datetime;
 
 /// A verdict that differs between a profile and its product, and why that is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -24,7 +25,7 @@ pub struct Exception {
     pub reason: String,
     /// The last day of the exception, for example `2027-06-30`.
     pub until: String,
-    /// Whether the verdicts agree by chance in some comparisons, so that agreement does not make the exception
+    /// Whether the verdicts agree by chance in some comparisons, in which case agreement does not make the exception
     /// unnecessary.
     #[serde(default)]
     pub sometimes: bool,
@@ -105,19 +106,15 @@ impl Exception {
 
     /// Returns whether the last day has passed. `today` has the same form as `until`.
     pub fn has_expired(&self, today: &str) -> bool {
-        // Days that are written so are in the order of their text.
+        // Dates in this form sort as text.
         *self.until < *today
     }
 }
 
 /// Returns whether a text has the form of a date, for example `2027-06-30`.
 fn is_day(text: &str) -> bool {
-    let shape = |(index, byte): (usize, u8)| if matches!(index, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
-    let part = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<u8>().ok()).unwrap_or(0);
-    text.len() == 10
-        && text.bytes().enumerate().all(shape)
-        && (1..=12).contains(&part(5..7))
-        && (1..=31).contains(&part(8..10))
+    let day = |it: Datetime| it.date.is_some() && it.time.is_none() && it.offset.is_none();
+    text.parse().is_ok_and(day)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::defect::{self, DefectError};
 use crate::{Mechanism, Profile, mechanisms, profile, profiles};
 
-/// The longest name that is examined. Of a longer name, this many characters are compared.
+/// The maximum number of characters of a name that are compared.
 const LONGEST: usize = 128;
 
 /// Returns the balancer with this name, which is the name of a mechanism or of a product's profile, with the numbers of
@@ -48,7 +48,7 @@ impl Mechanism {
 
 /// Returns the known name that was probably meant, if there is a similar one. Letter case does not matter.
 pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
-    // A name may come from anywhere: compare a bounded part of it.
+    // A name may come from anywhere, so only a bounded part of it is compared.
     let start: String = name.chars().take(64).collect::<String>().to_ascii_lowercase();
     let likeness = |known: &&str| strsim::jaro_winkler(&start, &known.to_ascii_lowercase());
     let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
@@ -66,7 +66,7 @@ pub fn names() -> Vec<&'static str> {
     mechanisms.chain(profile::names()).collect()
 }
 
-/// The error that there is no balancer with a name.
+/// The error that reports that no balancer has a given name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownBalancer {
     /// The name that was given.
@@ -184,7 +184,8 @@ mod tests {
         );
         let has_it = told("pin-on-401+B1");
         assert!(
-            has_it.contains("cannot be put on `pin-on-401`: ") && has_it.contains("so has this hole already; it can"),
+            has_it.contains("cannot be put on `pin-on-401`: ")
+                && has_it.contains("so that it has this weakness already; it can"),
             "{has_it}"
         );
         let out_of_place = told("shared-pool+B6");

@@ -40,5 +40,5 @@ fn what_no_rule_knows_is_an_error() {
     let renamed = text.replace("round_robin", "round_rabin");
     assert!(read(&renamed).unwrap_err().contains("unknown variant `round_rabin`"));
     let pinned = serde_json::to_string(mechanisms().iter().find(|it| it.name == "pin-on-401").unwrap()).unwrap();
-    assert!(read(&pinned.replace("401}", "99}")).unwrap_err().contains("99 is no status of HTTP"), "{pinned}");
+    assert!(read(&pinned.replace("401}", "99}")).unwrap_err().contains("99 is not an HTTP status"), "{pinned}");
 }

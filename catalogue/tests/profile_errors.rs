@@ -54,14 +54,14 @@ fn an_unknown_key_is_shown_with_those_that_there_are() {
 
 #[test]
 fn a_value_that_is_none_is_shown_where_it_stands() {
-    let layer = r#"mine.toml:7:9: `layer` cannot be that: it is one of `L4`, `L7`
+    let layer = r#"mine.toml:7:9: `layer` has to be one of `L4`, `L7`
   layer = "L5"
           ^"#;
     assert_eq!(told("L7", "L5"), layer);
     let zero = "mine.toml:9:1: all weights are zero, so that no backend could be chosen: give at least one backend a weight from \
                 1 to 256\n  [profile.select]\n  ^";
     assert_eq!(told("[3, 1]", "[0, 0]"), zero);
-    let kind = r#"mine.toml:11:18: `select.weights` cannot be that: it is a list, each a number up to 65535
+    let kind = r#"mine.toml:11:18: `select.weights` has to be a list, each a number up to 65535
   weights = { is = "three", source = "its manual", evidence = "D" }
                    ^"#;
     assert_eq!(told("[3, 1]", "\"three\""), kind);
@@ -69,7 +69,8 @@ fn a_value_that_is_none_is_shown_where_it_stands() {
 
 #[test]
 fn values_that_contradict_one_another_are_shown_where_they_stand() {
-    let retries = "mine.toml:13:1: `retry.retries` is missing: how often\n  [profile.retry]\n  ^";
+    let retries =
+        "mine.toml:13:1: `retry.retries` is missing: it is the number of further attempts\n  [profile.retry]\n  ^";
     assert_eq!(told("is = \"other\"", "is = \"same\""), retries);
     let twice = r#"mine.toml:11:1: duplicate key
   algorithm = { is = [3, 1], source = "its manual", evidence = "D" }
@@ -84,11 +85,11 @@ fn values_that_contradict_one_another_are_shown_where_they_stand() {
 #[test]
 fn what_belongs_to_the_other_layer_is_shown_where_it_stands() {
     let scrub = r#"scrub = { is = "X-User", source = "its manual", evidence = "D" }"#;
-    let at_l4 = r#"mine.toml:24:1: `scrub` belongs to L7: at L4 a connection stays where it is
+    let at_l4 = r#"mine.toml:24:1: `scrub` belongs to L7: an L4 balancer does not read requests
   scrub = { is = "X-User", source = "its manual", evidence = "D" }
   ^"#;
     assert_eq!(told("\"L4\"", &format!("\"L4\"\n{scrub}")), at_l4);
-    let at_l7 = r#"mine.toml:12:1: `carriage` belongs to L4: at L7 there are two connections
+    let at_l7 = r#"mine.toml:12:1: `carriage` belongs to L4: an L7 balancer opens its own connections to the backends
   carriage = { is = "source-nat", source = "its manual", evidence = "D" }
   ^"#;
     let carriage = r#"carriage = { is = "source-nat", source = "its manual", evidence = "D" }"#;

@@ -23,7 +23,7 @@ use stickler_lb_core::{
     FlowIdle, FlowIdleEnd, HeadRule, Hops, Pipelining, ProxyProtocol, Timers, Upgrades, UpstreamHttp, texts,
 };
 
-/// Writes a mechanism as a profile and reads it back. Returns the result under the mechanism's own names.
+/// Writes a mechanism as a profile and reads it back. Returns the result under the mechanism's own name.
 fn read_back(mechanism: &Mechanism) -> Mechanism {
     let toml = Profile::of_mechanism(mechanism).unwrap_or_else(|error| panic!("{}: {error}", mechanism.name));
     let read = Profile::parse(toml.toml(), "written.toml").unwrap_or_else(|error| panic!("{error}\n{}", toml.toml()));
@@ -288,7 +288,7 @@ pool.share = { is = "always", source = "the other file", evidence = "S" }
     let own = Citation::Known { source: "our haproxy.cfg".into(), evidence: Evidence::Remembered };
     assert_eq!(cited("pool.slots"), own);
     assert_ne!(cited("pool.idle"), own);
-    // What travels with a run depends on no catalogue.
+    // A profile that travels with a run does not depend on the catalogue.
     for profile in &all {
         assert_eq!(parse(profile.toml()).unwrap(), std::slice::from_ref(profile), "{}", profile.toml());
         assert!(!profile.toml().contains("extends"), "{}", profile.toml());
@@ -336,7 +336,7 @@ fn the_documentation_of_the_schema_is_what_the_code_says() {
     let stored = std::fs::read_to_string(path).unwrap_or_default();
     assert!(stored == schema, "docs/profile-schema.md differs from the code; STICKLER_UPDATE=1 writes it anew");
     for key in [
-        "`share`, needed",
+        "`share`, required",
         "`carriage` (L4)",
         "`prefer_last` (L7)",
         "## `[profile.check]`\n",

@@ -1,4 +1,4 @@
-//! Tests of the shipped profiles, of what they say about themselves, and of the errors in a wrong file.
+//! Tests of the shipped profiles, of their descriptions, and of the errors in a wrong file.
 
 use stickler_catalogue::profile::{Citation, Evidence};
 use stickler_catalogue::{Profile, find, profiles};
@@ -106,11 +106,11 @@ fn a_profile_explains_itself_with_numbered_sources_and_what_is_not_known() {
         mine.describe().to_string(),
         "mine: A proxy 1, as it is.\n\n\
          Each request goes to the next backend in turn [1]. \
-         Idle upstream connections are kept for 60 s and taken by any client, the one used last first [1][assumed]. \
+         Idle upstream connections are kept for 60 s and taken by any client, most recently used first [1][assumed]. \
          A backend that cannot be reached is replaced by another [2]. \
          A request whose connection is lost is not sent again [2]. \
          It has no active health checks.\n\n\
-         For NTLM: an authenticated connection goes back to the pool, and whoever takes it next is served as its user; \
+         For NTLM: an authenticated connection returns to the pool, and the next client is served as its user; \
          legs of several clients mix; the backend is chosen anew for each leg, so it works with one backend, or with \
          affinity.\n\n\
          Not known: `pool.idle`, taken to be 60s: nobody wrote it down\n\
@@ -126,9 +126,9 @@ fn what_a_profile_means_for_ntlm_follows_from_its_rules() {
         text.lines().find_map(|line| line.strip_prefix("For NTLM: ").map(ToOwned::to_owned)).unwrap()
     };
     assert!(meaning("nginx-1.22").contains("nobody can log on, and nobody is served as another"));
-    assert!(meaning("nginx-keepalive").contains("whoever takes it next is served as its user"));
+    assert!(meaning("nginx-keepalive").contains("the next client is served as its user"));
     assert!(meaning("haproxy-safe").contains("one-shot Kerberos"));
-    assert!(meaning("traefik").contains("begins with its Negotiate leg"));
+    assert!(meaning("traefik").contains("the Negotiate leg of a client"));
     assert!(meaning("caddy-ntlm").contains("outlives its client"));
     for stays in ["haproxy-tcp", "varnish-pipe"] {
         assert!(meaning(stays).contains("NTLM works"), "{stays}");
@@ -156,17 +156,13 @@ fn a_value_without_a_source_is_refused_where_it_stands() {
 #[test]
 fn an_unknown_or_contradictory_value_is_refused_with_what_to_do() {
     let cases = [
-        (
-            r#"is = "always""#,
-            r#"is = "sometimes""#,
-            "15:16: `pool.share` cannot be that: it is one of `never`, `safe`,",
-        ),
+        (r#"is = "always""#, r#"is = "sometimes""#, "15:16: `pool.share` has to be one of `never`, `safe`,"),
         ("share =", "shares =", "15:1: unknown field `shares`"),
-        (r#"is = "round-robin""#, r#"is = "hash""#, "10:1: `select.key` is missing: what is hashed"),
+        (r#"is = "round-robin""#, r#"is = "hash""#, "10:1: `select.key` is missing: it says what is hashed"),
         ("[3, 1]", "[0, 0]", "10:1: all weights are zero"),
         ("[3, 1]", "[300, 1]", "10:1: backend 0 (counted from 0) has the weight 300"),
-        (r#""60s""#, r#""a while""#, "16:20: `pool.idle` cannot be that: it is a time"),
-        (r#""60s""#, r#""0s""#, "16:20: `pool.idle` cannot be that: it is a time"),
+        (r#""60s""#, r#""a while""#, "16:20: `pool.idle` has to be a time"),
+        (r#""60s""#, r#""0s""#, "16:20: `pool.idle` has to be a time"),
         (r#"layer = "L7""#, r#"layer = "L4""#, "14:10: `pool` belongs to L7"),
         (r#"name = "mine""#, r#"name = "shared-pool""#, "3:8: there is another profile or mechanism called"),
         (r#"name = "mine""#, r#"name = "a+b""#, "3:8: a profile's name is"),
@@ -189,13 +185,13 @@ fn parts_that_need_one_another_are_refused_apart() {
     };
     let cite = |value: &str| format!("{{ is = {value}, source = \"its manual\", evidence = \"D\" }}");
     let cookie = format!("[profile.persist]\nby = {}\n", cite("\"cookie\""));
-    assert!(with(&cookie).unwrap_err().contains("a cookie needs `cookie`, its name"));
+    assert!(with(&cookie).unwrap_err().contains("`by = cookie` needs `cookie`, its name"));
     let named = format!("{cookie}cookie = {}\n", cite("\"SRV\""));
     assert_eq!(with(&named), Ok(()));
     let endless = format!("{cookie}cookie = {}\n", cite(&format!("\"{}\"", "x".repeat(64 * 1024))));
     assert!(with(&endless).unwrap_err().contains("is not the name of a cookie"));
     let both = format!("{named}timeout = {}\n", cite("\"60s\""));
-    assert!(with(&both).unwrap_err().contains("nothing of a source table"));
+    assert!(with(&both).unwrap_err().contains("no keys of a source table"));
     let passive = format!("[profile.passive]\nfails = {}\n", cite("0"));
     assert!(with(&passive).unwrap_err().contains("at least 1"));
     let check = |timeout: &str, uri: &str| {

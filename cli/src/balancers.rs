@@ -9,7 +9,7 @@ use stickler_runner::text_file;
 
 use crate::Failure;
 
-/// The largest size of a file of profiles, in bytes.
+/// The maximum size of a file of profiles, in bytes.
 const MAX_PROFILES: u64 = 1 << 20;
 
 /// Returns the balancers of these names, each once. A name is that of a mechanism or of a profile, shipped or the

@@ -16,7 +16,7 @@ use crate::Failure;
 /// The name of the file of expected outcomes.
 const EXPECTED: &str = "expected.toml";
 
-/// The largest size of such a file, in bytes.
+/// The maximum size of such a file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The row of a table for one scenario over one balancer.
@@ -70,12 +70,10 @@ fn check(run: &Run, allow_identity: bool) -> Result<(), Failure> {
     let (scenario, balancer) = (&run.source.scenario, run.balancer.to_string());
     let wrong = |why: String| Err(Failure::Wrong(format!("{scenario} over {balancer} is not blessed: {why}")));
     if !Path::new(&run.source.path).is_file() {
-        return wrong(
-            "what is expected of it is shipped with Stickler (--expectations FILE accepts a violation)".into(),
-        );
+        return wrong("its expectations are shipped with Stickler (--expectations FILE accepts a violation)".into());
     }
     if !stickler_catalogue::names().contains(&&*balancer) {
-        return wrong("a table knows mechanisms and shipped profiles alone".into());
+        return wrong("a table can contain only mechanisms and shipped profiles".into());
     }
     if let Some(diagnostic) = run.error() {
         return wrong(format!("it was not performed to its end: {}", diagnostic.message));
@@ -83,7 +81,7 @@ fn check(run: &Run, allow_identity: bool) -> Result<(), Failure> {
     let leak = run.graded(Grade::Violated).find(|verdict| verdict.requirement.id().starts_with("ID-"));
     match leak {
         Some(verdict) if !allow_identity => wrong(format!(
-            "{} is violated, which means that users are mixed up; --allow-identity writes that down too",
+            "{} is violated, which means that users are mixed up; --allow-identity accepts even that",
             verdict.requirement
         )),
         _ => Ok(()),
@@ -151,7 +149,7 @@ fn addition(file: &Path, rows: &BTreeMap<(String, String), Row>, reason: &str) -
         let own = table.get(scenario).and_then(toml::Value::as_table);
         let names = |key: &String| key.split(',').any(|name| name.trim() == balancer);
         if own.is_some_and(|own| own.keys().any(names)) {
-            return Err(wrong(format!("it has a row for {scenario} over {balancer} already: change that one by hand")));
+            return Err(wrong(format!("it already has a row for {scenario} over {balancer}: change that row by hand")));
         }
         if !known.is_empty() || !text.is_empty() {
             text.push('\n');

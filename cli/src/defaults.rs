@@ -26,7 +26,7 @@ use crate::{Failure, terminal};
 /// The name of the file.
 const FILE: &str = "stickler.toml";
 
-/// The largest size of the file, in bytes.
+/// The maximum size of the file, in bytes.
 const MAX_FILE: u64 = 64 << 10;
 
 /// The tables of the file by the names of commands, and the keys of each.
@@ -51,7 +51,7 @@ pub(crate) fn parse(line: &[OsString]) -> Result<Arguments, Failure> {
     if added.is_empty() {
         return Arguments::from_arg_matches(&matches).map_err(|error| Failure::Wrong(error.to_string()));
     }
-    // The options are inserted directly behind the command, because `-- PATH` may follow, behind which no options are
+    // The options are inserted directly after the command, because `-- PATH` may follow, after which no options are
     // allowed.
     let name = matches.subcommand_name().unwrap_or_default();
     let place = line.iter().position(|word| word == name).map_or(line.len(), |at| at + 1);
@@ -122,7 +122,7 @@ fn words(option: &clap::Arg, value: &Value) -> Result<Vec<String>, String> {
     match value {
         Value::Boolean(true) if !takes_value => Ok(vec![format!("--{name}")]),
         Value::Boolean(false) if !takes_value => Ok(Vec::new()),
-        _ if !takes_value => Err(format!("--{name} is given or not: write true or false")),
+        _ if !takes_value => Err(format!("--{name} takes no value: write true or false")),
         Value::Array(values) => {
             let all: Result<Vec<Vec<String>>, String> = values.iter().map(|value| words(option, value)).collect();
             Ok(all?.concat())

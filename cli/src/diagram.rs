@@ -18,9 +18,9 @@ const WIDTH: usize = 120;
 /// The options about diagrams.
 #[derive(Debug, Args)]
 pub(crate) struct DiagramOptions {
-    /// Draw each run that is shown as a sequence diagram: who sent which message over which connection, and as whom a
-    /// request was served. `text` follows the evidence. With `mermaid` and `svg`, nothing but the diagram of one run is
-    /// printed: --diagram=svg > run.svg
+    /// Draw each run that is shown as a sequence diagram: the messages on each connection, and the user as whom each request
+    /// was served. `text` follows the evidence. With `mermaid` and `svg`, only the diagram of one run is printed:
+    /// --diagram=svg > run.svg
     #[arg(
         id = "diagram",
         long = "diagram",
@@ -52,7 +52,7 @@ impl DiagramOptions {
     pub(crate) fn check(&self, runs: usize, is_for_programs: bool) -> Result<(), Failure> {
         let Some(format) = self.format else { return Ok(()) };
         if is_for_programs {
-            return Err(Failure::Wrong("--diagram is for people, and what stands alone on standard output (--format json, --report FORMAT=-) for programs: choose one".into()));
+            return Err(Failure::Wrong("--diagram is for people, but --format json and --report FORMAT=- write to standard output for programs: choose one".into()));
         }
         if format != Format::Text && runs > 1 {
             return Err(Failure::Wrong(format!(
@@ -81,7 +81,7 @@ impl Format {
     /// Writes the diagram of a run, and nothing else.
     pub(crate) fn write(self, out: &mut impl Write, run: &Run) -> Result<(), Failure> {
         let Some(diagram) = draw(run) else {
-            return Err(Failure::Nothing("nothing was seen in this run, so there is nothing to draw".into()));
+            return Err(Failure::Nothing("the run has no trace, so that there is nothing to draw".into()));
         };
         let text = match self {
             Self::Text => diagram.text(WIDTH),

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! An accepted violation has to happen. If it does not, the run is not as expected, so that the entry is removed when
-//! its cause is gone. After its last day, an entry accepts nothing, and the command says so.
+//! its cause has gone. After its last day, an entry accepts nothing, and the command reports that.
 
 use std::ops::Range;
 use std::path::Path;
@@ -25,7 +25,7 @@ use toml::{Spanned, Value};
 use crate::args::pattern;
 use crate::{Failure, today};
 
-/// The largest size of a file, in bytes.
+/// The maximum size of a file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The violations that a file accepts.
@@ -35,7 +35,7 @@ pub(crate) struct Expectations {
     today: Date,
 }
 
-/// A violation that is accepted until a day.
+/// A violation that is accepted until a given date.
 #[derive(Debug)]
 struct Entry {
     scenario: Pattern,
@@ -128,7 +128,7 @@ impl Expectations {
                 Severity::Should => Grade::NonStrict,
             };
             run.expected.grades.insert(entry.requirement, vec![broken]);
-            // A client that is served as somebody else sees it, so the script may fail, too.
+            // A client that is served as another user notices it, so the script may fail, too.
             run.expected.script.get_or_insert(ScriptOutcome::Either);
             run.expected.reason = Some(entry.reason.clone());
         }
@@ -146,7 +146,7 @@ impl Expectations {
 fn day(value: &Spanned<Value>) -> Result<Date, String> {
     match value.get_ref() {
         Value::Datetime(_) | Value::String(_) => today::parse(&shown(value)),
-        other => Err(format!("a day is like 2027-06-30, and this is of the type {}", other.type_str())),
+        other => Err(format!("a day is written like 2027-06-30, but this is of the type {}", other.type_str())),
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
             ("ID-2", "ID-99", (4, 15), "there is no requirement `ID-99`"),
             ("lone-*", "lone-[", (2, 12), "a pattern has *, ? and [...]"),
             ("2027-06-30", "2027-02-30", (6, 9), ""),
-            ("2027-06-30", "\"soon\"", (6, 9), "`soon` is no day"),
+            ("2027-06-30", "\"soon\"", (6, 9), "`soon` is not a date"),
             ("2027-06-30", "7", (6, 9), "of the type integer"),
             ("ticket 4711", " ", (5, 10), "say why it is accepted"),
             ("reason", "resaon", (5, 1), "unknown field"),

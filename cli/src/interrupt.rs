@@ -46,8 +46,10 @@ pub(crate) fn flag() -> io::Result<Arc<AtomicBool>> {
                 if asked.swap(true, Ordering::Relaxed) {
                     std::process::exit(130);
                 }
-                let _ =
-                    writeln!(io::stderr(), "stickler: ends after what is under way; once more, and it ends at once");
+                let _ = writeln!(
+                    io::stderr(),
+                    "stickler: ends after the work in progress; a second request ends it at once"
+                );
             }
         });
     });

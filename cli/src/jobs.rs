@@ -36,10 +36,10 @@ pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
     })
 }
 
-/// The largest number of runs that one command makes. The result of each is kept until the end.
+/// The maximum number of runs that one command makes. The result of each is kept until the end.
 const MAX_RUNS: u64 = 100_000;
 
-/// The largest number of worlds at a time. Each needs one thread for itself and one for its script.
+/// The maximum number of worlds at a time. Each needs one thread for itself and one for its script.
 const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// Returns the jobs of every script over every balancer with every seed.
@@ -121,7 +121,7 @@ pub(crate) fn perform_until<T: Send>(
                     let Some(job) = jobs.get(index) else { break };
                     let began = now();
                     let run = job.case.run(job.balancer, job.seed, arm);
-                    // The receiver lives longer than the scope, so that sending succeeds.
+                    // The receiver lives longer than the scope, so sending succeeds.
                     let _ = sender.send((index, keep(job, run, began.elapsed())));
                 }
             });

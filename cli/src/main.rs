@@ -15,7 +15,7 @@
 //! * `hunt`: looks for failures that nobody has scripted; merges the shards of a hunt. `interrupt`: the signals that
 //!   end the command.
 //! * `defaults`: options from `stickler.toml`. `completions`: completions for shells, and man pages.
-//! * `namespace`: a network of this program's own. `terminal`: colours, and the progress of a command.
+//! * `namespace`: a separate network for this program. `terminal`: colours, and the progress of a command.
 //! * `matrix`: the table of balancers by requirement. `explain`: explains how a product treats connections, and what a
 //!   requirement, a defect or a scenario is.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: finds balancers by name.
@@ -74,7 +74,7 @@ use stickler_scenarios::limits::Metered;
 #[global_allocator]
 static ALLOCATOR: Metered<MiMalloc> = Metered(MiMalloc);
 
-/// The reason for which the command does not succeed.
+/// The reason why the command failed.
 enum Failure {
     /// An outcome was not the expected one. Exit 1.
     NotAsExpected,
@@ -140,7 +140,7 @@ fn main() -> ExitCode {
     end(result)
 }
 
-/// Prints the reason for which the command does not succeed, if any, and returns the exit code.
+/// Prints the reason why the command failed, if it did, and returns the exit code.
 fn end(result: Result<(), Failure>) -> ExitCode {
     let (code, message) = match result {
         Ok(()) | Err(Failure::OutputClosed) => (0, None),

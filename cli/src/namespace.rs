@@ -1,5 +1,5 @@
-//! Runs this program in a network namespace of its own, so that it can neither reach the operator's network nor be
-//! reached from there.
+//! Runs this program in a separate network namespace, so that it can neither reach the operator's network nor be reached
+//! from there.
 
 use std::env;
 use std::os::unix::process::CommandExt as _;
@@ -16,7 +16,7 @@ const INSIDE: &str = "STICKLER_NAMESPACE";
 pub(crate) enum Network {
     /// A network namespace with nothing but loopback.
     Own,
-    /// The operator's network, for this reason.
+    /// The operator's network. The text is the reason why no namespace is used.
     Shared(String),
 }
 

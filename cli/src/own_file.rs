@@ -18,7 +18,7 @@ pub(crate) fn write(file: &Path, text: &str) -> Result<(), Failure> {
         Ok(true) => {}
         Ok(false) => {
             return Err(Failure::Wrong(format!(
-                "{shown} is there already, and stickler has not written it: name another file, or remove this one"
+                "{shown} exists already, and stickler has not written it: name another file, or remove this one"
             )));
         }
         Err(error) => return Err(Failure::Wrong(format!("cannot write {shown}: {error}"))),

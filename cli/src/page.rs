@@ -15,14 +15,15 @@ use stickler_sim::SimArm;
 
 use crate::{Failure, args};
 
-/// The largest size of an earlier document, in bytes.
+/// The maximum size of an earlier document, in bytes.
 const MAX_EARLIER: u64 = 256 << 20;
 
 /// Reads the verdicts of an earlier JSON document.
 pub(crate) fn earlier(file: &Path) -> Result<Grades, Failure> {
     let wrong = |why: String| Failure::Wrong(format!("{}: {why}", file.display()));
     let text = text_file::read(file, MAX_EARLIER).map_err(|error| wrong(error.to_string()))?;
-    Grades::parse(&text).map_err(|why| wrong(format!("no JSON document of `stickler matrix` or `stickler run`: {why}")))
+    Grades::parse(&text)
+        .map_err(|why| wrong(format!("this is not a JSON document of `stickler matrix` or `stickler run`: {why}")))
 }
 
 /// Returns the heading of a page about the balancers of a table.
@@ -37,7 +38,7 @@ pub(crate) fn title(matrix: &Matrix) -> String {
 pub(crate) const fn place(arm: args::Arm) -> &'static str {
     match arm {
         args::Arm::Sim => "in a simulated network",
-        args::Arm::Wire => "on real sockets, over the product itself where it can be started,",
+        args::Arm::Wire => "on real sockets, over the product itself if it can be started,",
     }
 }
 

@@ -49,7 +49,7 @@ impl PcapOptions {
         }
         if runs > 1 {
             return Err(Failure::Wrong(format!(
-                "--pcap captures one run, and these are {runs}: name one scenario and one --balancer"
+                "--pcap captures one run, but these are {runs}: name one scenario and one --balancer"
             )));
         }
         let mut keytab = OsString::from(file);
@@ -101,7 +101,7 @@ impl Capture {
 }
 
 fn exists(file: &Path) -> Failure {
-    Failure::Wrong(format!("{} is there already: name another file, or add --force to overwrite it", file.display()))
+    Failure::Wrong(format!("{} exists already: name another file, or add --force to overwrite it", file.display()))
 }
 
 fn unwritten(file: &Path, error: &io::Error) -> Failure {

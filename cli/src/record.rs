@@ -36,7 +36,7 @@ impl Folder {
             let file = folder.file(scenario.name(), &job.balancer.to_string(), job.seed);
             if file.exists() {
                 return Err(Failure::Wrong(format!(
-                    "{} is there already, and run files are not overwritten: choose another folder for --record",
+                    "{} exists already, and run files are not overwritten: choose another folder for --record",
                     file.display()
                 )));
             }

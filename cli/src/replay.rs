@@ -14,7 +14,7 @@ use crate::output::Reports;
 use crate::pcap::Capture;
 use crate::{Failure, hunt, jobs};
 
-/// The largest number of characters that are shown of each side of a difference.
+/// The maximum number of characters that are shown of each side of a difference.
 const MOST_SHOWN: usize = 4_000;
 
 /// The JSON document of `stickler replay`.
@@ -33,7 +33,7 @@ struct Replayed {
     file: String,
     /// The outcome of the replay.
     outcome: Outcome,
-    /// The reason for which the plan was skipped, or the error in the file; missing otherwise.
+    /// The reason why the plan was skipped, or the error in the file; missing otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// The difference from the recorded run, in lines; missing if there is none.
@@ -156,9 +156,9 @@ impl Replayed {
             Outcome::Skipped => {
                 writeln!(out, "{shown}: skipped: {}", escape::line(self.reason.as_deref().unwrap_or_default()))?;
             }
-            Outcome::Performed => writeln!(out, "{shown}: performed, {seen}, nothing is recorded to compare with")?,
+            Outcome::Performed => writeln!(out, "{shown}: performed, {seen}, no recorded run to compare with")?,
             Outcome::Equal => writeln!(out, "{shown}: equal, {seen}")?,
-            Outcome::Different => writeln!(out, "{shown}: different from what is recorded")?,
+            Outcome::Different => writeln!(out, "{shown}: different from the recorded run")?,
         }
         self.difference.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
         if arguments.transcript || is_news {
@@ -179,7 +179,7 @@ fn lines(difference: &Difference) -> Vec<String> {
                 let field = format!("`{}`", escape::line(&promise.field));
                 std::iter::once(field).chain(both(&shown(&promise.recorded), &shown(&promise.replayed)))
             });
-            std::iter::once("the balancer declares something else about itself".to_owned()).chain(of).collect()
+            std::iter::once("the balancer makes other declarations about itself".to_owned()).chain(of).collect()
         }
         Difference::Event { index, recorded, replayed } => {
             let shown = |event: &Option<Box<Event>>, show: fn(&Event) -> String| {

@@ -28,10 +28,10 @@ use crate::state::{Failed, FailedRun};
 use crate::summary::{Summaries, Summary};
 use crate::{Failure, balancers, bless, interrupt, page, selection, target, terminal, today};
 
-/// The largest number of runs for which each shows its evidence by default.
+/// The maximum number of runs for which the evidence of each run is shown by default.
 const FEW_RUNS: usize = 64;
 
-/// The largest number of balancers that have a column each. More balancers have a row each.
+/// The maximum number of balancers that have a column each. More balancers have a row each.
 const FEW_BALANCERS: usize = 6;
 
 /// The results of all runs.
@@ -50,7 +50,7 @@ struct Done {
     evidence: bool,
     /// The error of a report that could not be written.
     unreported: Option<io::Error>,
-    /// The reason for which some runs were not made, and whether the command was interrupted.
+    /// The reason why some runs were not made, and whether the command was interrupted.
     missing: Option<(String, bool)>,
     /// The expectations that have expired, one sentence each.
     expired: Vec<String>,
@@ -141,7 +141,7 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
         Kept { run, one, recorded, summary, piece, expired }
     };
     let mut done = Done { evidence, ..Done::default() };
-    // The servers of a target have fixed ports, so that only one run can be made at a time.
+    // The servers of a target have fixed ports, so only one run can be made at a time.
     let (arm, threads) = match (&arguments.target.url, &capture) {
         (Some(url), _) => (target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1)),
         (None, Some(capture)) => (capture.arm(), arguments.jobs),
@@ -159,7 +159,7 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
     let (why, interrupted) = if over.load(Ordering::Relaxed) {
         ("the command was interrupted", true)
     } else {
-        ("one that is not as expected was enough (--fail-fast)", false)
+        ("--fail-fast ends after the first run that is not as expected", false)
     };
     done.missing = (missing > 0).then(|| (format!("{missing} of {all} runs were not made: {why}"), interrupted));
     done.cases = cases;
@@ -380,7 +380,7 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
             if arguments.paths.is_empty() {
                 writeln!(
                     out,
-                    "Scenarios whose servers are not IIS, or an IIS that is set up wrong (groups acceptor, hostile, setup), are judged, and not in the table."
+                    "Scenarios whose servers are not IIS, or an IIS that is set up wrong (groups acceptor, hostile, setup), are judged, but are not in the table."
                 )?;
             }
             writeln!(out, "{}", pretty::count(runs))?;

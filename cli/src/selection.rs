@@ -30,7 +30,7 @@ pub(crate) fn cases(paths: &[String], selection: &Selection) -> Result<Vec<Case>
     let all = cases.len();
     cases.retain(|case| is_chosen(case, selection));
     if cases.is_empty() && all > 0 {
-        let message = format!("of {all} scenarios, --requirement, --group and --tag leave none");
+        let message = format!("--requirement, --group and --tag select none of {all} scenarios");
         return Err(Failure::Nothing(message));
     }
     Ok(cases)

@@ -1,6 +1,6 @@
 //! The runs that failed last in a folder, for `run --rerun`.
 //!
-//! They are stored in the place that the XDG Base Directory Specification provides for state that outlives a program
+//! The runs are stored in the place that the XDG Base Directory Specification provides for state that outlives a program
 //! but can be lost: `$XDG_STATE_HOME/stickler/failed`, by default `~/.local/state/stickler/failed`, in one file for
 //! each working folder. If the file cannot be written, nothing is stored, and no run fails because of that.
 
@@ -18,7 +18,7 @@ use crate::Failure;
 /// The version of the file format.
 const FORMAT: u32 = 1;
 
-/// The largest size of a file that is read, in bytes.
+/// The maximum size of a file that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
 /// The runs that failed, with everything that is needed to repeat them.

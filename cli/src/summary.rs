@@ -82,7 +82,8 @@ impl Summaries {
         self.0.iter().map(|(name, summary)| (name.as_str(), summary))
     }
 
-    /// Returns the meaning of the summaries for the exit code, if nothing else went wrong.
+    /// Returns the failure that determines the exit code if nothing else went wrong: at least one summary is
+    /// inconclusive.
     pub(crate) fn outcome(&self) -> Result<(), Failure> {
         if self.0.iter().any(|(_, summary)| summary.is_open()) { Err(Failure::Inconclusive(None)) } else { Ok(()) }
     }

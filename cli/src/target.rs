@@ -25,7 +25,7 @@ pub(crate) fn spec(url: &TargetUrl, arguments: &args::Run) -> Result<BalancerSpe
         Err(none) if none.is_empty() => Ok(BalancerSpec::Target { address: url.address, like: None }),
         Err(several) => {
             let names: Vec<String> = several.iter().map(ToString::to_string).collect();
-            Err(Failure::Wrong(format!("the target behaves as one of these at most: {}", names.join(", "))))
+            Err(Failure::Wrong(format!("the target can behave as only one of these: {}", names.join(", "))))
         }
     }
 }
@@ -62,7 +62,7 @@ pub(crate) fn not_applicable(runs: &[Run]) -> Option<String> {
     let ids: Vec<&str> = ids.into_iter().map(Requirement::id).collect();
     (!ids.is_empty()).then(|| {
         format!(
-            "not applicable: {} (nobody has said what the target promises, or the scenarios have no TLS: --balancer, --profile)",
+            "not applicable: {} (the promises of the target are not known, or the scenarios have no TLS: --balancer, --profile)",
             ids.join(" ")
         )
     })
@@ -78,7 +78,7 @@ pub(crate) fn url(text: &str) -> Result<TargetUrl, String> {
     }
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if !scheme.eq_ignore_ascii_case("http") || authority.is_empty() || authority.contains(['/', '?', '#', '@']) {
-        return Err("a target is http://, a host and a port, and nothing else, such as http://127.0.0.1:8081".into());
+        return Err("a target consists only of http://, a host and a port, such as http://127.0.0.1:8081".into());
     }
     let has_port = authority.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
     let with_port = if has_port { authority.to_owned() } else { format!("{authority}:80") };
@@ -104,10 +104,10 @@ mod tests {
         for (text, why) in [
             ("127.0.0.1:8081", "is a URL"),
             ("https://127.0.0.1", "without TLS"),
-            ("http://127.0.0.1/app", "nothing else"),
-            ("http://user@127.0.0.1", "nothing else"),
-            ("http://", "nothing else"),
-            ("ftp://127.0.0.1", "nothing else"),
+            ("http://127.0.0.1/app", "consists only of"),
+            ("http://user@127.0.0.1", "consists only of"),
+            ("http://", "consists only of"),
+            ("ftp://127.0.0.1", "consists only of"),
             ("http://127.0.0.1:port", "127.0.0.1:port"),
         ] {
             assert!(url(text).is_err_and(|error| error.contains(why)), "{text}");

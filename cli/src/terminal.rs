@@ -18,7 +18,7 @@ pub(crate) struct Appearance {
     /// Do not show the progress of a command.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// When to colour the output: on a terminal, unless NO_COLOR is set or TERM is dumb; always; or never.
+    /// When to colour the output: auto (on a terminal, unless NO_COLOR is set or TERM is dumb), always or never.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto, hide_possible_values = false)]
     pub(crate) color: Color,
 }

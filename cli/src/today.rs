@@ -2,14 +2,14 @@
 
 use jiff::civil::Date;
 
-/// Returns the present date in UTC, unless another one is given.
+/// Returns the current date in UTC, unless another one is given.
 pub(crate) fn or_given(day: Option<Date>) -> Date {
     day.unwrap_or_else(|| jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date())
 }
 
 /// Reads a date, `2027-06-30`.
 pub(crate) fn parse(text: &str) -> Result<Date, String> {
-    let wrong = || format!("`{text}` is no day: write it like 2027-06-30");
+    let wrong = || format!("`{text}` is not a date: write it like 2027-06-30");
     let day: Date = text.parse().map_err(|_| wrong())?;
     // Other forms of ISO 8601 are valid, but are not accepted here.
     if day.to_string() == text { Ok(day) } else { Err(wrong()) }

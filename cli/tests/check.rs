@@ -185,7 +185,7 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
             "events {}\nhttp {\n  include nginx.conf;\n}\n",
             &[][..],
             2,
-            "nginx.conf:3:3: nginx.conf is including itself",
+            "nginx.conf:3:3: nginx.conf includes itself",
         ),
         (
             "nginx.conf",
@@ -195,14 +195,14 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
             "nginx.conf:3:3: none.conf: ",
         ),
         ("nginx.conf", "events {}\nhttp {\n", &[][..], 2, "nginx.conf:3:1: a `}` is missing"),
-        ("x.cfg", "nothing that is known\n", &[][..], 2, "of which product is it? Say so with --product"),
+        ("x.cfg", "nothing that is known\n", &[][..], 2, "the product cannot be determined: name it with --product"),
         ("haproxy.cfg", "defaults\n  mode http\n", &[][..], 3, "it has no site"),
         (
             "haproxy.cfg",
             HAPROXY,
             &["--site", "nobody"][..],
             3,
-            "no site is called so; there are: backend iis, behind frontend www",
+            "there is no site with this name; there are: backend iis, behind frontend www",
         ),
     ] {
         let output = Place::new(file, text).check(arguments);

@@ -8,8 +8,8 @@
 //! STICKLER_EVENTS=DIR   cargo test ... -- --ignored                   # also writes the compared lines to DIR, for diff
 //! ```
 //!
-//! Only events are hashed, without the header and without texts for people (the reason for which a request has no
-//! answer). Of an action, only the kind is hashed.
+//! Only events are hashed, without the header and without texts for people (the reason why a request has no answer). Of
+//! an action, only the kind is hashed.
 
 use std::fmt::Write as _;
 use std::path::Path;

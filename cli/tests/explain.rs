@@ -40,7 +40,7 @@ fn a_requirement_is_explained_with_its_log_and_its_cures_in_whatever_case() {
     assert!(text.starts_with(demand), "{text}");
     let parts = ["\nWhat goes wrong\n", "\nIn the logs of IIS", "cs-username CORP\\alice", "\nWhat cures it\n"];
     for part in
-        parts.into_iter().chain(["  HAProxy: `http-reuse never`", "#4.2-http-reuse]", "  whatever the product: "])
+        parts.into_iter().chain(["  HAProxy: set `http-reuse never`", "#4.2-http-reuse]", "  whatever the product: "])
     {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
@@ -55,7 +55,7 @@ fn a_requirement_is_explained_with_its_log_and_its_cures_in_whatever_case() {
 #[test]
 fn a_defect_is_explained_by_the_requirement_that_catches_it() {
     let text = told("b6");
-    assert!(text.starts_with("B6 (host-not-pinned), a defect: the client has connections of its own, but"), "{text}");
+    assert!(text.starts_with("B6 (host-not-pinned), a defect: the client has its own connections, but"), "{text}");
     for part in [
         "It violates HS-2: stickler run lone-two-backends --balancer pin-on-401+B6\n",
         "It violates TL-1: stickler run epa-require-same-certificate --balancer pin-on-401+B6\n",
@@ -84,10 +84,10 @@ fn a_scenario_is_explained_with_what_is_expected_in_it() {
         "{text}"
     );
     assert_eq!(told("kerberos/one-shot"), text);
-    assert!(!text.contains("need not be the balancer's doing"), "{text}");
+    assert!(!text.contains("are not necessarily the balancer's fault"), "{text}");
     // The site trusts a header, and an L4 balancer reads none.
     let header = told("identity-header");
-    assert!(header.contains("l4-nat") && header.contains("need not be the balancer's doing"), "{header}");
+    assert!(header.contains("l4-nat") && header.contains("are not necessarily the balancer's fault"), "{header}");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_page_of_markdown_links_to_the_others_and_no_user_of_a_profile_can_write_int
             "ID-1",
             [
                 "# ID-1\n",
-                "* **HAProxy**: `http-reuse never`",
+                "* **HAProxy**: set `http-reuse never`",
                 "[B1](../defects/B1.md)",
                 "[shared-pool](../mechanisms/shared-",
             ],
@@ -187,7 +187,7 @@ fn a_page_of_markdown_links_to_the_others_and_no_user_of_a_profile_can_write_int
 fn only_profiles_and_mechanisms_are_told_as_toml() {
     for (name, what) in [("ID-1", "requirement"), ("B6", "defect"), ("drain", "scenario")] {
         let error = refused(&[name, "--format", "toml"]);
-        assert!(error.contains(&format!("is a {what}: as TOML there are profiles and mechanisms alone")), "{error}");
+        assert!(error.contains(&format!("is a {what}: only profiles and mechanisms can be shown as TOML")), "{error}");
     }
     let mechanism = explain(&["pin-on-401", "--format", "toml"]);
     assert!(String::from_utf8_lossy(&mechanism.stdout).contains("[[profile]]"));
@@ -207,4 +207,24 @@ fn an_unknown_name_gets_the_nearest_of_all_kinds_and_controls_are_escaped() {
     let error = refused(&["\u{1b}[31mzzz"]);
     assert!(!error.contains('\u{1b}'), "{error:?}");
     assert!(refused(&["pin-on-401+B99"]).contains("there is no defect called `B99`"));
+}
+
+#[test]
+fn json_has_one_explanation_for_each_meaning_of_a_name() {
+    let output = explain(&["ID-1", "haproxy-safe", "b6", "pin-on-401+B6", "drain", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&document["format"], &document["command"]), (&1.into(), &"explain".into()));
+    let all = document["explanations"].as_array().expect("a list");
+    let kinds: Vec<&str> = all.iter().map(|it| it["kind"].as_str().expect("a kind")).collect();
+    assert_eq!(kinds, ["requirement", "profile", "defect", "mechanism", "scenario"]);
+    let [requirement, profile, defect, mechanism, scenario] = &all[..] else { panic!("{kinds:?}") };
+    assert_eq!((&requirement["id"], &requirement["severity"]), (&"ID-1".into(), &"MUST".into()));
+    assert!(requirement["cures"].as_array().is_some_and(|cures| !cures.is_empty()));
+    assert!(profile["facts"].as_array().is_some_and(|facts| facts.iter().any(|fact| fact["key"] == "pool.share")));
+    for caught in [defect, mechanism] {
+        assert_eq!(caught["caught"][0]["requirement"], "HS-2", "{caught}");
+    }
+    assert!(scenario["violated"].as_array().is_some_and(|all| all.iter().all(|it| it["scenario"] == "drain")));
+    assert!(refused(&["no-such-name", "--format", "json"]).contains("there is no profile, mechanism"));
 }

@@ -110,7 +110,7 @@ fn wrong_arguments_are_told_and_nothing_is_written() {
         ("hunt --shard 4", "a part is I/N"),
         ("hunt --runs 0", "--runs"),
         ("hunt --for 10", "for example 90s"),
-        ("hunt --for 0s", "in no time"),
+        ("hunt --for 0s", "a hunt needs a time above zero"),
         ("hunt --for 1m --runs 3", "cannot be used with"),
         ("hunt --balancer pin-on-402", "pin-on-401"),
         ("hunt --corpus nowhere", "nowhere"),
@@ -188,7 +188,7 @@ fn what_cannot_be_read_is_named_and_nothing_is_overwritten() {
     ends(folder.path(), "hunt --balancer shared-pool --runs 12 --no-shrink --seed 1 --out one");
     let (code, text) = ends(folder.path(), "merge out one --out other");
     assert!(
-        code == Some(2) && text.contains("are not of one hunt: `seed` is 0 in the first, and 1 in the other"),
+        code == Some(2) && text.contains("belong to different hunts: `seed` is 0 in the first, and 1 in the other"),
         "{text}"
     );
     assert!(!folder.path().join("other").exists());

@@ -36,7 +36,7 @@ enum Site {
     Kerberos,
     /// Kerberos alone; IIS remembers the connection, which is its default. Browsers send an anonymous request first.
     KerberosPersists,
-    /// Kerberos alone; IIS remembers the connection. A client sends its ticket at once, so that there is no 401.
+    /// Kerberos alone; IIS remembers the connection. A client sends its ticket at once, so there is no 401.
     KerberosOneShot,
     /// The scheme Negotiate; some clients fall back to NTLM.
     Negotiate,
@@ -456,7 +456,7 @@ fn the_page_says_what_has_changed_since_an_earlier_document() {
     let output = command(&["azure-lb", "--format", "html", "--since", path]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("no JSON document of `stickler matrix`"), "{text}");
+    assert!(text.contains("this is not a JSON document of `stickler matrix`"), "{text}");
 }
 
 #[test]

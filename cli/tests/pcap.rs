@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The packets of a scenario over a balancer, in a folder of their own.
+/// The packets of a scenario over a balancer, in a separate folder.
 struct Captured {
     folder: tempfile::TempDir,
     trace: String,
@@ -171,7 +171,7 @@ fn no_file_is_overwritten_unless_that_is_asked_for() {
         std::fs::write(&theirs, "theirs").unwrap();
         let output = stickler(&run);
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
-        assert!(text(&output.stderr).contains(&format!("{theirs} is there already")), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(&format!("{theirs} exists already")), "{}", text(&output.stderr));
         assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "theirs");
         std::fs::remove_file(&theirs).unwrap();
     }
@@ -194,7 +194,7 @@ fn what_cannot_be_captured_is_an_error_that_says_what_to_do() {
     };
     refused(
         &["run", "parity", "--balancer", "l4-nat", "--balancer", "l4-dsr"],
-        "--pcap captures one run, and these are 2",
+        "--pcap captures one run, but these are 2",
     );
     refused(&["run", "parity", "--balancer", "l4-nat", "--repeat", "3"], "these are 3");
     refused(&["run", "parity", "--balancer", "l4-nat", "--arm", "wire"], "tcpdump -i lo");

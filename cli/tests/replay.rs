@@ -9,8 +9,8 @@ use stickler_runner::{Arm, play};
 use stickler_scenarios::shipped;
 use stickler_sim::SimArm;
 
-/// Mechanisms of every kind: with packets, bytes or HTTP, with pools, pins, health checks, cookies, a logon of their
-/// own, and defects.
+/// Mechanisms of every kind: with packets, bytes or HTTP, with pools, pins, health checks, cookies, their own logon, and
+/// defects.
 const BALANCERS: [&str; 8] = [
     "l4-nat",
     "l4-splice",
@@ -146,7 +146,7 @@ fn nothing_recorded_is_ever_overwritten() {
     let into = folder.to_str().unwrap();
     let output = stickler(&["run", "parity", "--balancer", "l4-nat", "--seed", "3", "--record", into]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("is there already"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("exists already"), "{}", text(&output.stderr));
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 

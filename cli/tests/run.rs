@@ -7,7 +7,7 @@ fn stickler(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stickler")).args(arguments).output().expect("the command starts")
 }
 
-/// Writes a script into a folder of its own, and returns its path.
+/// Writes a script into a separate folder, and returns its path.
 fn script(folder: &str, source: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     std::fs::create_dir_all(&folder).expect("the test's folder can be made");
@@ -220,7 +220,7 @@ fn over_tls_a_name_that_no_certificate_has_is_the_scripts_mistake() {
 fn a_script_that_means_nothing_is_not_green() {
     let (code, _, err) = run("nothing", "curl(\"mallory\", user = None).send_raw(\"\")\n", "l4-nat");
     assert_eq!(code, Some(2), "{err}");
-    assert!(err.contains("script.star:1:1: the script asks for nothing"), "{err}");
+    assert!(err.contains("script.star:1:1: the script sends nothing"), "{err}");
     let (code, out, err) = run("bytes", "curl(\"mallory\", user = None).send_raw(\"x\")\n", "l4-nat");
     assert_eq!(code, Some(3), "{out}\n{err}");
     assert!(out.contains("skipped 1: nothing was put to the test"), "{out}");

@@ -183,7 +183,7 @@ fn what_a_target_is_said_to_behave_as_is_held_against_it() {
     assert!(!said(&known).contains("not applicable"), "{}", said(&known));
     let several = haproxy.run(&["lone-two-backends", "--balancer", "haproxy-safe", "--balancer", "l4-nat"]);
     assert_eq!(several.status.code(), Some(2));
-    assert!(said(&several).contains("behaves as one of these at most: haproxy-safe, l4-nat"), "{}", said(&several));
+    assert!(said(&several).contains("can behave as only one of these: haproxy-safe, l4-nat"), "{}", said(&several));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{env, fs, thread};
 
 use tempfile::TempDir;
 
-/// Returns the command, with a folder of its own for temporary files.
+/// Returns the command, with a separate folder for temporary files.
 fn stickler(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stickler"));
     command.args(arguments).env("TMPDIR", folder).env("NO_COLOR", "1");
@@ -32,7 +32,7 @@ fn has(program: &str) -> bool {
     peers::needed(program).is_some()
 }
 
-/// Writes a profile into a file, in a folder of its own.
+/// Writes a profile into a file, in a separate folder.
 fn own_profile(text: &str) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ours.toml");

@@ -1,4 +1,4 @@
-//! The hunt over a balancer of your own.
+//! The hunt over the author's own balancer.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -32,8 +32,8 @@ use crate::suite::{Settings, as_foreign};
 /// Extended protection is always left out.
 ///
 /// When the test finds such a plan, it shows the shortest script with the same failure, and keeps its plan in the
-/// folder `hunt-regressions` of the package. The test plays the plans in that folder first, so that the folder belongs
-/// under version control. The same seed (`STICKLER_SEED`, 0 by default) plays the same plans.
+/// folder `hunt-regressions` of the package. The test plays the plans in that folder first, so the folder belongs under
+/// version control. The same seed (`STICKLER_SEED`, 0 by default) plays the same plans.
 #[macro_export]
 macro_rules! hunt {
     ($balancer:expr, runs = $runs:expr) => {
@@ -49,8 +49,8 @@ macro_rules! hunt {
     };
 }
 
-/// The features that no plan over a balancer from outside has. A site that binds tokens to certificates cannot be used
-/// through any balancer at which TLS ends (RFC 5929 4, and Microsoft's "Extended Protection for Authentication").
+/// The features that no plan over an external balancer has. A site that binds tokens to certificates cannot be used
+/// through any balancer that terminates TLS (RFC 5929 4, and Microsoft's "Extended Protection for Authentication").
 const ALWAYS_WITHOUT: [&str; 1] = ["extended_protection"];
 
 /// The folder of the plans that were found before.
@@ -104,7 +104,7 @@ fn regressions(folder: &Path, arm: &OwnArm) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns whether this kind of finding is a failure. A SHOULD that is not followed is none.
+/// Returns whether this kind of finding is a failure. A SHOULD that is not followed is not a failure.
 fn is_failure(kind: &Kind) -> bool {
     kind.requirement().is_none_or(|requirement| requirement.severity() == Severity::Must)
 }
@@ -118,7 +118,7 @@ fn told(finding: &Finding, folder: &Path, arm: &dyn Arm) -> String {
         return told + "It does not show a second time: does the balancer decide by anything but what it is given?";
     };
     let kept = fs::create_dir_all(folder).and_then(|()| fs::write(&path, &shortened.run));
-    // A string takes whatever is written.
+    // Writing to a string never fails.
     let _ = match shortened.script {
         Ok(script) => write!(told, "\n{script}\n"),
         Err(why) => writeln!(told, "The shortest plan: {} (no script: {why})", shortened.short.summary),
@@ -166,10 +166,10 @@ mod tests {
         let path = package.path().to_str().unwrap();
         let told = hunt(|| balancer("shared-pool"), 100, &[], path).unwrap_err();
         assert!(told.contains("site(") && told.contains("hunt-regressions"), "{told}");
-        // No run is made, and what is kept shows it again.
+        // No run is made: the plan in the folder already shows the failure.
         let again = hunt(|| balancer("shared-pool"), 0, &[], path).unwrap_err();
         assert!(again.contains("As before: "), "{again}");
-        // Whoever has mended the balancer keeps the plan, and it fails nothing.
+        // After the balancer was corrected, its author keeps the plan, which then fails nothing.
         assert_eq!(hunt(|| balancer("l4-nat"), 0, &[], path), Ok(()));
     }
 

@@ -1,6 +1,6 @@
-//! The conformance suite for a balancer of your own.
+//! The conformance suite for the author's own balancer.
 //!
-//! Add this crate as a dev-dependency, tell Cargo that the test has a `main` of its own,
+//! Add this crate as a dev-dependency, tell Cargo that the test has its own `main`,
 //!
 //! ```toml
 //! [[test]]
@@ -24,26 +24,26 @@
 //! }
 //! ```
 //!
-//! `cargo test` then has one test for each shipped scenario that holds for every balancer in front of IIS, by the name
-//! of its group and its own: `handshake::lone_one_backend`. It fails where a MUST is violated. The end of the output has the
-//! requirements: how often each was put to the test, and where it was violated, with one example. A SHOULD that is not
-//! followed is shown there and fails nothing.
+//! `cargo test` then has one test for each shipped scenario that applies to every balancer in front of IIS. The test has
+//! the names of the group and the scenario: `handshake::lone_one_backend`. It fails if a MUST is violated. The end of the
+//! output lists the requirements: how often each was put to the test, and where it was violated, with one example. A
+//! SHOULD that is not followed is shown there, and fails no test.
 //!
-//! The scenarios are played by their recorded plans. With the feature `scripts`, the scripts themselves are played: a test
-//! then fails also where an expectation of its script does not hold, and those few scenarios are not ignored that decide by
-//! what they are answered. The feature builds Starlark, and with it twice as many crates.
+//! The scenarios are played from their recorded plans. With the feature `scripts`, the scripts themselves are played. A
+//! test then also fails if an expectation of its script does not hold, and the few scenarios whose steps depend on answers
+//! are not ignored. The feature builds Starlark, and therefore twice as many crates.
 //!
-//! One scenario alone (`cargo test handshake::lone_one_backend`) shows all the evidence that there is.
+//! A single scenario (`cargo test handshake::lone_one_backend`) shows all of its evidence.
 //!
-//! [`hunt!`] makes a second kind of test, which plays random plans in place of the shipped scenarios.
+//! [`hunt!`] makes a second kind of test, which plays random plans instead of the shipped scenarios.
 //!
 //! Environment:
 //! * `STICKLER_SEED=7` plays other interleavings.
 //! * `STICKLER_EVIDENCE=1` shows all evidence of every scenario that fails.
-//! * `STICKLER_TRANSCRIPT=1` shows everything that was seen, whether it fails or not.
+//! * `STICKLER_TRANSCRIPT=1` shows all events, whether the scenario fails or not.
 //!
-//! Under a runner that starts a process for each test, such as cargo-nextest, each process plays its one scenario and
-//! shows one example for each requirement that it violates; there is no end of the output that they share.
+//! Under a runner that starts a process for each test, such as cargo-nextest, each process plays one scenario and shows one
+//! example for each requirement that it violates. There is no common end of the output.
 
 pub mod hunt;
 mod outcome;

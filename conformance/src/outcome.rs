@@ -41,8 +41,8 @@ pub(crate) struct Judged {
 }
 
 impl Outcome {
-    /// Returns the outcome of a run. `replay` is the command that makes it again; `everything` adds the transcript to the
-    /// details.
+    /// Returns the outcome of a run. `replay` is the command that repeats the run; `everything` adds the transcript to
+    /// the details.
     pub(crate) fn of(name: &str, place: usize, run: &Run, replay: String, everything: bool) -> Self {
         let judged = run.verdicts.iter().map(|verdict| Judged {
             requirement: verdict.requirement,

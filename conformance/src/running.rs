@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Reports the names of scenarios that run for longer than a limit, each once. It is cheap to clone.
+/// Reports the names of scenarios that run for longer than a limit, each once. It can be cloned cheaply.
 #[derive(Clone)]
 pub(crate) struct Running {
     messages: Arc<Mutex<Sender<Message>>>,
@@ -28,7 +28,7 @@ impl Running {
     /// Calls `tell` with each name that was added and has not ended after `limit`.
     pub(crate) fn new(limit: Duration, tell: impl Fn(&str) + Send + 'static) -> Self {
         let (sender, receiver) = channel();
-        // Ends with the last sender. Without the thread nothing is told, and all else goes on.
+        // The thread ends with the last sender. If it cannot be started, nothing is reported, and everything else continues.
         drop(thread::Builder::new().name("running".into()).spawn(move || watch(&receiver, limit, tell)));
         Self { messages: Arc::new(Mutex::new(sender)), next: Arc::default() }
     }
@@ -41,7 +41,7 @@ impl Running {
     }
 
     fn send(&self, message: Message) {
-        // Nobody listens where the thread could not be started.
+        // There is no receiver if the thread could not be started.
         drop(self.messages.lock().unwrap_or_else(PoisonError::into_inner).send(message));
     }
 }
@@ -54,7 +54,7 @@ impl Drop for Ends {
 
 #[expect(clippy::disallowed_methods, reason = "the real time that a person waits; no trace sees it")]
 fn watch(messages: &Receiver<Message>, limit: Duration, tell: impl Fn(&str)) {
-    // In the order in which they began.
+    // They are in the order in which they began.
     let mut all: Vec<(usize, String, Instant)> = Vec::new();
     loop {
         let wait = all.first().map_or(limit, |(.., began)| limit.saturating_sub(began.elapsed()));

@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     pub(crate) evidence: bool,
     /// Whether the evidence includes the whole transcript.
     pub(crate) transcript: bool,
-    /// Whether each test has a process of its own.
+    /// Whether each test has a separate process.
     pub(crate) process_per_test: bool,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Suite {
 
 impl Settings {
     /// # Errors
-    /// A variable has no meaning.
+    /// The value of a variable is not valid.
     pub(crate) fn from_environment() -> Result<Self, String> {
         let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let seed = match env::var("STICKLER_SEED") {
@@ -83,9 +83,9 @@ impl Suite {
             let trial = Trial::test(name(&case), move || {
                 let _running = running.add(name(&case));
                 let outcome = play(&case, place, make(), settings);
-                // Proofs and examples come at the end, once for all scenarios.
+                // Evidence and examples come at the end, once for all scenarios.
                 let result = if outcome.sound { Ok(()) } else { Err(Failed::from(outcome.in_a_line())) };
-                // Whoever panicked before did so outside of the lock; what is in the list is whole.
+                // A thread that panicked before did so outside of the lock, so the list is complete.
                 outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
                 result
             });
@@ -119,8 +119,8 @@ fn play(case: &Case, place: usize, balancer: Balancer, settings: Settings) -> Ou
     Outcome::of(&name, place, &run, replay, settings.transcript)
 }
 
-/// Returns the balancer as one from outside Stickler, so that a mechanism of the catalogue is judged like any other
-/// balancer, and not by the mechanism's own expectations.
+/// Returns the balancer as an external one, so that a mechanism of the catalogue is judged like any other balancer, and
+/// not by the mechanism's own expectations.
 pub(crate) fn as_foreign(balancer: Balancer) -> Balancer {
     match balancer.spec() {
         BalancerSpec::Foreign(_) => balancer,

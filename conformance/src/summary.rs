@@ -7,7 +7,7 @@ use stickler_oracle::{Grade, Requirement};
 
 use crate::outcome::{Judged, Outcome};
 
-/// The largest number of names of scenarios that are listed; the rest are counted.
+/// The maximum number of names of scenarios that are listed; the rest are counted.
 const MOST_NAMES: usize = 8;
 
 /// The amount of evidence that the summary shows.
@@ -15,12 +15,12 @@ const MOST_NAMES: usize = 8;
 pub(crate) enum Length {
     /// One example for each requirement that is not kept.
     Short,
-    /// In addition, before that, all the evidence of each scenario that did not end as it must.
+    /// All the evidence of each scenario that did not end as it should, followed by the same examples.
     Evidence,
 }
 
-/// Returns the summary of these outcomes; empty if there are none. `ignored` is the number of scenarios that this build
-/// cannot play.
+/// Returns the summary of these outcomes, which is empty if there are none. `ignored` is the number of scenarios that
+/// this build cannot play.
 pub(crate) fn summary(outcomes: &[Outcome], ignored: usize, length: Length) -> String {
     let mut text = String::new();
     if outcomes.is_empty() {
@@ -31,7 +31,7 @@ pub(crate) fn summary(outcomes: &[Outcome], ignored: usize, length: Length) -> S
             text.push_str(&outcome.details);
         }
     }
-    // Of one scenario, its evidence has said everything.
+    // The evidence of a single scenario has already been shown completely.
     if outcomes.len() > 1 || (length == Length::Short && !outcomes[0].sound) {
         for requirement in Requirement::all() {
             text.push_str(&not_kept(outcomes, requirement, Grade::Violated));
@@ -54,7 +54,7 @@ pub(crate) fn summary(outcomes: &[Outcome], ignored: usize, length: Length) -> S
     text
 }
 
-/// Returns the scenarios in which a requirement got this grade, with an example; empty if there are none.
+/// Returns the scenarios in which a requirement got this grade, with an example. The result is empty if there are none.
 fn not_kept(outcomes: &[Outcome], requirement: Requirement, grade: Grade) -> String {
     let mut text = String::new();
     let found = |outcome: &Outcome| outcome.graded(grade).any(|judged| judged.requirement == requirement);

@@ -1,7 +1,7 @@
 //! Two small balancers, with the tests that their author would write for them: see `README.md` and `tests/`.
 //!
 //! * [`OneToOne`]: a policy for Stickler's data plane.
-//! * [`forward`]: a whole proxy of its own, generic over the network.
+//! * [`forward`]: a complete proxy, generic over the network.
 
 mod one_to_one;
 mod proxy;

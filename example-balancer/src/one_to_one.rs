@@ -9,9 +9,9 @@ use stickler_lb_core::{
 };
 use stickler_model::Time;
 
-/// Assigns the clients' connections to the backends in turn. A client's connection has one upstream connection to
-/// itself, and is closed with it. Therefore nobody else can use what was authenticated on it, and its loss is never
-/// silent.
+/// Assigns the clients' connections to the backends in turn. Each client's connection has its own upstream connection,
+/// which is closed with it. Therefore no other client can use a connection on which a user authenticated, and its loss is
+/// never silent.
 #[derive(Debug)]
 pub struct OneToOne {
     up: Vec<bool>,
@@ -63,13 +63,13 @@ impl L7Policy for OneToOne {
     fn failed(&mut self, _: Time, at: Exchange, fresh: UpstreamId, failure: &Failure<'_>) -> Decision<Route> {
         self.pairs.remove(&at.downstream);
         match failure.kind {
-            // Nothing was sent yet, so another backend may have it; each is tried once at most.
+            // Nothing was sent yet, so another backend may get the request. Each backend is tried at most once.
             FailureKind::Refused | FailureKind::ConnectTimeout
                 if failure.again.is_some() && (failure.attempts as usize) < self.up.len() =>
             {
                 self.open(at.downstream, fresh).into()
             }
-            // What was authenticated is gone, and the client has to know.
+            // The authenticated connection is lost, and the client has to know that.
             FailureKind::Lost => Route::CloseDownstream.into(),
             kind => Route::Reject(kind.status()).into(),
         }

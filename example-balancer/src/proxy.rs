@@ -1,4 +1,4 @@
-//! A proxy that uses none of Stickler's data planes: it carries bytes, and does not know HTTP.
+//! A proxy that uses none of Stickler's data planes: it carries bytes, and does not read HTTP.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +12,8 @@ use tokio::io::copy_bidirectional;
 ///
 /// `control` reports which backends an operator drains: they keep their connections, and get no new ones.
 ///
-/// The function is generic over [`Net`], so that the same code serves real sockets (`TokioNet`) and Stickler's
-/// simulated network.
+/// The function is generic over [`Net`], so the same code serves real sockets (`TokioNet`) and Stickler's simulated
+/// network.
 pub async fn forward<N: Net>(net: N, listener: N::Listener, farm: Farm, control: Control) {
     let turns = Arc::new(AtomicUsize::new(0));
     while let Some((mut client, _)) = next_connection(&listener).await {
@@ -25,7 +25,7 @@ pub async fn forward<N: Net>(net: N, listener: N::Listener, farm: Farm, control:
                     continue;
                 }
                 if let Ok(mut server) = own.connect(backends[index].address).await {
-                    // However it ends, both sides are dropped, and so closed.
+                    // However this ends, both sides are dropped, and therefore closed.
                     let _ = copy_bidirectional(&mut client, &mut server).await;
                     return;
                 }

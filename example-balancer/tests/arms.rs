@@ -1,4 +1,4 @@
-//! Tests that the whole proxy runs in simulated time and on real sockets.
+//! Tests that the complete proxy runs in simulated time and on real sockets.
 
 mod forward;
 
@@ -39,7 +39,7 @@ async fn on_real_sockets() {
     let env = Env { name: "alice".into(), clock, entropy: Entropy::new(1, "alice"), journal };
     let alice = standard::identity("alice");
     let asked = Check { host: "localhost", uri: "/", identity: Some(&alice), keep: 4096 };
-    // Its second backend too: it takes turns.
+    // The second backend is used too: the proxy takes them in turn.
     for server in ["iis1", "iis2"] {
         let answer = timeout(Duration::from_secs(30), check(&TokioNet, &env, site.front_end, &asked)).await;
         let answer = answer.expect("in time").expect("it is answered");

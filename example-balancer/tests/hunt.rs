@@ -1,5 +1,5 @@
-//! A hunt that finds nothing against [`OneToOne`], as long as no client logs on over HTTP/2: two streams of one
-//! connection that log on at the same time share the one upstream connection, and IIS knows only one handshake on each
+//! A hunt that finds nothing against [`OneToOne`], as long as no client logs on over HTTP/2. If two streams of one
+//! connection log on at the same time, they share the one upstream connection, and IIS supports only one handshake on each
 //! connection (`docs/findings/README.md`).
 
 use example_balancer::OneToOne;

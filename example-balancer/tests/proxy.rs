@@ -1,5 +1,5 @@
-//! The conformance suite over the whole proxy, which keeps every requirement in every scenario. The suite leaves the
-//! choice of an allocator to its user: this test sets one of its own.
+//! The conformance suite over the complete proxy, which keeps every requirement in every scenario. The suite leaves the
+//! choice of an allocator to its user: this test sets its own.
 
 mod forward;
 

@@ -5,10 +5,10 @@ use httparse::Status;
 
 use crate::framing::Framing;
 
-/// The longest line that begins a chunk, with its extensions, in bytes. Extensions are ignored.
+/// The maximum length of the line that begins a chunk, with its extensions, in bytes. Extensions are ignored.
 const MAX_CHUNK_LINE: usize = 1024;
 
-/// The longest trailer section, in bytes. Trailers are read and ignored.
+/// The maximum length of the trailer section, in bytes. Trailers are read and ignored.
 const MAX_TRAILERS: usize = 8 * 1024;
 
 /// Extracts one body from its framing.
@@ -17,7 +17,7 @@ pub struct BodyDecoder {
     state: State,
 }
 
-/// What comes next in the input.
+/// The next part of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// This many bytes of the body, after which it ends.
@@ -30,19 +30,19 @@ enum State {
     Chunk(u64),
     /// The line break after a chunk.
     ChunkEnd,
-    /// A line of the trailer section; this many bytes of the section were read.
+    /// A line of the trailer section, of which this many bytes were read.
     Trailers(usize),
     /// Nothing: the body is complete.
     Complete,
 }
 
-/// Why bytes are not the body that was announced.
+/// The reason why bytes are not the body that was announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// A chunk does not begin with its length.
     #[error("a chunk of the body does not begin with its length")]
     ChunkLine,
-    /// A chunk does not end where it should.
+    /// A chunk does not end with a line break at its announced length.
     #[error("a chunk of the body is longer than its declared length")]
     ChunkEnd,
     /// The line that begins a chunk, or the trailer section, is too long.
@@ -118,7 +118,7 @@ impl BodyDecoder {
         self.is_complete()
     }
 
-    /// Returns how many bytes of the body are still to come, if that is known.
+    /// Returns the number of bytes of the body that are still to come, if it is known.
     pub fn announced(&self) -> Option<u64> {
         match self.state {
             State::Data(left) => Some(left),
@@ -128,7 +128,7 @@ impl BodyDecoder {
     }
 }
 
-/// Consumes up to `left` bytes, and returns how many are then left.
+/// Consumes up to `left` bytes, and returns the number that remains.
 fn take(input: &mut BytesMut, left: u64, data: &mut impl FnMut(&[u8])) -> u64 {
     let count = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
     data(&input[..count]);
@@ -150,8 +150,8 @@ fn chunk_line(input: &mut BytesMut) -> Result<Option<u64>, BodyError> {
     }
 }
 
-/// Consumes a line of the trailer section, and returns its length with its line break, which is 2 for the empty line at
-/// the end.
+/// Consumes a line of the trailer section, and returns its length including its line break. The empty line at the end
+/// has the length 2.
 fn trailer(input: &mut BytesMut, read: usize) -> Result<Option<usize>, BodyError> {
     let left = MAX_TRAILERS - read;
     let line = &input[..input.len().min(left)];

@@ -1,4 +1,4 @@
-//! Header fields, in the order in which they arrived or are to be sent.
+//! Header fields, in the order in which they arrived or will be sent.
 
 use http::HeaderMap;
 
@@ -16,7 +16,7 @@ pub(crate) struct Span {
     pub(crate) value: (u32, u32),
 }
 
-/// Header fields that can be looked up by name. Letter case does not matter.
+/// Header fields that can be looked up by name. The case of letters does not matter.
 pub trait Lookup {
     /// Returns each value of the field, in order.
     fn all(&self, name: &str) -> impl Iterator<Item = &[u8]>;
@@ -34,8 +34,8 @@ pub trait Lookup {
 }
 
 impl Fields {
-    /// Adds a field. The caller must ensure that HTTP allows its name and its value, which contain no line breaks, for
-    /// example.
+    /// Adds a field. The caller must ensure that HTTP allows its name and its value. For example, they must not contain
+    /// line breaks.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
         let name = self.append(name.as_bytes());
         let value = self.append(value.as_ref());

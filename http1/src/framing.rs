@@ -1,9 +1,9 @@
-//! Where the body of a message ends (RFC 9112 6.3).
+//! Determines the end of a message's body (RFC 9112 6.3).
 
 use crate::fields::{Fields, Lookup};
 use crate::head::{RequestHead, ResponseHead, Version};
 
-/// How a message shows where its body ends.
+/// The way in which a message marks the end of its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// The body has this many bytes; 0 if there is no body.
@@ -14,14 +14,15 @@ pub enum Framing {
     UntilClose,
 }
 
-/// Why the end of a body cannot be determined.
+/// The reason why the end of a body cannot be determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
     /// `Content-Length` is not a number, or has several values.
     #[error("the Content-Length field is not one valid number")]
     Length,
-    /// `Content-Length` and `Transfer-Encoding` both occur in a request, the last of the codings is not `chunked`, or
-    /// HTTP/1.0 has any coding. A recipient of such a request may see another body than its sender.
+    /// The end of the body is ambiguous: a request has both `Content-Length` and `Transfer-Encoding`, the last of its
+    /// codings is not `chunked`, or HTTP/1.0 has any coding. The recipient of such a request may read a different body
+    /// from the one that the sender intended.
     #[error(
         "the end of the body is ambiguous: its Content-Length, its Transfer-Encoding and the HTTP version contradict one another"
     )]

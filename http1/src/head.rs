@@ -4,16 +4,16 @@ use httparse::{EMPTY_HEADER, Header, Status};
 
 use crate::fields::{Fields, Lookup, Span};
 
-/// The limits on a head. A head that exceeds them is refused as soon as that is known, and not kept.
+/// The limits on a head. A head that exceeds them is refused as soon as that is known, and is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// The largest length of a head, in bytes.
+    /// The maximum length of a head, in bytes.
     pub length: usize,
-    /// The largest number of header fields.
+    /// The maximum number of header fields.
     pub fields: usize,
 }
 
-/// Why bytes are not a head.
+/// The reason why bytes are not a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// The head is longer than the limit, or has no end within it.
@@ -120,7 +120,7 @@ impl RequestHead {
         &self.fields
     }
 
-    /// Adds a field to a head that is to be written.
+    /// Adds a field to a head that will be written.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.length += name.len() + value.as_ref().len() + ": \r\n".len();
         self.fields.push(name, value);
@@ -198,7 +198,7 @@ fn keeps_alive(fields: &Fields, version: Version) -> bool {
 /// The number of fields that can be parsed without an allocation.
 const FEW: usize = 48;
 
-/// Parses with room for few fields, and again with room for `most` fields if that is not enough.
+/// Parses with room for a few fields, and again with room for `most` fields if that is not enough.
 fn with_headers<'bytes, T>(
     most: usize,
     mut parse: impl FnMut(&mut [Header<'bytes>]) -> Result<T, HeadError>,
@@ -209,8 +209,8 @@ fn with_headers<'bytes, T>(
     }
 }
 
-/// Returns the part of the bytes in which a head must end. Nothing beyond it is examined, so that it does not matter
-/// how many bytes have arrived together.
+/// Returns the part of the bytes in which a head must end. Later bytes are not examined, so the result does not depend
+/// on the number of bytes that have arrived together.
 fn within(bytes: &[u8], limits: HeadLimits) -> &[u8] {
     &bytes[..bytes.len().min(limits.length)]
 }
@@ -245,7 +245,7 @@ fn take(fields: &mut Fields, head: &[u8], headers: &[Header<'_>]) {
 
 /// Returns the position of `part` in `whole`.
 fn span(whole: &[u8], part: &[u8]) -> (u32, u32) {
-    // An empty part need not be inside.
+    // An empty part need not be inside `whole`.
     let start = if part.is_empty() { 0 } else { part.as_ptr().addr() - whole.as_ptr().addr() };
     (start as u32, (start + part.len()) as u32)
 }

@@ -1,9 +1,8 @@
 //! HTTP/1.1 messages as clients and servers exchange them (RFC 9110, RFC 9112).
 //!
 //! The pure part consists of [`head`] (reads the heads of requests and answers), [`fields`] (their header fields),
-//! [`framing`] (where the body of a message ends), [`body`] (takes a body out of its framing), and [`mod@write`]
-//! (writes messages). Each of them works on the bytes that have arrived, in whatever parts, and reports when it needs
-//! more.
+//! [`framing`] (the end of a message's body), [`body`] (extracts a body from its framing), and [`mod@write`] (writes
+//! messages). The readers work on the bytes that have arrived, divided into any parts, and report when they need more.
 //!
 //! ```
 //! use stickler_http1::framing::Framing;
@@ -22,9 +21,9 @@
 //!
 //! [`wire`] reads from and writes to a stream, through buffers that the messages of a connection share.
 //!
-//! The library of the balancer's data plane is hyper. The servers and clients around it use this codec because a
-//! library decides on its own when it says `100 Continue`, whether it answers before it has the whole request, and what
-//! happens to the rest. That is behaviour of IIS and of user agents that a balancer must cope with.
+//! The balancer's data plane uses the library hyper. The servers and clients use this codec instead. A library itself
+//! decides when it sends `100 Continue`, whether it answers before it has the whole request, and what happens to the
+//! rest. A balancer must cope with the behaviour of IIS and of user agents in these respects.
 
 pub mod body;
 pub mod fields;

@@ -11,8 +11,8 @@ use crate::body::{BodyDecoder, BodyError};
 use crate::framing::FramingError;
 use crate::head::{HeadError, HeadLimits, RequestHead, ResponseHead};
 
-/// The number of bytes for which a read makes room: few at first, since most heads are short, and more as long as reads
-/// fill the room.
+/// The number of bytes for which a read makes room. The number is small at first, since most heads are short, and grows
+/// as long as reads fill the room.
 const READ: std::ops::RangeInclusive<usize> = 2 * 1024..=64 * 1024;
 
 /// A connection for HTTP/1 messages.
@@ -27,7 +27,7 @@ pub struct Wire<S> {
     unflushed: bool,
 }
 
-/// What a connection has accomplished.
+/// The progress that a connection has made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// All output was written.
@@ -39,7 +39,7 @@ pub enum Progress {
     Unwritable,
 }
 
-/// Why nothing more can be read, or why the bytes that were read are not a message.
+/// The reason why nothing more can be read, or why the bytes that were read are not a message.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The peer ended its side before the message was complete.
@@ -126,10 +126,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         std::future::poll_fn(|cx| self.poll_flush(cx)).await
     }
 
-    /// Writes the output and reads input at the same time, and returns after whichever is possible first.
+    /// Writes the output and reads input at the same time, and returns as soon as either has made progress.
     ///
     /// # Errors
-    /// The connection broke, so that nothing more can be read.
+    /// The connection broke, so nothing more can be read.
     pub async fn progress(&mut self) -> io::Result<Progress> {
         std::future::poll_fn(|cx| {
             if !self.output.is_empty() || self.unflushed {
@@ -195,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
         let before = self.input.len();
         let complete = decoder.decode(&mut self.input, data)?;
-        // What is left is the start of a line, of which more has to come.
+        // The remaining bytes are the start of a line whose end has not arrived yet.
         if !complete && self.input.len() == before && self.fill().await? == 0 {
             return Err(ReadError::Ended);
         }

@@ -1,4 +1,4 @@
-//! Tests of the codec with bytes that arrive in any parts, and with bytes that are not HTTP.
+//! Tests of the codec with bytes that arrive divided into any parts, and with bytes that are not HTTP.
 
 use std::fmt::Write as _;
 
@@ -217,7 +217,7 @@ fn cut<'a>(bytes: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     parts
 }
 
-/// A request to be written: its fields, its body in pieces, and whether that goes in chunks.
+/// A request to be written: its fields, its body in pieces, and whether the body is sent in chunks.
 #[derive(Debug, Clone)]
 struct Sent {
     method: String,
@@ -252,7 +252,7 @@ fn sent() -> impl Strategy<Value = Sent> {
     parts.prop_map(|(method, fields, pieces, chunked)| Sent { method, fields, pieces, chunked })
 }
 
-/// Bytes that look like HTTP here and there.
+/// Returns a strategy for bytes that look like HTTP in some places.
 fn nearly_http() -> impl Strategy<Value = Vec<u8>> {
     let token = prop_oneof![
         Just(b"GET / HTTP/1.1\r\n".to_vec()),

@@ -1,4 +1,4 @@
-//! A connection over a pipe.
+//! Tests of a connection over a pipe.
 
 use std::time::Duration;
 

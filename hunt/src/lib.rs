@@ -6,16 +6,16 @@
 //!              └──────────────── mutate ◀── corpus ──────────────┘
 //! ```
 //!
-//! * [`generate()`]: draws a plan from a seed. A plan that reaches something new is changed a little and played again.
-//! * [`judge`](mod@judge): plays a plan, and determines which failures it shows. The oracle alone decides, since a plan
-//!   has no expectations of its own.
+//! * [`generate()`]: draws a plan from a seed. A plan that reaches something new is changed slightly and played again.
+//! * [`judge`](mod@judge): plays a plan, and determines which failures it shows. The oracle alone decides, because a plan
+//!   has no expectations.
 //! * [`search`](mod@search): plays plan after plan, on many threads.
 //! * [`shrink`](mod@shrink): finds the shortest plan that shows the same failure.
 //! * [`exhaustive`]: every plan of a few steps, in place of random ones.
-//! * [`folder`]: what a hunt leaves on disk.
+//! * [`folder`]: the files of a hunt.
 //!
 //! Plans are valid by construction. An action that the world rejects is a defect of the generator. This crate returns
-//! plans and findings: it knows neither scripts, nor reports, nor which arm it is that plays them.
+//! plans and findings. It depends on neither scripts nor reports, and does not know which arm plays the plans.
 
 pub mod exhaustive;
 pub mod folder;

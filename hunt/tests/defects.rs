@@ -1,5 +1,6 @@
 //! Random plans find each defect of real products by its own requirement, within two thousand plans, and do not accuse
-//! the mechanism without the defect. The seeds belong to the present generator; a change of the generator changes them.
+//! the mechanism without the defect. The seeds are those of the current generator, and a change to the generator
+//! changes them.
 
 mod player;
 

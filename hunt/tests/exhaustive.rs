@@ -161,7 +161,7 @@ fn it_ends_where_whoever_watches_says_so() {
 fn what_was_accused_in_error_is_accused_no_more() {
     let alice = Person::Alice;
     let kept: [(&str, &str, Vec<Letter>); 1] =
-        // The client's next connection from its port met the RST that answered the last packet of the one before.
+        // The client's next connection from its port received the RST that answered the last packet of the previous one.
         [("l4-nat", "one-port", vec![Letter::Get(alice), Letter::Wait(Time::IdleEnd)])];
     for (balancer, world, letters) in kept {
         let word = Word { letters, release: Vec::new() };
@@ -250,7 +250,7 @@ fn two_steps_find_sixteen_of_the_defects() {
         let said = found.unwrap_or_else(|| "-".to_owned());
         println!("{:<7} {:<23} {:<12} {said}", defect.id, catch.on, catch.requirement.to_string());
     }
-    // A second backend over HTTP/2, a crash between two legs, and passive checks want more than two steps, or another world.
+    // A second backend over HTTP/2, a crash between two legs, and passive checks need more than two steps, or another world.
     let missed: Vec<&str> = defects().iter().map(|defect| defect.id).filter(|id| !found_at_all.contains(id)).collect();
     assert!(missed.iter().all(|id| ["B8", "B10", "B11", "B12"].contains(id)), "{missed:?}");
 }

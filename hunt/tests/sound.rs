@@ -26,7 +26,7 @@ fn keep(run: &Run) -> String {
     written.map_or_else(|error| error.to_string(), |()| file)
 }
 
-/// Returns what is wrong with the run of a seed; empty if nothing is.
+/// Returns what is wrong with the run of a seed. The result is empty if nothing is wrong.
 fn accusations(seed: u64, balancer: &str, declared: &Declared) -> String {
     let plan = generate(seed, BalancerSpec::named(balancer));
     let (run, declared) = (play(&plan), declared.of(&plan.balancer, &plan.topology));

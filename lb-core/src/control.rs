@@ -1,4 +1,4 @@
-//! How the state of backends reaches a policy: from an operator, from health checks and from live traffic.
+//! Passes the state of backends to a policy: from an operator, from health checks and from live traffic.
 //!
 //! ```text
 //! operator ── drain, undrain ─────┐
@@ -15,10 +15,10 @@ use crate::BackendState;
 /// A handle for changing the state of a balancer's backends, which are given by their index in the farm. All clones of
 /// a handle act on the same backends.
 ///
-/// Whoever drains or checks backends creates the handle before the balancer serves and keeps it. A policy's owner that
-/// is [`Control::attach`]ed later learns everything that was set before. The worst report counts: a backend is down if
-/// its health checks or the failures of live traffic say so; otherwise it drains if the operator says so; otherwise it
-/// is up.
+/// The code that drains or checks backends creates the handle before the balancer serves, and keeps it. The owner of a
+/// policy that is [`Control::attach`]ed later learns everything that was set before. The worst report counts: a backend
+/// is down if its health checks or the failures of live traffic say so; otherwise it drains if the operator says so;
+/// otherwise it is up.
 #[derive(Clone, Default)]
 pub struct Control(Arc<Mutex<Inner>>);
 
@@ -77,13 +77,13 @@ impl Control {
         self.change(backend, |known| known.share = percent.min(100));
     }
 
-    /// Reports what failures on live traffic say of a backend: it is out, one request tries it ([`BackendState::Drain`]
-    /// while that request is under way), or it is back.
+    /// Reports the state of a backend according to failures of live traffic: it is out, one request tries it
+    /// ([`BackendState::Drain`] while that request is under way), or it is back.
     pub fn set_traffic(&self, backend: usize, state: BackendState) {
         self.change(backend, |known| known.traffic = state);
     }
 
-    /// Returns the state that all reports on a backend add up to.
+    /// Returns the state of a backend that follows from all reports on it.
     pub fn state(&self, backend: usize) -> BackendState {
         self.lock().backends.get(&backend).copied().unwrap_or_default().state()
     }
@@ -92,7 +92,7 @@ impl Control {
     /// change until the returned [`Attached`] is dropped.
     ///
     /// Changes are reported one at a time, in their order, within the call that makes them. Therefore a sink must
-    /// neither call this handle nor wait for somebody who does. It takes the lock around its policy, calls `set_state`
+    /// neither call this handle nor wait for code that calls it. It takes the lock around its policy, calls `set_state`
     /// or `set_share`, and performs the policy's unsolicited work afterwards.
     #[must_use = "dropped, it ends the telling"]
     pub fn attach(&self, sink: impl Fn(usize, Change) + Send + Sync + 'static) -> Attached {
@@ -122,8 +122,8 @@ impl Control {
     }
 }
 
-/// Locks the state. Each change is complete before any sink is told, so that a panic in a sink leaves nothing half
-/// done.
+/// Locks the state. Each change is complete before any sink is told of it, so a panic in a sink leaves no change
+/// incomplete.
 fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -138,7 +138,8 @@ pub struct Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         let Some(inner) = self.control.upgrade() else { return };
-        // Dropped after the lock is released: what a sink holds may be the last of its kind.
+        // The sink is dropped after the lock is released, because it may own the last reference to a value, whose
+        // destructor must not run under the lock.
         let _sink = lock(&inner).sinks.remove(&self.number);
     }
 }

@@ -1,9 +1,9 @@
 //! The pluggable balancer: pure decisions.
 //!
-//! A **mechanism** is a [`L4Policy`] or [`L7Policy`] with parameters, and the unit that the bench judges. Everything here
-//! is pure: time and randomness come in as arguments, a decision is a return value, and upstream connections are numbers
-//! to it. The **data plane** (`stickler-lb-proxy`) owns the sockets, asks, and obeys. Neither knows NTLM or users: a
-//! balancer sees headers, not secrets.
+//! A **mechanism** is a [`L4Policy`] or [`L7Policy`] with parameters, and the unit that the bench judges. Everything
+//! here is pure: time and randomness come in as arguments, a decision is a return value, and upstream connections are
+//! represented by numbers. The **data plane** (`stickler-lb-proxy`) owns the sockets, asks, and obeys. Neither knows
+//! NTLM or users: a balancer sees headers, not secrets.
 //!
 //! ```text
 //! downstream ══ serve_l7 (HTTP) ══ upstream           downstream ══ serve_l4 (bytes) ══ upstream
@@ -13,7 +13,7 @@
 //!                  L7Policy                                          L4Policy  (also asked by a packet router)
 //! ```
 //!
-//! A policy that spreads connections over the farm in turn is this much code:
+//! The following code is a complete policy, which spreads connections over the farm in turn:
 //!
 //! ```
 //! use stickler_lb_core::{BackendAware, FiveTuple, L4Decision, L4Policy, L4Work};
@@ -44,12 +44,12 @@
 //!
 //! * [`policy`]: the traits, their vocabulary, and the shared parts from which mechanisms are composed.
 //! * [`farm`]: the backends.
-//! * [`control`]: the operator's and the health checks' handle on a policy; [`health`]: the rules of checks, and what
-//!   their results add up to.
-//! * [`settings`]: what a mechanism says about the data plane.
+//! * [`control`]: the handle on a policy for the operator and the health checks. [`health`]: the rules of checks, and
+//!   the conclusions from their results.
+//! * [`settings`]: the settings of a mechanism that the data plane obeys.
 //!
-//! All rules are data: they can be serialised and read back, and what they refer to is their own or part of the program
-//! ([`Text`]).
+//! All rules are data: they can be serialised and read back. They own the text that they contain, or borrow it from the
+//! program ([`Text`]).
 //!
 //! Mechanisms by name are in `stickler-catalogue`. To plug in a balancer of your own, implement [`L7Policy`] or
 //! [`L4Policy`] and hand it to a data plane.

@@ -18,7 +18,8 @@ pub enum Layer {
     L7,
 }
 
-/// What happens to a pipelined request, that is, one that arrives before the previous one is answered (RFC 9112 9.3.2).
+/// The treatment of a pipelined request, that is, one that arrives before the previous one is answered (RFC 9112
+/// 9.3.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pipelining {
@@ -26,20 +27,20 @@ pub enum Pipelining {
     #[default]
     InOrder,
     /// The pipelined request overtakes, which is a defect: while its downstream connection is busy, the request goes to
-    /// the policy as if it had come on an unpinned downstream connection of its own. Answers still leave in order.
-    /// Bodies need a `Content-Length`.
+    /// the policy as if it had come on a separate, unpinned downstream connection. Answers still leave in order. Bodies
+    /// need a `Content-Length`.
     Overtakes,
 }
 
-/// How the HTTP data plane treats what HTTP says about connections. The default is what RFC 9110 7.6.1 and 7.8 ask of
-/// an intermediary that does not take part in upgrades.
+/// The rules by which the HTTP data plane treats connections, hop by hop. The default is the behaviour that RFC 9110
+/// 7.6.1 and 7.8 require of an intermediary that does not take part in upgrades.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hops {
-    /// Whether the client's `Connection` field is passed on, so that a client that closes has the upstream connection
-    /// closed (nginx, `proxy_set_header Connection $http_connection`).
+    /// Whether the client's `Connection` field is passed on, so that a close by the client also closes the upstream
+    /// connection (nginx, `proxy_set_header Connection $http_connection`).
     pub passes_connection: bool,
-    /// What happens to a request to upgrade the connection.
+    /// The treatment of a request to upgrade the connection.
     pub upgrades: Upgrades,
     /// Whether a client's connection is a tunnel from its first request on: the policy is asked about that request
     /// alone, and everything after it passes unread (HAProxy `option http-tunnel` until 2.0, Varnish `pipe`).
@@ -66,7 +67,7 @@ pub enum UpstreamHttp {
     Http2,
 }
 
-/// What happens to a request to upgrade the connection (RFC 9110 7.8), and to the 101 that answers it.
+/// The treatment of a request to upgrade the connection (RFC 9110 7.8), and of the 101 that answers it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Upgrades {
@@ -74,7 +75,7 @@ pub enum Upgrades {
     /// HTTP/1.0 to its backends.
     #[default]
     Dropped,
-    /// The upgrade is passed on, and after a 101 both connections carry whatever arrives until one of them ends:
+    /// The upgrade is passed on, and after a 101 both connections carry all bytes that arrive until one of them ends:
     /// HAProxy, Envoy, IIS ARR.
     Passed,
     /// The upgrade is passed on, but the balancer cannot handle the 101 and answers 502 (dotnet/aspnetcore#32674,
@@ -101,25 +102,25 @@ impl Default for Timers {
     }
 }
 
-/// What happens at L4 to a connection that carries nothing for a time.
+/// The treatment, at L4, of a connection that carries nothing for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlowIdle {
     /// The time without a packet from either side.
     pub after: Duration,
-    /// What happens to the connection after that time.
+    /// The fate of the connection after that time.
     pub then: FlowIdleEnd,
 }
 
-/// How an L4 balancer ends a connection that has been idle for too long.
+/// The way in which an L4 balancer ends a connection that has been idle for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FlowIdleEnd {
     /// The balancer resets both ends at once: Azure Load Balancer with `enableTcpReset`
     /// (learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset).
     Closed,
-    /// The balancer forgets the connection and answers the next packet with a reset, whoever sends it: AWS NLB after
-    /// 350 s (aws.amazon.com/blogs/networking-and-content-delivery/introducing-nlb-tcp-configurable-idle-timeout).
+    /// The balancer forgets the connection and answers the next packet from either side with a reset: AWS NLB after 350
+    /// s (aws.amazon.com/blogs/networking-and-content-delivery/introducing-nlb-tcp-configurable-idle-timeout).
     ResetOnNext,
     /// The balancer forgets the connection and drops its packets: Azure Load Balancer after 4 minutes, by default.
     Silent,
@@ -140,11 +141,11 @@ pub enum ProxyProtocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeadRule {
-    /// The largest size of a header field in bytes: its name, a colon, a space and its value.
+    /// The maximum size of a header field in bytes: its name, a colon, a space and its value.
     pub field: Option<u32>,
-    /// The largest size of a head in bytes: the request line, all fields, and the ends of their lines.
+    /// The maximum size of a head in bytes: the request line, all fields, and the ends of their lines.
     pub whole: Option<u32>,
-    /// The largest number of header fields.
+    /// The maximum number of header fields.
     pub fields: Option<u32>,
     /// The status of the answer to a request that exceeds a limit. The client's connection closes after the answer.
     #[serde(with = "crate::status")]

@@ -1,4 +1,4 @@
-//! Serialises a status of HTTP as its number, for `#[serde(with = "crate::status")]`.
+//! Serialises an HTTP status as its number, for `#[serde(with = "crate::status")]`.
 
 use http::StatusCode;
 use serde::de::Error;
@@ -11,7 +11,7 @@ pub(crate) fn serialize<S: Serializer>(status: &StatusCode, serializer: S) -> Re
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
     let number = u16::deserialize(deserializer)?;
-    StatusCode::from_u16(number).map_err(|_| D::Error::custom(format!("{number} is no status of HTTP: 100 to 999")))
+    StatusCode::from_u16(number).map_err(|_| D::Error::custom(format!("{number} is not an HTTP status: 100 to 999")))
 }
 
 /// Serialises a status that may be missing, as its number or nothing.
@@ -28,6 +28,6 @@ pub(crate) mod option {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<StatusCode>, D::Error> {
         let Some(number) = Option::<u16>::deserialize(deserializer)? else { return Ok(None) };
-        StatusCode::from_u16(number).map(Some).map_err(|_| D::Error::custom(format!("{number} is no status of HTTP")))
+        StatusCode::from_u16(number).map(Some).map_err(|_| D::Error::custom(format!("{number} is not an HTTP status")))
     }
 }

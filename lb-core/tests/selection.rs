@@ -1,4 +1,5 @@
-//! What each selection algorithm promises: who is never chosen, how load is spread, and which keys move.
+//! Tests of the promises of each selection algorithm: which backends are never chosen, how load is spread, and which
+//! keys move.
 
 use std::net::SocketAddr;
 
@@ -21,7 +22,6 @@ const ALGORITHMS: [Algorithm; 7] = [
 ];
 
 fn rule(algorithm: Algorithm, weights: &[u16]) -> SelectRule {
-    // Rules live as long as the program; a test may leak a few.
     SelectRule { weights: weights.to_vec().into(), ..SelectRule::new(algorithm) }
 }
 
@@ -29,7 +29,7 @@ fn selection(rule: &SelectRule, backends: usize, seed: u64) -> Selection {
     Selection::new(rule, backends, Layer::L7, Entropy::new(seed, "test")).unwrap()
 }
 
-/// A client, of as many as there are numbers.
+/// Returns a connection of the client with this number.
 fn from(client: u32) -> Subject<'static> {
     let client = SocketAddr::from(((u32::from_be_bytes([10, 0, 0, 0]) + client).to_be_bytes(), 40_000));
     Subject { client, front: None, head: None }
@@ -45,7 +45,7 @@ fn counts(rule: &SelectRule, backends: usize, choices: u32, seed: u64) -> Vec<u6
     counts
 }
 
-/// Weights of which one at least is not zero.
+/// Returns a strategy for weights that are not all zero.
 fn weights() -> impl Strategy<Value = Vec<u16>> {
     prop::collection::vec(0..12_u16, 1..7).prop_filter("somebody serves", |weights| weights.iter().any(|&it| it > 0))
 }
@@ -119,7 +119,7 @@ proptest! {
         for client in 0..sessions {
             let picked = selection.pick(&backends, &from(client), None).unwrap();
             backends.begin(picked);
-            // One more here would not have been more for its weight than one more anywhere else.
+            // No other backend would have a smaller load for its weight if it had got this connection.
             for other in (0..weights.len()).filter(|&other| weights[other] > 0) {
                 let cost = |load: u32, weight: u16| load * u32::from(weight);
                 let here = cost(backends.load(picked), weights[other]);
@@ -131,7 +131,7 @@ proptest! {
 
 #[test]
 fn smooth_weighted_round_robin_gives_the_known_sequence() {
-    // nginx's own example for weights 5, 1, 1: a a b a c a a.
+    // nginx's documentation gives this example for the weights 5, 1, 1: a a b a c a a.
     let mut selection = selection(&rule(Algorithm::WeightedRoundRobin, &[5, 1, 1]), 3, 0);
     let all = Backends::new(3, None);
     let picks: Vec<_> = (0..7).map(|_| selection.pick(&all, &from(0), None).unwrap()).collect();

@@ -1,5 +1,5 @@
-//! Random requests, answers, failures, closes and time against each L7 mechanism, beside a model that keeps its own
-//! books. In debug builds every call also ends in the policy's own `check_invariants`.
+//! Random requests, answers, failures, closes and pauses for each L7 mechanism, compared with a model that keeps its
+//! own state. In debug builds, every call also ends with the policy's own `check_invariants`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ enum Step {
         post: bool,
     },
     CloseClient(u32),
-    /// Of those that are open, the one with this index.
+    /// Close the open connection with this index.
     CloseUpstream(usize),
     Pass(u64),
 }
@@ -61,19 +61,19 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the data plane would know: who is connected to whom, and which connections lie idle in which order.
+/// The knowledge of a data plane: the connections and their owners, and the idle connections in order.
 struct Model {
     policy: Box<dyn L7Policy>,
     pools: bool,
     pins: bool,
     now: Time,
     fresh: u32,
-    /// Each open upstream connection's backend.
+    /// The backend of each open upstream connection.
     open: BTreeMap<UpstreamId, usize>,
-    /// Who is in mid-exchange, on what, and whether the answer's head has come.
+    /// The exchanges under way: the upstream connection, and whether the answer's head has arrived.
     busy: BTreeMap<DownstreamId, (UpstreamId, bool)>,
     pinned: BTreeMap<DownstreamId, UpstreamId>,
-    /// For each backend, oldest first.
+    /// The idle connections of each backend, the oldest first.
     idle: [Vec<(Time, UpstreamId)>; BACKENDS],
     turn: usize,
 }
@@ -139,7 +139,7 @@ impl Model {
         self.take(client, route);
     }
 
-    /// Follows a route that sends.
+    /// Carries out a route that sends the request.
     fn take(&mut self, client: DownstreamId, route: Route) {
         let upstream = match route {
             Route::Open(backend) => {
@@ -227,7 +227,7 @@ impl Model {
     }
 
     fn close_client(&mut self, client: DownstreamId) {
-        // As the data plane does: an exchange under way is given up first.
+        // An exchange under way is given up first, as in the data plane.
         if let Some((upstream, _)) = self.busy.get(&client).copied() {
             self.close_upstream(upstream);
         }

@@ -1,4 +1,4 @@
-//! The detection of connections that carry nothing, and of those of which one direction has ended.
+//! The detection of connections that carry nothing, and of half-closed connections.
 
 use std::io;
 use std::pin::Pin;
@@ -24,8 +24,8 @@ impl Default for Directions {
 }
 
 impl Directions {
-    /// Returns once one direction has ended and the other has been quiet for this time. A peer that lost power never
-    /// ends its direction, and nobody else ends it.
+    /// Returns once one direction has ended and the other has been quiet for this time. If a peer has lost power, its
+    /// direction never ends.
     pub(crate) async fn half_closed_for(&self, limit: Duration) {
         self.ended.notified().await;
         self.quiet_for(limit).await;

@@ -8,13 +8,13 @@
 //!                  L7Policy                                                 L4Policy
 //! ```
 //!
-//! The decisions are those of `stickler-lb-core`; here are the sockets, the tasks and the timers. Everything is generic
-//! over [`stickler_net::Net`], and written once for the simulated world and for real sockets.
+//! `stickler-lb-core` makes the decisions. This crate has the sockets, the tasks and the timers. All of them are
+//! generic over [`stickler_net::Net`], so the same code runs in the simulated world and on real sockets.
 //!
-//! * [`proxy`]: the HTTP data plane, [`serve_l7`], at which TLS and HTTP/2 end.
-//! * [`splice`]: the byte data plane, [`serve_l4`], which passes them on.
-//! * [`health`]: the checks; [`gate`]: who may answer before a policy is asked.
-//! * [`proxy_protocol`]: the header that names a client, read and written.
+//! * [`proxy`]: the HTTP data plane, [`serve_l7`], which terminates TLS and HTTP/2.
+//! * [`splice`]: the byte data plane, [`serve_l4`], which passes bytes on.
+//! * [`health`]: the checks. [`gate`]: the component that may answer before a policy is asked.
+//! * [`proxy_protocol`]: reads and writes the header that names a client.
 
 mod clock;
 pub mod gate;

@@ -11,19 +11,19 @@ use ppp::{v1, v2};
 use stickler_lb_core::ProxyProtocol;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// The longest header of version 1, including the line end (section 2.1), in bytes.
+/// The maximum length of a version 1 header, including the line end (section 2.1), in bytes.
 const V1_MOST: usize = 107;
-/// The shortest header of either version, in bytes: `PROXY UNKNOWN` with its line end. The fixed part of version 2 has
-/// 16 bytes.
+/// The minimum length of a header of either version, in bytes: `PROXY UNKNOWN` with its line end. The fixed part of
+/// version 2 has 16 bytes.
 const LEAST: usize = 15;
 const V2_FIXED: usize = 16;
-/// The largest part of a version 2 header after the fixed part, in bytes. The specification requires room for 216 bytes
-/// of addresses; the rest is for TLVs, which are ignored. A longer header is refused.
+/// The maximum length of a version 2 header after its fixed part, in bytes. The specification requires room for 216
+/// bytes of addresses; the rest is for TLVs, which are ignored. A longer header is refused.
 const V2_MOST: usize = 4096;
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Returns the header which says that a connection is for `client`, who connected to `front`. If the two have different
-/// address families, a header cannot express that, and says that the client is not known (`UNKNOWN`, `AF_UNSPEC`).
+/// Returns the header of a connection that is opened for `client`, who connected to `front`. A header cannot express
+/// two different address families. In that case, it says that the client is not known (`UNKNOWN`, `AF_UNSPEC`).
 pub fn header(version: ProxyProtocol, client: SocketAddr, front: SocketAddr) -> Vec<u8> {
     match version {
         ProxyProtocol::V1 => v1::Addresses::from((client, front)).to_string().into_bytes(),
@@ -36,8 +36,8 @@ pub fn header(version: ProxyProtocol, client: SocketAddr, front: SocketAddr) -> 
     }
 }
 
-/// Reads a header, and no byte after it. Returns the client that it names, or `None` if it names none and the
-/// connection's own address counts: a balancer's own health check (`LOCAL`), an unknown protocol (`UNKNOWN`).
+/// Reads a header, and no byte after it. Returns the client that it names. Returns `None` if it names no client, so the
+/// connection's own address counts: for a balancer's own health check (`LOCAL`) or an unknown protocol (`UNKNOWN`).
 ///
 /// # Errors
 /// `InvalidData` if the stream does not begin with a header, or the header has more than 4,112 bytes; `UnexpectedEof`
@@ -63,7 +63,7 @@ pub async fn read_header(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
         if header.len() >= V1_MOST {
             return Err(not_one("its line does not end"));
         }
-        // One at a time, since the next may be the last.
+        // The bytes are read one at a time, since the next one may be the last of the header.
         header.push(stream.read_u8().await?);
     }
     client_v1(&header)

@@ -30,11 +30,11 @@ pub struct SpliceConfig {
     pub farm: Farm,
     /// The policy that decides.
     pub policy: Box<dyn L4Policy>,
-    /// The limits on what a peer may use.
+    /// The limits on the resources that a peer may use.
     pub limits: FlowLimits,
     /// The handle on the backends for the operator and the health checks. The caller keeps a clone.
     pub control: Control,
-    /// The rule by which connections that cannot be opened take a backend out. `None`: they do not.
+    /// The rule by which connections that cannot be opened take a backend out. `None`: such connections do not.
     pub passive: Option<PassiveRule>,
     /// The version of the PROXY protocol header with which each upstream connection begins (HAProxy `send-proxy`).
     /// `None`: the connection begins with the client's own bytes.
@@ -45,7 +45,7 @@ pub struct SpliceConfig {
     pub accept_proxy: bool,
 }
 
-/// The limits on what a peer may use.
+/// The limits on the resources that a peer may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowLimits {
     /// The time to open an upstream connection. After that, the downstream connection is closed.
@@ -56,13 +56,12 @@ pub struct FlowLimits {
     /// are closed. A server that lost power never ends its direction (HAProxy has `timeout client-fin` and
     /// `timeout server-fin` for this case).
     pub half_closed: Duration,
-    /// What happens to a flow that carries nothing for a time. `None`: nothing happens. A splice has two connections
-    /// that accept whatever arrives, so that it forgets a flow only as far as possible: it reads and drops what
-    /// arrives.
+    /// The treatment of a flow that carries nothing for a time. `None`: nothing happens. A splice cannot forget a flow
+    /// completely, because its two connections accept all bytes that arrive. It reads and drops these bytes instead.
     pub idle: Option<FlowIdle>,
     /// The number of bytes in flight within the splice, in each direction.
     pub buffer: usize,
-    /// The largest number of concurrent downstream connections. Further ones are closed at once.
+    /// The maximum number of concurrent downstream connections. Further ones are closed at once.
     pub downstreams: usize,
 }
 
@@ -71,7 +70,8 @@ impl Default for FlowLimits {
         Self {
             connect: Duration::from_secs(5),
             header: Duration::from_secs(5),
-            // For so long Linux waits for the other end of a connection that nobody holds any more (`tcp_fin_timeout`).
+            // Linux waits this long for the other end of a connection that no process holds any more
+            // (`tcp_fin_timeout`).
             half_closed: Duration::from_mins(1),
             idle: None,
             buffer: 16 * 1024,
@@ -95,10 +95,10 @@ impl SpliceConfig {
     }
 }
 
-/// Splices connections from `listener` to backends as the policy decides, until the future is dropped.
+/// Splices connections from `listener` to the backends that the policy chooses, until the future is dropped.
 ///
-/// Half-closes pass through, and last for a limited time; when either side breaks, the other is closed. Connections run
-/// in tasks of `net`, so that they end with its host. The function returns only when the listener has failed
+/// Half-closes are passed on, and may last for a limited time. When one side breaks, the other is closed. Connections
+/// run in tasks of `net`, so they end with its host. The function returns only when the listener has failed
 /// permanently.
 pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, service: SpliceConfig) {
     let SpliceConfig { farm, policy, limits, control, passive, send_proxy, accept_proxy } = service;
@@ -162,7 +162,8 @@ async fn accept<N: Net>(splice: &Arc<Splice<N>>, listener: &N::Listener) {
     }
 }
 
-/// Determines the client first. A connection that does not name its client is closed.
+/// Reads the header that names the client, and then starts the flow. A connection that does not name its client is
+/// closed.
 async fn after_header<N: Net>(counted: Counted<N>, mut stream: N::Stream, flow: FiveTuple) {
     let Ok(Ok(named)) = timeout(counted.0.limits.header, read_header(&mut stream)).await else { return };
     start(counted, stream, FiveTuple { client: named.unwrap_or(flow.client), ..flow });
@@ -176,14 +177,15 @@ fn start<N: Net>(counted: Counted<N>, mut stream: N::Stream, flow: FiveTuple) {
         L4Decision::Drop => {
             splice.net.spawn(async move {
                 let _counted = counted;
-                // In silence, and in bounded memory, until the client gives up.
+                // All bytes are dropped, in bounded memory, until the client gives up.
                 let _ = copy(&mut stream, &mut sink()).await;
             });
         }
         L4Decision::Backend(backend) => {
             let ended = Ended { counted, flow };
             let task = splice.net.spawn(async move { ended.counted.0.carry(stream, flow, backend, silenced).await });
-            // Not under the lock, since a task that cannot start is dropped, and reports its end, at once.
+            // The task is not spawned under the lock, since a task that cannot start is dropped and reports its end at
+            // once.
             if let Some(entry) = splice.lock().flows.get_mut(&flow) {
                 entry.task = Some(task);
             }
@@ -246,7 +248,7 @@ impl<N: Net> Splice<N> {
         let (buffer, directions) = (self.limits.buffer, Arc::new(Directions::default()));
         let end = {
             let mut ends = (Noted::new(&mut downstream, &directions), Noted::new(&mut upstream, &directions));
-            // An error on either side drops both, which closes both.
+            // An error on either side drops both connections, which closes them.
             tokio::select! {
                 biased;
                 Ok(()) = silenced => FlowIdleEnd::Silent,
@@ -264,7 +266,7 @@ impl<N: Net> Splice<N> {
         let mut state = self.lock();
         while let Some(work) = state.policy.poll(self.env.clock.now()) {
             match work {
-                // Between two connections there is nothing that could go on elsewhere.
+                // A splice cannot move a flow, because the new backend has no connection for it. The flow ends instead.
                 L4Work::CloseFlow(flow) | L4Work::MoveFlow(flow, _) => {
                     if let Some(Flow { task: Some(task), .. }) = state.flows.get(&flow) {
                         task.abort();
@@ -272,7 +274,7 @@ impl<N: Net> Splice<N> {
                 }
                 L4Work::SilenceFlow(flow) => {
                     if let Some(flow) = state.flows.get_mut(&flow) {
-                        // It may have ended.
+                        // The task may have ended already.
                         let _ = flow.silence.take().map(|silence| silence.send(()));
                     }
                 }
@@ -291,7 +293,7 @@ impl<N: Net> Splice<N> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic in a policy must not take the other flows down with it.
+        // A panic in a policy must not affect the other flows.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -302,7 +304,7 @@ async fn part<S: AsyncRead + Unpin>(mut downstream: S, mut upstream: S, end: Flo
         FlowIdleEnd::Closed => {}
         FlowIdleEnd::ResetOnNext => {
             let (mut one, mut other) = ([0], [0]);
-            // Whatever comes next, from whichever side.
+            // The flow ends with the next bytes or the next end from either side.
             tokio::select! {
                 biased;
                 _ = downstream.read(&mut one) => {}
@@ -315,7 +317,7 @@ async fn part<S: AsyncRead + Unpin>(mut downstream: S, mut upstream: S, end: Flo
                 let _ = copy(&mut upstream, &mut nor_here).await;
                 std::future::pending::<()>().await;
             };
-            // What comes is read and dropped, until the client gives up.
+            // All bytes that arrive are dropped, until the client gives up.
             tokio::select! {
                 biased;
                 _ = copy(&mut downstream, &mut nowhere) => {}

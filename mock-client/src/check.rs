@@ -1,4 +1,4 @@
-//! A health check that logs on, with one request on a connection of its own.
+//! A health check that logs on, with one request on a separate connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::profile::UserAgent;
 use crate::session::initiator;
 use crate::tickets::TokenContext;
 
-/// The longest body of an answer during the handshake, in bytes.
+/// The maximum length of an answer's body during the handshake, in bytes.
 const MAX_PASSED: usize = 64 * 1024;
 
 /// The part of a page, from its start, in which IIS may name the substatus of a 401, in bytes.
@@ -43,32 +43,33 @@ pub struct CheckResult {
     /// The status of the last answer.
     pub status: u16,
     /// Whether the server accepted the user's credentials. After a 401, this is the case if the page names the
-    /// substatus 401.3 (logged on, but an ACL refuses access). Nothing else on the wire distinguishes 401.3 from 401.1,
-    /// and IIS shows it to remote clients only if `errorMode` allows that.
+    /// substatus 401.3 (logged on, but an ACL refuses access). Nothing else on the wire distinguishes 401.3 from 401.1.
+    /// IIS shows the substatus to remote clients only if `errorMode` allows that.
     pub logged_on: bool,
     /// The start of the answer's body.
     pub body: Vec<u8>,
 }
 
-/// Sends a GET on a connection of its own, which is closed afterwards. Carries out a handshake if the server asks for
+/// Sends a GET on a separate connection, which is closed afterwards. Carries out a handshake if the server asks for
 /// one.
 ///
-/// The request has no id and records no events of a client, since it belongs to none. It has no time limit; dropping
-/// the future closes the connection. Randomness and time for the tokens come from `env`.
+/// The request has no id, and no events of a client are recorded, since it belongs to no client. It has no time limit.
+/// Dropping the future closes the connection. Randomness and time for the tokens come from `env`.
 ///
 /// # Errors
-/// The error says why there is no answer.
+/// The error is the reason why there is no answer.
 pub async fn check<N: Net>(net: &N, env: &Env, target: SocketAddr, check: &Check<'_>) -> Result<CheckResult, NoAnswer> {
     let stream = net.connect(target).await.map_err(|error| NoAnswer::NoConnection { target, error })?;
     check_on(stream, env, check).await
 }
 
-/// Does the same as [`check`] on an existing connection, which may use TLS. The tokens are not bound to it.
+/// Performs a check like [`check`] on an existing connection, which may use TLS. The tokens are not bound to the
+/// connection.
 ///
 /// # Errors
-/// The error says why there is no answer.
+/// The error is the reason why there is no answer.
 pub async fn check_on(stream: impl Stream, env: &Env, check: &Check<'_>) -> Result<CheckResult, NoAnswer> {
-    // The request line holds the path and the query, whatever else was given.
+    // The request line contains only the path and the query, even if more was given.
     let uri = Uri::try_from(check.uri).map_err(|_| InvalidRequest::Path(check.uri.to_owned()))?;
     let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     HeaderValue::try_from(check.host).map_err(|_| InvalidRequest::Host)?;
@@ -82,7 +83,7 @@ pub async fn check_on(stream: impl Stream, env: &Env, check: &Check<'_>) -> Resu
     let initiator = check.identity.map(|identity| Arc::new(initiator(identity, &agent, check.host)));
     let mut exchange = Exchange::new(Arc::new(agent), initiator, MethodKind::of(&Method::GET));
     let fresh = TokenContext { net: &(), env, skew: 0, binding: None };
-    // It has no tickets, and sends no token before the server asks for one.
+    // A check has no tickets, and sends no token before the server asks for one.
     let Step::Send(mut send) = exchange.begin(false) else { return Err(NoAnswer::NothingSent) };
     let (mut wire, mut head, mut body) = (Wire::new(stream), ResponseHead::default(), Vec::new());
     loop {

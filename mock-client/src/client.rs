@@ -1,17 +1,17 @@
-//! The client, which carries out exchanges on connections of its own, and records what it sends and receives.
+//! The client, which carries out exchanges on its own connections, and records what it sends and receives.
 //!
 //! Each request in flight has a connection, and idle connections are reused. A request that runs out of time, or whose
-//! future is dropped, closes its connection. A client with a port of its own ([`ClientSpec::port`]) has only one
-//! connection at a time, and its requests wait for each other.
+//! future is dropped, closes its connection. A client with its own port ([`ClientSpec::port`]) has only one connection
+//! at a time, and its requests wait for each other.
 //!
 //! When another user takes over, a connection that the previous user authenticated is authenticated again with its next
-//! request, which begins with the Negotiate leg at once.
+//! request. That request begins with the Negotiate leg at once.
 //!
 //! With TLS ([`Client::with_tls`]), tokens are bound to the certificate that the server shows, if the agent does that.
-//! Requests share one HTTP/2 connection, as far as [`ClientSpec::http2`] allows.
+//! Requests share one HTTP/2 connection if [`ClientSpec::http2`] allows it.
 //!
-//! With a KDC ([`Client::with_kdc`]), the client gets tickets for `HTTP/` and the site's name, and keeps them as long
-//! as the user stays.
+//! With a KDC ([`Client::with_kdc`]), the client gets tickets for the service `HTTP/` and the site's name, and keeps
+//! them until another user takes over.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,8 +64,8 @@ impl Default for RequestLimits {
 }
 
 impl<N: Net> Client<N> {
-    /// Creates a client on the host of `net`, which connects to `target` and refers to it as `host_header`: this is the
-    /// `Host` field and, without the port, the service name in NTLM.
+    /// Creates a client on the host of `net`, which connects to `target` and refers to it as `host_header`. This is the
+    /// value of the `Host` field and, without the port, the service name in NTLM.
     pub fn new(net: N, env: Env, spec: &ClientSpec, target: SocketAddr, host_header: String) -> Self {
         let agent = UserAgent::of(spec.profile);
         let shared = Shared {
@@ -126,8 +126,8 @@ impl<N: Net> Client<N> {
     /// Records everything under `id`, which every leg carries. `credentials` says whether the directory accepts the
     /// client's identity at present; it is recorded in the trace and has no other effect.
     ///
-    /// The request is that of the user who is at the client when this function is called, however late its future is
-    /// polled for the first time.
+    /// The request belongs to the user who is at the client when this function is called, even if its future is polled
+    /// much later.
     pub fn request(
         &self,
         id: RequestId,

@@ -27,7 +27,7 @@ pub(crate) type ClientWire<S> = Wire<Watched<Secured<S>>>;
 
 /// The sender of requests, by the version of HTTP.
 pub(crate) enum Sender<S> {
-    /// HTTP/1.1: one request at a time. The connection is here while a request uses it, and else at rest.
+    /// HTTP/1.1: one request at a time. The connection is here while a request uses it, and otherwise at rest.
     Http1 {
         /// The connection; `None` while it is at rest.
         wire: Option<Box<ClientWire<S>>>,
@@ -36,11 +36,11 @@ pub(crate) enum Sender<S> {
         /// The task that records the end of the connection.
         open: Arc<Open<S>>,
     },
-    /// HTTP/2: concurrent requests.
+    /// HTTP/2, which carries concurrent requests.
     Http2(http2::SendRequest<Outgoing>),
 }
 
-/// The place of an idle connection, where its end is noticed.
+/// The place of an idle connection. A task watches it there for its end.
 pub(crate) struct Rest<S>(Lock<Resting<S>>);
 
 struct Resting<S> {
@@ -55,8 +55,7 @@ impl<S: Stream> Rest<S> {
         Self(Lock::new(Resting { wire: None, watcher: None }))
     }
 
-    /// Waits until the server sends something or ends the connection while it is at rest. The connection is closed
-    /// then.
+    /// Waits until the server sends something or ends the connection while it is at rest, and then closes it.
     pub(crate) async fn disturbed(&self) {
         let ended = std::future::poll_fn(|cx| {
             let mut resting = self.0.lock();
@@ -140,7 +139,7 @@ impl<S: Stream> Connection<S> {
         quiet
     }
 
-    /// Returns whether the connection is HTTP/2, so that other requests may use it at the same time.
+    /// Returns whether the connection is HTTP/2, in which case other requests may use it at the same time.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self.sender, Sender::Http2(_))
     }
@@ -156,17 +155,17 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Returns what the client knows of the connection.
+    /// Returns the client's knowledge of the connection.
     pub(crate) fn known(&self) -> Known {
         *self.link.known()
     }
 
-    /// Changes what the client knows of the connection.
+    /// Changes the client's knowledge of the connection.
     pub(crate) fn learn(&self, learn: impl FnOnce(&mut Known)) {
         learn(&mut self.link.known());
     }
 
-    /// Records that the peer has announced to close the connection.
+    /// Records that the peer has announced the end of the connection.
     pub(crate) fn announced(&self) {
         self.link.announced();
     }

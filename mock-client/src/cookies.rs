@@ -1,8 +1,8 @@
-//! Cookies, as far as a balancer's persistence requires them (a subset of RFC 6265). Pure.
+//! The part of cookies that a balancer's persistence requires (a subset of RFC 6265). The module is pure.
 //!
-//! A client has one site, so the attributes that restrict a cookie to a site or to a time are ignored: `Domain`,
-//! `Path`, `Secure`, `Expires` and `Max-Age`. A cookie is kept until another one with its name arrives, or too many
-//! others do.
+//! A client has one site. Therefore the attributes that restrict a cookie to a site or to a time are ignored: `Domain`,
+//! `Path`, `Secure`, `Expires` and `Max-Age`. A cookie is kept until another one with its name, or too many others,
+//! have arrived.
 
 use http::HeaderValue;
 use indexmap::IndexMap;
@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 /// The number of cookies that are kept; the oldest is removed first (RFC 6265 6.1: at least 50 for a site).
 const MAX_COOKIES: usize = 50;
 
-/// The largest length of a name and its value together, in bytes. Browsers drop longer cookies (RFC 6265 6.1).
+/// The maximum length of a name and its value together, in bytes. Browsers drop longer cookies (RFC 6265 6.1).
 const MAX_BYTES: usize = 4096;
 
 /// The cookies of a client.
@@ -21,7 +21,7 @@ pub(crate) struct Jar {
 }
 
 impl Jar {
-    /// Keeps the cookie of a `Set-Cookie` header, if that is valid.
+    /// Keeps the cookie of a `Set-Cookie` header, if the header is valid.
     pub(crate) fn keep(&mut self, set_cookie: &[u8]) {
         let Some((name, value)) = read(set_cookie).filter(|(name, value)| name.len() + value.len() <= MAX_BYTES) else {
             return;
@@ -35,7 +35,7 @@ impl Jar {
     /// Returns the `Cookie` header of a request; `None` if there are no cookies.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         let pairs: Vec<Vec<u8>> = self.cookies.iter().map(|(name, value)| [name, &b"="[..], value].concat()).collect();
-        // What arrived in a header's value is allowed in another one.
+        // Bytes that arrived in the value of a header are allowed in another value.
         HeaderValue::from_bytes(&pairs.join(&b"; "[..])).ok().filter(|value| !value.is_empty())
     }
 }

@@ -1,4 +1,4 @@
-//! Why a request has no answer.
+//! The error of a request without an answer.
 
 use std::error::Error;
 use std::io;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::HeaderName;
 use stickler_http1::ReadError;
 
-/// Why a request has no answer. The text becomes part of the trace, and includes the causes. Therefore there is no
-/// [`Error::source`].
+/// The reason why a request has no answer. The text becomes part of the trace, and includes the causes. Therefore there
+/// is no [`Error::source`].
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
     /// HTTP does not allow the request, or the script may not send it. Nothing was sent.
@@ -40,7 +40,7 @@ pub enum NoAnswer {
         /// The cause.
         error: Cause,
     },
-    /// The body of an answer in the middle of a handshake is too long to read past.
+    /// The body of an answer in the middle of a handshake is too long to be read and dropped.
     #[error("a page of more than {0} bytes arrived during the handshake")]
     TooLong(usize),
     /// The client closed its connections itself.

@@ -19,17 +19,17 @@ const PIECE: u64 = 16 * 1024;
 /// The number of parts per second in which a body with a limited rate is sent.
 const PARTS: u64 = 10;
 
-/// How the body of a request is sent.
+/// The way in which the body of a request is sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Upload<'a> {
     pub(crate) payload: &'a Payload,
     /// Whether the body is sent in chunks.
     pub(crate) chunked: bool,
-    /// How long the client waits for `100 Continue` before it sends the body; `None` if it does not wait.
+    /// The time that the client waits for `100 Continue` before it sends the body; `None` if it does not wait.
     pub(crate) waits: Option<Duration>,
-    /// The largest number of bytes per second; `None` if there is no limit.
+    /// The maximum number of bytes per second; `None` if there is no limit.
     pub(crate) rate: Option<u64>,
-    /// What the client does if an answer arrives before it has sent the whole body.
+    /// The reaction of the client to an answer that arrives before it has sent the whole body.
     pub(crate) early: EarlyAnswer,
     /// Whether the client has credentials with which it would answer a 401.
     pub(crate) answers_401: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Upload<'a> {
     pub(crate) begun: bool,
 }
 
-/// Why an answer could not be read.
+/// The reason why an answer could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
     /// There is no valid head of an answer.
@@ -60,11 +60,11 @@ pub(crate) struct Exchange<'a, S> {
     pause: Option<Pin<Box<Sleep>>>,
     /// Whether a `100 Continue` ends the pause.
     waits: bool,
-    /// Whether the rest of the request is not sent, so that the connection cannot be used afterwards.
+    /// Whether the rest of the request is not sent, in which case the connection cannot be used afterwards.
     cut: bool,
 }
 
-/// The state of the connection after an answer, as far as the exchange determines it.
+/// The effect of the exchange on the connection after the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
     /// The next request may use the connection.
@@ -159,9 +159,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Exchange<'a, S> {
         })
     }
 
-    /// Handles the final answer, when the body may not have been sent completely.
+    /// Handles the head of the final answer. The body may not have been sent completely by then.
     fn answered(&mut self, status: u16) {
-        // No 100 will come after this.
+        // No `100 Continue` can follow the final answer.
         if std::mem::take(&mut self.waits) {
             self.pause = None;
         }
@@ -197,7 +197,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Exchange<'a, S> {
         match progress {
             Ok(Progress::Read(0)) => Ok(false),
             Ok(Progress::Read(_) | Progress::Written) => Ok(true),
-            // Whatever the server has said before can still be read (RFC 9112 9.5).
+            // Bytes that the server has sent before can still be read (RFC 9112 9.5).
             Ok(Progress::Unwritable) => {
                 self.cut = true;
                 Ok(true)

@@ -1,16 +1,16 @@
-//! The user agents, as profiles of handshakes, connection reuse and rules for bodies.
+//! The user agents, described by profiles of their handshakes, their reuse of connections and their rules for bodies.
 //!
 //! * [`profile`]: the differences between user agents, as data ([`UserAgent`]), with the source of each.
-//! * [`agent`]: how a request gets through authentication, pure: what to send next, given the last answer
-//!   ([`Exchange`]). Randomness and time come in as arguments, and it knows no connection.
-//! * [`client`]: the [`Client`], which carries out exchanges on connections of its own, and records what it sends and
-//!   receives. Inside: `transfer` (all legs of one request), `pool` (the connections), `connection` (one of them),
-//!   `link` (how it ends), `http1` (one request and its answer on it), `message` (builds requests, reads answers),
-//!   `session` (the user), `traced` (headers that are recorded), `secure` (TLS and HTTP/2), `tickets` (of Kerberos),
-//!   `cookies`.
-//! * [`check`](mod@check): a health check: one request on a connection of its own.
-//! * [`raw_answers`]: the answers in what comes back on a bare connection.
-//! * [`error`]: why a request has no answer ([`NoAnswer`]).
+//! * [`agent`]: the authentication of a request, which is pure: it decides what to send next, given the last answer
+//!   ([`Exchange`]). Randomness and time come in as arguments, and the module knows no connection.
+//! * [`client`]: the [`Client`], which carries out exchanges on its own connections, and records what it sends and
+//!   receives. It uses these modules: `transfer` (all legs of one request), `pool` (all connections), `connection` (one
+//!   connection), `link` (the end of a connection), `http1` (one request and its answer), `message` (builds requests,
+//!   reads answers), `session` (the user), `traced` (headers that are recorded), `secure` (TLS and HTTP/2), `tickets`
+//!   (Kerberos) and `cookies`.
+//! * [`check`](mod@check): a health check, which is one request on a separate connection.
+//! * [`raw_answers`]: the answers among the bytes that arrive on a bare connection.
+//! * [`error`]: the reason why a request has no answer ([`NoAnswer`]).
 
 pub mod agent;
 pub mod check;

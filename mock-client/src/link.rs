@@ -1,5 +1,5 @@
-//! The state that the handle of a connection and its task share: how the connection ends, and what the client knows of
-//! it.
+//! The state that the handle of a connection and its task share: the way in which the connection ends, and the client's
+//! knowledge of it.
 
 use std::io;
 use std::pin::Pin;
@@ -15,14 +15,14 @@ use tokio::sync::Notify;
 
 use crate::session::Holder;
 
-/// What a client knows of a connection.
+/// The knowledge of a client about a connection.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Known {
     /// Whether the connection is authenticated.
     pub(crate) authenticated: bool,
-    /// The session that authenticated it last.
+    /// The session that authenticated the connection last.
     pub(crate) holder: Option<Holder>,
-    /// Whether an answer has been received on it.
+    /// Whether an answer has been received on the connection.
     pub(crate) proven: bool,
 }
 
@@ -35,19 +35,19 @@ pub(crate) struct Link {
     known: Lock<Known>,
 }
 
-// How a connection ends, as far as that is known. The first value that is set stays.
+// The way in which a connection ends, as far as it is known. The first value that is set stays.
 const OPEN: u8 = 0;
 const HERE: u8 = 1;
 const BY_PEER: u8 = 2;
 const BROKEN: u8 = 3;
 
 impl Link {
-    /// Locks what the client knows of the connection.
+    /// Locks the client's knowledge of the connection.
     pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock()
     }
 
-    /// Records that the peer closes the connection, or has announced that it will.
+    /// Records that the peer closes the connection, or has announced that it will close it.
     pub(crate) fn announced(&self) {
         self.note(BY_PEER);
     }
@@ -87,7 +87,7 @@ impl Link {
         let _ = self.ending.compare_exchange(OPEN, how, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Returns how the connection ended.
+    /// Returns the way in which the connection ended.
     pub(crate) fn how(&self) -> Closed {
         match self.ending.load(Ordering::Acquire) {
             BY_PEER => Closed::ByPeer,
@@ -97,7 +97,7 @@ impl Link {
     }
 }
 
-/// A stream that records how it ends.
+/// A stream that records the way in which it ends.
 pub(crate) struct Watched<S> {
     stream: S,
     link: Arc<Link>,
@@ -152,7 +152,7 @@ impl<S: Stream> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The peer may be gone already; the end was recorded before.
+        // The peer may be gone already. The end was recorded before.
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

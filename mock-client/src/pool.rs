@@ -1,8 +1,8 @@
 //! The connections of a client: the idle ones, and the HTTP/2 connection that requests share.
 //!
-//! Each connection has a task of its own, which watches an HTTP/1.1 connection at rest ([`Open::watch`]), or drives an HTTP/2
-//! connection ([`Open::run`]). It records the end of the connection when the socket closes ([`Open::ended`]), and so does
-//! the request that closes an HTTP/1.1 connection.
+//! Each connection has its own task, which watches an HTTP/1.1 connection at rest ([`Open::watch`]), or drives an
+//! HTTP/2 connection ([`Open::run`]). When the socket closes, the task records the end of the connection
+//! ([`Open::ended`]). A request that closes an HTTP/1.1 connection records its end as well.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -48,7 +48,7 @@ struct State<S> {
 }
 
 impl<S> ConnectionPool<S> {
-    /// Creates a pool without connections. It closes one that has been idle for `keep_alive`.
+    /// Creates a pool without connections, which closes a connection that has been idle for `keep_alive`.
     pub(crate) fn new(keep_alive: Option<Duration>) -> Self {
         let state = State { newest: 0, idle: Vec::new(), shared: None, open: BTreeMap::new() };
         Self { keep_alive, state: Lock::new(state), turn: tokio::sync::Mutex::default() }
@@ -56,9 +56,9 @@ impl<S> ConnectionPool<S> {
 }
 
 impl<S: Stream> ConnectionPool<S> {
-    /// Removes and returns an idle connection that is still open. The pool prefers an authenticated connection (as
-    /// curl's `ConnectionExists` does), then one that was used before, and among these the one used last (as Chromium's
-    /// `AssignIdleSocketToRequest` does).
+    /// Removes and returns an idle connection that is still open. The pool prefers an authenticated connection (like
+    /// curl's `ConnectionExists`), then a connection that was used before, and among these the one that was used last
+    /// (like Chromium's `AssignIdleSocketToRequest`).
     pub(crate) fn idle(&self) -> Option<Connection<S>> {
         loop {
             let mut connection = {
@@ -78,12 +78,13 @@ impl<S: Stream> ConnectionPool<S> {
         self.state.lock().open.is_empty()
     }
 
-    /// If `shares`, waits for a request that is about to open a connection that this one could share.
+    /// Waits, if `shares` is set, for another request that is about to open a connection which this request could
+    /// share.
     pub(crate) async fn turn(&self, shares: bool) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         if shares { Some(self.turn.lock().await) } else { None }
     }
 
-    /// Returns a handle on the HTTP/2 connection, if that is still open.
+    /// Returns a handle on the HTTP/2 connection, if it is still open.
     pub(crate) fn shared(&self) -> Option<Connection<S>> {
         let state = self.state.lock();
         let shared = state.shared.as_ref().filter(|shared| state.open.contains_key(&shared.number()))?;
@@ -151,7 +152,7 @@ impl<S: Stream> ConnectionPool<S> {
             });
         }
         let mut state = self.state.lock();
-        // A connection that has ended meanwhile is not among the open ones, and is not kept.
+        // A connection that has ended meanwhile is no longer among the open ones, and is not kept.
         if !connection.is_shared() && state.open.contains_key(&connection.number()) {
             connection.rest();
             state.idle.push((connection, since));
@@ -162,7 +163,7 @@ impl<S: Stream> ConnectionPool<S> {
     fn close_idle(&self, number: u32, since: Instant) {
         let kept = {
             let idle = &mut self.state.lock().idle;
-            // One that has been used meanwhile has a later moment, and a timer of its own.
+            // A connection that has been used meanwhile has a later time, and another timer.
             let index = idle.iter().position(|(connection, from)| connection.number() == number && *from == since);
             index.map(|index| idle.remove(index))
         };
@@ -203,7 +204,7 @@ impl<S> ConnectionPool<S> {
             let idle = state.idle.extract_if(.., |(connection, _)| connection.number() == number);
             idle.map(|(connection, _)| connection).chain(shared).collect()
         };
-        // Dropped without the lock, which closing a connection may need.
+        // The connection is dropped without the lock, because closing a connection may need the lock.
         drop(ended);
     }
 }
@@ -214,7 +215,7 @@ pub(crate) struct Open<S> {
     env: Env,
     number: u32,
     link: Arc<Link>,
-    /// Whether its end was recorded.
+    /// Whether the end of the connection was recorded.
     ended: AtomicBool,
 }
 
@@ -227,7 +228,7 @@ impl<S> Open<S> {
         tokio::select! {
             biased;
             () = self.link.ended_here() => {}
-            // The peer is gone, which `Watched` has seen, or has said something unasked.
+            // The peer is gone, which `Watched` has noticed, or has sent something without a request.
             () = rest.disturbed() => self.link.announced(),
         }
         self.ended();
@@ -238,8 +239,9 @@ impl<S> Open<S> {
         tokio::select! {
             biased;
             () = self.link.ended_here() => {}
-            // It completes when the peer is gone (`Watched` has seen that), has announced to close, or has sent what is
-            // not HTTP. Each time the peer has caused the end, and hyper reports it to the request.
+            // The future completes when the peer is gone (`Watched` has noticed that), has announced the end, or has
+            // sent bytes that are not HTTP. In each case the peer has caused the end, and hyper reports it to the
+            // request.
             _ = connection => self.link.announced(),
         }
         self.ended();
@@ -257,7 +259,8 @@ impl<S> Open<S> {
     }
 }
 
-/// A connection that has no task yet. Dropping it records its end, once the socket is closed.
+/// A connection that has no task yet. Dropping this value records the end of the connection, after the socket has
+/// closed.
 struct Opening<S>(Option<Open<S>>);
 
 impl<S> Opening<S> {
@@ -299,7 +302,7 @@ impl<S> Drop for Opening<S> {
     }
 }
 
-/// Lets hyper start its tasks on a host.
+/// An executor that lets hyper start its tasks on a host.
 #[derive(Clone)]
 struct Tasks<N>(Arc<N>);
 

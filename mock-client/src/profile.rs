@@ -1,4 +1,4 @@
-//! The behaviour of a client's user agent, in the terms of `auth`. The data is
+//! The behaviour of a client's user agent, expressed in the types of `auth`. The data comes from
 //! [`Agent::behaviour`](stickler_model::agent::Agent::behaviour).
 
 use stickler_auth::http::Scheme;
@@ -13,7 +13,7 @@ pub struct UserAgent {
     /// The value of the agent's `User-Agent` header.
     pub product: &'static str,
     /// Whether the agent sends the Negotiate leg at once on a connection that is not authenticated, instead of an
-    /// anonymous request first. Its scheme is then the first of [`UserAgent::schemes`].
+    /// anonymous request first. The scheme is then the first of [`UserAgent::schemes`].
     pub preemptive: bool,
     /// The schemes that the agent can use, in order of preference. The order of the server's offers does not matter.
     pub schemes: Vec<Scheme>,
@@ -34,9 +34,9 @@ pub struct UserAgent {
     pub corrects_clock: bool,
     /// The tokens that the agent binds to the TLS channel (RFC 5929).
     pub binds: Binds,
-    /// Whether the agent continues with the next scheme if it has nothing to send under the first.
+    /// Whether the agent continues with the next scheme if it has no token for the first.
     pub falls_back: bool,
-    /// When the agent asks servers to prove their identity.
+    /// The condition under which the agent asks servers to prove their identity.
     pub mutual: Mutual,
     /// Whether the agent sends its ticket without SPNEGO.
     pub bare_ticket: bool,
@@ -46,7 +46,7 @@ pub struct UserAgent {
     pub preconnects: bool,
     /// The bodies for which the agent waits for `100 Continue`; `None` if it never does.
     pub expectation: Option<Expectation>,
-    /// What the agent does if an answer arrives before it has sent the whole body.
+    /// The reaction of the agent to an answer that arrives before it has sent the whole body.
     pub early_answer: EarlyAnswer,
     /// The behaviour of the agent's NTLM implementation.
     pub ntlm: NtlmProfile,

@@ -8,8 +8,8 @@ use stickler_model::event::Served;
 
 use crate::http1::HEAD;
 
-/// Returns the events for the HTTP/1.1 answers that these bytes begin with, in order. The result ends where the bytes
-/// are no longer complete answers, since bytes that are not HTTP are no answer.
+/// Returns the events for the HTTP/1.1 answers that these bytes begin with, in order. The result contains only complete
+/// answers, and ends at the first bytes that are not one.
 ///
 /// An answer without a length extends to the end of the bytes.
 pub fn raw_answers(bytes: &[u8]) -> Vec<What> {

@@ -7,10 +7,10 @@ use h2::Reason;
 use stickler_model::topology::Http2;
 use stickler_tls::ClientTls;
 
-/// How a client uses TLS and HTTP/2 with its site.
+/// The way in which a client uses TLS and HTTP/2 with its site.
 pub(crate) struct Secure {
     tls: ClientTls,
-    /// The same configuration, offering HTTP/1.1 only.
+    /// The TLS configuration that offers HTTP/1.1 only.
     http1: ClientTls,
     /// The name that the certificate must contain.
     name: String,
@@ -31,15 +31,15 @@ impl Secure {
     }
 
     /// Returns whether a challenge over HTTP/2 is answered over HTTP/1.1. An agent that sends its first token without
-    /// being asked has sent it over HTTP/2 by then, and begins again (curl, `Curl_http_auth_act` in `lib/http.c`:
+    /// being asked has already sent it over HTTP/2, and begins again (curl, `Curl_http_auth_act` in `lib/http.c`:
     /// "Forcing HTTP/1.1 for NTLM").
     pub(crate) fn leaves_when_challenged(&self) -> bool {
         self.habit == Http2::UntilChallenged
     }
 
     /// Records that a request has switched to HTTP/1.1. Chromium remembers that for the site (`SetHTTP11Required`).
-    /// curl forgets it after the transfer (`state.httpwant`), and so does [`Http2::Always`], unless the client can have
-    /// only one connection (`alone`).
+    /// curl forgets it after the transfer (`state.httpwant`). A client with [`Http2::Always`] also forgets it, unless
+    /// it can have only one connection (`alone`).
     pub(crate) fn left(&self, alone: bool) {
         if alone || self.leaves_when_challenged() {
             self.settled.store(true, Ordering::Relaxed);
@@ -52,7 +52,7 @@ impl Secure {
     }
 }
 
-/// Returns why a server reset an HTTP/2 stream, if the error is such a reset.
+/// Returns the reason why a server reset an HTTP/2 stream, if the error is such a reset.
 pub(crate) fn reset_by_peer(error: &hyper::Error) -> Option<Reason> {
     let mut source = error.source();
     while let Some(cause) = source {

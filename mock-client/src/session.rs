@@ -42,8 +42,8 @@ impl UserSession {
     }
 }
 
-/// Returns the configuration by which a user agent makes the NTLM tokens of a user for the site in `host`, a `Host`
-/// header.
+/// Returns the configuration with which a user agent makes the NTLM tokens of a user for a site. `host` is the site's
+/// `Host` header.
 pub(crate) fn initiator(identity: &Identity, agent: &UserAgent, host: &str) -> InitiatorConfig {
     let host = host_name(host);
     let Identity { principal, password } = identity;

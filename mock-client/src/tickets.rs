@@ -1,7 +1,7 @@
 //! The Kerberos tickets of the user at a client: from a cache, or from a KDC over TCP (RFC 4120 7.2.2).
 //!
-//! A KDC that does not answer is not asked again for a while, so that a client that cannot reach it falls back at once
-//! after the first attempt, as Windows does.
+//! A KDC that does not answer is not asked again for a while. Therefore a client that cannot reach it falls back at
+//! once after the first attempt, as Windows does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use crate::agent::Fresh;
 
-/// The longest reply that is accepted, in bytes.
+/// The maximum length of a reply that is accepted, in bytes.
 const MAX_REPLY: u32 = 64 * 1024;
 
 /// The realms and the addresses of their KDCs. The first is the realm of the client's user.
@@ -56,7 +56,7 @@ struct CacheState {
     silent_until: Option<Time>,
 }
 
-/// Why no ticket is available.
+/// The reason why no ticket is available.
 enum Failure {
     /// No KDC answers.
     Silent,
@@ -90,9 +90,9 @@ impl TicketCache {
         Self { user, password, state: Mutex::default() }
     }
 
-    /// Returns a ticket for a service, with the user's ticket-granting ticket if it `delegates`, and for a service that
-    /// must prove its identity if `mutual` is set. Returns `None` if no ticket is available. Only one request at a time
-    /// asks the KDC.
+    /// Returns a ticket for a service. If `delegates` is set, the user's ticket-granting ticket comes with it. If
+    /// `mutual` is set, the service must prove its identity. Returns `None` if no ticket is available. Only one request
+    /// at a time asks the KDC.
     pub(crate) async fn ticket<N: Net>(
         &self,
         context: &TokenContext<'_, N>,
@@ -133,8 +133,8 @@ impl CacheState {
         if self.silent_until.is_some_and(|until| context.env.clock.now() < until) {
             return None;
         }
-        // The clock's error was learned with the ticket-granting ticket, and may have been lost since. It is learned
-        // again with a new one.
+        // The error of the clock was learned with the ticket-granting ticket, and may have been lost since then. It is
+        // learned again with a new ticket-granting ticket.
         for _ in 0..2 {
             let config = Arc::clone(config);
             let first = Acquire::service(config, service.clone(), &self.tickets, context.nonces(), context.now());

@@ -31,7 +31,7 @@ use crate::session::{Holder, UserSession};
 use crate::tickets::{Kdcs, TokenContext};
 use crate::traced::TracedHeaders;
 
-/// The largest number of folders of a site that a client remembers as having challenged it.
+/// The maximum number of folders of a site that a client remembers as having challenged it.
 const MOST_FOLDERS: usize = 100;
 
 /// The state that the clones of a client share.
@@ -50,7 +50,7 @@ pub(crate) struct Shared<N: Net> {
     pub(crate) host_header: String,
     /// The host as a header's value; `None` if HTTP does not allow it.
     pub(crate) host: Option<HeaderValue>,
-    /// The site's service name; `None` if it has none, or the client may not use Kerberos.
+    /// The site's service name; `None` if the site has none, or if the client may not use Kerberos.
     pub(crate) service: Option<PrincipalName>,
     pub(crate) delegates: bool,
     /// The number of seconds by which the client's clock is ahead.
@@ -108,13 +108,13 @@ struct Reply {
     content: Received,
 }
 
-/// Why a leg has no answer.
+/// The reason why a leg has no answer.
 enum Failure {
     /// The connection was lost before an answer came. The request may be sent again if that is safe.
     Lost(Loss, Cause),
     /// The server requires HTTP/1.1, and has not processed the request.
     Http1Required,
-    /// Another connection would not help.
+    /// The error would occur on any other connection as well.
     Final(NoAnswer),
 }
 
@@ -144,7 +144,8 @@ impl<'a> Task<'a> {
         Ok(Self { template: Template::new(id, spec)?, spec, session, environment })
     }
 
-    /// Returns the kind of connection that the request uses at first. How a body is sent can be chosen for HTTP/1.1 only.
+    /// Returns the kind of connection that the request uses at first. The settings for sending a body apply only to
+    /// HTTP/1.1.
     fn transport(&self) -> Transport {
         let tls = self.environment.tls.as_ref().filter(|_| self.spec.sending == BodySending::default());
         if tls.is_some_and(|tls| tls.may_multiplex()) { Transport::Shared } else { Transport::Exclusive }
@@ -291,7 +292,7 @@ impl<N: Net> Shared<N> {
             fields.push("Connection", "close");
         }
         let proven = connection.known().proven;
-        // An early answer, or an end that was not announced, can leave the connection closed behind it.
+        // After an early answer, or an end that was not announced, the connection may be closed already.
         if !connection.take() {
             return Err(Failure::Lost(Loss { proven, unsent: true }, ReadError::Ended.into()));
         }
@@ -325,7 +326,7 @@ impl<N: Net> Shared<N> {
         Ok(answer)
     }
 
-    /// Returns how a leg sends its body.
+    /// Returns the way in which a leg sends its body.
     fn upload<'a>(&self, task: &Task<'a>, send: &Send, connection: &Connection<N::Stream>) -> Upload<'a> {
         if send.body == Body::Empty {
             return Upload::nothing();
@@ -469,14 +470,14 @@ impl<N: Net> Shared<N> {
         let tls = task.environment.tls.clone();
         self.net.spawn(async move {
             let tls = tls.as_ref().map(|tls| tls.handshake(false));
-            // Nobody misses one that does not come about.
+            // A failure to open the connection is ignored, because nothing depends on it.
             if let Ok(connection) = pool.open(&net, &env, target, tls).await {
                 pool.keep(&net, connection);
             }
         });
     }
 
-    /// Returns a new connection, or the one to share if there is one.
+    /// Returns a new connection, or the connection to share if there is one.
     async fn connect(&self, task: &Task<'_>, transport: Transport) -> Result<Connection<N::Stream>, NoAnswer> {
         let _turn = self.pool.turn(transport == Transport::Shared).await;
         match self.pool.shared().filter(|_| transport == Transport::Shared) {
@@ -542,7 +543,7 @@ fn offers(fields: &Fields) -> Vec<AuthToken> {
     parse_challenges(fields.all("WWW-Authenticate"), DEFAULT_TOKEN_LIMIT).unwrap_or_default()
 }
 
-/// Why an answer could not be read.
+/// The reason why an answer could not be read.
 enum Unread {
     /// An error over HTTP/1.1 occurred before the head of an answer was complete.
     Http1(ReadError),
@@ -578,7 +579,7 @@ impl Unread {
             Self::Http1(error) => Failure::Lost(loss, error.into()),
             Self::Http2 { unsent, error } => match reset_by_peer(&error) {
                 Some(Reason::HTTP_1_1_REQUIRED) => Failure::Http1Required,
-                // RFC 9113 8.7: the server has not processed any of it.
+                // RFC 9113 8.7: the server has not processed any part of the request.
                 Some(Reason::REFUSED_STREAM) => Failure::Lost(Loss { unsent: true, ..loss }, error.into()),
                 _ if error.is_parse() => NoAnswer::Malformed(error.into()).into(),
                 _ => Failure::Lost(Loss { unsent, ..loss }, error.into()),

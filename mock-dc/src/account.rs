@@ -1,4 +1,4 @@
-//! One account: its secret, its state, and which logons that state forbids.
+//! One account: its secret, its state, and the logons that this state forbids.
 
 use std::sync::OnceLock;
 
@@ -26,9 +26,9 @@ pub struct AccountState {
     pub must_change: bool,
     /// The hours during which the user may log on.
     pub hours: LogonHours,
-    /// The NetBIOS names of the workstations from which the user may log on; empty means any.
+    /// The NetBIOS names of the workstations from which the user may log on. An empty list means any.
     pub workstations: Vec<String>,
-    /// Whether the user is a member of Protected Users, who may not use NTLM at all, nor RC4 or
+    /// Whether the user is a member of Protected Users, who may not use NTLM at all, and may use neither RC4 nor
     /// delegation with Kerberos.
     pub protected: bool,
     /// Whether a ticket-granting ticket is issued without pre-authentication (`DONT_REQ_PREAUTH`).
@@ -57,8 +57,8 @@ impl Default for AccountState {
 impl AccountState {
     /// Checks whether the account may log on at this time at all, before its password is verified.
     ///
-    /// The order is the DC's (MS-APDS 3.1.5.2.1, MS-SAMR 3.1.1.8): an account that is disabled
-    /// *and* locked out is reported as disabled. `locked_out` says whether failed logons locked it.
+    /// The checks are made in the order of Windows DCs (MS-APDS 3.1.5.2.1, MS-SAMR 3.1.1.8): an account that is
+    /// disabled *and* locked out is reported as disabled. `locked_out` says whether failed logons locked it.
     ///
     /// # Errors
     /// The status of the first check that fails.
@@ -76,16 +76,16 @@ impl AccountState {
         checks.into_iter().find(|(fails, _)| *fails).map_or(Ok(()), |(_, status)| Err(status))
     }
 
-    /// Returns whether the account may log on from this workstation. Clients may send the name with leading
-    /// backslashes, as `NetrLogon` clients do.
+    /// Returns whether the account may log on from this workstation. The name may begin with backslashes, which
+    /// `NetrLogon` clients send.
     fn allows_workstation(&self, workstation: &str) -> bool {
         let name = workstation.trim_start_matches('\\');
         self.workstations.is_empty() || self.workstations.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
     }
 }
 
-/// The hours of the week in which an account may log on: 168 bits, the first for Sunday 00:00 to
-/// 01:00 UTC, the lowest bit of a byte first (MS-SAMR 2.2.6.5).
+/// The hours of the week in which an account may log on, as 168 bits. The first bit means Sunday 00:00 to 01:00 UTC.
+/// The lowest bit of each byte comes first (MS-SAMR 2.2.6.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogonHours([u8; 21]);
 
@@ -120,7 +120,7 @@ pub(crate) enum Kind {
     Machine,
 }
 
-/// How a domain derives Kerberos keys.
+/// The rules by which a domain derives Kerberos keys.
 pub(crate) struct KeyRules<'a> {
     /// The domain's Kerberos realm.
     pub(crate) realm: &'a str,
@@ -161,7 +161,7 @@ impl Account {
         &mut self.secret
     }
 
-    /// Returns whether this is the account's password. This is not a logon, and nothing is counted.
+    /// Returns whether this is the account's password. The call is not a logon, and nothing is counted.
     pub(crate) fn has_password(&self, password: &str) -> bool {
         ntowf_v1(password) == self.nt_hash
     }

@@ -13,7 +13,7 @@ use stickler_netlogon::LogonNumbers;
 use crate::Directory;
 use crate::directory::Asker;
 
-/// A domain controller. Its data outlive its process, so that a restarted DC continues with them.
+/// A domain controller. Its data outlives its process, so a restarted DC continues with it.
 pub struct DomainController {
     directory: Arc<Lock<Directory>>,
     /// The machines that may ask for logons, keyed by their names in lower case.
@@ -24,15 +24,15 @@ pub struct DomainController {
     pub(crate) trusted: Vec<(String, Vec<SocketAddr>)>,
     /// The time that each logon waits before it is decided.
     pub(crate) delay: Duration,
-    /// The largest number of logons that the DC sends at once to the DCs of another domain, or to the PDC emulator.
+    /// The maximum number of logons that the DC sends at once to the DCs of another domain, or to the PDC emulator.
     pub(crate) max_concurrent_api: u16,
-    /// Whether its KDC refuses a request without a checksum.
+    /// Whether the DC's KDC refuses a request without a checksum.
     pub(crate) requires_checksum: bool,
     /// The numbers of the logons for which this DC asks other DCs.
     pub(crate) numbers: Arc<LogonNumbers>,
 }
 
-/// How this DC reaches the PDC emulator.
+/// The data with which this DC reaches the PDC emulator.
 pub(crate) struct Pdc {
     /// The machine name under which this DC asks.
     pub(crate) machine: String,
@@ -64,8 +64,8 @@ impl DomainController {
         }
     }
 
-    /// Creates another DC of the domain, which asks this one, the PDC emulator, at `address`. The two share accounts,
-    /// failed logons and machines, as if replication were immediate.
+    /// Creates another DC of the domain. It asks this one, which is the PDC emulator, at `address`. The two share
+    /// accounts, failed logons and machines, as if replication were immediate.
     #[must_use]
     pub fn replica(&self, name: &Name, seed: u64, address: SocketAddr) -> Self {
         let (machine, secret) = (name.as_str().to_uppercase(), secret(name, seed).into());
@@ -82,7 +82,7 @@ impl DomainController {
         }
     }
 
-    /// Gives the DC a directory of its own, which replication does not reach ([`Directory::replica`]).
+    /// Gives the DC its own directory, which replication does not reach ([`Directory::replica`]).
     #[must_use]
     pub fn with_directory(mut self, directory: Directory) -> Self {
         self.directory = Arc::new(Lock::new(directory));
@@ -97,15 +97,15 @@ impl DomainController {
         self
     }
 
-    /// Delays each logon before it is decided, as at a DC that is busy. A logon whose asker has disconnected by then is
-    /// never decided, and therefore counts against nobody.
+    /// Delays each logon before it is decided, like a DC that is busy. If the machine that asks has disconnected by
+    /// then, the logon is never decided, and therefore counts against no account.
     #[must_use]
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Sets the largest number of logons that the DC sends at once to the DCs of another domain, or to the PDC
+    /// Sets the maximum number of logons that the DC sends at once to the DCs of another domain, or to the PDC
     /// emulator.
     #[must_use]
     pub fn with_max_concurrent_api(mut self, calls: u16) -> Self {
@@ -113,7 +113,7 @@ impl DomainController {
         self
     }
 
-    /// Sets whether its KDC refuses a request whose authenticator has no checksum
+    /// Sets whether the DC's KDC refuses a request whose authenticator has no checksum
     /// ([`KdcConfig::requires_checksum`](stickler_auth::kerberos::kdc::KdcConfig::requires_checksum)).
     #[must_use]
     pub fn with_requires_checksum(mut self, requires_checksum: bool) -> Self {

@@ -16,14 +16,15 @@ use crate::names::{domain_sid, same_name};
 use crate::spn::SpnTable;
 use crate::trust::Trust;
 
-/// The RID of the first account that an administrator creates; lower ones are built in (MS-DTYP 2.4.2.4).
+/// The RID of the first account that an administrator creates. Lower RIDs belong to built-in accounts (MS-DTYP
+/// 2.4.2.4).
 const FIRST_RID: usize = 1_000;
 
-/// A domain with its accounts. Names compare without regard to case.
+/// A domain with its accounts. The case of names does not matter.
 pub struct Directory {
     pub(crate) netbios: String,
     pub(crate) dns: String,
-    /// The NetBIOS name of this DC, as in replies.
+    /// The NetBIOS name of this DC in replies.
     dc: String,
     /// The domain's SID.
     sid: String,
@@ -57,19 +58,19 @@ pub enum Asker {
     Trusted(String),
 }
 
-/// What a DC has decided to do with a logon.
+/// The decision of a DC about a logon.
 #[derive(Debug)]
 pub enum LogonDecision {
     /// The DC has decided the logon itself, and has counted it.
     Decided(Logon),
     /// The user belongs to the trusted domain with this NetBIOS name, whose DC decides.
     Trusted(String),
-    /// The password is wrong in this DC's copy, but the PDC emulator may have a newer one and must be asked. Nothing is
-    /// counted yet: see [`Directory::count_wrong_password`].
+    /// The password is wrong in this DC's copy, but the PDC emulator may have a newer one and must be asked. The
+    /// failure is not counted yet: see [`Directory::count_wrong_password`].
     NeedsPdc(Logon),
 }
 
-/// A decided logon: the reply, and what the trace records of it.
+/// A decided logon: the reply, and the data that the trace records about it.
 #[derive(Debug)]
 pub struct Logon {
     /// The reply for the asker.
@@ -129,7 +130,7 @@ impl Directory {
     pub(crate) fn add_account(&mut self, kind: Kind, name: &str, password: &str) -> &mut Account {
         let key = name.to_lowercase();
         let rid = FIRST_RID + self.accounts.get_index_of(&key).unwrap_or(self.accounts.len());
-        // 513: Domain Users; 515: Domain Computers.
+        // The RIDs are 513 (Domain Users) and 515 (Domain Computers).
         let group = if kind == Kind::Machine { 515 } else { 513 };
         let sids = vec![format!("{}-{rid}", self.sid), format!("{}-{group}", self.sid)];
         let principal = Principal::new(&self.netbios, name);
@@ -142,7 +143,7 @@ impl Directory {
         self.trusts.push(Trust::new(trust));
     }
 
-    /// Sets which kinds of NTLM response the domain accepts (`LmCompatibilityLevel`).
+    /// Sets the kinds of NTLM response that the domain accepts (`LmCompatibilityLevel`).
     #[must_use]
     pub fn with_level(mut self, level: LmCompatibilityLevel) -> Self {
         self.level = level;
@@ -182,17 +183,18 @@ impl Directory {
 
     /// Ends an account's lockout, as an administrator does. Returns whether there is such an account.
     ///
-    /// Nothing else ends a lockout: a lockout duration would hide, in a long run, that it ever happened.
+    /// Nothing else ends a lockout: in a long run, a lockout duration would hide that the lockout happened.
     pub fn unlock(&mut self, user: &str) -> bool {
         let account = self.accounts.get_mut(&user.to_lowercase());
         account.map(|account| (account.bad_count, account.state.locked_out) = (0, false)).is_some()
     }
 
-    /// Returns whether these credentials are valid at `now`. A world labels its clients with the result. This is not a
-    /// logon, and nothing is counted.
+    /// Returns whether these credentials are valid at `now`. A world labels its clients with the result. The call is
+    /// not a logon, and nothing is counted.
     ///
-    /// A lockout by *failed logons* does not make valid credentials invalid, since a balancer may have caused it; a
-    /// lockout set by an administrator does. An account that is restricted to workstations counts as allowed.
+    /// A lockout by *failed logons* does not make valid credentials invalid, since a balancer may have caused it. A
+    /// lockout that an administrator has set makes them invalid. An account that is restricted to workstations counts
+    /// as allowed.
     pub fn would_accept(&self, identity: &Identity, now: FileTime) -> bool {
         let Some(user) = self.local_name(identity.principal.domain(), identity.principal.user()) else {
             return false;
@@ -207,10 +209,10 @@ impl Directory {
 
     /// Decides a member's logon and counts it, as the domain's only DC does.
     ///
-    /// It checks, in this order: that the response was made for the server that asks (MS-APDS 3.1.5.2; a response made
-    /// for another machine is refused before any account is looked up, so it counts against none), the domain, the
-    /// account's state, the response, and membership in Protected Users. Only a wrong response raises the count of
-    /// failed logons; a successful logon resets it.
+    /// The directory first checks that the response was made for the server that asks (MS-APDS 3.1.5.2). A response for
+    /// another machine is refused before any account is looked up, so it counts against no account. Then the directory
+    /// checks the domain, the account's state, the response, and membership in Protected Users. Only a wrong response
+    /// raises the count of failed logons; a successful logon resets it.
     pub fn logon(&mut self, request: &LogonRequest, now: FileTime) -> Logon {
         let target = self.check_target(request, &Asker::Member);
         let (mut logon, response) = self.examine(request, target, now);
@@ -220,14 +222,14 @@ impl Directory {
 
     /// Decides a logon as [`Directory::logon`] does, unless another DC must decide it.
     ///
-    /// A member's logon may be forwarded to a trusted domain. A logon of any other asker never is: trusts are not
-    /// transitive here, and a logon must not circulate.
+    /// A member's logon may be forwarded to a trusted domain. A logon from another DC is never forwarded: trusts are
+    /// not transitive here, and a logon must not circulate.
     ///
     /// `asks_pdc` says whether there is a PDC emulator that this DC can ask. Such a DC
     /// * asks it before it reports a wrong password, and leaves the counting to it: "if a logon authentication fails at
     ///   a given DC in a domain due to a bad password, the DC will forward the authentication request to the PDC
     ///   emulator"; "account lockout is processed on the PDC emulator" (MS-ADTS 6.1.5.3);
-    /// * answers for an unknown account that it is not authoritative, since the account may not have been replicated
+    /// * answers, for an unknown account, that it is not authoritative, since the account may not have been replicated
     ///   yet.
     pub fn decide(&mut self, request: &LogonRequest, asker: &Asker, asks_pdc: bool, now: FileTime) -> LogonDecision {
         let target = self.check_target(request, asker);
@@ -248,18 +250,18 @@ impl Directory {
         LogonDecision::Decided(logon)
     }
 
-    /// Counts the wrong password of a [`LogonDecision::NeedsPdc`] that this DC decides after all, because the PDC
-    /// emulator does not answer.
+    /// Counts the wrong password of a [`LogonDecision::NeedsPdc`]. This DC decides the logon itself if the PDC emulator
+    /// does not answer.
     pub fn count_wrong_password(&mut self, mut logon: Logon) -> Logon {
         self.count(&mut logon, Some(false));
         logon
     }
 
-    /// Checks that the response was made for a server on whose behalf this asker may ask.
+    /// Checks that the response was made for a server on whose behalf this machine may ask.
     fn check_target(&self, request: &LogonRequest, asker: &Asker) -> Result<(), NtStatus> {
         match asker {
             Asker::Member => check_target_info(request, &self.netbios),
-            // The other DC has checked that itself.
+            // The other DC has checked this itself.
             Asker::Controller => Ok(()),
             Asker::Trusted(netbios) => check_target_domain(request, netbios),
         }
@@ -318,9 +320,9 @@ impl Directory {
         }
     }
 
-    /// Decides the logon of an unknown user: as Guest if that account is enabled. An anonymous user is never a guest;
-    /// the server decides about those. For a foreign domain the refusal is not authoritative, since another DC or the
-    /// server's own SAM may know the user.
+    /// Decides the logon of an unknown user, who is logged on as Guest if that account is enabled. An anonymous user is
+    /// never a guest, because the server decides about anonymous users. For a foreign domain the refusal is not
+    /// authoritative, since another DC or the server's own SAM may know the user.
     fn unknown_user(&self, request: &LogonRequest, status: NtStatus) -> Logon {
         let ours = self.local_name(&request.logon_domain, &request.user);
         let account = Principal::new(&request.logon_domain, &request.user);
@@ -332,7 +334,7 @@ impl Directory {
                 user_flags: LogonReply::GUEST,
                 effective_name: "Guest".into(),
                 domain: self.netbios.clone(),
-                // 501: Guest; 514: Domain Guests. There is no password, hence no session key.
+                // The RIDs are 501 (Guest) and 514 (Domain Guests). There is no password, and therefore no session key.
                 sids: vec![format!("{}-501", self.sid), format!("{}-514", self.sid)],
                 logon_server: self.dc.clone(),
                 ..LogonReply::default()
@@ -348,16 +350,16 @@ impl Directory {
         self.accounts.get_index_of(&user.to_lowercase())
     }
 
-    /// Returns the trust with the domain to which a user belongs: the named domain or, if none is named, the suffix of
-    /// the user principal name.
+    /// Returns the trust with the domain of a user. This is the named domain or, if none is named, the suffix of the
+    /// user principal name.
     pub(crate) fn trusted(&self, domain: &str, user: &str) -> Option<&Trust> {
         let suffix = || user.rsplit_once('@').map_or("", |(_, suffix)| suffix);
         let domain = if domain.is_empty() { suffix() } else { domain };
         self.trusts.iter().find(|trust| trust.is(domain))
     }
 
-    /// Returns the name of the account in this domain, or `None` if `domain` is another one. `domain` may be the
-    /// NetBIOS name, the DNS name or empty; with an empty domain, a user `name@dns` is a user principal name.
+    /// Returns the name of the account in this domain, or `None` if `domain` is another domain. `domain` may be the
+    /// NetBIOS name or the DNS name, or may be empty. If it is empty, a user `name@dns` is a user principal name.
     pub(crate) fn local_name<'a>(&self, domain: &str, user: &'a str) -> Option<&'a str> {
         let ours = |name: &str| same_name(name, &self.netbios) || same_name(name, &self.dns);
         match user.rsplit_once('@') {

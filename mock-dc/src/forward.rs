@@ -1,4 +1,4 @@
-//! The way in which a logon is decided: by this DC, by the PDC emulator, or by a DC of a trusted domain.
+//! Has a logon decided by this DC, by the PDC emulator, or by a DC of a trusted domain.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use tokio::time::sleep;
 use crate::DomainController;
 use crate::directory::{Asker, Logon, LogonDecision};
 
-/// The time that another DC may take. The sum is below the time that a member waits for a reply by default (10 s), so
-/// that the member still receives the outcome.
+/// The time that another DC may take. The sum is less than the default time that a member waits for a reply (10 s), so
+/// the member still receives the outcome.
 const TIMEOUTS: ChannelTimeouts =
     ChannelTimeouts { connect: Duration::from_secs(2), reply: Duration::from_secs(5), queue: ChannelTimeouts::QUEUE };
 
@@ -48,7 +48,7 @@ struct PeerDc {
 pub(crate) struct Question {
     /// The machine that asks, by its name in the trace.
     pub(crate) server: Name,
-    /// The number that the asker gave the logon.
+    /// The number that the asking machine gave the logon.
     pub(crate) number: u64,
     pub(crate) asker: Asker,
     pub(crate) request: LogonRequest,
@@ -116,7 +116,7 @@ impl<N: Net> Service<N> {
                 sleep(service.dc.delay).await;
                 service.decide(&question)
             };
-            // The asker's connection may be gone.
+            // The connection of the asking machine may be gone.
             let _ = answer.send(service.follow(&question, decision).await);
         });
         Pending::Later(Promise { reply, task })
@@ -145,7 +145,7 @@ impl<N: Net> Service<N> {
         }
     }
 
-    /// Asks a DC of a trusted domain, and filters its reply by what that domain may vouch for.
+    /// Asks a DC of a trusted domain, and accepts only those parts of its reply that this domain may vouch for.
     async fn ask_trusted(&self, question: &Question, netbios: &str) -> LogonReply {
         let outcome = match self.trusted.iter().find(|peer| peer.domain.eq_ignore_ascii_case(netbios)) {
             Some(peer) => peer.ask(question).await,

@@ -16,11 +16,11 @@ use tokio::time::timeout;
 
 use crate::DomainController;
 
-/// The longest request that is accepted, in bytes. A ticket has about one thousand.
+/// The maximum length of a request that is accepted, in bytes. A ticket has about 1,000 bytes.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
-/// The longest reply over UDP, in bytes; longer replies require TCP (RFC 4120 7.2.1). This is the limit of Windows XP's
-/// KDC, which fits into an Ethernet frame.
+/// The maximum length of a reply over UDP, in bytes; longer replies require TCP (RFC 4120 7.2.1). This is the limit of
+/// Windows XP's KDC; such a reply fits into an Ethernet frame.
 pub const MAX_DATAGRAM: usize = 1400;
 
 /// The time that a client may be silent between requests.
@@ -37,7 +37,7 @@ pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, dc: Arc<Doma
     while let Some((stream, _)) = next_connection(&listener).await {
         let (env, dc) = (env.clone(), Arc::clone(&dc));
         net.spawn(async move {
-            // The other end shows why the connection ended: the client gets no ticket.
+            // The reason for an error is visible at the other end, where the client gets no ticket.
             let _ = serve_connection(stream, &env, &dc).await;
         });
     }

@@ -8,19 +8,19 @@
 //!                               └──▶ What::DcTicket
 //! ```
 //!
-//! * [`directory`]: decides NTLM logons. Pure: the time comes in as an argument.
-//! * [`tickets`]: decides requests for Kerberos tickets. Pure: time and randomness come in as arguments.
+//! * [`directory`] (pure): decides NTLM logons. The time comes in as an argument.
+//! * [`tickets`] (pure): decides requests for Kerberos tickets. Time and randomness come in as arguments.
 //! * [`account`]: the state of one account, the logons that this state forbids, and the account's keys.
-//! * `services`, [`spn`], `trust`: machines, services and their names, key tables; trusts with other domains.
-//! * `names`: comparison of names, SIDs of domains. Pure.
+//! * `services`, [`spn`]: machines, services and their names, and key tables. `trust`: trusts with other domains.
+//! * `names` (pure): comparison of names, and SIDs of domains.
 //! * `controller`: one DC: its directory, the machines that may ask it, and the DCs that it asks.
 //! * [`server`]: speaks the logon channel of `stickler_auth::logon` on a `Net`.
 //! * `forward`: has a logon decided, here or by another DC (over `stickler_netlogon`).
 //! * [`kdc`]: speaks Kerberos on a `Net`.
 //!
-//! Responses are verified behind the logon channel only. It returns a session key, never a hash and never only a
-//! yes. Failed logons are counted per account, for NTLM and Kerberos together: a balancer that splices two handshakes
-//! looks like a wrong password here, and can lock an account out.
+//! Only the DC verifies responses. The logon channel returns a session key, never a hash, and never only a yes. Failed
+//! logons are counted for each account, for NTLM and Kerberos together. If a balancer mixes two handshakes, this looks
+//! like a wrong password here, and can lock an account out.
 
 pub mod account;
 mod controller;

@@ -2,12 +2,12 @@
 
 /// Returns whether two domain or account names are equal, ignoring case.
 pub(crate) fn same_name(a: &str, b: &str) -> bool {
-    // The comparison of ASCII letters suffices for most names and allocates nothing.
+    // The comparison of ASCII letters is sufficient for most names, and allocates nothing.
     a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
 }
 
-/// Returns the SID of a domain, `S-1-5-21-...`, with one sub-authority derived from its NetBIOS name (FNV-1a), so that
-/// two domains differ.
+/// Returns the SID of a domain, `S-1-5-21-...`, with one sub-authority derived from its NetBIOS name (FNV-1a), so two
+/// domains differ.
 pub(crate) fn domain_sid(netbios: &str) -> String {
     let hash = netbios
         .to_uppercase()

@@ -1,10 +1,10 @@
 //! The logon channel on a network, which answers frames with decisions.
 //!
-//! The asker opens one connection and pipelines its logons. Before each frame of [`stickler_auth::logon`] it sends the
-//! logon's number (8 bytes, big-endian), which ties [`stickler_model::What::DcLogon`] to the asker's own event even
-//! when connections come and go. The number is evidence for a trace, and no decision depends on it. Replies are frames
-//! without a number, in the order of the requests: a logon that needs another DC delays the replies behind it, but not
-//! their decisions.
+//! The asking machine opens one connection and pipelines its logons. Before each frame of [`stickler_auth::logon`], it
+//! sends the logon's number (8 bytes, big-endian). The number ties [`stickler_model::What::DcLogon`] to the machine's
+//! own event even when connections come and go. It is evidence for a trace, and no decision depends on it. Replies are
+//! frames without a number, in the order of the requests. A logon that needs another DC delays the replies behind it,
+//! but not their decisions.
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,7 +27,7 @@ use crate::forward::{Pending, Question, Service};
 /// The time that a frame may take to arrive once it has begun, and that the peer may take to accept a reply.
 const FRAME_LIMIT: Duration = Duration::from_secs(10);
 
-/// The capacity that is requested for each read, in bytes, which suffices for about thirty logons.
+/// The capacity that is requested for each read, in bytes. It is sufficient for about thirty logons.
 const READ_SIZE: usize = 16 * 1024;
 
 /// Serves logon channels until the task is dropped, or the listener has failed permanently.
@@ -36,13 +36,13 @@ pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, dc: Arc<Doma
     while let Some((stream, _)) = next_connection(&listener).await {
         let service = Arc::clone(&service);
         net.spawn(async move {
-            // The other end shows why the channel ended: the server logs that no DC answered.
+            // The reason for an error is visible at the other end, where the server logs that no DC answered.
             let _ = serve_channel(stream, &service).await;
         });
     }
 }
 
-/// Why a channel was closed.
+/// The reason why a channel was closed.
 #[derive(Debug, thiserror::Error)]
 enum ChannelError {
     #[error("the connection broke: {0}")]
@@ -71,7 +71,8 @@ async fn serve_channel<N: Net>(mut stream: impl Stream, service: &Arc<Service<N>
         decided?;
         let half_a_frame = !input.is_empty() && !channel.is_full();
         begun = if half_a_frame { begun.or_else(|| Some(Instant::now())) } else { None };
-        // Bounded: where there is room for a logon, less than one frame stays in `input`, and `frame_len` bounds that.
+        // This is bounded: while there is room for a logon, less than one frame stays in `input`, and `frame_len`
+        // bounds a frame.
         input.reserve(READ_SIZE);
         let read = async {
             let read = stream.read_buf(&mut input);
@@ -92,16 +93,16 @@ async fn serve_channel<N: Net>(mut stream: impl Stream, service: &Arc<Service<N>
     }
 }
 
-/// Waits for the oldest reply that is not ready. Never completes if there is none.
+/// Waits for the oldest reply that is not ready. If there is none, this future never completes.
 async fn oldest(pending: &mut VecDeque<Pending>) -> Result<LogonReply, ChannelError> {
     match pending.front_mut() {
         Some(Pending::Later(promise)) => (&mut promise.reply).await.map_err(|_| ChannelError::GivenUp),
-        // Replies that are ready have been sent.
+        // Replies that were ready have been sent already.
         Some(Pending::Ready(_)) | None => std::future::pending().await,
     }
 }
 
-/// The state of one connection. The asker is unknown until the first frame has been verified.
+/// The state of one connection. The asking machine is unknown until the first frame has been verified.
 struct Channel<'a, N> {
     service: &'a Arc<Service<N>>,
     asker: Option<(Name, Asker, LogonServer)>,
@@ -144,8 +145,8 @@ impl<N: Net> Channel<'_, N> {
         Ok(())
     }
 
-    /// Verifies and decodes a request. If the first one of the connection fails, the asker is denied the channel, and a
-    /// denial is appended to `output`.
+    /// Verifies and decodes a request. If the first request of the connection fails, the asking machine is denied the
+    /// channel, and a denial is appended to `output`.
     fn open(&mut self, number: u64, frame: &[u8], output: &mut Vec<u8>) -> Result<Question, ChannelError> {
         if let Some((name, asker, channel)) = &mut self.asker {
             let request = channel.decode_request(frame)?;

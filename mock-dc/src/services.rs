@@ -64,8 +64,8 @@ impl Directory {
         self.spns.duplicates().collect()
     }
 
-    /// Returns the keys with which a service that runs as this account decrypts tickets: `svc-web`, or `iis1$` for one
-    /// that runs as the machine. Returns `None` if there is no such account.
+    /// Returns the keys with which a service that runs as this account decrypts tickets. The account is, for example,
+    /// `svc-web`, or `iis1$` for a service that runs as the machine. Returns `None` if there is no such account.
     pub fn service_keys(&self, account: &str) -> Option<ServiceKeys> {
         self.account_keys(account).map(ServiceKeys::new)
     }
@@ -88,8 +88,8 @@ impl Directory {
         Some(Keytab { entries: entries.collect() })
     }
 
-    /// Returns the keys of all accounts, of the ticket-granting service once it has issued a ticket, and of all trusts: with
-    /// these, whoever captures packets decrypts every ticket of the domain.
+    /// Returns the keys of all accounts, of the ticket-granting service once it has issued a ticket, and of all trusts.
+    /// These keys decrypt every ticket of the domain in a capture of packets.
     pub fn keytab_of_all(&self) -> Keytab {
         let mut entries: Vec<KeytabEntry> =
             self.accounts.keys().filter_map(|name| self.keytab(name)).flat_map(|keytab| keytab.entries).collect();
@@ -113,7 +113,7 @@ impl Directory {
     }
 
     /// Sets the KDC's configuration: ticket lifetimes, and the encryption types for which every account has a key. The
-    /// realm is kept. Call it before any key is used.
+    /// realm is kept. This method must be called before any key is used.
     #[must_use]
     pub fn with_kdc(mut self, rules: KdcConfig) -> Self {
         let realm = self.kdc.realm;
@@ -121,8 +121,8 @@ impl Directory {
         self
     }
 
-    /// Sets the iterations of string-to-key, which the KDC tells its clients; Windows supports 4096 only. Fewer
-    /// iterations make a world with many users faster. Call it before any key is used.
+    /// Sets the iterations of string-to-key, which the KDC tells its clients; Windows supports only 4096. Fewer
+    /// iterations make a world with many users faster. This method must be called before any key is used.
     #[must_use]
     pub fn with_iterations(mut self, iterations: u32) -> Self {
         self.iterations = Some(iterations.clamp(1, MAX_ITERATIONS));

@@ -11,7 +11,7 @@ const HOST_CLASSES: &str = "\
     plugplay policyagent protectedstorage rasman remoteaccess replicator rpc rpclocator rpcss rsvp samss \
     scardsvr scesrv schedule scm seclogon snmp spooler tapisrv time trksvr trkwks ups w3svc wins www";
 
-/// The service principal names of all accounts. Names of services and accounts compare without regard to case.
+/// The service principal names of all accounts. The case of the names of services and accounts does not matter.
 #[derive(Default)]
 pub(crate) struct SpnTable {
     /// The entries, keyed by the SPN in lower case.
@@ -25,7 +25,7 @@ struct Entry {
     accounts: Vec<String>,
 }
 
-/// A service principal name that several accounts have, so that the KDC issues no tickets for it.
+/// A service principal name that several accounts have, so the KDC issues no tickets for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the SPN {spn} is registered on {}; remove it from all but one of them (setspn -D)", accounts.join(" and "))]
 pub struct DuplicateSpn {
@@ -64,8 +64,8 @@ impl SpnTable {
         self.by_name.get(&spn.to_lowercase()).map_or(&[], |entry| &entry.accounts)
     }
 
-    /// Returns the accounts for which a ticket for this name is issued: those with this name or, if there are none,
-    /// those with the corresponding `HOST` name.
+    /// Returns the accounts that a ticket for this name is for. They are the accounts with this name or, if there are
+    /// none, those with the corresponding `HOST` name.
     pub(crate) fn resolve(&self, name: &PrincipalName) -> &[String] {
         let owners = self.owners(&name.to_string());
         match name.parts.as_slice() {

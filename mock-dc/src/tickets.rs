@@ -1,4 +1,4 @@
-//! The KDC's decisions on requests for tickets: how names are looked up, and which requests count as failed logons.
+//! The KDC's decisions on requests for tickets, which include the look-up of names and the count of failed logons.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::account::Account;
 use crate::directory::Directory;
 use crate::trust::Trust;
 
-/// A decided request for a ticket: the reply, and what the trace records of it.
+/// A decided request for a ticket: the reply, and the data that the trace records about it.
 #[derive(Debug)]
 pub struct Ticket {
     /// The message to send: an AS-REP, a TGS-REP or a KRB-ERROR.
     pub message: Vec<u8>,
-    /// The client as the directory spells it, or as the request spells it if it is unknown.
+    /// The client as the directory spells it, or as the request spells it if the client is unknown.
     pub client: Option<Principal>,
     /// The requested service; empty if the request does not name one.
     pub service: String,
@@ -31,10 +31,10 @@ pub struct Ticket {
 }
 
 impl Directory {
-    /// Decides a request for a ticket and counts it. A wrong pre-authentication is a failed logon, which can lock the
-    /// account out just as a failed NTLM logon can; a successful one resets the count.
+    /// Decides a request for a ticket and counts it. A wrong pre-authentication is a failed logon. Like a failed NTLM
+    /// logon, it can lock the account out. A successful pre-authentication resets the count.
     ///
-    /// Session keys and confounders are drawn from `entropy`, and at the first request the keys of `krbtgt`.
+    /// Session keys, confounders and, at the first request, the keys of `krbtgt` are drawn from `entropy`.
     /// `requires_checksum` is a rule of the DC that is asked ([`KdcConfig::requires_checksum`]).
     pub fn ticket(&mut self, request: &[u8], entropy: &Entropy, now: FileTime, requires_checksum: bool) -> Ticket {
         let krbtgt = self.krbtgt(entropy);
@@ -80,8 +80,8 @@ impl Directory {
         index.or_else(|| self.accounts.get_index_of(&format!("{user}$"))).ok_or(None)
     }
 
-    /// Returns the account for which a ticket for this service is issued: the one with the SPN, or the one with this
-    /// name if it has any SPN.
+    /// Returns the account for which a ticket for this service is issued: the account with the SPN, or the account with
+    /// this name if it has any SPN.
     fn service_account(&self, name: &PrincipalName) -> Service<'_> {
         if let [_] = name.parts.as_slice() {
             let account = self.client_index(name).ok().map(|index| &self.accounts[index]);
@@ -100,7 +100,7 @@ impl Directory {
         let instance = name.parts.get(1).map_or("", String::as_str);
         let host = instance.split(':').next().unwrap_or(instance);
         let trusts = self.trusts.iter().filter(|trust| trust.has_host(host));
-        // The longest name is that of the child, if a domain and its child are both trusted.
+        // If a domain and its child are both trusted, the child has the longer name.
         let nearest = trusts.max_by_key(|trust| trust.realm().len());
         nearest.map_or(Service::Unknown, |trust| Service::Realm(trust.realm()))
     }
@@ -124,7 +124,7 @@ fn proved(outcome: &Outcome) -> Option<bool> {
     }
 }
 
-/// The directory at a point in time, as the KDC uses it.
+/// The directory at a point in time, in the form that the KDC uses.
 struct At<'a> {
     directory: &'a Directory,
     krbtgt: Arc<kdc::Account>,

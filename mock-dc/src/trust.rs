@@ -1,5 +1,5 @@
-//! A trust with another domain: its names, its secret and keys, and which replies of the other domain's DC are
-//! accepted. The module is pure.
+//! A trust with another domain: its names, its secret and keys, and the rules by which replies of the other domain's DC
+//! are accepted. The module is pure.
 
 use std::sync::{Arc, OnceLock};
 
@@ -76,7 +76,7 @@ impl Trust {
     }
 
     /// Returns the trust's account with its Kerberos keys. The keys are the same in both directions, so the salt names
-    /// the realms in alphabetical order. (Windows keeps two passwords, MS-KILE 3.1.1.2.)
+    /// the realms in alphabetical order. Windows keeps two passwords (MS-KILE 3.1.1.2).
     pub(crate) fn account(&self, rules: &KeyRules<'_>) -> Arc<kdc::Account> {
         let make = || {
             let (first, last) = (rules.realm.min(&self.realm), rules.realm.max(&self.realm));

@@ -1,5 +1,5 @@
-//! How a connection of a site determines the sender of a request: from its own state, from a table that all connections
-//! share, or from a header that it trusts.
+//! Determines the sender of a request: from the state of its connection, from a table that all connections share, or
+//! from a header that the site trusts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use crate::tracker::{Sender, TOKEN_COOKIE, Tracker};
 /// The state that the connections of a site share, by the kind of acceptor.
 #[derive(Clone)]
 pub(crate) enum Acceptance {
-    /// Each connection has a state of its own; they share the tickets that the host has seen.
+    /// Each connection has its own state. All connections share the tickets that the host has seen.
     Connection(Arc<AuthConfig>, Replays, Option<ChannelBinding>),
     /// All connections use one table.
     Tracked(Arc<Tracker>),
-    /// All connections trust the header with this name; `None` if HTTP does not allow the name, so that no request has
-    /// the header.
+    /// All connections trust the header with this name; `None` if HTTP does not allow the name, so no request has the
+    /// header.
     Trusted(Option<HeaderName>),
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct ReceivedRequest<'a> {
     pub(crate) presented: &'a Presented,
 }
 
-/// A request that is to be processed.
+/// A request that will be processed.
 pub(crate) struct Accepted {
     pub(crate) identity: RequestIdentity,
     /// A cookie that the response sets, if any.
@@ -67,7 +67,7 @@ impl Accepted {
     }
 }
 
-/// A request that is not to be processed.
+/// A request that must not be processed.
 pub(crate) enum Denied {
     /// The sender must authenticate: 401.
     Unauthorized(Unauthorized),
@@ -109,7 +109,7 @@ impl Decider {
     /// Determines the sender of a request.
     ///
     /// # Errors
-    /// The error says how the request must be refused.
+    /// The error determines how the request is refused.
     pub(crate) async fn decide(
         &self,
         authority: &Authority,
@@ -128,7 +128,7 @@ impl Decider {
                 let state = TrackedState { tracker, sender: &sender };
                 let decided = authority.decide(received.auth_request(), &state).await;
                 let mut identity = decided.map_err(Denied::Unauthorized)?;
-                // The filter keeps the end of the handshake to itself: the response may carry a cookie instead.
+                // The filter does not pass on the end of the handshake: the response may carry a cookie instead.
                 let completed = identity.completes.take();
                 let cookie = completed.and_then(|_| give_token(authority.env(), tracker, &sender));
                 Ok(Accepted { identity, cookie })

@@ -1,11 +1,11 @@
 //! The answers of the server: header fields in the order and the spelling of IIS, and bodies that are known or
 //! generated.
 //!
-//! Recorded responses of IIS 10.0 with Windows authentication: a 401 to a request with `Connection: close`, and the
-//! Challenge (0xdf, "HTB: Sizzle", 2019, requests to `/certsrv/`); a 200 to `curl --negotiate` (a write-up of the
-//! machine "Lustrous2", 2026). They have `Content-Type`, `Server`, `WWW-Authenticate`, `Persistent-Auth`,
-//! `X-Powered-By`, `Date`, `Connection` and `Content-Length` in this order. A cookie stands before `Persistent-Auth`
-//! (Exchange) and after `Server` (a classic ASP site).
+//! The sources are recorded responses of IIS 10.0 with Windows authentication: a 401 to a request with
+//! `Connection: close`, and the Challenge (0xdf, "HTB: Sizzle", 2019, requests to `/certsrv/`); a 200 to
+//! `curl --negotiate` (a write-up of the machine "Lustrous2", 2026). They have `Content-Type`, `Server`,
+//! `WWW-Authenticate`, `Persistent-Auth`, `X-Powered-By`, `Date`, `Connection` and `Content-Length` in this order. A
+//! cookie comes before `Persistent-Auth` (Exchange) and after `Server` (a classic ASP site).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -31,7 +31,8 @@ const HTML: &str = "text/html";
 /// The content type of http.sys's own pages.
 const HTML_ASCII: &str = "text/html; charset=us-ascii";
 
-/// The period in bytes of the pattern of [`Payload::Bytes`]. A block of whole periods can stand anywhere in a body.
+/// The period of the pattern of [`Payload::Bytes`], in bytes. A block of whole periods can be used at any place in a
+/// body.
 const PATTERN_PERIOD: u64 = 251;
 /// The length of a block of the pattern in bytes: 256 periods, about 64 KiB.
 const BLOCK: u64 = PATTERN_PERIOD * 256;
@@ -49,7 +50,7 @@ const NOT_FOUND_PAGE: &[u8] = b"<html><head><title>404 - File or directory not f
 const NO_SOCKET_PAGE: &[u8] = b"<html><head><title>No WebSocket</title></head>\
 <body><h2>This is not a WebSocket handshake of version 13.</h2></body></html>";
 
-/// An answer. It is written with its fields in the order of IIS, whatever the order in which they were set.
+/// An answer. Its fields are written in the order of IIS. The order in which they were set does not matter.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -64,14 +65,14 @@ pub(crate) struct Answer {
     powered: bool,
     /// The value of the field that identifies the request, as it was received.
     echo: Option<Vec<u8>>,
-    /// What the answer says about switching the protocol.
+    /// The fields about switching the protocol.
     switching: Option<Switching>,
     /// Whether the connection closes after the answer.
     pub(crate) closes: bool,
     pub(crate) body: AnswerBody,
 }
 
-/// What an answer says about WebSocket.
+/// The fields of an answer about WebSocket.
 #[derive(Debug)]
 enum Switching {
     /// The connection changes to WebSocket; this is the value of `Sec-WebSocket-Accept` (RFC 6455 4.2.2).
@@ -195,13 +196,15 @@ impl Answer {
         Self { challenges: challenges(Some(refused), schemes), ..Self::http_sys(Reason::NotAuthorized) }
     }
 
-    /// Returns the 403 for a request whose user is not named, at a site that offers no scheme to authenticate with.
+    /// Returns the 403 for a request whose user the balancer does not name, if the site offers no scheme to
+    /// authenticate with.
     pub(crate) fn forbidden() -> Self {
         Self::page(403, FORBIDDEN_PAGE)
     }
 
-    /// Adds whether the identity stays with the connection (MS-N2HT 3.2.5), under the scheme `NTLM` as well (recorded
-    /// exchanges of IIS 8.5), and the last token (RFC 4559 4.2), to the answer that completes a handshake.
+    /// Adds two fields to the answer that completes a handshake: whether the identity stays with the connection
+    /// (MS-N2HT 3.2.5), and the last token (RFC 4559 4.2). The first field is sent under the scheme `NTLM` as well
+    /// (recorded exchanges of IIS 8.5).
     pub(crate) fn complete(&mut self, done: &Completed) {
         self.persists = Some(done.persists);
         if !done.token.is_empty() {
@@ -220,7 +223,7 @@ impl Answer {
         self.echo = id.map(<[u8]>::to_vec);
     }
 
-    /// Passes each field to `put`, except those about the connection and the length of the body. Windows has
+    /// Passes each field to `put`, except those about the connection and the length of the body. Windows has sent
     /// `Persistent-Auth` since Vista and Server 2008 (MS-N2HT, appendix A).
     fn fields(&self, stamp: Stamp, mut put: impl FnMut(&'static str, &[u8])) {
         if self.status != 101 {
@@ -250,8 +253,8 @@ impl Answer {
         put("Date", HttpDate(stamp.unix_seconds).to_string().as_bytes());
     }
 
-    /// Writes the head as HTTP/1.1. `stays` tells a client of HTTP/1.0 that the connection stays open, which it would not
-    /// expect (RFC 9112 9.3).
+    /// Writes the head as HTTP/1.1. If `stays` is set, the head tells a client of HTTP/1.0 that the connection stays
+    /// open, which the client would not expect (RFC 9112 9.3).
     pub(crate) fn write_head(&self, output: &mut BytesMut, stays: bool, stamp: Stamp) {
         write::status_line(output, self.status);
         self.fields(stamp, |name, value| write::field(output, name, value));
@@ -269,7 +272,7 @@ impl Answer {
         write::end(output);
     }
 
-    /// Returns the same for HTTP/2, which has no field about the connection, and spells names in lower case.
+    /// Returns the answer for HTTP/2, which has no field about the connection and writes names in lower case.
     pub(crate) fn into_http2(self, stamp: Stamp) -> Response<AnswerBody> {
         let mut response = Response::new(AnswerBody::Whole(None));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or_default();
@@ -285,7 +288,7 @@ impl Answer {
 }
 
 /// Returns the values of a 401's `WWW-Authenticate`: the token alone if the handshake continues, or every scheme if it
-/// has failed. It has not been measured which schemes IIS repeats beside KRB-ERROR.
+/// has failed. The schemes that IIS repeats beside KRB-ERROR have not been measured.
 pub(crate) fn challenges(answer: Option<&Unauthorized>, schemes: &[Scheme]) -> Vec<HeaderValue> {
     let challenge = answer.and_then(|answer| answer.challenge.as_ref());
     match challenge {
@@ -310,7 +313,7 @@ impl AnswerBody {
         Self::Whole(Some(bytes.into()))
     }
 
-    /// Returns how many bytes are yet to be sent.
+    /// Returns the number of bytes that are still to be sent.
     pub(crate) fn left(&self) -> u64 {
         match self {
             Self::Whole(bytes) => bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
@@ -401,7 +404,7 @@ mod tests {
 
     #[test]
     fn http_sys_names_itself_and_closes_only_what_it_refuses() {
-        // A recorded 411, but for its time.
+        // This is a recorded 411, except for its time.
         let expected = "HTTP/1.1 411 Length Required\r\nContent-Type: text/html; charset=us-ascii\r\n\
             Server: Microsoft-HTTPAPI/2.0\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nConnection: close\r\nContent-Length: 344\r\n\r\n";
         let refused = Answer::http_sys(Reason::LengthRequired);

@@ -9,23 +9,24 @@ use stickler_model::action::AppAnswer;
 use stickler_model::site::slow_page;
 use stickler_model::topology::FileSpec;
 
-/// The resource that a path names. As on Windows, letter case does not matter.
+/// The resource that a path names. The case of letters does not matter, as on Windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
-    /// `/`, a page right below it (`/inbox`), and whatever is below `/api/`, `/echo/`, `/public/` and `/shop/`: describes the
-    /// request as the application sees it, as JSON ([`AppAnswer`]).
+    /// `/`, a page directly below it (`/inbox`), and every path below `/api/`, `/echo/`, `/public/` and `/shop/`. The
+    /// answer describes, as JSON ([`AppAnswer`]), the request as the application sees it.
     Echo,
     /// `/bytes/N`: N bytes of the pattern of `Payload::Bytes`.
     Bytes(u64),
-    /// `/slow/SECONDS`: the same as `Echo`, after that time ([`slow_page`]).
+    /// `/slow/SECONDS`: the answer of `Echo`, after that time ([`slow_page`]).
     Slow(Duration),
-    /// `/forbidden` and below: an ACL refuses every user.
+    /// `/forbidden` and every path below it: an ACL refuses every user.
     Forbidden,
     /// `/files/` and a name: a file that is opened as the user.
     File,
     /// `/hop`: the application sends a request to a second server in the user's name.
     Hop,
-    /// `/socket`: the same as `Echo`, or a WebSocket, which first sends the same and then echoes what it receives.
+    /// `/socket`: the answer of `Echo`, or a WebSocket. The WebSocket first sends that answer, and then echoes each
+    /// message.
     Socket,
     /// Any other path.
     Missing,
@@ -83,16 +84,16 @@ pub enum Opened {
     Missing,
 }
 
-/// Returns the user whom a second server sees if the application sends it a request on behalf of the user. The
-/// application has no secret of the user, only a token for this machine. Neither NTLM nor a ticket can authenticate the
-/// user to another machine, unless the user has delegated a ticket-granting ticket.
+/// Returns the user whom a second server sees if the application sends a request to it on behalf of `user`. The
+/// application has no secret of the user, only a token for this machine. Therefore neither NTLM nor a ticket can
+/// authenticate the user to another machine, unless the user has delegated a ticket-granting ticket.
 pub fn second_hop(user: Option<&Principal>, delegated: bool) -> String {
     user.filter(|_| delegated).map_or_else(|| "anonymous".to_owned(), ToString::to_string)
 }
 
 /// Writes the application's answer as JSON.
 pub fn render(answer: &AppAnswer) -> Bytes {
-    // Long enough for most answers, so that the buffer does not grow.
+    // The capacity is sufficient for most answers, so the buffer does not grow.
     let mut json = Vec::with_capacity(256);
     serde_json::to_writer(&mut json, answer).expect("a vector takes it, and no map key is one that JSON refuses");
     json.into()

@@ -1,4 +1,5 @@
-//! Carries an authentication state through a request: supplies randomness and time, and asks the DC on its behalf.
+//! Decides on requests with an authentication state: supplies it with randomness and time, and asks the DC on its
+//! behalf.
 
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub(crate) struct AuthRequest<'a> {
 }
 
 impl Authority {
-    /// Starts the secure channel of the site's machine, if that is joined to a domain.
+    /// Starts the secure channel of the site's machine, if the machine is joined to a domain.
     pub(crate) fn new<N: Net>(net: &N, env: Env, site: Arc<WebSite>) -> Self {
         let dc = site.accounts.dc.as_ref().map(|link| {
             let config = ChannelConfig {
@@ -101,12 +102,13 @@ impl Authority {
         }
     }
 
-    /// Asks the DC. Asks the SAM if there is no DC, or if the DC answers that the domain is not its own.
+    /// Asks the DC. If there is no DC, or if the DC answers that the domain is not its own, asks the SAM.
     async fn logon(&self, logon: LogonRequest, request: AuthRequest<'_>) -> LogonReply {
         let Some(dc) = &self.dc else { return self.site.accounts.sam.lock().logon(&logon) };
         let account = Principal::new(&logon.logon_domain, &logon.user);
         let outcome = dc.logon(&logon).await;
-        // The channel's tasks end with their host, and so does this one: nobody sees this reply.
+        // The channel's tasks end only when their host ends. This task ends then as well, so that nobody sees this
+        // reply.
         let Some(outcome) = outcome else { return LogonReply::refused(NtStatus::NO_LOGON_SERVERS, true) };
         self.env.record(What::ServerLogon {
             connection: request.connection,
@@ -126,8 +128,8 @@ impl Authority {
     }
 }
 
-/// Draws the random bytes that a request can require, and no more: NTLM draws the same with and without Kerberos beside
-/// it.
+/// Draws only the random bytes that a request can require. Therefore NTLM draws the same bytes with and without
+/// Kerberos.
 fn nonces(presented: &Presented, entropy: &Entropy) -> Nonces {
     let nothing = ap::Nonces { confounder: [0; 16], cred_confounder: [0; 16], subkey: [0; 32], sequence: 0 };
     match presented {

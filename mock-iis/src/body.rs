@@ -11,17 +11,18 @@ use tokio::time::timeout;
 
 /// The body of a request that is being answered.
 pub(crate) trait RequestBody {
-    /// Reads the body to its end, each part of which may take `patience`. The first read asks a client for the body
-    /// that waits for `100 Continue` (RFC 9110 10.1.1).
+    /// Reads the body to its end. Each part may take `patience`. If the client waits for `100 Continue` (RFC 9110
+    /// 10.1.1), the first read asks it for the body.
     ///
     /// # Errors
-    /// The error says why the request gets no answer.
+    /// The error is the reason why the request gets no answer.
     async fn read(&mut self, patience: Duration) -> Result<Received, Unanswered>;
 
-    /// Returns how many bytes of the body are still to come, as far as that is known; there may be more.
+    /// Returns the number of bytes of the body that are still to come, as far as it is known. There may be more.
     fn announced(&self) -> u64;
 
-    /// Waits until the client is gone, as far as that can be seen before the body is read. Returns how the connection ended.
+    /// Waits until the client is gone, as far as the server can notice that before the body is read. Returns the way in
+    /// which the connection ended.
     async fn gone(&mut self) -> Closed;
 }
 
@@ -45,7 +46,8 @@ impl From<BodyHasher> for Received {
     }
 }
 
-/// Why a request gets no response from the site: its connection is closed or, over HTTP/2, its stream is reset.
+/// The reason why a request gets no response from the site. Its connection is closed or, over HTTP/2, its stream is
+/// reset.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unanswered {
     #[error("the request's body broke off: {0}")]
@@ -63,7 +65,7 @@ pub(crate) enum Unanswered {
 }
 
 impl Unanswered {
-    /// Returns how the connection of the request ends.
+    /// Returns the way in which the connection of the request ends.
     pub(crate) fn how(&self) -> Closed {
         match self {
             Self::Gone(how) => *how,
@@ -73,7 +75,7 @@ impl Unanswered {
     }
 }
 
-/// Returns how a connection ends on which nothing more can be read.
+/// Returns the way in which a connection ends after this error of a read.
 pub(crate) fn how(error: &ReadError) -> Closed {
     match error {
         ReadError::Ended => Closed::ByPeer,
@@ -82,8 +84,8 @@ pub(crate) fn how(error: &ReadError) -> Closed {
     }
 }
 
-/// Reads the body of an HTTP/2 request. The client's disappearance is not noticed before the body is read: hyper drops
-/// the request then.
+/// Reads the body of an HTTP/2 request. Before the body is read, this implementation cannot notice that the client is
+/// gone. hyper drops the request in that case.
 impl RequestBody for Incoming {
     async fn read(&mut self, patience: Duration) -> Result<Received, Unanswered> {
         let mut hasher = BodyHasher::default();

@@ -1,4 +1,4 @@
-//! Converts moments to a date and a time of day in UTC. The module is pure.
+//! Converts points in time to a date and a time of day in UTC. The module is pure.
 
 use std::fmt;
 
@@ -76,7 +76,7 @@ mod tests {
     fn moments_know_leap_years_centuries_and_days_of_the_week() {
         for (seconds, log, date) in [
             (0, "1970-01-01 00:00:00", "Thu, 01 Jan 1970 00:00:00 GMT"),
-            // The example of RFC 9110 5.6.7.
+            // This is the example of RFC 9110 5.6.7.
             (784_111_777, "1994-11-06 08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT"),
             (951_782_399, "2000-02-28 23:59:59", "Mon, 28 Feb 2000 23:59:59 GMT"),
             (951_782_400, "2000-02-29 00:00:00", "Tue, 29 Feb 2000 00:00:00 GMT"),

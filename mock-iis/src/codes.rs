@@ -22,8 +22,8 @@ pub struct LogCodes {
 }
 
 impl LogCodes {
-    /// Returns the codes of a version, which are `401 2 2148074254`, `401 1 0`, `401 1 1326` up to IIS 6, and
-    /// `401 2 5`, `401 1 2148074254`, `401 1 2148074252` since IIS 7, where the code is SSPI's own.
+    /// Returns the codes of a version. The log has `401 2 2148074254`, `401 1 0` and `401 1 1326` up to IIS 6, and
+    /// `401 2 5`, `401 1 2148074254` and `401 1 2148074252` since IIS 7, where the code is SSPI's own.
     pub const fn of(version: IisVersion) -> Self {
         match version {
             IisVersion::Iis6 => Self {

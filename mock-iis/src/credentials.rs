@@ -62,15 +62,15 @@ fn leg_of(kind: TokenKind) -> Leg {
     }
 }
 
-/// Returns the leg that the token inside a SPNEGO token represents. Without a token inside, a NegTokenInit begins a
-/// handshake, and a NegTokenResp, which then carries the MIC, ends one.
+/// Returns the leg that the token inside a SPNEGO token represents. If there is no token inside, a NegTokenInit begins
+/// a handshake. A NegTokenResp then carries the MIC, and ends a handshake.
 fn spnego_leg(token: &[u8]) -> Leg {
     let (inner, without) = match Token::decode(token) {
         Ok(Token::Init(init)) => (init.mech_token, Leg::Negotiate),
         Ok(Token::Resp(resp)) => (resp.response_token, Leg::Authenticate),
         Err(_) => return Leg::Malformed,
     };
-    // A first token of an unknown mechanism (NEGOEX) is treated like an offer without a token.
+    // If the first token belongs to an unknown mechanism (NEGOEX), it is treated like an offer without a token.
     match inner.map(token_kind) {
         None | Some(TokenKind::Unknown) => without,
         Some(kind) => leg_of(kind),

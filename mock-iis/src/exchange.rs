@@ -1,5 +1,5 @@
-//! The processing of one request on one connection: decides on it, asks the DC, lets the application read the body, and
-//! records all of that. The decision depends on the head alone.
+//! Processes one request on one connection: decides on it, asks the DC, lets the application read the body, and records
+//! each of these steps. The decision depends only on the head.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     requests: AtomicU32,
 }
 
-/// How a connection determines the senders of its requests.
+/// The means by which a connection determines the senders of its requests.
 pub(crate) struct Authentication {
     pub(crate) authority: Arc<Authority>,
     pub(crate) decider: Decider,
@@ -62,7 +62,7 @@ struct Asked<'a> {
     head: &'a RequestHead,
 }
 
-/// The answer to a request, and what the trace and the log record of it.
+/// The answer to a request, and the data that the trace and the log record about it.
 struct Outcome {
     answer: Answer,
     substatus: u16,
@@ -81,7 +81,7 @@ impl Connection {
     /// Returns the answer to a request. The body is read only if the application reads it.
     ///
     /// # Errors
-    /// The error says why there is no answer.
+    /// The error is the reason why there is no answer.
     pub(crate) async fn answer(
         &self,
         head: &RequestHead,
@@ -104,8 +104,8 @@ impl Connection {
             leg: asked.leg,
         });
         self.note_sender(&asked);
-        // Neither a token nor a request for one is accepted over HTTP/2, whose streams may belong to several clients:
-        // http.sys makes the client come back over HTTP/1.1 (RFC 9113 7; Microsoft, "HTTP/2 on IIS").
+        // Windows authentication is not possible over HTTP/2, whose streams may belong to several clients. http.sys
+        // makes the client send the request again over HTTP/1.1 (RFC 9113 7; Microsoft, "HTTP/2 on IIS").
         let http1_only = http2 && self.authentication.decider.is_own();
         let http1_required = || Unanswered::Http1Required(h2::Reason::HTTP_1_1_REQUIRED.into());
         if http1_only && asked.leg != Leg::Anonymous {
@@ -116,7 +116,7 @@ impl Connection {
         let mut outcome = if let Some(reason) = reason {
             Outcome::refused(Answer::http_sys(reason), 0)
         } else {
-            // A client that leaves meanwhile is not answered.
+            // A client that closes its connection meanwhile gets no answer.
             let accepted = tokio::select! {
                 biased;
                 accepted = self.accept(&asked, &presented) => accepted,
@@ -132,15 +132,15 @@ impl Connection {
         if http1_only && outcome.answer.status == 401 {
             return Err(http1_required());
         }
-        // What is left of the body is dropped, unless that is too much.
+        // The rest of the body is dropped, unless it is too long. In that case, the connection closes.
         outcome.answer.closes |= body.announced() > self.site.limits.drain;
         outcome.answer.closes |= self.site.keep_alive == KeepAlive::Never;
         outcome.answer.echo(echo);
         Ok(self.conclude(&asked, outcome))
     }
 
-    /// Answers an HTTP/2 request. Reads the body of a request that is refused first, because otherwise hyper would reset
-    /// the stream.
+    /// Answers an HTTP/2 request. If the request is refused, the body is read first, because otherwise hyper would
+    /// reset the stream.
     pub(crate) async fn answer_http2(
         self: Arc<Self>,
         request: Request<Incoming>,
@@ -197,7 +197,7 @@ impl Connection {
         }
     }
 
-    /// Determines the sender of a request.
+    /// Determines the sender of a request, unless the path needs no logon.
     async fn accept(&self, asked: &Asked<'_>, presented: &Presented) -> Result<Accepted, Denied> {
         let anonymous = &self.site.anonymous;
         let covered = anonymous.covers(asked.head.method(), asked.head.path());
@@ -215,7 +215,7 @@ impl Connection {
         }
     }
 
-    /// Runs the application for the sender, unless an ACL refuses them.
+    /// Runs the application for the sender, unless an ACL refuses the sender.
     async fn process(
         &self,
         asked: &Asked<'_>,
@@ -295,7 +295,8 @@ impl Connection {
                     digest: received.digest,
                     hop,
                 });
-                // IIS 8.0 is the first to know WebSocket (Microsoft, "IIS 8.0 WebSocket Protocol Support").
+                // IIS 8.0 is the first version that supports WebSocket (Microsoft, "IIS 8.0 WebSocket Protocol
+                // Support").
                 let may_switch = resource == Resource::Socket && self.site.version != IisVersion::Iis6;
                 if may_switch { socket(asked.head, json) } else { page(json) }
             }
@@ -318,10 +319,10 @@ impl Connection {
         Outcome { substatus, user, ..Outcome::refused(answer, win32) }
     }
 
-    /// Returns whether a 401 closes the connection, and any handshake with it.
+    /// Returns whether a 401 closes the connection, which ends any handshake on it.
     fn ends(&self, refused: &Unauthorized) -> bool {
         match self.site.keep_alive {
-            // With keep-alives off every answer closes its connection, not only a 401 (`answer`).
+            // With keep-alives off, `answer` closes the connection after every answer, not only after a 401.
             KeepAlive::Always | KeepAlive::Never => false,
             KeepAlive::ClosedByFailure => refused.refused,
             KeepAlive::ClosedByChallenge => refused.refused || refused.challenge.is_some(),
@@ -377,7 +378,7 @@ impl Outcome {
     }
 }
 
-/// Returns the application's answer, with ERROR_SUCCESS for the log, and that it was processed.
+/// Returns the application's answer, ERROR_SUCCESS for the log, and `true`, because the request was processed.
 fn page(json: Bytes) -> (Answer, u32, bool) {
     (Answer::application("application/json", AnswerBody::whole(json)), 0, true)
 }

@@ -1,9 +1,9 @@
 //! The authenticator of a balancer that terminates authentication itself. It binds a user to the downstream connection,
 //! as IIS does, but has no server behind it.
 //!
-//! The balancer's machine is joined to the domain as a server is: its [`WebSite`] holds the authentication settings and
-//! the addresses of the DCs, and its logons are recorded under the name in its [`Env`]. Give the authenticator a site
-//! with the balancer's own name, and join that to the domain.
+//! The balancer's machine is joined to the domain like a server. Its [`WebSite`] holds the authentication settings and
+//! the addresses of the DCs. Its logons are recorded under the name in its [`Env`]. The authenticator needs a site with
+//! the balancer's own name, which must be joined to the domain.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::authn::{AuthConfig, AuthState, ConnectionAuth, Decision, Replays, Req
 use crate::authority::{AuthRequest, Authority};
 use crate::credentials::Presented;
 
-/// The longest token, in characters. The data plane of the balancer limits heads, because a balancer is not http.sys.
+/// The maximum length of a token, in characters. A balancer is not http.sys, so its own data plane limits the head.
 const TOKEN_LIMIT: usize = 64 * 1024;
 
 /// Authenticates the downstream connections of a balancer, which identifies them by numbers of its choice.
@@ -37,7 +37,7 @@ pub struct FrontEndAuthenticator {
 pub enum AuthOutcome {
     /// The request belongs to this user.
     Authenticated(Principal),
-    /// The request is to be answered with an error.
+    /// The request must be answered with an error.
     Refused {
         /// The status: 401, or 400 for a header that no client may send.
         status: StatusCode,

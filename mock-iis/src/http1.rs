@@ -2,7 +2,7 @@
 //!
 //! A request is answered as soon as its answer is certain. The rest of the request is then read and dropped, so that
 //! the next request can be read, or the connection is closed. IIS does the same: it sends the 401 at once and without
-//! `100 Continue`, and then takes the body (a maintainer of .NET recorded it message by message: dotnet/corefx, issue
+//! `100 Continue`, and then reads the body (recorded, message by message, by a maintainer of .NET: dotnet/corefx, issue
 //! 30760, comment of 2018-07-30).
 
 use std::time::Duration;
@@ -23,29 +23,29 @@ use crate::http_sys::Reason;
 use crate::sending::{self, Sending};
 use crate::web_socket;
 
-/// The largest number of header fields in a request. http.sys limits their number over HTTP/2 only (Microsoft, KB
-/// 5102602). This limit bounds what is kept, and a request with more fields is treated as too long.
+/// The maximum number of header fields in a request. http.sys limits their number over HTTP/2 only (Microsoft, KB
+/// 5102602). This limit bounds the memory of a request, and a request with more fields is treated as too long.
 const MAX_FIELDS: usize = 100;
 
 /// The number of bytes that are read ahead of the request that is being answered.
 const AHEAD: usize = 16 * 1024;
 
 /// The time that a client may take to end its side after an answer that closes the connection, if it had not sent all
-/// of its request. A reset, which the rest would cause, could destroy the answer (RFC 9112 9.6). Apache httpd also
-/// waits 2 seconds for each part (`SECONDS_TO_LINGER` in `include/http_connection.h` and `server/connection.c`); IIS's
-/// own time is not documented.
+/// of its request. Without this time, the rest of the request would cause a reset, which could destroy the answer (RFC
+/// 9112 9.6). Apache httpd also waits 2 seconds for each part (`SECONDS_TO_LINGER` in `include/http_connection.h` and
+/// `server/connection.c`); IIS's own time is not documented.
 const LINGER: Duration = Duration::from_secs(2);
 
 type ServerWire<S> = Wire<Sending<S>>;
 
-/// Answers requests until the connection ends, and returns how it ended.
+/// Answers requests until the connection ends, and returns the way in which it ended.
 pub(crate) async fn serve(stream: impl Stream, connection: &Connection) -> Closed {
     let limits = connection.site().limits;
     let bounds = HeadLimits { length: connection.site().head_read(), fields: MAX_FIELDS };
     let mut wire = Wire::new(Sending::new(stream, limits.send));
     let mut head = RequestHead::default();
     loop {
-        // The time runs from the end of the last answer, so that idle connections are bounded, too.
+        // The time begins at the end of the last answer, so it limits idle connections too.
         let read = timeout(limits.idle, wire.request(&mut head, bounds)).await;
         let served = match read {
             Err(_) => return Closed::Here,
@@ -65,7 +65,7 @@ pub(crate) async fn serve(stream: impl Stream, connection: &Connection) -> Close
 /// Answers a request, and reads it to its end.
 ///
 /// # Errors
-/// The error says how the connection ended.
+/// The error is the way in which the connection ended.
 async fn answer<S: Stream>(
     wire: &mut ServerWire<S>,
     connection: &Connection,
@@ -106,7 +106,7 @@ async fn flush<S: Stream>(wire: &mut ServerWire<S>) -> Result<(), Closed> {
 /// malformed.
 ///
 /// # Errors
-/// The error says how the connection ended.
+/// The error is the way in which the connection ended.
 async fn drain<S: Stream>(
     wire: &mut ServerWire<S>,
     decoder: &mut BodyDecoder,
@@ -129,8 +129,8 @@ async fn drain<S: Stream>(
     Ok(true)
 }
 
-/// Closes the connection after its last answer. If the client has not sent all of its request, the server ends its own
-/// side first, and drops what still arrives for a while.
+/// Closes the connection after its last answer. If the client has not sent all of its request, the server first ends
+/// its own side, and drops for a while the bytes that still arrive.
 async fn end<S: Stream>(wire: &mut ServerWire<S>, decoder: &mut BodyDecoder, limits: ServerLimits) -> Closed {
     let whole = decoder.decode(wire.input(), |_| ()).unwrap_or(false);
     if wire.shutdown().await.is_ok() && !(whole && wire.input().is_empty()) {
@@ -185,7 +185,7 @@ impl<S: Stream> RequestBody for Body<'_, S> {
         if self.decoder.is_complete() {
             return Ok(Received::NOTHING);
         }
-        // Not to a client that does not wait (RFC 9110 10.1.1).
+        // A client that does not wait gets no `100 Continue` (RFC 9110 10.1.1).
         if self.continues && self.wire.input().is_empty() {
             self.wire.output().extend_from_slice(write::CONTINUE);
             flush(self.wire).await.map_err(Unanswered::Gone)?;

@@ -1,19 +1,20 @@
-//! The answers of http.sys itself, the kernel driver that reads requests and authenticates in kernel mode. It refuses
-//! some requests before any authentication, with a page of its own, and closes their connection. The module is pure.
+//! The answers of http.sys itself, the kernel driver that reads requests and authenticates in kernel mode. The driver
+//! refuses some requests before any authentication. It answers with its own page and closes the connection. The module
+//! is pure.
 //!
-//! The page, the fields and their order are recorded ones of `Microsoft-HTTPAPI/2.0`: a 411 to `curl -X POST` (a
-//! write-up of the machine "Nickel", 2025), 400 "Request Too Long" and "Invalid Verb" (many, nmap's among them), 401
-//! "Not Authorized" (Inveigh answers with it as Windows does). The reasons are those of the HTTPERR log (Microsoft, KB
-//! 820729 "Error logging in HTTP APIs"). IIS 6 has shorter pages, which are not modelled.
+//! The page, the fields and their order come from recorded answers of `Microsoft-HTTPAPI/2.0`: a 411 to `curl -X POST`
+//! (a write-up of the machine "Nickel", 2025), 400 "Request Too Long" and "Invalid Verb" (many sources, including
+//! nmap), and 401 "Not Authorized" (Inveigh answers with it, as Windows does). The reasons are those of the HTTPERR log
+//! (Microsoft, KB 820729 "Error logging in HTTP APIs"). IIS 6 has shorter pages, which are not modelled.
 
 use stickler_http1::{Lookup as _, RequestHead, Version};
 
-/// Why http.sys answers a request itself.
+/// The reason why http.sys answers a request itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// The bytes are not a request, or a field is malformed.
     Header,
-    /// The target is not a path but that of CONNECT, which names a host and a port.
+    /// The target is not a path. It is the target of CONNECT, which names a host and a port.
     Url,
     /// The request uses HTTP/1.1 and has no `Host`, or more than one (RFC 9112 3.2).
     Hostname,
@@ -25,7 +26,7 @@ pub(crate) enum Reason {
     LengthRequired,
     /// The request has an unknown transfer coding.
     Coding,
-    /// In kernel mode, the request carries a token of a handshake that continues. This is not a refusal, and the
+    /// The request carries, in kernel mode, a token of a handshake that continues. This is not a refusal, and the
     /// connection stays open.
     NotAuthorized,
 }
@@ -34,9 +35,9 @@ pub(crate) enum Reason {
 /// Windows").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeadBounds {
-    /// The longest value of a field.
+    /// The maximum length of a field's value.
     pub(crate) field: usize,
-    /// The longest request line with all fields.
+    /// The maximum length of the request line with all fields.
     pub(crate) request: usize,
 }
 
@@ -88,18 +89,18 @@ impl Reason {
     }
 }
 
-/// Returns why http.sys refuses a request; `None` if it passes the request on. If several reasons apply, it is not
-/// known which one http.sys finds first.
+/// Returns the reason why http.sys refuses a request; `None` if it passes the request on. If several reasons apply, the
+/// one that the real http.sys finds first is not known.
 ///
-/// * The target of CONNECT is not a path (RFC 9112 3.2.3). http.sys certainly refuses it with 400; it has not been
-///   measured whether its log says `URL` or `Verb`.
-/// * `MaxFieldLength` and `MaxRequestBytes`: a head that exceeds both gets "Request Too Long", as users in many groups
-///   report for the defaults. It is not documented whether the name of a field counts towards its length; here it does
-///   not.
+/// * The target of CONNECT is not a path (RFC 9112 3.2.3). http.sys certainly refuses it with 400. The reason in its
+///   log, `URL` or `Verb`, has not been measured.
+/// * `MaxFieldLength` and `MaxRequestBytes`: a head that exceeds both gets "Request Too Long", as users who are in many
+///   groups report for the defaults. The documentation does not say whether the name of a field counts towards its
+///   length; here it does not.
 /// * HTTP/1.1 needs one `Host`. Over HTTP/2 the target names the host.
-/// * POST needs a length before any authentication, and PUT is assumed to need one too: a 411 without
-///   `WWW-Authenticate` (measured on Exchange Server SE 15.02.2562.045: changelog of the Rust crate `mapi-auth`). Over
-///   HTTP/2 the frames say where the body ends.
+/// * A POST without a length gets a 411 without `WWW-Authenticate`, before any authentication (measured on Exchange
+///   Server SE 15.02.2562.045: changelog of the Rust crate `mapi-auth`). PUT is assumed to behave the same. Over
+///   HTTP/2, the frames mark the end of the body.
 pub(crate) fn refuses(head: &RequestHead, http2: bool, bounds: HeadBounds) -> Option<Reason> {
     let fields = head.fields();
     let unframed = fields.first("Content-Length").is_none() && fields.first("Transfer-Encoding").is_none();
@@ -163,7 +164,7 @@ mod tests {
         ] {
             assert_eq!(refuses(&head(text), false, DEFAULT), refused, "{text}");
         }
-        // The frames of HTTP/2 say where a body ends, and its target which host is meant.
+        // In HTTP/2, the frames mark the end of the body, and the target names the host.
         assert_eq!(refuses(&head("POST / HTTP/1.1\r\n\r\n"), true, DEFAULT), None);
     }
 

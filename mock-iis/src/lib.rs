@@ -6,20 +6,22 @@
 //!                         └──────▶ What::Server*    └─ front_end
 //! ```
 //!
-//! Pure: [`authn`] (the authentication state of a connection), [`tracker`] (the same by a table instead of the
-//! connection), [`credentials`] (what a request presents), [`app`] (what the application answers, and as whom it opens
-//! files), [`codes`] (the codes in the log), [`sam`] (local accounts), `protection` (extended protection), `http_sys` (what
-//! the kernel driver answers by itself), `calendar` (dates), [`log`].
-//! Shell: [`server`] (connections), `secure` (TLS on them), `http1` (HTTP/1.1 on them), `exchange` (one request on a
-//! connection), `acceptance` (who sent the request), `body` (reads it), `authority` (asks the DCs, over
-//! `stickler_netlogon`), `answer` (HTTP responses), `web_socket` (what comes after a 101), `rogue` (servers that misbehave). [`site`] holds the configuration of
-//! all of them. [`front_end`] is the same authentication for a balancer that terminates it.
+//! These modules are pure: [`authn`] (the authentication state of a connection), [`tracker`] (authentication by a table
+//! instead of the connection), [`credentials`] (the credentials of a request), [`app`] (the answers of the application,
+//! and access to files), [`codes`] (the codes in the log), [`sam`] (local accounts), `protection` (extended
+//! protection), `http_sys` (the answers of the kernel driver), `calendar` (dates) and [`log`].
 //!
-//! One request passes through these types: [`authn::Decision`] (serve it as a [`authn::RequestIdentity`], answer 401,
-//! or ask the DC first), and then, in `exchange`, the outcome with its response.
+//! These modules do I/O: [`server`] (connections), `secure` (TLS on connections), `http1` (HTTP/1.1), `exchange` (one
+//! request on a connection), `acceptance` (the sender of a request), `body` (the body of a request), `authority`
+//! (questions to the DCs, over `stickler_netlogon`), `answer` (HTTP responses), `web_socket` (WebSocket, after a 101)
+//! and `rogue` (servers that misbehave). [`site`] holds the configuration of all modules. [`front_end`] authenticates
+//! for a balancer that terminates authentication.
 //!
-//! The server never sees a password or a hash of a domain account. It forwards the NTLM response, and checks only what
-//! it alone can check (MIC, channel binding), since only it has seen all three messages.
+//! A request leads first to an [`authn::Decision`] (serve it as a [`authn::RequestIdentity`], answer 401, or ask the DC
+//! first), and then, in `exchange`, to an outcome with its response.
+//!
+//! The server never sees a password or a hash of a domain account. It forwards the NTLM response. It checks only the
+//! MIC and the channel binding, because no other party has all three messages.
 
 mod acceptance;
 mod answer;

@@ -1,6 +1,6 @@
 //! The W3C extended log: one line for each request that IIS has answered. The module is pure.
 //!
-//! Requests that http.sys itself answers (with a head that is malformed or too long) are not logged here; on Windows
+//! Requests that http.sys itself answers, because their head is malformed or too long, are not logged here. On Windows
 //! they are in the HTTPERR log.
 
 use std::fmt;
@@ -17,7 +17,7 @@ pub const FIELDS: &str = "#Fields: date time s-ip cs-method cs-uri-stem cs-uri-q
 /// One request. `Display` writes its line, without the newline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// When the request was answered, in seconds since 1970-01-01 UTC.
+    /// The time at which the request was answered, in seconds since 1970-01-01 UTC.
     pub unix_seconds: u64,
     /// The server's end of the connection (`s-ip`, `s-port`).
     pub server: SocketAddr,

@@ -1,14 +1,14 @@
 //! Extended protection: the part of a token that is compared with its connection. The module is pure.
 //!
-//! With TLS it is the channel binding, without TLS the name of the service that the client believes it talks to. Behind
-//! a proxy that terminates TLS, the client binds its token to the proxy's certificate, which a server cannot compare:
-//! the flag `Proxy` makes it check the service name instead.
+//! With TLS, this part is the channel binding. Without TLS, it is the name of the service that the client intends to
+//! reach. Behind a proxy that terminates TLS, the client binds its token to the proxy's certificate, which a server
+//! cannot compare. The flag `Proxy` makes the server check the service name instead.
 
 use stickler_auth::kerberos::ap;
 use stickler_auth::ntlm::acceptor::{AcceptorConfig, TokenChecking};
 use stickler_model::topology::{Checking, ProtectionSpec};
 
-/// The parts that are compared, and how strictly.
+/// The parts that are compared, and the strictness of the comparison.
 pub(crate) struct Protection {
     binding: TokenChecking,
     service: TokenChecking,

@@ -1,7 +1,7 @@
 //! Backends that misbehave. They use bare sockets, since a server library would prevent the misbehaviour.
 //!
 //! A rogue reads requests to their end, so that it misbehaves at the right moment. Bytes that are not a request close
-//! its connection. It records the requests that it receives, and no answers.
+//! its connection. It records the requests that it receives, but no answers.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::body::how;
 use crate::credentials::Presented;
 use crate::secure::secure;
 
-/// The length of a flood of headers in bytes, after which the rest of the head never comes.
+/// The length of a flood of headers, in bytes. The rest of the head never follows.
 const FLOOD: usize = 16 * 1024 * 1024;
 
-/// The largest number of header fields in a request.
+/// The maximum number of header fields in a request.
 const MAX_FIELDS: usize = 4_096;
 
 /// One line of a flood of headers.
@@ -57,12 +57,12 @@ impl<S: Stream> Conversation<S> {
     async fn run(mut self, kind: Rogue) {
         let Err(how) = self.misbehave(kind).await;
         let (env, connection) = (self.env.clone(), self.number);
-        // The socket closes first.
+        // The socket closes before the event is recorded.
         drop(self);
         env.record(What::ServerClosed { connection, how });
     }
 
-    /// Answers requests until the connection ends, and returns how it ended.
+    /// Answers requests until the connection ends, and returns the way in which it ended.
     async fn misbehave(&mut self, kind: Rogue) -> Result<std::convert::Infallible, Closed> {
         let mut head = RequestHead::default();
         loop {
@@ -82,8 +82,8 @@ impl<S: Stream> Conversation<S> {
                     self.write(&[b"HTTP/1.1 200 OK\r\n", &echo, b"Content-Length: 1000\r\n\r\n", &*half]).await?;
                     return Err(Closed::Here);
                 }
-                // The surplus is a response in itself: the next user of the connection takes it for the answer to
-                // theirs.
+                // The surplus is a complete response. The next user of the connection mistakes it for the answer to
+                // their request.
                 Rogue::WrongLength => {
                     let surplus = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong";
                     self.write(&[b"HTTP/1.1 200 OK\r\n", &echo, b"Content-Length: 5\r\n\r\nright", surplus]).await?;
@@ -100,7 +100,7 @@ impl<S: Stream> Conversation<S> {
         }
     }
 
-    /// Reads and records a head. `bounded` says whether the time for it is limited.
+    /// Reads and records a head. `bounded` says whether the time for reading it is limited.
     async fn head(&mut self, head: &mut RequestHead, bounded: bool) -> Result<(), Closed> {
         let limits = &self.site.limits;
         let read = self.wire.request(head, HeadLimits { length: limits.head_read, fields: MAX_FIELDS });

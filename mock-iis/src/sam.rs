@@ -6,7 +6,7 @@ use stickler_auth::ntlm::verify::{LmCompatibilityLevel, StoredSecret};
 use stickler_auth::status::NtStatus;
 use stickler_model::topology::UserSpec;
 
-/// The accounts of one machine. They have no state except the password; lockout and similar states exist only in the
+/// The accounts of one machine. Their only state is the password. Lockout and similar states exist only in the
 /// directory.
 pub struct Sam {
     machine: String,

@@ -15,7 +15,7 @@ use crate::WebSite;
 /// site has no TLS. The handshake may take as long as a request's head.
 ///
 /// # Errors
-/// The error says how the connection ended.
+/// The error is the way in which the connection ended.
 pub(crate) async fn secure<S: Stream>(site: &WebSite, env: &Env, number: u32, stream: S) -> Result<Secured<S>, Closed> {
     let Some(tls) = &site.tls else { return Ok(Secured::Plain(stream)) };
     let secured = timeout(site.limits.idle, tls.accept(stream)).await.map_err(|_| Closed::Here)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// The error of a write that the client did not allow to complete within the limit.
+/// The error of a write that was not complete within the limit, because the client did not read.
 #[derive(Debug, thiserror::Error)]
 #[error("the client does not read its answer")]
 pub(crate) struct Untaken;

@@ -1,5 +1,5 @@
-//! The connections of a server: accepts, numbers and secures them, serves them, and records how each one ended. hyper
-//! serves HTTP/2.
+//! The connections of a server: accepts, numbers and secures them, serves them, and records the way in which each one
+//! ended. hyper serves HTTP/2.
 
 use std::error::Error as _;
 use std::io;
@@ -24,7 +24,7 @@ use crate::sending::{self, Sending};
 use crate::{WebSite, http1, rogue};
 
 /// Serves a site until the task is dropped or the listener has failed permanently. The site's [`Acceptor`] determines
-/// what a user is tied to; an [`Acceptor::Rogue`] is served on bare sockets, or on bare TLS.
+/// the connection or key that a user is tied to. An [`Acceptor::Rogue`] is served on bare sockets, or on bare TLS.
 pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<WebSite>) {
     if let Acceptor::Rogue(kind) = site.acceptor {
         return rogue::serve(net, listener, env, site, kind).await;
@@ -52,8 +52,8 @@ async fn serve_connection<N: Net>(net: N, stream: N::Stream, connection: Connect
     connection.closed(how);
 }
 
-/// Serves the streams of a connection concurrently. A connection without a new request for the idle limit is closed: it
-/// has the same time again to finish the requests in progress and to acknowledge the end.
+/// Serves the streams of a connection concurrently. A connection that brings no new request within the idle limit is
+/// closed. It gets the same time again, in which to finish the requests in progress and to acknowledge the end.
 async fn serve_http2<N: Net>(net: N, stream: impl Stream, connection: &Arc<Connection>) -> Closed {
     let limits = connection.site().limits;
     let service = service_fn(|request| Arc::clone(connection).answer_http2(request));
@@ -86,7 +86,7 @@ async fn serve_http2<N: Net>(net: N, stream: impl Stream, connection: &Arc<Conne
     }
 }
 
-/// Lets hyper start its tasks on a host.
+/// An executor that lets hyper start its tasks on a host.
 #[derive(Clone)]
 struct Tasks<N>(N);
 
@@ -96,7 +96,7 @@ impl<N: Net, F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks<N> {
     }
 }
 
-/// Returns how a connection ended for which hyper reports an error.
+/// Returns the way in which a connection ended, from the error that hyper reports for it.
 fn how(error: &hyper::Error) -> Closed {
     if error.is_timeout() || error.is_parse() {
         return Closed::Here;

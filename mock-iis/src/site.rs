@@ -1,5 +1,5 @@
-//! The configuration of one server. It outlives the server's process, so that a restarted server continues its
-//! numbering and a trace never has two connections with the same number.
+//! The configuration of one server. It outlives the server's process, so a restarted server continues its numbering and
+//! a trace never has two connections with the same number.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -46,12 +46,12 @@ pub struct WebSite {
     pub(crate) version: IisVersion,
     /// The limits on the head of a request.
     pub(crate) head: HeadBounds,
-    /// The certificate and key for TLS; `None` if the site has no TLS, or somebody else terminates it.
+    /// The certificate and key for TLS; `None` if the site has no TLS, or if another host terminates it.
     pub(crate) tls: Option<ServerTls>,
     /// The channel binding of the certificate.
     pub(crate) binding: Option<ChannelBinding>,
     spec: SiteSpec,
-    /// The largest number of logons that the server sends to its domain at once.
+    /// The maximum number of logons that the server sends to its domain at once.
     pub(crate) max_concurrent_api: u16,
     /// The machine's names in the domain, without and with the DNS suffix.
     hosts: [String; 2],
@@ -67,7 +67,7 @@ pub struct Accounts {
     pub(crate) sam: Lock<Sam>,
 }
 
-/// How a server reaches the domain controllers.
+/// The data with which a server reaches the domain controllers.
 pub(crate) struct DcLink {
     /// The DCs' addresses, in the order in which they are asked.
     pub(crate) addresses: Vec<SocketAddr>,
@@ -78,13 +78,12 @@ pub(crate) struct DcLink {
 /// The limits on what a peer may send, and time limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// The length of a head, in bytes, up to which it is read to its end although http.sys refuses it
-    /// ([`SiteSpec::max_request_bytes`]), so that the request is in the trace. A longer head is refused as soon as the
-    /// excess shows.
+    /// The maximum length, in bytes, of a head that is read to its end although http.sys refuses it
+    /// ([`SiteSpec::max_request_bytes`]). It is read so that the request is in the trace. A longer head is refused as
+    /// soon as it exceeds this length.
     pub head_read: usize,
-    /// The length of the body of a request that is answered 401, in bytes, up to which the body is read and dropped, so
-    /// that the connection, and the handshake on it, can continue. If the body is longer, the response closes the
-    /// connection.
+    /// The maximum length, in bytes, of a body that is read and dropped if its request is answered 401, so that the
+    /// connection and its handshake can continue. If the body is longer, the response closes the connection.
     pub drain: u64,
     /// The time for which a connection may lack a complete head before it is closed (IIS: `connectionTimeout`,
     /// `headerWaitTimeout`).
@@ -95,13 +94,13 @@ pub struct ServerLimits {
     /// The time that the next part of a body may take before the connection is closed.
     pub body: Duration,
     /// The time that the next part of an answer may wait for the client to read it before the connection is closed
-    /// (http.sys: `MinSendRate`, 150 bytes a second; without it, a client that vanishes during an answer would never be
-    /// noticed).
+    /// (http.sys: `MinSendRate`, 150 bytes a second). Without this limit, a client that vanishes during an answer would
+    /// never be noticed.
     pub send: Duration,
-    /// The time that connecting to a DC may take before the next one is asked.
+    /// The time that connecting to a DC may take before the next DC is asked.
     pub connect: Duration,
-    /// The time that a DC's reply may take before the next one is asked. The sum with `connect`, over all DCs, should
-    /// be less than user agents wait: two DCs that do not answer take 20 s by default.
+    /// The time that a DC's reply may take before the next DC is asked. The sum of this time and `connect`, over all
+    /// DCs, should be less than the time that user agents wait. By default, two DCs that do not answer take 20 s.
     pub logon: Duration,
     /// The time that a logon may wait for others of this server (`MaxConcurrentApi`) before it fails.
     pub logon_queue: Duration,
@@ -130,18 +129,18 @@ impl ServerLimits {
 }
 
 impl Accounts {
-    /// Uses the accounts of a domain with one DC, to which the machine is joined.
+    /// Returns the accounts of a domain with one DC, to which the machine is joined.
     pub fn dc(address: SocketAddr, secret: &[u8]) -> Self {
         Self::domain(vec![address], secret)
     }
 
-    /// Uses the accounts of a domain with several DCs, which are asked in this order until one has a final answer
+    /// Returns the accounts of a domain with several DCs, which are asked in this order until one has a final answer
     /// ([`stickler_netlogon::SecureChannel`]).
     pub fn domain(addresses: Vec<SocketAddr>, secret: &[u8]) -> Self {
         Self { dc: Some(DcLink { addresses, secret: secret.into() }), sam: Lock::new(Sam::new("", &[])) }
     }
 
-    /// Uses local accounts only; the machine is in no domain.
+    /// Returns only local accounts; the machine is in no domain.
     pub fn local(sam: Sam) -> Self {
         Self { dc: None, sam: Lock::new(sam) }
     }
@@ -221,7 +220,8 @@ impl WebSite {
         self.protected()
     }
 
-    /// Names the users of another realm after their domain's NetBIOS name. The site's own domain is known already.
+    /// Sets the NetBIOS name of another realm's domain, under which the application sees the users of that realm. The
+    /// site's own domain is known already.
     #[must_use]
     pub fn with_domain(self, realm: &str, netbios: &str) -> Self {
         self.with_auth(|auth| auth.domains.push((realm.to_uppercase(), netbios.to_owned())))
@@ -234,13 +234,13 @@ impl WebSite {
         Self { tls: Some(tls), ..site }
     }
 
-    /// Declares that connections use TLS with this certificate (DER), which somebody else terminates.
+    /// Declares that connections use TLS with this certificate (DER), which another host terminates.
     #[must_use]
     pub fn with_certificate(self, certificate: &[u8]) -> Self {
         self.with_binding(ChannelBinding::tls_server_end_point(&stickler_tls::end_point(certificate)))
     }
 
-    /// Declares that connections use TLS with this channel binding, which somebody else terminates.
+    /// Declares that connections use TLS with this channel binding, which another host terminates.
     #[must_use]
     pub fn with_binding(mut self, binding: ChannelBinding) -> Self {
         self.binding = Some(binding);
@@ -255,14 +255,14 @@ impl WebSite {
         self
     }
 
-    /// Changes how the site authenticates.
+    /// Changes the configuration of the site's authentication.
     #[must_use]
     pub fn with_auth(mut self, change: impl FnOnce(&mut AuthConfig)) -> Self {
         change(Arc::make_mut(&mut self.auth));
         self
     }
 
-    /// Changes what the server ties a user to.
+    /// Changes the acceptor, which determines the connection or key that a user is tied to.
     #[must_use]
     pub fn with_acceptor(mut self, acceptor: Acceptor) -> Self {
         self.acceptor = acceptor;

@@ -1,11 +1,11 @@
 //! An acceptor with a table: a filter in front of an application that cannot see the TCP connection, and therefore
 //! remembers authenticated clients by a key. The module is pure.
 //!
-//! The nginx mailing list describes one (Jespa, an HTTP filter for servlets): the key is the client's address and port,
-//! taken from the connection or from a header that the proxy sets (`Jespa-Connection-Id`). The handshake is verified
-//! properly. Only the key can be wrong: when a proxy uses one connection for several clients, when it forwards a
-//! client's own header, or when two proxies in a row make clients share an address. The checks are the two remedies
-//! that the thread names: the client's address, or a token, on each request.
+//! The nginx mailing list describes such a filter (Jespa, an HTTP filter for servlets). The key is the client's address
+//! and port, taken from the connection or from a header that the proxy sets (`Jespa-Connection-Id`). The filter
+//! verifies the handshake properly. Only the key can be wrong: when a proxy uses one connection for several clients,
+//! when it forwards a client's own header, or when two proxies in a row make clients share an address. The checks are
+//! the two remedies that the thread names: each request must come from the client's address, or must carry a token.
 //!
 //! A Negotiate leg or a ticket creates an entry. A request without a valid entry is anonymous; it does not change the
 //! entry of another client, but its Negotiate leg takes over the key. An entry whose key is the connection is removed
@@ -31,7 +31,7 @@ use crate::authn::{AuthConfig, ConnectionAuth, Decision, Replays, Turn};
 /// The cookie that carries the token of [`TrackedCheck::Token`].
 pub const TOKEN_COOKIE: &str = "acceptor-token";
 
-/// The longest key or address that is taken from a header, in bytes. An IPv6 address with a port has 47.
+/// The maximum length of a key or an address that is taken from a header, in bytes. An IPv6 address with a port has 47.
 const MAX_TEXT: usize = 128;
 
 /// The table of authenticated clients.
@@ -64,8 +64,8 @@ struct Session {
     auth: ConnectionAuth,
     /// The proof that each request must present; `None` if there is none, or none yet.
     proof: Option<String>,
-    /// The number of the logon in progress. Requests with one key can arrive over several connections at once; a reply
-    /// counts only for the request that asked last.
+    /// The number of the logon in progress. Requests with the same key can arrive over several connections at once. A
+    /// reply counts only for the request that asked last.
     logon: u64,
 }
 
@@ -75,7 +75,8 @@ struct Session {
 pub struct TooLong;
 
 impl Tracker {
-    /// Creates an empty table for at most `capacity` clients. A header whose name HTTP does not allow is in no request.
+    /// Creates an empty table for at most `capacity` clients. If HTTP does not allow the header's name, no request has
+    /// the header.
     pub fn new(rule: &Tracked, config: Arc<AuthConfig>, capacity: NonZeroUsize) -> Self {
         let header = match &rule.by {
             TrackedBy::Peer => None,
@@ -105,7 +106,7 @@ impl Tracker {
         Ok(Sender { by_header, key: key.unwrap_or_else(|| peer.to_string()), proof, logon: AtomicU64::new(0) })
     }
 
-    /// Gives the sender's state machine its next input.
+    /// Passes the next input to the sender's state machine.
     pub fn turn(&self, sender: &Sender, turn: Turn<'_>) -> Decision {
         let mut sessions = self.sessions.lock();
         let begins =
@@ -127,7 +128,7 @@ impl Tracker {
         let mut auth = ConnectionAuth::new(Arc::clone(&self.config), &self.replays);
         let decision = auth.turn(turn);
         if begins {
-            // The address is known when the handshake begins; a token is given out when it is complete.
+            // The address is known when the handshake begins. A token is issued when the handshake is complete.
             let proof = sender.proof.clone().filter(|_| self.check == TrackedCheck::ClientAddress);
             sessions.put(sender.key.clone(), Session { auth, proof, logon: 0 });
         }

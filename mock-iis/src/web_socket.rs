@@ -1,4 +1,4 @@
-//! WebSocket (RFC 6455), as far as the application of `/socket` speaks it: the handshake, a first message that
+//! The part of WebSocket (RFC 6455) that the application of `/socket` uses: the handshake, a first message that
 //! describes the request, and an echo of every later frame.
 
 use base64::Engine as _;
@@ -17,10 +17,10 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// The version of the protocol (RFC 6455 4.1).
 pub(crate) const VERSION: &str = "13";
 
-/// The longest payload of a frame, in bytes; a longer one ends the connection.
+/// The maximum length of a frame's payload, in bytes; a longer one ends the connection.
 const MAX_PAYLOAD: usize = 64 * 1024;
 
-/// The longest payload of a control frame (RFC 6455 5.5).
+/// The maximum length of a control frame's payload (RFC 6455 5.5).
 const MAX_CONTROL: usize = 125;
 
 /// The opcodes of frames (RFC 6455 5.2).
@@ -72,7 +72,8 @@ fn accept(key: &[u8]) -> String {
     BASE64.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
 }
 
-/// Sends the greeting as a text message, and echoes messages until the connection ends. Returns how it ended.
+/// Sends the greeting as a text message, and echoes messages until the connection ends. Returns the way in which it
+/// ended.
 ///
 /// No timer of HTTP ends a WebSocket that is idle.
 pub(crate) async fn serve<S: Stream>(wire: &mut Wire<Sending<S>>, greeting: Bytes) -> Closed {
@@ -96,14 +97,14 @@ pub(crate) async fn serve<S: Stream>(wire: &mut Wire<Sending<S>>, greeting: Byte
         let ends = !matches!(frame, Ok(Frame { opcode: 0..=7 | PING | PONG, .. }));
         answer(wire.output(), frame);
         if ends {
-            // The client may be gone.
+            // The shutdown fails if the client is gone already.
             let _ = wire.shutdown().await;
             return Closed::Here;
         }
     }
 }
 
-/// Answers a frame, or bytes that are not one: with the same data, a pong, nothing, or a close.
+/// Answers a frame, or bytes that are not a frame. The answer is the same data, a pong, nothing, or a close.
 fn answer(output: &mut BytesMut, frame: Result<Frame, u16>) {
     match frame {
         Ok(Frame { opcode: PING, payload, .. }) => put(output, true, PONG, &payload),
@@ -125,8 +126,8 @@ struct Frame {
 /// Takes a frame; `None` if it is not complete (RFC 6455 5.2).
 ///
 /// # Errors
-/// The error is the status code of the close with which the server fails the connection: a frame is not masked (5.1),
-/// uses an extension that was not negotiated, or is too long.
+/// The error is the status code with which the server closes the connection. The reason is a frame that is not masked
+/// (5.1), uses an extension that was not negotiated, or is too long.
 fn take(input: &mut BytesMut) -> Result<Option<Frame>, u16> {
     let &[first, second, ..] = &input[..] else { return Ok(None) };
     let (last, opcode) = (first & 0x80 != 0, first & 0x0f);
@@ -194,13 +195,13 @@ mod tests {
             ("Sec-WebSocket-Version", "13"),
             ("Sec-WebSocket-Key", KEY),
         ];
-        // With another value for one of them.
+        // Returns the result for a request in which one of these fields has another value.
         let asked = |method: &str, at: usize, value: &'static str| {
             let mut fields = fields;
             fields[at].1 = value;
             Asked::of(&request(method, &fields))
         };
-        // RFC 6455 1.3.
+        // RFC 6455 1.3 has this example.
         assert_eq!(asked("GET", 2, "13"), Asked::Socket("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned()));
         assert_eq!(asked("POST", 2, "13"), Asked::Malformed);
         assert_eq!(asked("GET", 0, "keep-alive"), Asked::Nothing);
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_unmasked_whatever_parts_it_comes_in() {
-        // RFC 6455 5.7: "Hello", masked.
+        // This is "Hello", masked (RFC 6455 5.7).
         let mut whole = frame(&[0x81, 0x85], b"Hello");
         assert_eq!(&whole[..], [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]);
         for length in 0..whole.len() {

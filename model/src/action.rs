@@ -36,37 +36,37 @@ pub enum Action {
     /// Sends bytes on a bare connection and reads the answer until the connection ends or is quiet. Outcome:
     /// [`Outcome::Bytes`].
     SendRaw(RawSpec),
-    /// Makes the token with which the client would begin to authenticate under `Negotiate`, without sending it.
+    /// Makes the token with which the client would begin to authenticate under `Negotiate`, but does not send it.
     /// Outcome: [`Outcome::Token`].
     MakeToken {
         /// The token's id, which no other token of the plan has.
         id: TokenId,
-        /// The client whose token it is.
+        /// The client that the token belongs to.
         client: Name,
     },
     /// Lets time pass. Outcome: [`Outcome::Done`], as for all following actions.
     Advance(Duration),
-    /// Lets time pass until the balancer's health checks must have noticed a change. How long that is depends on what
-    /// the balancer declares, so that one plan fits every balancer. The trace contains the resulting
+    /// Lets time pass until the balancer's health checks must have noticed a change. The length of the wait depends on
+    /// what the balancer declares, so one plan fits every balancer. The trace contains the resulting
     /// [`Advance`](Self::Advance).
     AwaitChecks(CheckWait),
     /// The client closes its connections. It may send further requests on new ones.
     Disconnect(Name),
-    /// The client's user logs off and another user logs on: later requests are the new user's. The client authenticates
-    /// again, on the connections that it has.
+    /// The client's user logs off and another user logs on: later requests belong to the new user. The client
+    /// authenticates again, on the connections that it has.
     SwitchUser(Name, Identity),
     /// The balancer drains this backend: existing sessions stay, and no new ones arrive.
     Drain(Name),
     /// The balancer uses this backend fully again.
     Undrain(Name),
     /// The server with this name gets these settings, and IIS restarts (`iisreset`): its connections end, together with
-    /// the requests on them. A host that is down stays down, and has the settings when it starts.
+    /// the requests on them. A host that is down stays down, and uses the settings when it starts.
     ///
-    /// IIS applies some changes without a restart (providers of a site, limits). What happens to open connections then
-    /// is not documented for each setting. The documented procedures all end with `iisreset`, which is therefore what
-    /// is modelled.
+    /// IIS applies some changes without a restart (providers of a site, limits). For some settings, the effect on open
+    /// connections is not documented. The documented procedures all end with `iisreset`. Therefore the model restarts
+    /// IIS.
     Configure(Box<ServerSpec>),
-    /// Something breaks or is repaired.
+    /// Injects a fault, or ends one.
     Fault(Fault),
 }
 
@@ -143,7 +143,7 @@ pub struct RequestSpec {
     /// Header fields that a script adds: claims or forgeries, for example.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
-    /// How the client sends the body.
+    /// The way in which the client sends the body.
     #[serde(default, skip_serializing_if = "BodySending::is_default")]
     pub sending: BodySending,
 }
@@ -152,7 +152,7 @@ pub struct RequestSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CrowdSpec {
-    /// The clients, each once. Their requests are those of the users who are logged on when the crowd starts.
+    /// The clients, each once. Their requests belong to the users who are logged on when the crowd starts.
     pub clients: Vec<Name>,
     /// The id of the first client's first request. The ids of that client's other requests follow, then those of the
     /// second client.
@@ -185,7 +185,7 @@ impl CrowdSpec {
     }
 
     /// Draws the pause of a client before a request, which is at most twice `think`. The client's own stream of the
-    /// seed is not used, so that its tokens are the same as without pauses.
+    /// seed is not used, so its tokens are the same as without pauses.
     pub fn pause(&self, seed: u64, client: &Name, id: RequestId) -> Duration {
         let most = u64::try_from(self.think.as_micros() * 2).unwrap_or(u64::MAX);
         let draws = Entropy::new(seed, &format!("{client} pauses before {id}"));
@@ -198,8 +198,8 @@ impl CrowdSpec {
     }
 }
 
-/// How a client sends the body of a request. Where a field is not set, the client does what its user agent does. If any
-/// field is set, the client uses HTTP/1.1, and the settings apply to each leg that carries the body.
+/// The way in which a client sends the body of a request. If a field is not set, the client does what its user agent
+/// does. If any field is set, the client uses HTTP/1.1, and the settings apply to each leg that carries the body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BodySending {
@@ -209,7 +209,7 @@ pub struct BodySending {
     /// Whether the client waits for `100 Continue` before it sends the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<bool>,
-    /// The largest number of bytes per second, at least 1 (curl: `--limit-rate`).
+    /// The maximum number of bytes per second, at least 1 (curl: `--limit-rate`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_rate: Option<u64>,
 }
@@ -229,7 +229,7 @@ impl RequestSpec {
     }
 }
 
-/// Bytes that a client sends unchanged, on a connection of their own.
+/// Bytes that a client sends unchanged, on a separate connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawSpec {
@@ -283,7 +283,7 @@ impl RawSpec {
         Self { client, bytes: vec![piece], patience }
     }
 
-    /// Returns the bytes to send, with each reference to a token replaced by what `token` returns for it.
+    /// Returns the bytes to send. Each reference to a token is replaced by the text that `token` returns for it.
     ///
     /// # Errors
     /// [`WorldError::NoToken`]: the bytes refer to a token for which `token` returns nothing.
@@ -306,7 +306,7 @@ impl RawSpec {
 pub enum Fault {
     /// The process ends; its host's kernel closes the connections (FIN or RST).
     Crash(Name),
-    /// The host loses power: it falls silent, and no peer is told.
+    /// The host loses power: it sends nothing more, and no peer is told.
     PowerLoss(Name),
     /// Starts the host's process again after a crash or a loss of power. Packets on earlier connections are answered
     /// with RST.
@@ -391,14 +391,14 @@ pub enum Outcome {
     Done,
 }
 
-/// How a request ended, as its client saw it.
+/// The result of a request, as its client saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The id of the request.
     pub request: RequestId,
     /// The final status; `None` if no answer came.
     pub status: Option<u16>,
-    /// Why there is no answer; `None` if there is one.
+    /// The reason why there is no answer; `None` if there is one.
     pub error: Option<String>,
     /// The number of HTTP requests that were sent for it, counting all legs.
     pub requests: u32,
@@ -416,7 +416,7 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
 }
 
-/// The largest size of the header fields that an [`Answer`] keeps, names and values together, in bytes.
+/// The maximum size of the header fields that an [`Answer`] keeps, names and values together, in bytes.
 pub const MAX_ANSWER_HEAD: usize = 64 << 10;
 
 /// The mock application's report on a request, which it sends as JSON: `LOGON_USER` and the like.

@@ -1,14 +1,15 @@
-//! The user agents that a client can behave as.
+//! The user agents that a client can imitate.
 //!
 //! The table in `agents!` is the only place that lists them: the enum, the names in traces and scripts, and the
-//! behaviours are generated from it. The client under test acts by these facts and the oracle judges by them.
+//! behaviours are generated from it. The clients act in accordance with these facts, and the oracle judges in
+//! accordance with them.
 //!
 //! The sources for programs that use WinINET are Microsoft's IEInternals, "Challenge-Response Authentication and
-//! Zero-Length Posts" (2010), and KB 251404. The other sources are curl 7.88.1, run against a server that keeps state
-//! per connection, with its source (`lib/http.c`, `lib/http_ntlm.c`, `lib/http_negotiate.c`,
-//! `lib/vauth/spnego_gssapi.c`, `tests/data/test176`); Chromium's source (`net/http`, `net/ntlm`) for the browser, with
-//! the rule for bodies of clients that send an anonymous request first. The sources for the other programs stand at
-//! their rows.
+//! Zero-Length Posts" (2010), and KB 251404. For curl, the sources are curl 7.88.1, run against a server that keeps
+//! state per connection, and its source code (`lib/http.c`, `lib/http_ntlm.c`, `lib/http_negotiate.c`,
+//! `lib/vauth/spnego_gssapi.c`, `tests/data/test176`). For the browser, and for the bodies of clients that send an
+//! anonymous request first, the source is Chromium's code (`net/http`, `net/ntlm`). The rows of other programs name
+//! their sources.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub struct Behaviour {
     pub negotiate_body: NegotiateBody,
     /// Whether the agent begins a handshake immediately on a new connection if it requests a part of the site that has
     /// challenged it before: a folder and everything below it. Otherwise it sends an anonymous request first on each
-    /// connection, unless it is pre-emptive anyway.
+    /// connection, unless it authenticates pre-emptively anyway.
     pub expects_challenge: bool,
     /// Whether the agent restarts the handshake, once, on a new connection when the server closes the connection with
     /// the Challenge leg. Otherwise the agent gives up, and the 401 is the answer.
@@ -39,7 +40,7 @@ pub struct Behaviour {
     /// Whether the agent tries once more with the server's clock if the server reports that the clocks differ too much
     /// (MS-KILE 3.4.5, KRB_AP_ERR_SKEW).
     pub corrects_clock: bool,
-    /// When the agent asks servers to prove their identity by an AP-REP (mutual authentication).
+    /// The condition under which the agent asks servers to prove their identity by an AP-REP (mutual authentication).
     pub mutual: Mutual,
     /// Whether the agent sends its ticket without SPNEGO around it.
     pub bare_ticket: bool,
@@ -52,7 +53,7 @@ pub struct Behaviour {
     pub cookies: bool,
     /// The bodies for which the agent waits for `100 Continue` (RFC 9110 10.1.1); `None` if it never does.
     pub expectation: Option<Expectation>,
-    /// What the agent does if an answer arrives before it has sent the whole body.
+    /// The reaction of the agent to an answer that arrives before it has sent the whole body.
     pub early_answer: EarlyAnswer,
 }
 
@@ -75,23 +76,23 @@ impl Expectation {
     }
 }
 
-/// What a user agent does if a final answer arrives before it has sent the whole body.
+/// The reaction of a user agent to a final answer that arrives before it has sent the whole body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EarlyAnswer {
     /// The agent sends the rest of the body first. Chromium reads no answer before that, except after an error of the
     /// connection (`net/http/http_stream_parser.cc`: `DoSendBody` before `DoReadHeaders`).
     Finishes,
     /// The behaviour of curl (7.88.1, `lib/http.c`): after a status of 300 or more, it sends no more of the body, and
-    /// closes the connection after the answer ("HTTP error before end of send, stop sending"). After a 401 to which it
-    /// will reply, it sends the rest nevertheless ("Keep sending data to get tossed away") if the handshake has begun
-    /// on the connection, or if fewer than 2000 bytes are left (`http_perhapsrewind`).
+    /// closes the connection after the answer ("HTTP error before end of send, stop sending"). After a 401 that it will
+    /// answer, it nevertheless sends the rest ("Keep sending data to get tossed away") if the handshake has begun on
+    /// the connection, or if fewer than 2000 bytes are left (`http_perhapsrewind`).
     StopsAtError,
 }
 
 impl EarlyAnswer {
-    /// Returns whether the client stops sending after an answer with this status, while `left` bytes of the body are
-    /// left. `answers_401` says whether it would reply to a 401 with another leg; `begun` says whether a handshake has
-    /// begun or was completed on the connection.
+    /// Returns whether the client stops sending after an answer with this status, when `left` bytes of the body remain.
+    /// `answers_401` says whether it would reply to a 401 with another leg; `begun` says whether a handshake has begun
+    /// or was completed on the connection.
     pub fn stops(self, status: u16, left: u64, answers_401: bool, begun: bool) -> bool {
         /// The number of bytes below which sending the rest is cheaper than a new connection.
         const LITTLE: u64 = 2_000;
@@ -103,7 +104,8 @@ impl EarlyAnswer {
     }
 }
 
-/// Whether a user agent asks servers to prove their identity when it presents a ticket (RFC 4121, GSS_C_MUTUAL_FLAG).
+/// The condition under which a user agent asks servers to prove their identity when it presents a ticket (RFC 4121,
+/// GSS_C_MUTUAL_FLAG).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutual {
     /// The agent always asks for it.
@@ -133,9 +135,9 @@ pub enum NegotiateBody {
     Probe,
     /// The agent sends the whole body, as on every leg.
     Whole,
-    /// If it expects a challenge, the agent sends `Content-Length: 0`, unless the method is GET or HEAD; the
-    /// Authenticate leg carries the body. If the server does not require authentication there, the agent takes its
-    /// answer for the final one, and the body is lost.
+    /// The agent sends `Content-Length: 0` if it expects a challenge, unless the method is GET or HEAD; the
+    /// Authenticate leg carries the body. If the server does not require authentication there, the agent treats its
+    /// answer as the final one, and the body is lost.
     Withheld,
 }
 
@@ -152,11 +154,11 @@ pub enum NtlmImplementation {
     Wget,
     /// The implementations in Mono and in Perl's `Authen::NTLM`, which are NTLMv1.
     Mono,
-    /// SSPI of Windows.
+    /// The implementation in Windows (SSPI).
     Windows,
-    /// SSPI of an old Windows, which sends NTLM2 session responses.
+    /// The implementation in an old version of Windows, which sends NTLM2 session responses.
     Ntlm2Session,
-    /// SSPI of a very old Windows, which sends NTLMv1 and LM responses.
+    /// The implementation in a very old version of Windows, which sends NTLMv1 and LM responses.
     NtlmV1,
 }
 
@@ -194,9 +196,9 @@ macro_rules! agents {
 agents! {
     /// curl 7.88.1 with `--ntlm`.
     ///
-    /// curl sends the Negotiate leg at once, with an empty body, and no `Authorization` after the handshake on a
-    /// connection; a 401 there restarts the handshake ("NTLM auth restarted"). A 401 to the Authenticate leg ends it
-    /// ("NTLM handshake rejected"), and so does one that closes the connection with the Challenge leg.
+    /// curl sends the Negotiate leg at once, with an empty body. After the handshake it sends no `Authorization` on
+    /// that connection; a 401 there restarts the handshake ("NTLM auth restarted"). A 401 to the Authenticate leg ends
+    /// the handshake ("NTLM handshake rejected"), and so does a Challenge leg that closes the connection.
     Curl, "curl" => Behaviour {
         product: "curl/7.88.1",
         capabilities: Capabilities {
@@ -211,7 +213,7 @@ agents! {
         starts_over: false,
         presumes_persistence: false,
         corrects_clock: false,
-        // `Curl_auth_decode_spnego_message` in `lib/vauth/spnego_gssapi.c` passes TRUE for it.
+        // `Curl_auth_decode_spnego_message` in `lib/vauth/spnego_gssapi.c` passes TRUE for mutual authentication.
         mutual: Mutual::Always,
         bare_ticket: false,
         preconnects: false,
@@ -239,8 +241,8 @@ agents! {
     /// curl 7.88.1 with `--anyauth -u USER:PASSWORD`, linked with MIT krb5.
     ///
     /// The client sends an anonymous request first, with the whole body, and then picks the strongest scheme that the
-    /// 401 offers: Negotiate before NTLM (`pickoneauth` in `lib/http.c`). It does not change the scheme afterwards:
-    /// without a ticket the 401 is the answer.
+    /// 401 offers: Negotiate before NTLM (`pickoneauth` in `lib/http.c`). The client does not change the scheme
+    /// afterwards: without a ticket, the 401 is the answer.
     CurlAnyauth, "curl_anyauth" => Behaviour {
         capabilities: Capabilities {
             schemes: &[Negotiate, Ntlm],
@@ -254,8 +256,8 @@ agents! {
     /// The browser sends an anonymous request first, and the whole body on each leg. It prefers Negotiate: with
     /// Kerberos if it gets a ticket, otherwise with raw NTLM, as on Windows. It supports `Nego2`, which Chromium lacks,
     /// for sites that offer nothing else, as WinINet does. It ignores `Persistent-Auth` unless the value is negative. A
-    /// real browser prompts for another password after a 401 to the Authenticate leg; this one has only one password,
-    /// tries it once, and takes that 401 as the answer.
+    /// real browser prompts for another password after a 401 to the Authenticate leg. This one has only one password,
+    /// tries it once, and treats that 401 as the answer.
     Browser, "browser" => Behaviour {
         product: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium",
         capabilities: Capabilities {
@@ -270,7 +272,7 @@ agents! {
         starts_over: true,
         presumes_persistence: true,
         corrects_clock: true,
-        // `net/http/http_auth_sspi_win.cc`: ISC_REQ_MUTUAL_AUTH goes with ISC_REQ_DELEGATE, and never alone.
+        // `net/http/http_auth_sspi_win.cc`: ISC_REQ_MUTUAL_AUTH is set together with ISC_REQ_DELEGATE, and never alone.
         mutual: Mutual::WithDelegation,
         bare_ticket: false,
         preconnects: false,
@@ -281,24 +283,24 @@ agents! {
     };
     /// Programs that use WinINET: Internet Explorer, Edge in IE mode, Office.
     ///
-    /// The agent behaves as the browser, with two differences. Once a folder of the site has challenged it, it begins
+    /// The agent behaves like the browser, with two differences. Once a folder of the site has challenged it, it begins
     /// each new connection with the Negotiate leg for that folder and everything below it. It holds a body back until
-    /// the challenge has come, so that it does not send the body twice; if the server does not ask for a logon, the
-    /// server gets an empty request only.
+    /// the challenge has arrived, so that it does not send the body twice. If the server does not ask for a logon, the
+    /// server gets only an empty request.
     Wininet, "wininet" => Behaviour {
         product: "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko",
         negotiate_body: NegotiateBody::Withheld,
         expects_challenge: true,
-        // Not known: as the other uses of SSPI in this table were before, it asks.
+        // The real behaviour is not known. The agent is assumed to ask always.
         mutual: Mutual::Always,
         ntlm: NtlmImplementation::Windows,
         ..Agent::Browser.behaviour()
     };
     /// Chromium on Linux: MIT krb5 for Negotiate, its own NTLM.
     ///
-    /// With GSS-API the agent asks for delegation at most, never for mutual authentication (`DelegationTypeToFlag` in
-    /// `net/http/http_auth_gssapi_posix.cc`), and passes no channel binding (`GSS_C_NO_CHANNEL_BINDINGS` there); its
-    /// own NTLM does pass one. Without a ticket it changes to NTLM if the 401 offers that too (`HttpAuthController`,
+    /// With GSS-API, the agent may ask for delegation, but never for mutual authentication (`DelegationTypeToFlag` in
+    /// `net/http/http_auth_gssapi_posix.cc`). It passes no channel binding (`GSS_C_NO_CHANNEL_BINDINGS` there), but its
+    /// own NTLM does pass one. Without a ticket, it changes to NTLM if the 401 offers NTLM too (`HttpAuthController`,
     /// which disables the scheme and chooses again). It opens a second connection to the site of a page: "open minimum
     /// 2 sockets to the main frame host" (`chrome/browser/predictors/loading_predictor.cc`).
     ChromiumLinux, "chromium_linux" => Behaviour {
@@ -317,11 +319,11 @@ agents! {
     };
     /// Firefox on Linux: MIT krb5 for Negotiate, its own NTLM.
     ///
-    /// Firefox asks for delegation at most (`nsHttpNegotiateAuth::ChallengeReceived` in `extensions/auth`), and uses no
-    /// channel binding: its NTLM has neither channel binding nor a MIC (`security/manager/ssl/nsNTLMAuthModule.cpp`).
-    /// It authenticates only when asked, and continues with the next scheme if one has no token to offer
-    /// (`nsHttpChannelAuthProvider::GetCredentials`). It is not known what it does if a server closes the connection
-    /// with its challenge; it is assumed to do the same as Chromium.
+    /// Firefox may ask for delegation, but for nothing else (`nsHttpNegotiateAuth::ChallengeReceived` in
+    /// `extensions/auth`). It uses no channel binding: its NTLM has neither channel binding nor a MIC
+    /// (`security/manager/ssl/nsNTLMAuthModule.cpp`). It authenticates only when asked, and continues with the next
+    /// scheme if one has no token to offer (`nsHttpChannelAuthProvider::GetCredentials`). Its behaviour is not known if
+    /// a server closes the connection with its challenge; it is assumed to do the same as Chromium.
     FirefoxLinux, "firefox_linux" => Behaviour {
         product: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
         capabilities: Capabilities { binds: Binds::NEITHER, ..Agent::ChromiumLinux.capabilities() },
@@ -345,8 +347,8 @@ agents! {
         ..Agent::Curl.behaviour()
     };
     /// A program on Mono's `HttpWebRequest`: NTLMv1 and LM responses, after an anonymous request
-    /// (`Mono.Http.NtlmClient`, whose `CanPreAuthenticate` is false). It is not known which body the Negotiate leg
-    /// carries; it is assumed to be the whole body.
+    /// (`Mono.Http.NtlmClient`, whose `CanPreAuthenticate` is false). The body of the Negotiate leg is not known; it is
+    /// assumed to be the whole body.
     Mono, "mono" => Behaviour {
         product: "Mono",
         ntlm: NtlmImplementation::Mono,

@@ -37,29 +37,29 @@ pub enum BalancerSpec {
         version: Option<String>,
         /// The text of its configuration.
         configuration: String,
-        /// The profile that the product was started by, whose template its configuration is made from. `None`: the
-        /// product cannot be started again.
+        /// The profile that the product was started with. The product's configuration is made from the template of this
+        /// profile. `None`: the product cannot be started again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         like: Option<Box<BalancerSpec>>,
     },
-    /// A balancer from outside Stickler, by the name that its author gave it. Only an arm that was built with the
-    /// balancer has it.
+    /// A balancer from outside Stickler, under the name that its author gave it. Only an arm that was built with this
+    /// balancer can run it.
     Foreign(String),
-    /// A balancer that somebody else runs, of which nothing is known except its address. Only an arm that was built for
-    /// it has it.
+    /// A balancer that somebody else runs, and of which only the address is known. Only an arm that was built for this
+    /// balancer can use it.
     Target {
         /// The address to which clients connect.
         address: SocketAddr,
-        /// The balancer that it is said to behave like, whose declarations it takes over. `None`: nothing is said about
-        /// it.
+        /// The balancer that the target is said to behave like. The target takes over the declarations of that
+        /// balancer. `None`: nothing is said about the target.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         like: Option<Box<BalancerSpec>>,
     },
 }
 
 impl BalancerSpec {
-    /// Reads a name as users write it: a mechanism followed by its defects, for example `pin-on-401+B6+B9`. Whether the
-    /// catalogue contains them is not checked.
+    /// Reads a name as users write it: a mechanism followed by its defects, for example `pin-on-401+B6+B9`. It does not
+    /// check that the catalogue contains them.
     pub fn named(text: &str) -> Self {
         let mut parts = text.split('+').map(|part| part.trim().to_owned());
         let name = parts.next().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! How much a plan may ask for, whether it comes from a script or from a run file.
+//! The limits on a plan, whether it comes from a script or from a run file.
 //!
-//! Everything that a world performs is within these bounds, so that a recorded run can be read back, and so that
-//! performing what was read takes bounded time and memory. [`Action::check`] checks one action by itself.
-//! [`Plan::check`](crate::Plan::check) checks what actions refer to, and their total.
+//! Everything that a world performs is within these limits. Therefore a recorded run can be read back, and can be
+//! performed in bounded time and memory. [`Action::check`] checks one action by itself.
+//! [`Plan::check`](crate::Plan::check) checks the references between actions, and their total size.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -11,70 +11,70 @@ use std::time::Duration;
 use crate::action::CrowdSpec;
 use crate::{Action, ClientSpec, Identity, Name, Piece, RawSpec, RequestProblem};
 
-/// The longest time that one action lets pass: a leap year. It is also the largest error of a clock.
+/// The maximum time that one action lets pass: a leap year. It is also the maximum error of a clock.
 pub const MAX_TIME: Duration = Duration::from_hours(366 * 24);
 
-/// The longest duration of a run on the world's clock: a hundred years.
+/// The maximum duration of a run on the world's clock: a hundred years.
 pub const MAX_RUN_TIME: Duration = Duration::from_hours(100 * 366 * 24);
 
-/// The shortest timer of a server or a client. A shorter one is a mistaken unit, or switches off something that has a
-/// switch of its own.
+/// The shortest timer of a server or a client. A shorter one is likely to be a mistake in the unit, or an attempt to
+/// switch off something that has its own switch.
 pub const MIN_TIMER: Duration = Duration::from_millis(1);
 
 /// The longest timer of a server or a client.
 pub const MAX_TIMER: Duration = Duration::from_hours(24);
 
-/// How long a host keeps the port of a closed connection whose peer does not acknowledge the end (RFC 9293 3.8.3: R2 is at
-/// least 100 seconds; Linux, `tcp_orphan_retries`: about as long).
+/// The time for which a host keeps the port of a closed connection whose peer does not acknowledge the end. RFC 9293
+/// 3.8.3 says that R2 is at least 100 seconds; Linux (`tcp_orphan_retries`) takes about as long.
 pub const LINGERS: Duration = Duration::from_secs(100);
 
 /// The longest time that a bare connection waits for more data.
 pub const MAX_PATIENCE: Duration = Duration::from_hours(1);
 
-/// The longest body by recipe ([`Payload::Bytes`](crate::Payload::Bytes)), in bytes.
+/// The maximum length of a body by recipe ([`Payload::Bytes`](crate::Payload::Bytes)), in bytes.
 pub const MAX_BODY: u64 = 1 << 30;
 
-/// The longest text of a body, and the largest number of raw bytes of one action, in bytes. A plan contains them
+/// The maximum length of the text of a body, and of the raw bytes of one action, in bytes. A plan contains them
 /// literally.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// The largest number of pieces in the raw bytes of one action.
+/// The maximum number of pieces in the raw bytes of one action.
 pub const MAX_PIECES: usize = 1_000;
 
-/// The largest amount of text in all actions of a plan, in bytes, including the memory that the pieces need
+/// The maximum amount of text in all actions of a plan, in bytes, including the memory that the pieces need
 /// ([`Action::weight`]).
 pub const MAX_PLAN_BYTES: usize = 64 << 20;
 
-/// The largest number of requests that are started and not yet awaited.
+/// The maximum number of requests that are started and not yet awaited.
 pub const MAX_UNDER_WAY: usize = 10_000;
 
-/// The largest number of clients in a crowd.
+/// The maximum number of clients in a crowd.
 pub const MAX_CROWD: usize = 1_000;
 
-/// The longest average pause of a client between its requests.
+/// The maximum average pause of a client between its requests.
 pub const MAX_THINK: Duration = Duration::from_hours(1);
 
-/// The longest name of a client or a host, in characters.
+/// The maximum length of the name of a client or a host, in characters.
 pub const MAX_NAME: usize = 32;
 
-/// The longest name of a user with its domain, and the longest password, in bytes.
+/// The maximum length of a user's name with its domain, and of a password, in bytes.
 pub const MAX_CREDENTIAL: usize = 1_000;
 
-/// The longest name by which a client refers to the site, in characters (RFC 1035 2.3.4).
+/// The maximum length of the name by which a client refers to the site, in characters (RFC 1035 2.3.4).
 const MAX_HOST: usize = 253;
 
 /// The error that reports a time longer than allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} is {given:?}; it must be at most {most:?}")]
 pub struct TooLong {
-    /// What the time is, for the message.
+    /// The name of the time, for the message.
     what: &'static str,
     given: Duration,
-    /// The longest that the time may be.
+    /// The upper limit of the time.
     most: Duration,
 }
 
-/// Why a plan may not ask for an action.
+/// The reason why a plan may not ask for an action.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ActionProblem {
     /// The name cannot be a client's or a host's.
@@ -89,7 +89,7 @@ pub enum ActionProblem {
     /// A timer is shorter than [`MIN_TIMER`].
     #[error("{what} is {given:?}; it must be at least {MIN_TIMER:?}")]
     TooShort {
-        /// What the timer is, for the message.
+        /// The name of the timer, for the message.
         what: &'static str,
         /// The time that was given.
         given: Duration,
@@ -97,16 +97,16 @@ pub enum ActionProblem {
     /// A limit is outside the range that the server accepts.
     #[error("{what} is {given}; it must be from {least} to {most} bytes")]
     Bytes {
-        /// What the limit is, for the message.
+        /// The name of the limit, for the message.
         what: &'static str,
         /// The value that was given.
         given: u32,
         /// The smallest value allowed.
         least: u32,
-        /// The largest value allowed.
+        /// The maximum value allowed.
         most: u32,
     },
-    /// A server is to take the user, or the client's connection, from a header field that clients send for another
+    /// A server would take the user, or the client's connection, from a header field that clients send for another
     /// purpose.
     #[error(
         "no server can trust the field `{0}`: choose a name of letters, digits, - and _ that clients do not send for another purpose"
@@ -139,7 +139,7 @@ pub enum ActionProblem {
 }
 
 impl Action {
-    /// Checks that a plan may ask for this action, whatever came before it.
+    /// Checks that a plan may ask for this action, independently of the actions before it.
     ///
     /// # Errors
     /// [`ActionProblem`] names the first part that no plan may ask for.

@@ -11,8 +11,8 @@ use crate::topology::{ClientSpec, Provider};
 /// The time within which a KDC must answer one message of a client.
 pub const KDC_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The time for which a client does not ask a KDC again that did not answer (Windows: `FarKdcTimeout` and the locator's
-/// negative cache, 45 s by default).
+/// The time for which a client does not ask a KDC again after the KDC did not answer (Windows: `FarKdcTimeout` and the
+/// locator's negative cache, 45 s by default).
 pub const KDC_LEFT_ALONE: Duration = Duration::from_secs(45);
 
 /// The means by which a user agent can authenticate.
@@ -27,8 +27,8 @@ pub struct Capabilities {
     pub preemptive: bool,
     /// The tokens that the agent binds to the server's TLS certificate.
     pub binds: Binds,
-    /// Whether the agent continues with the next scheme that a server offers if it has nothing to send under the first.
-    /// Otherwise it keeps to the first of its own schemes that the server offers.
+    /// Whether the agent continues with the next scheme that a server offers if it has no token for the first.
+    /// Otherwise it uses only the first of its own schemes that the server offers.
     pub falls_back: bool,
 }
 
@@ -55,7 +55,7 @@ pub enum AuthScheme {
     Ntlm,
     /// `Negotiate` (RFC 4559).
     Negotiate,
-    /// `Nego2` (MS-N2HT), which behaves as `Negotiate`.
+    /// `Nego2` (MS-N2HT), which behaves like `Negotiate`.
     Nego2,
 }
 
@@ -102,8 +102,8 @@ impl ClientSpec {
         if leg == Leg::Ticket { binds.kerberos } else { binds.ntlm }
     }
 
-    /// Returns the providers of a server that the client tries: all of them, or only those of the first of its schemes
-    /// that the server offers.
+    /// Returns those providers of a server that the client tries: all of them, or only those of the client's first
+    /// scheme that the server offers.
     pub fn tried<'p>(&self, providers: &'p [Provider]) -> impl Iterator<Item = Provider> + use<'p> {
         let Capabilities { schemes, falls_back, .. } = self.profile.agent.capabilities();
         let offered = |scheme: &&AuthScheme| providers.iter().any(|provider| provider.scheme() == **scheme);
@@ -133,7 +133,7 @@ mod tests {
         use Agent::{Browser, ChromiumLinux, Curl, CurlAnyauth, CurlNegotiate, RequestsKerberos, Wget};
         use Provider::{Nego2, Negotiate, NegotiateKerberos, Ntlm};
         let rows = [
-            // Agent, provider, NTLM, Kerberos.
+            // The columns are: agent, provider, NTLM, Kerberos.
             (Curl, Ntlm, true, false),
             (Curl, Negotiate, false, false),
             (Curl, NegotiateKerberos, false, false),

@@ -1,4 +1,4 @@
-//! The environment of a mock, which replaces a clock, a random generator and a logger of its own.
+//! The environment of a mock: its clock, its random bytes and its journal.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,7 +22,7 @@ pub struct Env {
 }
 
 impl Env {
-    /// Records an observation of this host at the present time.
+    /// Records an observation of this host at the current time.
     pub fn record(&self, what: What) {
         self.journal.record(&self.name, what);
     }
@@ -33,7 +33,7 @@ impl Env {
 pub struct Entropy(Arc<Mutex<ChaCha8Rng>>);
 
 impl Entropy {
-    /// Returns the stream called `label` of this seed. Streams with different labels are independent, so that adding a
+    /// Returns the stream called `label` of this seed. Streams with different labels are independent, so adding a
     /// client does not change what the others draw.
     pub fn new(seed: u64, label: &str) -> Self {
         let key = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(label).finalize();

@@ -1,34 +1,34 @@
 //! Escaping of text that comes from a peer or a script, so that it can be shown.
 //!
-//! A peer chooses user names, paths and header values, and a script's author what is printed: a terminal would obey an
-//! ESC in them, a page would be truncated at a NUL, and an override of the writing direction would show the reader a
-//! different name. A trace records all of it unchanged; everything that shows it uses this module.
+//! A peer chooses user names, paths and header values, and the author of a script chooses what is printed. A terminal
+//! would obey an ESC in such text, a page would be truncated at a NUL, and an override of the writing direction would
+//! show the reader a different name. A trace records the text unchanged. All code that shows it uses this module.
 //!
-//! * [`line()`]: what stands in one line of text, or in a part of one.
-//! * [`lines`]: text of several lines, each of which was made of parts that cannot break it.
-//! * [`json`]: a JSON document. It stays the same document.
+//! * [`line()`] escapes one line of text, or a part of one.
+//! * [`lines`] escapes text of several lines, each of which consists of parts that contain no line end.
+//! * [`json`] escapes a JSON document, which stays equivalent.
 //!
-//! What cannot be shown as it is are control characters, and those that have no glyph of their own: formats such as
-//! U+202E (right-to-left override), separators other than the space, private and unassigned code points. Text has them
-//! as Rust writes them, `\u{1b}`; a backslash is left as it is, since user names are full of them. So text shows what
-//! came, and does not tell `\u{1b}` from ESC; JSON does.
+//! Control characters are escaped, and characters that have no glyph: format characters such as U+202E (right-to-left
+//! override), separators other than the space, and private and unassigned code points. Text contains them in the
+//! notation of Rust, `\u{1b}`. A backslash is not escaped, since many user names contain one. Therefore text does not
+//! distinguish `\u{1b}` from ESC, but JSON does.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Returns the text with every character escaped that cannot be shown, including line ends.
+/// Returns the text in which every character that cannot be shown is escaped, including line ends.
 pub fn line(text: &str) -> Cow<'_, str> {
     replaced(text, is_plain, |out, c| out.extend(c.escape_debug()))
 }
 
-/// Returns the text with every character escaped that cannot be shown, except for line feeds.
+/// Returns the text in which every character that cannot be shown is escaped, except for line feeds.
 pub fn lines(text: &str) -> Cow<'_, str> {
     replaced(text, |c| c == '\n' || is_plain(c), |out, c| out.extend(c.escape_debug()))
 }
 
-/// Returns the JSON document with every character in its strings escaped that cannot be shown.
+/// Returns the JSON document in which every character in a string that cannot be shown is escaped.
 pub fn json(document: &str) -> Cow<'_, str> {
-    // Outside of strings a document is ASCII, and in them it has the controls of ASCII escaped already.
+    // Outside strings, a document is ASCII. Inside strings, it has already escaped the control characters of ASCII.
     let stays = |c: char| (c.is_ascii() && c != '\u{7f}') || is_plain(c);
     replaced(document, stays, |out, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {
@@ -42,8 +42,8 @@ fn is_plain(c: char) -> bool {
     if c.is_ascii() {
         return c == ' ' || c.is_ascii_graphic();
     }
-    // The standard library knows what is printable. It is asked about a character that follows another, since an
-    // accent counts as printable only where it has a letter to combine with.
+    // The standard library knows which characters are printable. It is asked about a character that follows another,
+    // since a combining accent counts as printable only after a letter.
     format!("a{c}").escape_debug().count() == 2
 }
 

@@ -1,4 +1,4 @@
-//! The events of a trace: what was observed, and by whom.
+//! The events of a trace: the observations, each with its observer.
 //!
 //! Clients, servers and the DC provide evidence. The balancer's own events ([`What::Decision`], [`What::FlowOpened`])
 //! explain what happened; the oracle never judges by them.
@@ -57,7 +57,7 @@ pub enum Leg {
     Malformed,
 }
 
-/// Whether the directory would accept the credentials that a client holds.
+/// The validity of the credentials that a client holds, according to the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credentials {
@@ -69,7 +69,7 @@ pub enum Credentials {
     Wrong,
 }
 
-/// Who closed a connection, or how it broke.
+/// The way in which a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Closed {
@@ -162,7 +162,7 @@ pub struct Served {
     pub number: u32,
 }
 
-/// What was observed. Each observer gives connections numbers of its own, from 1.
+/// The observation. Each observer numbers the connections itself, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum What {
@@ -175,7 +175,7 @@ pub enum What {
         request: RequestId,
         /// The user whose credentials the client holds.
         identity: Option<Principal>,
-        /// Whether the directory would accept those credentials.
+        /// The validity of those credentials, according to the directory.
         credentials: Credentials,
         /// Whether the client sends the Negotiate leg immediately, without an anonymous request first.
         preemptive: bool,
@@ -208,7 +208,7 @@ pub enum What {
     ClientClosed {
         /// The client's number for the connection.
         connection: u32,
-        /// How the connection ended.
+        /// The way in which the connection ended.
         how: Closed,
     },
     /// A client sent an HTTP request.
@@ -255,7 +255,7 @@ pub enum What {
         /// The value of the cookie.
         value: String,
     },
-    /// A client puts a value of its own into the header that the site trusts the balancer to set. The event comes just
+    /// A client puts its own value into the header that the site trusts the balancer to set. The event comes just
     /// before the request.
     ClientClaimed {
         /// The client's number for the connection.
@@ -271,10 +271,10 @@ pub enum What {
         request: RequestId,
         /// The final status; `None` if no answer came.
         status: Option<u16>,
-        /// Why there is no answer; `None` if there is one.
+        /// The reason why there is no answer; `None` if there is one.
         error: Option<String>,
     },
-    /// The plan ended while a request was under way, so that its client closes its connections. The world records this
+    /// The plan ended while a request was under way, so its client closes its connections. The world records this
     /// event.
     RequestAbandoned {
         /// The id of the request.
@@ -287,7 +287,7 @@ pub enum What {
         number: u32,
         /// The status of the answer.
         status: u16,
-        /// Where the request was processed, according to the application; `None` if no application answered.
+        /// The place where the request was processed, according to the application; `None` if no application answered.
         served: Option<Served>,
         /// The user that the application reports in the answer, if the application answered.
         user: Option<Principal>,
@@ -311,7 +311,7 @@ pub enum What {
     ServerClosed {
         /// The server's number for the connection.
         connection: u32,
-        /// How the connection ended.
+        /// The way in which the connection ended.
         how: Closed,
     },
     /// A server received the head of a request.
@@ -336,8 +336,8 @@ pub enum What {
         /// The value of the header.
         value: String,
     },
-    /// The sender of a request names itself ([`SENDER_HEADER`](crate::SENDER_HEADER)), for somebody who watches a site
-    /// that real clients use. The event comes just after the request. The name proves nothing and grants no access.
+    /// The sender of a request names itself ([`SENDER_HEADER`](crate::SENDER_HEADER)), for an observer of a site that
+    /// real clients use. The event comes just after the request. The name proves nothing and grants no access.
     SenderNamed {
         /// The server's number for the connection.
         connection: u32,
@@ -402,13 +402,13 @@ pub enum What {
         digest: Digest,
     },
 
-    /// A server observed on connections that have ended exactly what it had observed on an earlier one, as with a
-    /// health check that repeats for a long time. This event replaces the repeated events, including those of DCs and
-    /// logons, once hundreds in a row were alike.
+    /// A server's observations on several connections, which have ended, were equal to those on an earlier connection.
+    /// The cause is a health check that repeats for a long time. After hundreds of equal repetitions in a row, this
+    /// event replaces the repeated events, including those of DCs and logons.
     Repeated {
-        /// The last connection whose events are all recorded.
+        /// The number of the last connection whose events are all recorded.
         like: u32,
-        /// The last connection that was the same.
+        /// The number of the last connection that was the same.
         last: u32,
         /// The number of connections that were the same.
         times: u32,
@@ -429,8 +429,8 @@ pub enum What {
         /// The number of failed logons of the account since its last successful one.
         bad_count: u32,
     },
-    /// The DC passed a logon on to another DC and got this reply. It does so for a user of a trusted domain, or if the
-    /// password does not match its own data.
+    /// The DC passed a logon on to another DC, which gave this reply. A DC does so for a user of a trusted domain, or
+    /// if the password does not match its own data.
     DcPassedOn {
         /// The server that asked over its secure channel.
         server: Name,
@@ -440,7 +440,8 @@ pub enum What {
         account: Principal,
         /// The NetBIOS name of the domain whose DC was asked: a trusted domain, or the DC's own (the PDC emulator).
         to: String,
-        /// The number of the DC's own question. The [`What::DcLogon`] of the DC that it asked last has the same number.
+        /// The number of the DC's own question. The [`What::DcLogon`] of the DC that was asked last has the same
+        /// number.
         passed: u64,
         /// The NTSTATUS with which the DC answered the server; 0 means success.
         status: u32,

@@ -1,4 +1,4 @@
-//! The vocabulary of Stickler: what a plan asks for, what a world does, and what was seen.
+//! The vocabulary of Stickler: plans, the actions of a world, and the observations in a trace.
 //!
 //! ```text
 //! Plan: Topology, BalancerSpec, seed ─┐
@@ -46,12 +46,12 @@
 //! * [`action`]: the actions that a plan may ask of a world, as data, and their [`Outcome`].
 //! * [`agent`]: the user agents that a client can imitate.
 //! * [`request`]: the limits on a request, and the header fields that only the client itself sets.
-//! * [`bounds`]: how much a plan may ask for. [`topology_problem`]: the limits on a topology.
+//! * [`bounds`]: the limits on a plan. [`topology_problem`]: the limits on a topology.
 //! * [`capabilities`]: the schemes and security packages that each user agent has.
 //! * [`event`]: what clients, servers, the DC and the balancer observed.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
 //! * [`escape`]: escaping of text that comes from a peer or a script.
-//! * [`env`](mod@env): the environment of a mock, in place of a clock, a random generator and a logger of its own.
+//! * [`env`](mod@env): the environment of a mock: its clock, its random bytes and its journal.
 //! * [`site`]: the settings of a server's web site.
 //! * [`standard`]: the site that scenarios, tests and benchmarks use by default.
 //! * [`sync`]: the [`Lock`](sync::Lock) around shared state.
@@ -105,5 +105,5 @@ pub const REQUEST_ID_HEADER: &str = "x-stickler-request";
 /// bytes. Servers record the name and do nothing else with it.
 pub const SENDER_HEADER: &str = "x-stickler-user";
 
-/// The longest name in [`SENDER_HEADER`], in bytes. A longer value does not count as a name.
+/// The maximum length of a name in [`SENDER_HEADER`], in bytes. A longer value does not count as a name.
 pub const MAX_SENDER: usize = 256;

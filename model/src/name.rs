@@ -50,10 +50,10 @@ impl fmt::Display for Name {
     }
 }
 
-/// A security principal in down-level form, `CORP\alice`, as `LOGON_USER` shows it.
+/// A security principal in down-level form, `CORP\alice`, which is also the form of `LOGON_USER`.
 ///
-/// Windows ignores case when it compares account names, and so does this type, which keeps the spelling. It is cheap to
-/// clone.
+/// Windows ignores case when it compares account names, and so does this type. The type keeps the spelling, and is
+/// cheap to clone.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Principal(Arc<str>);

@@ -52,15 +52,15 @@ impl Payload {
     fn repeated(offset: u64, count: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(count);
         bytes.extend((offset..offset + count.min(PERIOD as usize) as u64).map(Self::pattern));
-        // The length is a whole number of periods until the last round, so that what comes next is at the beginning.
+        // The length is a whole number of periods until the last round, so the next byte is always the first byte of the pattern.
         while bytes.len() < count {
             bytes.extend_from_within(..bytes.len().min(count - bytes.len()));
         }
         bytes
     }
 
-    /// Returns the byte at `offset` of every [`Payload::Bytes`]. The pattern's period of 251 is prime, so that the
-    /// digest reveals a block that was lost, doubled or moved.
+    /// Returns the byte at `offset` of every [`Payload::Bytes`]. The pattern's period of 251 is prime, so the digest
+    /// reveals a block that was lost, duplicated or moved.
     pub fn pattern(offset: u64) -> u8 {
         (offset % PERIOD) as u8
     }
@@ -78,8 +78,8 @@ impl Payload {
     }
 }
 
-/// The XXH64 of a body with seed 0, in hexadecimal, as `xxhsum -H64` prints it. It distinguishes bodies and protects
-/// nothing.
+/// The XXH64 of a body with seed 0, in hexadecimal, as `xxhsum -H64` prints it. It distinguishes bodies, but does not
+/// protect them from forgery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(u64);
 

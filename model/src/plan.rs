@@ -8,7 +8,7 @@ use crate::action::{Piece, TokenId};
 use crate::bounds::{MAX_PLAN_BYTES, MAX_UNDER_WAY};
 use crate::{Action, ActionProblem, BalancerSpec, ClientSpec, Name, RequestId, Topology, TopologyProblem};
 
-/// The largest number of steps in a plan.
+/// The maximum number of steps in a plan.
 pub const MAX_STEPS: usize = 100_000;
 
 /// A run to be performed: the specification of the world, and the actions that it is asked to perform.
@@ -26,7 +26,7 @@ pub struct Plan {
     pub steps: Vec<Action>,
 }
 
-/// Why a plan is not valid, whatever world performs it.
+/// The reason why a plan is not valid in any world.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// No world can be built from the plan's topology.
@@ -37,12 +37,12 @@ pub enum PlanError {
     Step {
         /// The index of the step, from 0.
         step: usize,
-        /// What is wrong with it.
+        /// The problem of the step.
         problem: StepProblem,
     },
 }
 
-/// Why a step of a plan is not valid.
+/// The reason why a step of a plan is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepProblem {
     /// A client with this name, or a request or token with this id, exists already.
@@ -81,8 +81,8 @@ pub enum StepProblem {
 
 impl Plan {
     /// Checks that a world can be built from the topology, that each step is one that a plan may ask for
-    /// ([`Action::check`]), that each step refers only to what earlier steps created, and that ids are unique. Whether
-    /// hosts and the balancer exist is known only to the world that performs the plan.
+    /// ([`Action::check`]), that each step refers only to results of earlier steps, and that ids are unique. Only the
+    /// world that performs the plan knows whether hosts and the balancer exist.
     ///
     /// # Errors
     /// [`PlanError`] names the topology, or the first step that is not valid.
@@ -96,8 +96,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Turns the error about something unknown into the one that says that a later step creates it, if that is the
-    /// case.
+    /// Turns the error about something unknown into the error that says that a later step creates it, if a later step
+    /// does so.
     fn later(&self, step: usize, problem: StepProblem) -> StepProblem {
         let StepProblem::Unknown(name) = &problem else { return problem };
         let brings = |action: &Action| match action {
@@ -113,14 +113,14 @@ impl Plan {
     }
 }
 
-/// What the steps so far have created.
+/// The things that the steps so far have created.
 #[derive(Default)]
 struct Check {
     /// The clients, and whether each has credentials.
     clients: BTreeMap<Name, bool>,
     /// The requests, and whether each was awaited.
     requests: BTreeMap<RequestId, bool>,
-    /// The tokens that exist. `no_tokens` has those that their client could not make, with the client.
+    /// The tokens that exist. `no_tokens` has the tokens that the client could not make, with the client.
     tokens: BTreeSet<TokenId>,
     no_tokens: BTreeMap<TokenId, Name>,
     /// The number of requests that were started and not awaited.
@@ -165,7 +165,7 @@ impl Check {
                 self.clients.insert(client.clone(), true);
                 Ok(())
             }
-            // Which hosts there are is the world's to say.
+            // Only the world knows which hosts exist.
             Action::Advance(_)
             | Action::AwaitChecks(_)
             | Action::Drain(_)

@@ -1,10 +1,10 @@
 //! The counting of health checks that repeat for days: repeated observations of a server are counted instead of kept.
 //!
-//! A check is a conversation of its own: a server accepts a connection, answers requests without an id, possibly asks a
-//! DC, and the connection ends. A server's first [`KEPT`] conversations in a row that are alike are kept in full. Each
-//! further one is removed again when it has ended, and counted in one [`What::Repeated`]. After an action, or after a
-//! conversation that differs, the counting starts again. Clients' requests carry ids, so that none of their events is
-//! ever left out.
+//! A check is a separate conversation: a server accepts a connection, answers requests without an id, possibly asks a
+//! DC, and the connection ends. If several conversations of a server in a row are equal, the first [`KEPT`] are kept in
+//! full. Each further one is removed again when it has ended, and is counted in one [`What::Repeated`]. After an
+//! action, or after a conversation that differs, the counting starts again. Clients' requests carry ids, so their
+//! events are never left out.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,13 +28,13 @@ struct Last {
     shape: Vec<What>,
     /// The number of equal conversations in a row.
     times: u32,
-    /// The connection of the last one that was kept.
+    /// The connection of the last conversation that was kept.
     like: u32,
     /// The position, from the start of the journal, of the event that counts the conversations that were not kept.
     counted_at: Option<usize>,
 }
 
-/// What the journal does with the events of a conversation that has just ended.
+/// The treatment of the events of a conversation that has just ended.
 pub(crate) enum Recording {
     /// The journal keeps the events.
     Keep,

@@ -1,5 +1,5 @@
-//! The limits on a request: what a user agent can be asked to send, so that whatever happens to the request is not the
-//! sender's own mistake.
+//! The limits on a request that a user agent can be asked to send. Within these limits, a failure of the request is not
+//! the sender's own mistake.
 //!
 //! Anything else is sent as raw bytes ([`RawSpec`](crate::RawSpec)), without a user agent.
 
@@ -14,7 +14,7 @@ pub const OWN_FIELDS: [(&str, &str); 14] = [
     ("connection", "it is about one connection, which the client manages"),
     ("content-length", "the client computes it from the body"),
     ("expect", "the client would have to wait for 100 (Continue): expect = True makes it"),
-    ("host", "the client has one name for the site: give it host=, where its profile takes that"),
+    ("host", "the client has one name for the site: give it host=, if its profile accepts that"),
     ("http2-settings", "it is about one connection, which the client manages"),
     ("keep-alive", "it is about one connection, which the client manages"),
     ("proxy-authorization", "the client computes it from its credentials, and knows of no proxy"),
@@ -26,20 +26,20 @@ pub const OWN_FIELDS: [(&str, &str); 14] = [
     (REQUEST_ID_HEADER, "the client tells its requests apart by it"),
 ];
 
-/// The longest method, in bytes.
+/// The maximum length of a method, in bytes.
 const MAX_METHOD: usize = 32;
 
-/// The longest path and query, in bytes.
+/// The maximum length of a path with its query, in bytes.
 const MAX_PATH: usize = 2_000;
 
-/// The largest number of fields that a script adds to a request.
+/// The maximum number of fields that a script adds to a request.
 const MAX_FIELDS: usize = 1_000;
 
-/// The largest size of these fields, names and values together, in bytes. IIS accepts 16 KiB by default, and other
+/// The maximum size of these fields, names and values together, in bytes. IIS accepts 16 KiB by default, and other
 /// servers accept up to about 64 KiB. The limit is higher, so that a request can exceed what any of them accepts.
 const MAX_FIELDS_LENGTH: usize = 256 << 10;
 
-/// Why no user agent can be asked to send a request.
+/// The reason why no user agent can be asked to send a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestProblem {
     /// The method is not a token (RFC 9110 9.1, 5.6.2).
@@ -50,7 +50,7 @@ pub enum RequestProblem {
     NotSent(String),
     /// The path is not a valid request target (RFC 9112 3.2.1).
     #[error(
-        "`{0}` is not a path: it starts with /, has {MAX_PATH} characters at most, and those beside letters, digits and \
+        "`{0}` is not a path: it starts with /, has at most {MAX_PATH} characters, and all except letters, digits and \
          -._~!$&'()*+,;=:@/?% are percent-encoded"
     )]
     Path(String),
@@ -59,7 +59,7 @@ pub enum RequestProblem {
         "`{0}` is not a valid header field: use letters, digits, - and _ in its name, and printable ASCII in its value"
     )]
     Field(String),
-    /// There are too many header fields, or they are too long in all.
+    /// There are too many header fields, or their total length is too large.
     #[error(
         "a request can have at most {MAX_FIELDS} header fields of {MAX_FIELDS_LENGTH} bytes in all, but this one has {count} of {length} bytes"
     )]
@@ -77,7 +77,7 @@ pub enum RequestProblem {
     /// The body is too long.
     #[error("a body can have at most {MAX_BODY} bytes, but this one has {0}")]
     Body(u64),
-    /// The rate is zero, so that the body would never be sent.
+    /// The rate is zero, so the body would never be sent.
     #[error("`limit_rate` must be at least 1: it is the largest number of bytes per second")]
     Rate,
     /// A header field is one that only the client itself sets.
@@ -85,13 +85,13 @@ pub enum RequestProblem {
     OwnField {
         /// The name of the field, as it was given.
         name: String,
-        /// Why a script cannot set the field.
+        /// The reason why a script cannot set the field.
         why: &'static str,
     },
 }
 
 impl RequestSpec {
-    /// Checks that a user agent can be asked to send this.
+    /// Checks that a user agent can be asked to send this request.
     ///
     /// # Errors
     /// [`RequestProblem`] names the first part that cannot be sent.

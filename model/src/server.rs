@@ -22,7 +22,7 @@ pub struct ServerSpec {
     pub providers: Vec<Provider>,
     /// The version of IIS, which determines the codes in the server's log.
     pub version: IisVersion,
-    /// What the server ties an authenticated user to.
+    /// The connection or key that the server ties an authenticated user to.
     #[serde(default, skip_serializing_if = "Acceptor::is_connection")]
     pub acceptor: Acceptor,
     /// The settings of the server's web site.
@@ -52,7 +52,7 @@ pub enum CertificateSpec {
     AsSite,
     /// A certificate of the server's own, for its own name and the site's.
     Own,
-    /// The same certificate that the balancer shows.
+    /// A copy of the certificate and key that the balancer uses.
     Same,
     /// A certificate of the server's own that has expired.
     Expired,
@@ -80,13 +80,12 @@ impl ServerSpec {
         !self.workgroup && self.providers.iter().any(|provider| *provider != Provider::Ntlm)
     }
 
-    /// Returns the largest number of logons that the server sends to its domain at once.
+    /// Returns the maximum number of logons that the server sends to its domain at once.
     pub fn max_concurrent_api(&self) -> u16 {
         self.site.max_concurrent_api.unwrap_or(self.version.max_concurrent_api())
     }
 
-    /// Returns the account whose keys decrypt those tickets: the machine's own, for example `iis1$`, or a service
-    /// account.
+    /// Returns the account whose keys decrypt tickets: the machine's own, for example `iis1$`, or a service account.
     pub fn ticket_account(&self) -> String {
         match self.site.ticket_account() {
             AppPool::Machine => format!("{}$", self.name),
@@ -99,8 +98,8 @@ impl ServerSpec {
         self.name.as_str().to_uppercase()
     }
 
-    /// Returns whether the server itself has an account with this name and password, whatever domain the user names: a
-    /// server treats an unknown domain as its own (MS-NLMP 3.2.5.1.2).
+    /// Returns whether the server itself has an account with this name and password. The domain that the user names
+    /// does not matter, since a server treats an unknown domain as its own (MS-NLMP 3.2.5.1.2).
     pub fn has_account(&self, identity: &Identity) -> bool {
         let name = identity.principal.user().to_lowercase();
         self.accounts.iter().any(|user| user.name.to_lowercase() == name && user.password == identity.password)

@@ -1,4 +1,4 @@
-//! The settings of a server's web site, which an administrator of IIS finds under Windows Authentication.
+//! The settings of a server's web site. An administrator of IIS finds most of them under Windows Authentication.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::{MAX_TIMER, timer, within};
 use crate::{ActionProblem, Principal};
 
-/// The settings of a web site. The defaults are those of IIS. A tracked or trusted acceptor uses only few of them.
+/// The settings of a web site. The defaults are those of IIS. A tracked or trusted acceptor uses only a few of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SiteSpec {
@@ -19,7 +19,7 @@ pub struct SiteSpec {
     /// Whether tickets are decrypted with the pool's key even in kernel mode (`useAppPoolCredentials`).
     pub app_pool_credentials: bool,
     /// Whether Kerberos authenticates its connection, as NTLM always does (`authPersistNonNTLM`). Microsoft's pages
-    /// contradict one another on the default; the applicationHost.config that is shipped says true.
+    /// contradict one another about the default. It is true in the `applicationHost.config` that Microsoft ships.
     pub persist_non_ntlm: bool,
     /// Whether each request has to authenticate again (`authPersistSingleRequest`).
     pub single_request: bool,
@@ -31,11 +31,11 @@ pub struct SiteSpec {
     /// The time after which the server closes an idle connection (`connectionTimeout`).
     #[serde(skip_serializing_if = "is_default_timeout")]
     pub connection_timeout: Duration,
-    /// The longest header field of a request, in bytes (`MaxFieldLength` of the server's http.sys).
+    /// The maximum length of a header field of a request, in bytes (`MaxFieldLength` of the server's http.sys).
     #[serde(skip_serializing_if = "is_default_length")]
     pub max_field_length: u32,
-    /// The longest request line with all header fields, in bytes (`MaxRequestBytes` of the server's http.sys). A longer
-    /// request, or one with a longer field, is answered 400 before any authentication.
+    /// The maximum length of the request line with all header fields, in bytes (`MaxRequestBytes` of the server's
+    /// http.sys). A longer request, or one with a longer field, is answered 400 before any authentication.
     #[serde(skip_serializing_if = "is_default_length")]
     pub max_request_bytes: u32,
     /// The parts of the site that need no logon.
@@ -43,7 +43,7 @@ pub struct SiteSpec {
     pub anonymous: AnonymousSpec,
     /// The settings of extended protection.
     pub protection: ProtectionSpec,
-    /// The largest number of logons that the server sends to its domain at once (`MaxConcurrentApi` of its Netlogon
+    /// The maximum number of logons that the server sends to its domain at once (`MaxConcurrentApi` of its Netlogon
     /// service). `None`: the default of its version of Windows
     /// ([`IisVersion::max_concurrent_api`](crate::topology::IisVersion::max_concurrent_api)).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,14 +97,14 @@ impl SiteSpec {
         timer("`connection_timeout`", self.connection_timeout, MAX_TIMER)
     }
 
-    /// Returns the account whose key decrypts tickets: the pool's, but in kernel mode the machine's unless the settings
-    /// say otherwise. A ticket for another account's name ends in KRB_AP_ERR_MODIFIED.
+    /// Returns the account whose key decrypts tickets. It is the pool's account; in kernel mode it is the machine's,
+    /// unless the settings say otherwise. A ticket for another account's name results in KRB_AP_ERR_MODIFIED.
     pub fn ticket_account(&self) -> &AppPool {
         if self.kernel_mode && !self.app_pool_credentials { &AppPool::Machine } else { &self.pool }
     }
 }
 
-/// The account as which the worker process runs.
+/// The account that the worker process runs as.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AppPool {
@@ -124,7 +124,7 @@ pub enum KeepAlive {
     Always,
     /// An answer that refuses a token closes the connection.
     ClosedByFailure,
-    /// Each 401 to a token closes the connection, and therefore also the Challenge: a handshake of two steps never
+    /// Each 401 to a token closes the connection. The Challenge is such a 401, so a handshake of two steps never
     /// completes.
     ClosedByChallenge,
     /// Every answer closes the connection, because HTTP keep-alives are off (`<httpProtocol allowKeepAlive="false">`).
@@ -143,10 +143,10 @@ pub struct AnonymousSpec {
     /// before any authentication.
     pub methods: Vec<String>,
     /// Whether Windows authentication is enabled in these parts too. Without it, a token is ignored there, and every
-    /// request is anonymous, whoever has authenticated on the connection; the connection remains that user's. With it,
-    /// a token counts, and a request without a token belongs to the connection's user: http.sys keeps the credentials
-    /// of a connection for its later requests (`HTTP_SERVER_AUTHENTICATION_INFO`, `DisableNTLMCredentialCaching`), and
-    /// the anonymous user applies only if there is no other.
+    /// request is anonymous, even if a user has authenticated on the connection. The connection still belongs to that
+    /// user. With it, a token counts, and a request without a token belongs to the connection's user: http.sys keeps
+    /// the credentials of a connection for its later requests (`HTTP_SERVER_AUTHENTICATION_INFO`,
+    /// `DisableNTLMCredentialCaching`), and the anonymous user applies only if there is no other.
     pub windows_too: bool,
 }
 
@@ -181,7 +181,7 @@ fn is_default_length(bytes: &u32) -> bool {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProtectionSpec {
-    /// Whether the binding is checked (`tokenChecking`).
+    /// The rule for checking the channel binding (`tokenChecking`).
     pub checking: Checking,
     /// The flags; see the constants (`flags`).
     pub flags: u32,
@@ -190,7 +190,7 @@ pub struct ProtectionSpec {
 }
 
 impl ProtectionSpec {
-    /// The flag `Proxy`: TLS ends at a proxy, so that the service name is checked instead of the channel binding.
+    /// The flag `Proxy`: TLS ends at a proxy, so the service name is checked instead of the channel binding.
     pub const PROXY: u32 = 1;
     /// The flag `NoServiceNameCheck`: the service name is not checked.
     pub const NO_SERVICE_NAME_CHECK: u32 = 2;
@@ -206,7 +206,7 @@ impl ProtectionSpec {
     }
 }
 
-/// Whether the server checks the channel binding (`tokenChecking`).
+/// The rule by which a server checks the channel binding (`tokenChecking`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Checking {
@@ -222,8 +222,8 @@ pub enum Checking {
 /// The longest time that `/slow/SECONDS` takes.
 pub const MAX_SLOW_PAGE: Duration = Duration::from_hours(1);
 
-/// Returns how long the application takes to serve a page `/slow/SECONDS`, with or without a query; letter case does
-/// not matter. Returns `None` for any other path.
+/// Returns the time that the application takes to serve a page `/slow/SECONDS`, with or without a query. The case of
+/// letters does not matter. Returns `None` for any other path.
 pub fn slow_page(path: &str) -> Option<Duration> {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let (folder, seconds) = path.strip_prefix('/')?.split_once('/')?;

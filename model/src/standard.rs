@@ -12,7 +12,7 @@ pub const NETBIOS: &str = "CORP";
 /// The DNS name of the domain.
 pub const DNS: &str = "corp.example";
 
-/// The largest number of backends of a site.
+/// The maximum number of backends of a site.
 pub const MAX_BACKENDS: u32 = 64;
 
 /// The users of the domain, each with an account of the same name.
@@ -24,7 +24,7 @@ pub const FORBIDDEN: &str = "trudy";
 /// The account of the balancer's health checks, which may log on and has no permission.
 pub const MONITOR: &str = "monitor";
 
-/// The account as which application pools run on a site that accepts Kerberos.
+/// The account that application pools run as, on a site that accepts Kerberos.
 const SERVICE: &str = "svc-web";
 
 /// The service principal name of the site.

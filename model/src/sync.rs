@@ -7,15 +7,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A standard mutex is poisoned when a thread panics while it holds the guard, because the value may be half
 /// changed. Ignoring that is sound for the state of Stickler's shells:
 ///
-/// * **Nothing half changed grants anything.** Each change made under such a lock is either a single step (an
-///   assignment, an insertion, one number), or the value fails closed: an authentication state that was
-///   interrupted belongs to nobody, and a connection that is missing from a list is merely not reused.
-/// * **The first panic is the one to see.** The world reports the panic of a task as the failure of its run. A
-///   second panic, in an unrelated task or in a `drop`, would replace that message by `PoisonError`, and a panic
-///   in a `drop` during unwinding aborts the process.
+/// * **A value that is half changed grants nothing.** Most changes under such a lock are a single step (an assignment,
+///   an insertion, one number). In all other cases the value fails closed: an authentication state that was interrupted
+///   belongs to nobody, and a connection that is missing from a list is not reused.
+/// * **The first panic is the one that matters.** The world reports the panic of a task as the failure of its run. A
+///   second panic, in an unrelated task or in a `drop`, would replace that message by `PoisonError`, and a panic in a
+///   `drop` during unwinding aborts the process.
 ///
-/// Do not use it for a value with an invariant over several steps that a later reader relies on for safety. As
-/// with any lock here, do not hold the guard while the task waits.
+/// Do not use this type for a value whose changes take several steps and whose invariant a later reader relies on for
+/// safety. As with any lock here, do not hold the guard while the task waits.
 #[derive(Debug, Default)]
 pub struct Lock<T>(Mutex<T>);
 

@@ -46,18 +46,18 @@ impl fmt::Display for Time {
 
 /// The clock of a world.
 pub trait Clock: Send + Sync {
-    /// Returns the present time.
+    /// Returns the current time.
     fn now(&self) -> Time;
 
     /// Returns the calendar time at which the world began, in whole seconds since 1970-01-01 UTC.
     fn epoch(&self) -> u64;
 
-    /// Returns the present time in seconds since 1970-01-01 UTC.
+    /// Returns the current time in seconds since 1970-01-01 UTC.
     fn unix_seconds(&self) -> u64 {
         self.epoch() + self.now().0 / 1_000_000_000
     }
 
-    /// Returns the present time as a Windows FILETIME: units of 100 ns since 1601-01-01 UTC (MS-DTYP 2.3.3).
+    /// Returns the current time as a Windows FILETIME: units of 100 ns since 1601-01-01 UTC (MS-DTYP 2.3.3).
     fn filetime(&self) -> u64 {
         FILETIME_UNIX_EPOCH + self.epoch() * 10_000_000 + self.now().0 / 100
     }

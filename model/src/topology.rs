@@ -35,14 +35,15 @@ pub struct Topology {
     /// The settings of TLS between the clients and the servers. `None`: plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSpec>,
-    /// Why nobody can log on at this site whatever balancer is in front of it, as declared by the author of the set-up.
-    /// Failures for that reason are the set-up's fault. `None`: the site is expected to work.
+    /// The reason why nobody can log on at this site over any balancer, as declared by the author of the set-up.
+    /// Failures for that reason are the fault of the set-up. `None`: the site is expected to work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
 }
 
 impl Topology {
-    /// Sets up the IIS servers to trust whoever authenticates in front of them and names the user in this header.
+    /// Sets up the IIS servers to trust the component in front of them that authenticates users and names the user in
+    /// this header.
     pub fn trust(&mut self, header: &str) {
         for server in self.servers.iter_mut().filter(|server| server.acceptor.is_connection()) {
             server.acceptor = Acceptor::TrustedHeader(header.into());
@@ -82,16 +83,16 @@ pub struct ControllerSpec {
     /// The accounts that have not been replicated to the DC yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<String>,
-    /// The accounts of which the DC has an older password.
+    /// The accounts for which the DC has an older password.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdated: Vec<String>,
-    /// The largest number of logons that the DC sends to another DC at once (`MaxConcurrentApi`). `None`: the default
+    /// The maximum number of logons that the DC sends to another DC at once (`MaxConcurrentApi`). `None`: the default
     /// of Windows Server 2012 and later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent_api: Option<u16>,
-    /// Whether the KDC refuses a ticket request whose authenticator has no checksum of the request, as RFC 4120 3.3.2
-    /// says and Samba does (`KRB_AP_ERR_INAPP_CKSUM`). By default the KDC accepts such a request, as the KDC of Windows
-    /// does: impacket and minikerberos send no checksum.
+    /// Whether the KDC refuses a ticket request whose authenticator has no checksum of the request
+    /// (`KRB_AP_ERR_INAPP_CKSUM`). RFC 4120 3.3.2 requires this, and Samba does it. By default, the KDC accepts such a
+    /// request, as a Windows KDC does: impacket and minikerberos send no checksum.
     #[serde(default, skip_serializing_if = "is_false")]
     pub requires_checksum: bool,
 }
@@ -109,12 +110,12 @@ impl ControllerSpec {
         }
     }
 
-    /// Returns whether the DC is the one of a site that does not specify DCs, whatever the rules of its KDC are.
+    /// Returns whether the DC equals the default DC of a site that specifies none. The rules of its KDC do not matter.
     pub fn is_in_order(&self) -> bool {
         *self == Self { requires_checksum: self.requires_checksum, ..Self::new("dc".into()) }
     }
 
-    /// Returns the largest number of logons that the DC sends to another DC at once.
+    /// Returns the maximum number of logons that the DC sends to another DC at once.
     pub fn max_concurrent_api(&self) -> u16 {
         self.max_concurrent_api.unwrap_or(IisVersion::Iis10.max_concurrent_api())
     }
@@ -125,15 +126,15 @@ impl ControllerSpec {
     }
 }
 
-/// A second domain, with a DC of its own.
+/// A second domain, with its own DC.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartnerSpec {
     /// The domain. A trust works if the domains list each other in their `trusts` with the same password; it is broken
     /// if the passwords differ.
     pub domain: DomainSpec,
-    /// The NetBIOS name of the domain to which the DC claims that its users belong; such a DC vouches for names that
-    /// are not its own. `None`: its own domain.
+    /// The NetBIOS name of the domain that the DC claims its users belong to; such a DC vouches for names that are not
+    /// its own. `None`: its own domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<String>,
 }
@@ -185,7 +186,7 @@ pub struct TrustSpec {
 pub struct UserSpec {
     /// The account's name without its domain (`sAMAccountName`).
     pub name: String,
-    /// The password. It is no secret, because the accounts belong to a test directory.
+    /// The password. It is not a secret, because the accounts belong to a test directory.
     pub password: String,
     /// Whether the application refuses the user after a successful logon (401.3).
     pub forbidden: bool,
@@ -201,19 +202,19 @@ impl UserSpec {
     }
 }
 
-/// What a server ties an authenticated user to.
+/// The connection or key that a server ties an authenticated user to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Acceptor {
     /// The TCP connection, as in IIS.
     #[default]
     Connection,
-    /// A key that the server looks up in a table of its own: an HTTP filter in front of an application, as described on
-    /// the nginx mailing list.
+    /// A key that the server looks up in its own table: an HTTP filter in front of an application, as described on the
+    /// nginx mailing list.
     Tracked(Tracked),
-    /// Nothing: the balancer has authenticated the user, whom it names in this request header.
+    /// No connection or key: the balancer has authenticated the user, and names the user in this request header.
     TrustedHeader(String),
-    /// Nothing, because the server does not speak proper HTTP: it is a peer on a bare socket.
+    /// No connection or key, because the server does not speak proper HTTP: it is a peer on a bare socket.
     Rogue(Rogue),
 }
 
@@ -296,8 +297,8 @@ pub enum Provider {
     Ntlm,
     /// `WWW-Authenticate: Negotiate`.
     Negotiate,
-    /// `WWW-Authenticate: Negotiate` with Kerberos alone behind it (`Negotiate:Kerberos`). IIS requires `useKernelMode`
-    /// to be off for it.
+    /// `WWW-Authenticate: Negotiate` with Kerberos as its only package (`Negotiate:Kerberos`). IIS requires that
+    /// `useKernelMode` is off for this provider.
     #[serde(rename = "Negotiate:Kerberos")]
     NegotiateKerberos,
     /// `WWW-Authenticate: Nego2` (MS-N2HT), which is `Negotiate` under a name that balancers rarely recognise.
@@ -308,7 +309,7 @@ pub enum Provider {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IisVersion {
-    /// IIS 6: an anonymous request logs `401 2 2148074254`, as the walk-throughs of the field show.
+    /// IIS 6: an anonymous request logs `401 2 2148074254`, as published walk-throughs show.
     Iis6,
     /// IIS 7 to 10: an anonymous request logs `401 2 5`.
     #[default]
@@ -317,7 +318,7 @@ pub enum IisVersion {
 
 impl IisVersion {
     /// Returns the default `MaxConcurrentApi` of a member server with this version of Windows: 2 before Windows Server
-    /// 2012, and 10 since (Microsoft, KB 2688798 "Performance tuning for NTLM authentication by using the
+    /// 2012, and 10 since then (Microsoft, KB 2688798 "Performance tuning for NTLM authentication by using the
     /// MaxConcurrentApi setting").
     pub const fn max_concurrent_api(self) -> u16 {
         match self {
@@ -327,27 +328,28 @@ impl IisVersion {
     }
 }
 
-/// TLS between the clients and the servers. One authority issues all certificates, and everybody trusts it.
+/// TLS between the clients and the servers. One authority issues all certificates, and every host trusts it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsSpec {
-    /// What the balancer speaks to the servers.
+    /// The protocol that the balancer uses towards the servers.
     pub upstream: UpstreamTls,
     /// Whether HTTP/2 is offered by ALPN. The servers offer it, and so does each balancer at which TLS ends. Whether
     /// such a balancer accepts the servers' offer is the balancer's own decision; most speak HTTP/1.1 to the servers.
     #[serde(default)]
     pub http2: bool,
-    /// What a second balancer in front ([`Topology::front`]) speaks to the one under test, if TLS ends at the first.
+    /// The protocol that a second balancer in front ([`Topology::front`]) uses towards the one under test, if TLS ends
+    /// at the first.
     #[serde(default, skip_serializing_if = "BetweenTls::is_again")]
     pub between: BetweenTls,
 }
 
-/// What a balancer in front of another speaks to that one, if TLS ends at the first.
+/// The protocol that a balancer in front of another uses towards the other one, if TLS ends at the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BetweenTls {
-    /// TLS. The first balancer expects the site's name in the certificate of whoever ends TLS: the other balancer, or a
-    /// server behind it.
+    /// TLS. The first balancer expects the site's name in the certificate of its TLS peer, which is the other balancer
+    /// or a server behind it.
     #[default]
     Again,
     /// Plain HTTP, which the other balancer may encrypt again towards the servers.
@@ -361,12 +363,12 @@ impl BetweenTls {
     }
 }
 
-/// What a balancer at which TLS ends speaks to the servers. A balancer that passes on bytes or packets passes TLS on as
-/// well (passthrough): then clients see the server's certificate, whatever this setting says.
+/// The protocol that a balancer at which TLS ends uses towards the servers. A balancer that passes on bytes or packets
+/// passes TLS on as well (passthrough). Clients then see the server's certificate, and this setting has no effect.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpstreamTls {
-    /// TLS, with a certificate of its own for each server (re-encryption, bridging).
+    /// TLS, with a separate certificate for each server (re-encryption, bridging).
     #[default]
     Own,
     /// TLS, with the same certificate and key on servers and balancer.
@@ -381,7 +383,7 @@ pub enum UpstreamTls {
 pub struct LinkSpec {
     /// The latency in one direction.
     pub latency: Duration,
-    /// The largest additional latency of a packet, drawn from the seed. The packets of a flow keep their order.
+    /// The maximum additional latency of a packet, drawn from the seed. The packets of a flow keep their order.
     pub jitter: Duration,
 }
 
@@ -391,7 +393,7 @@ impl Default for LinkSpec {
     }
 }
 
-/// One client: a user agent, on a host of its own.
+/// One client: a user agent, on its own host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientSpec {
@@ -401,7 +403,8 @@ pub struct ClientSpec {
     pub profile: Profile,
     /// The user at the client. `None`: the client never authenticates.
     pub identity: Option<Identity>,
-    /// The client whose host, and therefore address, this one shares. `None`: the client has a host of its own.
+    /// The client with which this one shares a host, and therefore an address. `None`: the client has a host of its
+    /// own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Name>,
     /// The source port of the client's connections, as behind a NAT that uses few ports. `None`: each connection has a
@@ -417,11 +420,11 @@ pub struct ClientSpec {
     /// The number of seconds by which the client's clock is ahead of the world's; negative if it is behind.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_skew: i64,
-    /// The name by which the client refers to the site, in `Host` and in the name of the service for which it requests
-    /// a ticket. `None`: the site's own name.
+    /// The name by which the client refers to the site, in `Host` and in the name of the service when it requests a
+    /// ticket. `None`: the site's own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// How the client uses HTTP/2 if TLS offers it.
+    /// The way in which the client uses HTTP/2 if TLS offers it.
     #[serde(default, skip_serializing_if = "Http2::is_never")]
     pub http2: Http2,
     /// The time that the client waits for the answer to a request, including all legs, before it gives up. `None`: the
@@ -434,11 +437,11 @@ pub struct ClientSpec {
 }
 
 impl ClientSpec {
-    /// The default time that a client waits for an answer. Real clients differ (curl waits for ever, Chromium 300 s);
-    /// this one is short, so that a missing answer is noticed soon.
+    /// The default time that a client waits for an answer. Real clients differ: curl waits for ever, and Chromium waits
+    /// 300 s. This time is short, so that a missing answer is noticed soon.
     pub const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// Returns a client on a host of its own.
+    /// Returns a client on its own host.
     pub fn new(name: Name, profile: Profile, identity: Option<Identity>) -> Self {
         Self {
             name,
@@ -457,15 +460,15 @@ impl ClientSpec {
     }
 }
 
-/// How a client uses HTTP/2.
+/// The way in which a client uses HTTP/2.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Http2 {
     /// The client does not speak HTTP/2.
     #[default]
     Never,
-    /// The client speaks HTTP/2 until it meets a challenge of NTLM or Negotiate, and then changes to HTTP/1.1 (source
-    /// code of Chromium).
+    /// The client speaks HTTP/2 until it receives a challenge for NTLM or Negotiate, and then changes to HTTP/1.1
+    /// (source code of Chromium).
     UntilChallenged,
     /// The client authenticates over HTTP/2, and changes to HTTP/1.1 only if a server asks for that
     /// (`HTTP_1_1_REQUIRED`, RFC 9113 7).
@@ -511,13 +514,13 @@ pub struct Profile {
     /// The product that the user agent imitates.
     pub agent: Agent,
     /// Whether the client closes the connection after a first 401 without a challenge and starts the handshake on a new
-    /// one, as the walk-through from the field describes for old browsers.
+    /// one, as a published walk-through describes for old browsers.
     pub close_after_first_401: bool,
     /// Whether the client keeps cookies and sends them back.
     #[serde(default)]
     pub cookies: bool,
     /// Whether the client sends `Connection: close` on the leg that proves who its user is, and closes the connection
-    /// after the answer, as a client does that needs only one page.
+    /// after the answer. A client that needs only one page does so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub closes_with_proof: bool,
     /// Whether the client opens a second connection beside its first, which is idle until a request needs it.

@@ -1,4 +1,4 @@
-//! The limits on a topology, whatever world is built from it.
+//! The limits on a topology, which are the same for every world.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::bounds::{MAX_NAME, TooLong, bounded};
 use crate::standard::MAX_BACKENDS;
 use crate::{ActionProblem, Name, Topology, escape};
 
-/// The longest latency or jitter of a link.
+/// The maximum latency or jitter of a link.
 pub const MAX_LATENCY: Duration = Duration::from_secs(10);
 
 /// The longest time that each logon waits at a DC.
@@ -16,13 +16,13 @@ pub const MAX_SLOW: Duration = Duration::from_hours(1);
 /// The highest `MaxConcurrentApi` (Microsoft, KB 2688798, Windows Server 2008 R2 and later).
 pub const MAX_CONCURRENT_API: u16 = 150;
 
-/// The largest number of groups of a user (Microsoft, KB 328889: a logon fails with more than 1,010 to 1,015 of them).
+/// The maximum number of groups of a user (Microsoft, KB 328889: a logon fails with more than 1,010 to 1,015 of them).
 pub const MAX_GROUPS: u16 = 1_010;
 
-/// The largest topology, in bytes of its JSON in a run file.
+/// The maximum size of a topology: that of its JSON in a run file, in bytes.
 pub const MAX_TOPOLOGY: usize = 1 << 20;
 
-/// Why no world can be built from a topology.
+/// The reason why no world can be built from a topology.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyProblem {
     /// There is no server, or there are too many.
@@ -38,7 +38,7 @@ pub enum TopologyProblem {
     #[error("MaxConcurrentApi of `{0}` is {1}, but must be from 1 to {MAX_CONCURRENT_API}")]
     MaxConcurrentApi(Name, u16),
     /// A user has more groups than Windows allows for a logon.
-    #[error("`{0}` is a member of {1} groups; Windows logs nobody on with more than {MAX_GROUPS}")]
+    #[error("`{0}` is a member of {1} groups, but Windows allows a logon with at most {MAX_GROUPS}")]
     Groups(String, u16),
     /// A time is too long.
     #[error(transparent)]
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn nobody_has_more_groups_than_windows_logs_on() {
         let many = wrong(|topology| topology.domain.users[0].groups = 1_011);
-        assert_eq!(many, "`alice` is a member of 1011 groups; Windows logs nobody on with more than 1010");
+        assert_eq!(many, "`alice` is a member of 1011 groups, but Windows allows a logon with at most 1010");
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(slow, "the time that a logon waits at a DC is 3601s; it must be at most 3600s");
         let large = wrong(|topology| topology.domain.users[0].password = "x".repeat(MAX_TOPOLOGY));
         assert!(large.starts_with("a topology can have at most 1048576 bytes as JSON, but this one has 10"), "{large}");
-        // What is escaped where it is shown counts as long as it is then.
+        // Text that JSON escapes counts with its escaped length.
         assert!(wrong(|topology| topology.broken = Some("\u{7f}".repeat(MAX_TOPOLOGY / 5))).contains("bytes as JSON"));
     }
 }

@@ -10,22 +10,22 @@ use sha2::{Digest as _, Sha256};
 use crate::repeats::{Recording, Repeats, conversation};
 use crate::{Action, BalancerSpec, Clock, Event, Name, Plan, Principal, Topology, What, weight};
 
-/// What a run was performed with, and what its balancer declares. A requirement that depends on something that is not
+/// The conditions of a run, and the declarations of its balancer. A requirement that depends on something that is not
 /// declared does not apply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     /// The seed of everything random in the run.
     pub seed: u64,
-    /// The balancer that stood between the clients and the servers.
+    /// The balancer between the clients and the servers.
     pub balancer: BalancerSpec,
     /// The site as the world built it, including what the balancer requires of it, such as a trusted header.
     pub topology: Topology,
-    /// What the balancer declares about itself.
+    /// The declarations of the balancer about itself.
     pub promises: Promises,
 }
 
-/// What a balancer declares about itself, for the requirements that depend on it.
+/// The declarations of a balancer about itself, for the requirements that depend on them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Promises {
@@ -49,26 +49,26 @@ pub struct Promises {
     /// counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_after_failures: Option<Duration>,
-    /// What a client is told while no backend is available.
+    /// The answer to a client while no backend is available.
     #[serde(default, skip_serializing_if = "NoneLeft::is_usual")]
     pub none_left: NoneLeft,
-    /// The services that have backends of their own. Empty: every backend serves everything.
+    /// The services that have their own backends. Empty: every backend serves all paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
-    /// Whether nobody has declared anything. Then the balancer may have properties that are missing here; in
-    /// particular, it is not known how long it takes until a repaired backend is in use again.
+    /// Whether nobody has declared anything. Then the balancer may have properties that are missing here. In
+    /// particular, it is not known how long a repaired backend stays out of use.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,
 }
 
 impl Promises {
-    /// Returns the promises of a balancer of which nothing is known.
+    /// Returns the promises of an unknown balancer.
     pub fn unknown() -> Self {
         Self { unknown: true, ..Self::default() }
     }
 
     /// Returns the service to which a path belongs: the one whose prefix of the path is longest. Returns `None` if no
-    /// service has backends of its own.
+    /// service has its own backends.
     pub fn service(&self, path: &str) -> Option<&Service> {
         let fitting = self.services.iter().filter(|service| path.starts_with(&service.prefix));
         fitting.max_by_key(|service| service.prefix.len())
@@ -79,8 +79,8 @@ impl Promises {
         self.service(path).is_none_or(|service| service.backends.contains(backend))
     }
 
-    /// Returns how long it may take, beyond the time that packets need, until a repaired backend is in use again: until
-    /// the declared checks have found it up and its failures are forgotten. If nothing was declared, this is the
+    /// Returns the time, in addition to the time that packets need, until a repaired backend must be in use again. By
+    /// then, the declared checks have found it up, and its failures are forgotten. If nothing was declared, this is the
     /// longest possible time.
     pub fn notice_mended(&self) -> Duration {
         if self.unknown {
@@ -91,7 +91,7 @@ impl Promises {
     }
 }
 
-/// What a client is told while no backend is available. A refused connection tells the client the same.
+/// The answer to a client while no backend is available. A refused connection counts as equivalent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum NoneLeft {
@@ -116,7 +116,7 @@ impl Default for NoneLeft {
     }
 }
 
-/// A part of the site that has backends of its own.
+/// A part of the site that has its own backends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
@@ -126,8 +126,8 @@ pub struct Service {
     pub backends: Vec<Name>,
 }
 
-/// The promise how evenly load is spread while every backend is up: of `n` units, a backend with the share `s` of the
-/// weights gets at most `n * s * (100 + percent) / 100 + units`.
+/// The promise about the evenness of the load while every backend is up: of `n` units, a backend with the share `s` of
+/// the weights gets at most `n * s * (100 + percent) / 100 + units`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
@@ -151,7 +151,7 @@ pub enum SpreadUnit {
     Connections,
 }
 
-/// What a balancer declares about its active health checks.
+/// The declarations of a balancer about its active health checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checks {
@@ -184,7 +184,7 @@ impl Checks {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trace {
-    /// What the run was performed with.
+    /// The conditions of the run, and the declarations of the balancer.
     pub header: Header,
     /// The events, in order.
     pub events: Vec<Event>,
@@ -233,7 +233,7 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("the vocabulary has no map keys that JSON refuses")
 }
 
-/// The largest number of events that a journal keeps.
+/// The maximum number of events that a journal keeps.
 pub const MAX_EVENTS: usize = 1_000_000;
 
 /// The approximate limit on the memory that these events take, in bytes.
@@ -242,8 +242,8 @@ pub const MAX_EVENT_BYTES: usize = 512 << 20;
 /// Adds the time and the observer to each observation, and keeps the events in order or passes them on.
 ///
 /// A journal keeps at most [`MAX_EVENTS`], and about [`MAX_EVENT_BYTES`]. A [full](Journal::is_full) journal keeps
-/// nothing more, and whoever drives the run ends it, because a trace with gaps is no evidence. Health checks that
-/// repeat for a long time are counted ([`What::Repeated`]).
+/// nothing more. The caller then ends the run, because a trace with gaps is not evidence. Health checks that repeat for
+/// a long time are counted ([`What::Repeated`]).
 pub struct Journal {
     clock: Arc<dyn Clock>,
     sink: Sink,
@@ -265,7 +265,7 @@ impl Journal {
         Arc::new(Self { clock, sink: Sink::HandOn(Box::new(sink)) })
     }
 
-    /// Records what `by` observed at the present time.
+    /// Records what `by` observed at the current time.
     pub fn record(&self, by: &Name, what: What) {
         let event = Event { at: self.clock.now(), by: by.clone(), what };
         match &self.sink {
@@ -345,7 +345,7 @@ impl Chunks {
         }
     }
 
-    /// Removes the conversation that ends with the last event again, and counts it, if it only repeats earlier ones.
+    /// Removes the conversation that ends with the last event, and counts it instead, if it only repeats earlier ones.
     fn count_repeated(&mut self) {
         let Some(places) = conversation(&self.last) else { return };
         let Some(Event { at: until, by, what: What::ServerClosed { connection, .. } }) = self.last.last().cloned()
@@ -355,7 +355,7 @@ impl Chunks {
         let events: Vec<&Event> = places.iter().map(|&place| &self.last[place]).collect();
         let Recording::Count { at, like } = self.repeats.ended(&by, connection, &events) else { return };
         let before = self.full.len() * Self::LENGTH;
-        // From the end, so that the places that are still to come stay what they are.
+        // The events are removed from the end, so that the earlier positions remain valid.
         let mut at = at;
         for &place in places.iter().rev() {
             self.bytes = self.bytes.saturating_sub(weight::of(&self.last.remove(place)));
@@ -393,7 +393,8 @@ impl Chunks {
     }
 }
 
-/// Locks the list. A panic elsewhere leaves either a whole event or none, so that the list stays valid.
+/// Locks the list. If a thread panics, an event is in the list either as a whole or not at all, so the list stays
+/// valid.
 fn lock(events: &Mutex<Chunks>) -> MutexGuard<'_, Chunks> {
     events.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -472,7 +473,7 @@ mod tests {
             }
         }
         let events = journal.take();
-        // One that lies across two pieces of the journal is kept as well.
+        // A conversation that lies across two pieces of the journal is kept as well.
         let counted = repeated(&events);
         assert!(
             counted.len() == 2 && counted.iter().all(|(_, like, last, times)| like + times == *last),

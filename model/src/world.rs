@@ -18,7 +18,7 @@ pub trait World {
     /// more.
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError>;
 
-    /// Returns the present time.
+    /// Returns the current time.
     fn now(&self) -> Time;
 
     /// Returns what the balancer declares about itself.
@@ -31,7 +31,7 @@ pub trait World {
     fn finish(self: Box<Self>) -> Trace;
 }
 
-/// Why a world cannot perform an action, or cannot be built.
+/// The reason why a world cannot perform an action, or cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WorldError {
     /// No host or client has this name.

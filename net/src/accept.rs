@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::Listener;
 
-/// The number of failures in a row after which a listener is given up. A lack of descriptors is temporary; a host that
-/// has ended is not.
+/// The number of failures in a row after which a listener is given up. A lack of descriptors is temporary, but a host
+/// that has ended stays ended.
 const TRIES: u32 = 100;
 
 /// The pause after a failure.

@@ -14,8 +14,8 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Any [`Net`] behind one type, for code that must be stored as a trait object and therefore cannot be generic.
 ///
-/// It behaves like the network that it wraps. Each call costs one additional allocation and one additional virtual
-/// call.
+/// The type behaves like the network that it wraps. Each call costs one additional allocation and one additional
+/// virtual call.
 #[derive(Clone)]
 pub struct AnyNet(Arc<dyn ObjectNet>);
 

@@ -1,4 +1,4 @@
-//! The interface to the network: code above it is written once, and runs on simulated and on real sockets.
+//! The interface to the network. Code that uses it runs unchanged on simulated and on real sockets.
 //!
 //! * [`Net`]: connects, binds and spawns, as *one host* sees it.
 //! * [`Listener`] and [`Stream`]: the sockets that `Net` returns.
@@ -75,7 +75,7 @@ pub trait Net: Clone + Send + Sync + 'static {
     /// `AddrInUse`, or `AddrNotAvailable` if the address does not belong to the host.
     fn bind(&self, addr: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;
 
-    /// Starts a task that ends with the host at the latest.
+    /// Starts a task, which ends at the latest when the host ends.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle;
 }
 

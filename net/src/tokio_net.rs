@@ -14,7 +14,7 @@ use crate::{Listener, Net, Stream};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokioNet;
 
-/// The largest number of connections that wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
 impl TokioNet {
@@ -27,22 +27,23 @@ impl TokioNet {
     /// The call is made outside of a tokio runtime.
     pub fn listen(self, addr: SocketAddr) -> io::Result<TokioListener> {
         let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // Elsewhere than on Windows, where it means something else: connections that were closed do not hold the port.
+        // With this option, connections that were closed do not occupy the port. On Windows, the option has another
+        // meaning.
         #[cfg(not(windows))]
         socket.set_reuseaddr(true)?;
         socket.bind(addr)?;
         socket.listen(BACKLOG).map(TokioListener)
     }
 
-    /// Opens a TCP connection from this source address, while [`Net::connect`] lets the system choose one; port 0
-    /// selects a free port.
+    /// Opens a TCP connection from this source address, while the system chooses the address in [`Net::connect`]. Port
+    /// 0 selects a free port.
     ///
     /// # Errors
     /// This function returns the same errors as [`Net::connect`]; also `AddrInUse`, or `AddrNotAvailable` if the address
     /// does not belong to this machine.
     pub async fn connect_from(self, source: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
         let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A port of the caller's choice may be used again at once: the connection before it waits in TIME-WAIT.
+        // The same port may be used again at once, while the previous connection waits in TIME-WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(source)?;
         let stream = socket.connect(peer).await?;
@@ -55,7 +56,7 @@ impl TokioNet {
 #[derive(Debug)]
 pub struct TokioListener(TcpListener);
 
-/// A port that stays open regardless of who listens on it at the moment. Connections wait until somebody accepts them.
+/// A port that stays open even when no listener uses it. Connections wait until a listener accepts them.
 #[derive(Debug)]
 pub struct OpenPort(std::net::TcpListener);
 

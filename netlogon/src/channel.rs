@@ -1,4 +1,4 @@
-//! The channel to a domain: which of its DCs is asked, and which answer counts.
+//! The channel to a domain: the choice of the DC that is asked, and of the answer that counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,19 +15,19 @@ use crate::{ChannelConfig, LogonNumbers};
 
 /// The channel to a domain. Its tasks end when it is dropped.
 ///
-/// Like Netlogon, the channel uses the same DC as long as that one answers. A logon goes to the next DC
-/// * if the DC cannot be reached, is silent, or denies the channel; later logons then begin with the next DC, too;
+/// Like Netlogon, the channel uses the same DC as long as it answers. A logon goes to the next DC
+/// * if the DC cannot be reached, is silent, or denies the channel; later logons then begin with the next DC as well;
 /// * if the DC's answer is not authoritative: "if the Authoritative parameter is FALSE, the client retries the call at
 ///   a later time or at a different domain controller" (MS-NRPC 3.4.5.3.2).
 ///
 /// An authoritative refusal is final: a wrong password is never presented to a second DC. At most `MaxConcurrentApi`
-/// logons are under way at once. This limit protects DCs. A farm reaches it when many connections authenticate at the
-/// same time.
+/// logons are under way at once. This limit protects the DCs. A farm reaches it when many connections authenticate at
+/// the same time.
 pub struct SecureChannel {
     links: Vec<Link>,
-    /// The permits of which a logon takes one while it is under way.
+    /// The permits. A logon takes one while it is under way.
     calls: Semaphore,
-    /// The longest time that a logon may wait for a permit.
+    /// The maximum time that a logon may wait for a permit.
     queue: Duration,
     /// The index of the DC that receives the next logon.
     current: AtomicUsize,
@@ -37,11 +37,11 @@ pub struct SecureChannel {
 /// The outcome of a logon.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The number of the logon, which the event of the DC that answered has, too.
+    /// The number of the logon. The event of the DC that answered has the same number.
     pub number: u64,
-    /// The DC's reply, or a refusal that replaces a missing one: STATUS_NO_LOGON_SERVERS if no DC answers, or if the logon
-    /// waited too long for others,
-    /// STATUS_TRUSTED_RELATIONSHIP_FAILURE or STATUS_NO_TRUST_SAM_ACCOUNT if one denies the channel.
+    /// The DC's reply, or a refusal that replaces a missing reply: STATUS_NO_LOGON_SERVERS if no DC answers, or if the
+    /// logon waited too long for others; STATUS_TRUSTED_RELATIONSHIP_FAILURE or STATUS_NO_TRUST_SAM_ACCOUNT if a DC
+    /// denies the channel.
     pub reply: LogonReply,
     /// Whether the reply comes from a DC.
     pub answered: bool,
@@ -58,8 +58,8 @@ impl SecureChannel {
 
     /// Asks the domain. Returns `None` if the tasks have ended together with their host.
     ///
-    /// It takes at most the time in the queue and the sum of the timeouts of all DCs; a DC's reply timeout counts twice if
-    /// a connection to it breaks meanwhile.
+    /// The call takes at most the time in the queue plus the sum of the timeouts of all DCs. A DC's reply timeout
+    /// counts twice if a connection to it breaks meanwhile.
     pub async fn logon(&self, request: &LogonRequest) -> Option<Outcome> {
         let Ok(Ok(_call)) = timeout(self.queue, self.calls.acquire()).await else { return Some(self.no_controllers()) };
         let (count, first) = (self.links.len(), self.current.load(Ordering::Relaxed));
@@ -71,7 +71,7 @@ impl SecureChannel {
                     return Some(Outcome { number, reply, answered: true });
                 }
                 Ok(reply) => (Certainty::Unsure, reply),
-                // No DC can be sent that.
+                // This request cannot be sent to any DC.
                 Err(NoReply::TooLong) => {
                     let reply = LogonReply::refused(NtStatus::INVALID_PARAMETER, true);
                     return Some(Outcome { number, reply, answered: false });
@@ -81,7 +81,7 @@ impl SecureChannel {
                     refusal(no_reply)
                 }
             };
-            // The most certain answer counts; among equally certain ones, the last.
+            // The most certain answer counts, or the last one if several are equally certain.
             if best.as_ref().is_none_or(|(max, _)| certainty >= *max) {
                 best = Some((certainty, Outcome { number, reply, answered: certainty == Certainty::Unsure }));
             }
@@ -102,7 +102,7 @@ impl SecureChannel {
     }
 }
 
-/// How certain an answer is that is not final.
+/// The certainty of an answer that is not final.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Certainty {
     /// No DC answers.
@@ -117,11 +117,12 @@ enum Certainty {
 fn refusal(no_reply: NoReply) -> (Certainty, LogonReply) {
     let (certainty, status) = match no_reply {
         NoReply::Unreachable | NoReply::TooLong => (Certainty::Unreachable, NtStatus::NO_LOGON_SERVERS),
-        // The secrets differ, whichever side notices that.
+        // The secrets of the two sides differ. Either side may have noticed this.
         NoReply::BadReply | NoReply::Denied(NtStatus::ACCESS_DENIED) => {
             (Certainty::Denied, NtStatus::TRUSTED_RELATIONSHIP_FAILURE)
         }
-        // Anybody on the path can forge a denial, so it never means success, nor anything that only a DC may decide.
+        // Anybody on the path can forge a denial. Therefore it never means success or a decision that only a DC may
+        // make.
         NoReply::Denied(_) => (Certainty::Denied, NtStatus::NO_TRUST_SAM_ACCOUNT),
     };
     (certainty, LogonReply::refused(status, true))

@@ -1,15 +1,15 @@
 //! The client half of Netlogon: the secure channel over which a machine asks the DCs of a domain for logons.
 //!
-//! A member server has a channel to its own domain. A DC has one to each domain that its own trusts, and one to the PDC
-//! emulator of its own domain.
+//! A member server has a channel to its own domain. A DC has a channel to each domain that its own domain trusts, and
+//! one to the PDC emulator of its own domain.
 //!
 //! * [`SecureChannel`]: asks the DCs of one domain, one after another until one has a final answer (`channel.rs`).
 //! * `link.rs`: the connection to one DC, on which logons are pipelined.
 //!
 //! # Wire format
 //! The logon's number ([`LogonNumbers`], 8 bytes, big-endian) precedes each frame of [`stickler_auth::logon`], so that
-//! a trace can tie the DC's event to the asker's. The number is evidence, and no decision depends on it. Replies have
-//! no number: they arrive in the order of the requests.
+//! a trace can tie the DC's event to the event of the machine that asked. The number is evidence, and no decision
+//! depends on it. Replies have no number: they arrive in the order of the requests.
 
 mod channel;
 mod link;
@@ -30,7 +30,7 @@ pub const NUMBER: usize = size_of::<u64>();
 /// length.
 pub const REQUEST_PREFIX: usize = NUMBER + FRAME_PREFIX;
 
-/// The largest number of logons in flight on a link, at either end. Others wait.
+/// The maximum number of logons in flight on a link, at either end. Others wait.
 pub const MAX_IN_FLIGHT: usize = 128;
 
 /// The configuration of a channel to the DCs of a domain.
@@ -44,15 +44,16 @@ pub struct ChannelConfig {
     pub controllers: Vec<SocketAddr>,
     /// The time limits of each DC.
     pub timeouts: ChannelTimeouts,
-    /// The largest number of logons under way at once, at least 1 (`MaxConcurrentApi`). Others wait in the order of
+    /// The maximum number of logons under way at once, at least 1 (`MaxConcurrentApi`). Others wait in the order of
     /// their arrival.
     pub max_concurrent_api: u16,
 }
 
-/// The time that a DC may take before the next one is asked.
+/// The time that a DC may take before the next DC is asked.
 ///
-/// Netlogon allows 15 s to find a DC and 45 s for a call (`ExpectedDialupDelay`, plus its value), which is longer than
-/// most user agents wait. Choose the timeouts so that their sum over all DCs of a domain is less than the client waits.
+/// Netlogon allows 15 s to find a DC and 45 s for a call (the value of `ExpectedDialupDelay` is added). Most user
+/// agents do not wait as long. Choose the timeouts so that their sum over all DCs of a domain is less than the time
+/// that the client waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChannelTimeouts {
     /// The time that a DC may take to accept a connection.
@@ -69,8 +70,8 @@ impl ChannelTimeouts {
     pub const QUEUE: Duration = Duration::from_secs(45);
 }
 
-/// Numbers the logons that a machine asks for, from 1, over all its channels. The numbering continues when its process
-/// is restarted.
+/// Numbers the logons that a machine asks for, from 1, over all its channels. The numbering continues when the
+/// machine's process is restarted.
 #[derive(Debug, Default)]
 pub struct LogonNumbers(AtomicU64);
 

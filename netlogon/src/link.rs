@@ -3,8 +3,8 @@
 //! One task owns the connection. Requests that arrive while others are in flight are sent together; replies arrive in
 //! order.
 //!
-//! A logon whose connection breaks before the reply is sent once more on a new one, as Netlogon does: the DC may have
-//! been restarted since the last logon.
+//! If the connection of a logon breaks before the reply arrives, the logon is sent once more on a new connection, as
+//! Netlogon does: the DC may have been restarted since the last logon.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{ChannelConfig, LogonNumbers, MAX_IN_FLIGHT};
 
-/// The largest number of times that a logon is sent.
+/// The maximum number of times that a logon is sent.
 const MAX_TRIES: u8 = 2;
 
 /// The capacity that is requested for each read, in bytes.
@@ -39,7 +39,7 @@ pub(crate) struct LinkReply {
     pub(crate) result: Result<LogonReply, NoReply>,
 }
 
-/// Why there is no reply from a DC.
+/// The reason why there is no reply from a DC.
 #[derive(Clone, Copy)]
 pub(crate) enum NoReply {
     /// The DC cannot be reached, or is silent.
@@ -48,7 +48,7 @@ pub(crate) enum NoReply {
     Denied(NtStatus),
     /// The reply was not made with this machine's secret.
     BadReply,
-    /// The request does not fit into a frame, although a genuine one would.
+    /// The request does not fit into a frame. A genuine request would fit.
     TooLong,
 }
 
@@ -66,7 +66,7 @@ struct InFlight {
     deadline: Instant,
 }
 
-/// Why a conversation with the DC ended.
+/// The reason why a conversation with the DC ended.
 #[derive(Debug, thiserror::Error)]
 enum Ending {
     #[error("the caller no longer waits for the answer")]
@@ -144,7 +144,7 @@ impl Task {
             {
                 self.send(ask, &mut client, &mut output);
             }
-            // Bounded: less than one frame stays in `input`, and `frame_len` bounds a frame.
+            // This is bounded: less than one frame stays in `input`, and `frame_len` bounds a frame.
             input.reserve(READ_SIZE);
             let deadline = self.in_flight.front().map_or_else(Instant::now, |oldest| oldest.deadline);
             tokio::select! {
@@ -178,7 +178,7 @@ impl Task {
                 let deadline = Instant::now() + self.config.timeouts.reply;
                 self.in_flight.push_back(InFlight { ask, number, deadline });
             }
-            // The channel continues without it.
+            // The channel continues without this logon.
             Err(_) => self.refuse(ask, NoReply::TooLong),
         }
     }
@@ -192,14 +192,14 @@ impl Task {
             input.advance(FRAME_PREFIX);
             let reply = client.decode_reply(&input.split_to(length))?;
             let Some(sent) = self.in_flight.pop_front() else { return Err(LogonError::Kind.into()) };
-            // The asker may have disconnected.
+            // The client of this logon may have disconnected.
             let _ = sent.ask.answer.send(LinkReply { number: sent.number, result: Ok(reply) });
         }
         Ok(())
     }
 
-    /// Answers all waiting logons with a failure, since the connection could not be opened and each of them has waited
-    /// as long.
+    /// Answers all waiting logons with a failure, since the connection could not be opened and all of them have waited
+    /// for it.
     fn unreachable(&mut self, queue: &mut mpsc::Receiver<Ask>, ending: Ending) -> Ending {
         while let Ok(ask) = queue.try_recv() {
             self.backlog.push_back(ask);

@@ -16,7 +16,7 @@ const SECRET: &[u8] = b"machine secret";
 /// The behaviour of a DC at a logon.
 #[derive(Clone, Copy, PartialEq)]
 enum Does {
-    /// The DC answers with this status, which is final or not.
+    /// The DC answers with this status, and says whether it is final.
     Says(NtStatus, bool),
     /// The DC does not answer.
     Waits,
@@ -117,7 +117,7 @@ async fn ask_as(channel: &SecureChannel, user: &str) -> Outcome {
     channel.logon(&request).await.expect("the tasks run")
 }
 
-/// Returns the number, the status, and whether the reply comes from a DC.
+/// Returns the number and the status of an outcome, and whether the reply comes from a DC.
 fn summary(outcome: &Outcome) -> (u64, NtStatus, bool) {
     (outcome.number, outcome.reply.status, outcome.answered)
 }
@@ -145,7 +145,7 @@ async fn a_dc_that_fails_in_whatever_way_is_left_until_the_next_one_fails() {
         let (first, second) = (Dc::that(does).await, Dc::that(GOOD).await);
         let channel = channel(vec![first.address, second.address]);
         assert_eq!(ask(&channel).await.reply.status, NtStatus::SUCCESS);
-        // One whose connection breaks is asked a second time.
+        // A DC whose connection breaks is asked a second time.
         assert_eq!(first.saw().len(), if does == Does::Closes { 2 } else { 1 });
         assert_eq!(ask(&channel).await.reply.status, NtStatus::SUCCESS);
         assert_eq!((first.saw().len(), second.saw().len()), (0, 2));

@@ -4,11 +4,12 @@ use indexmap::IndexMap;
 use stickler_model::event::Closed;
 use stickler_model::{Action, Name, What};
 
+use crate::order::{before, between};
 use crate::requests::{Request, Requests};
 
 /// The disruptions of a trace. A `usize` is an index into the trace's events.
 pub(crate) struct Disruptions<'t> {
-    /// The history of each client that the trace knows.
+    /// The history of each client that has one.
     clients: IndexMap<&'t Name, Client>,
 }
 
@@ -29,9 +30,7 @@ impl<'t> Disruptions<'t> {
         let mut disruptions = Self { clients: IndexMap::new() };
         for (position, event) in requests.events() {
             match &event.what {
-                What::Action(Action::AddClient(spec)) => _ = disruptions.client(&spec.name),
                 What::Action(Action::Disconnect(client)) => disruptions.client(client).disconnects.push(position),
-                What::RequestStarted { .. } => _ = disruptions.client(&event.by),
                 What::RequestEnded { request, .. } => {
                     if let Some(request) = requests.get(Some(*request))
                         && request.ended.is_some_and(|end| end.event == position)
@@ -56,9 +55,8 @@ impl<'t> Disruptions<'t> {
         let (Some(end), Some(client)) = (request.ended, self.clients.get(request.client)) else {
             return 0;
         };
-        let earlier = client.ends.partition_point(|&event| event < request.started);
-        let from = earlier.checked_sub(1).map_or(0, |last| client.ends[last]);
-        count_between(&client.lost, from, end.event) + count_between(&client.disconnects, request.started, end.event)
+        let from = before(&client.ends, request.started).last().copied().unwrap_or_default();
+        between(&client.lost, from, end.event).len() + between(&client.disconnects, request.started, end.event).len()
     }
 
     /// Returns whether the script disconnected the client while the request was under way.
@@ -66,16 +64,10 @@ impl<'t> Disruptions<'t> {
         let (Some(end), Some(client)) = (request.ended, self.clients.get(request.client)) else {
             return false;
         };
-        count_between(&client.disconnects, request.started, end.event) > 0
+        !between(&client.disconnects, request.started, end.event).is_empty()
     }
 
     fn client(&mut self, name: &'t Name) -> &mut Client {
         self.clients.entry(name).or_default()
     }
-}
-
-/// Counts the events, which are in order, from `from` (included) to `to` (excluded).
-fn count_between(events: &[usize], from: usize, to: usize) -> usize {
-    let first = events.partition_point(|&event| event < from);
-    events.partition_point(|&event| event < to).saturating_sub(first)
 }

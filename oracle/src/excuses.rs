@@ -1,7 +1,7 @@
 //! The party at fault when a request ends wrongly: the balancer, unless something else explains it.
 //!
-//! `unanswered_because` is about requests without an answer, `refused_because` about those that end in 401 or 407. Each
-//! explanation concerns exactly this request; what explains another one explains nothing here.
+//! `unanswered_because` is about requests without an answer, `refused_because` about those that end in 401 or 407. An
+//! explanation counts only for the request that it concerns.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use stickler_model::{Leg, What};
 
 use crate::index::Index;
 use crate::logons::{ACCOUNT_LOCKED_OUT, Cause, LOGON_FAILURE, NO_LOGON_SERVERS, NO_SUCH_USER, WRONG_PASSWORD};
+use crate::order::Position;
 use crate::requests::{End, Request, ServerConnection, asks_for_credentials, is_no_answer, is_proof};
 use crate::verdict::Party;
 
@@ -20,15 +21,15 @@ pub(crate) const KRB_AP_ERR_SKEW: u32 = 37;
 /// RFC 4120 7.5.9: the ticket has been used before.
 const KRB_AP_ERR_REPEAT: u32 = 34;
 
-/// The time from which a slow site may exceed somebody's time limit. The shortest limits are those of a client that
-/// asks a KDC, and of a balancer or a server that opens a connection.
+/// The time above which a slow site may exceed a time limit. The shortest limits are those of a client that asks a KDC,
+/// and of a balancer or a server that opens a connection.
 const SHORTEST_LIMIT: Duration = Duration::from_secs(5);
 
 /// The number of times that a request may cross a link, one after the other: TCP, TLS and three legs from the client to
 /// the balancer and on to a server, and the server's questions to its DC.
 const PASSAGES: u32 = 40;
 
-/// Returns who is at fault for the end of a request that is no proper answer, or `None` if it is an answer or if the
+/// Returns who is at fault if a request did not end in a proper answer. Returns `None` if it ended in one, or if the
 /// balancer is at fault.
 pub(crate) fn excused(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> Option<Party> {
     if is_no_answer(end.status) {
@@ -58,7 +59,7 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
         return Some(Party::Server);
     }
     let sent = index.sent(request).last().map_or(request.started, |(event, ..)| event);
-    let reached = index.received(request).any(|(event, ..)| event > sent);
+    let reached = index.received(request).any(|(event, ..)| event.is_after(sent));
     if !reached && index.tls.is_turned_away(request.started, end.event) {
         return Some(Party::SiteSetUp);
     }
@@ -80,13 +81,13 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
 }
 
 /// Returns who is at fault for a request with valid credentials that ended in 401 or 407, if it is not the balancer:
-/// * a fault, if it kept the DC from answering a server, or a client that can log on with a ticket only, or did so
-///   shortly before, so that the client does not ask again yet;
+/// * a fault, if it kept the DC from answering a server or a client that can log on only with a ticket. This includes a
+///   fault shortly before, after which the client does not ask the DC again yet;
 /// * the site's set-up, if the DC or the server refused for a reason that is not the password (a machine or a domain is
-///   not trusted, no logon server, a ticket that the server cannot read), if the DC's directory is behind, or if a
-///   server closes a connection that a handshake needs;
+///   not trusted, no logon server, a ticket that the server cannot read), if the DC's directory is not up to date, or
+///   if a server closes a connection that a handshake needs;
 /// * the client, if its user or others locked the account by wrong passwords, or its clock is wrong;
-/// * whoever prevents the logon: see [`barred_because`].
+/// * the party that prevents the logon: see [`barred_because`].
 pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     request
         .events
@@ -100,9 +101,9 @@ pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Optio
 
 /// Returns who is at fault if the client could not log on at this site even without a balancer, with credentials that
 /// are good elsewhere:
-/// * client and site have no package in common (the client may not use Kerberos, and the site wants
-///   `Negotiate:Kerberos`), or the client and each server that the request met; or a handshake was begun at a server
-///   whose providers differ from those of the server that had asked for it;
+/// * the client has no package in common with the site, or with any server that the request met (the client may not use
+///   Kerberos, and the site requires `Negotiate:Kerberos`); or a handshake was begun at a server whose providers differ
+///   from those of the server that had asked for it;
 /// * the servers that took part in the handshake have no local account for the user, and know no other accounts;
 /// * the site requires a channel binding, and the client sends none, or one for a different certificate. If TLS is
 ///   terminated in between, this is the required behaviour (TL-1).
@@ -125,7 +126,8 @@ pub(crate) fn barred_because(index: &Index<'_>, request: &Request<'_>) -> Option
     required.iter().any(|path| !path.has_one_certificate()).then_some(Party::SiteSetUp)
 }
 
-/// Returns whether the request's handshake was begun at a server with other providers than one that had asked for it.
+/// Returns whether the request's handshake began at a server whose providers differ from those of a server that had
+/// asked for it.
 fn was_offered_elsewhere(index: &Index<'_>, request: &Request<'_>) -> bool {
     let received: Vec<_> = index.received(request).collect();
     let Some(first) = received.iter().position(|&(.., leg)| leg != Leg::Anonymous) else { return false };
@@ -134,8 +136,8 @@ fn was_offered_elsewhere(index: &Index<'_>, request: &Request<'_>) -> bool {
     received[..first].iter().any(|asked| providers(asked) != providers(&received[first]))
 }
 
-/// Returns whether the request met servers, and the client has no package in common with any of these, so that it could
-/// not begin a handshake.
+/// Returns whether the request reached servers but could not begin a handshake, because the client has no package in
+/// common with any of them.
 fn met_no_common_package(index: &Index<'_>, request: &Request<'_>) -> bool {
     let mut received = index.received(request).peekable();
     let none = |(event, (server, _), _)| index.settings.packages_at(server, request.client, event).is_none();
@@ -168,14 +170,20 @@ pub(crate) fn is_user_forbidden(index: &Index<'_>, request: &Request<'_>) -> boo
     last.is_some_and(|answer| answer.is_forbidden() && request.is_taken_for_own_user(&answer))
 }
 
-/// Returns whether the balancer itself turned the request away with 503, and no server received it.
+/// Returns whether the last answer is the balancer's own 503, and no server received the HTTP request that it answers, or
+/// a later one.
 pub(crate) fn is_turned_away(index: &Index<'_>, request: &Request<'_>) -> bool {
-    let last = request.events.iter().rev().find_map(|&event| match index.what(event) {
-        What::ServerReceived { .. } => Some(false),
-        What::ClientReceived { echoed, status, .. } => Some(echoed.is_none() && *status == 503),
-        _ => None,
-    });
-    last == Some(true)
+    let mut answered = false;
+    for &event in request.events.iter().rev() {
+        match index.what(event) {
+            What::ClientReceived { echoed: None, status: 503, .. } => answered = true,
+            What::ClientReceived { .. } if !answered => return false,
+            What::ServerReceived { .. } => return false,
+            What::ClientSent { .. } if answered => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Returns whether a balancer can send the request's last HTTP request again on another connection: it is idempotent (RFC
@@ -190,7 +198,7 @@ pub(crate) fn is_repeatable(index: &Index<'_>, request: &Request<'_>) -> bool {
 /// and there is such a server.
 fn met_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
     let sent = index.sent(request).last().map(|(event, ..)| event);
-    let received = index.received(request).filter(|&(event, ..)| sent.is_none_or(|sent| sent < event)).last();
+    let received = index.received(request).filter(|&(event, ..)| sent.is_none_or(|sent| sent.is_before(event))).last();
     match received {
         Some((event, (server, _), _)) => index.settings.is_rogue(server, event),
         None => index.farm.backends().any(|backend| index.settings.is_rogue(backend, request.started)),
@@ -239,7 +247,7 @@ fn is_cut_off_by_challenge(index: &Index<'_>, request: &Request<'_>) -> bool {
 fn refused_by_dc(index: &Index<'_>, request: &Request<'_>, event: usize) -> Option<Party> {
     let What::ServerLogon { status, .. } = *index.what(event) else { return None };
     match status {
-        // A DC that has not heard of the user, or of the password, yet.
+        // The DC does not know the user, or the new password, yet.
         NO_SUCH_USER | WRONG_PASSWORD | LOGON_FAILURE if index.logons.is_outdated(event) => Some(Party::SiteSetUp),
         0 | NO_SUCH_USER | WRONG_PASSWORD | LOGON_FAILURE => None,
         ACCOUNT_LOCKED_OUT => (index.logons.cause(event) == Cause::User).then_some(Party::Client),
@@ -266,7 +274,7 @@ fn lacks_ticket_because(index: &Index<'_>, request: &Request<'_>) -> Option<Part
 
 /// Returns who is at fault if the request's last token is a ticket that a server refused: the client, if its clock is wrong
 /// and not the server's, otherwise the site, whose server cannot read it. A refused replay does not count, because the
-/// ticket itself is valid; nor does a wrong channel binding, which has no code of Kerberos.
+/// ticket itself is valid; nor does a wrong channel binding, for which there is no Kerberos error code.
 fn ticket_refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     let last = index.sent(request).map(|(.., leg)| leg).filter(|&leg| leg != Leg::Anonymous).last();
     let error = request.events.iter().rev().find_map(|&event| match *index.what(event) {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::{Action, Fault, Name, What};
 
+use crate::order::{Position, before, since};
 use crate::requests::Requests;
 
 /// The backends over time. A `usize` is an index into the trace's events.
@@ -35,7 +36,7 @@ pub(crate) struct Condition {
     pub(crate) down: Option<usize>,
     /// The backend is being drained.
     pub(crate) draining: Option<usize>,
-    /// The number of links to the backend that are held, without those to DCs.
+    /// The number of links to the backend that are held, not counting those to DCs.
     held: u32,
     /// The number of links between the backend and DCs that are held.
     without_dc: u32,
@@ -73,14 +74,17 @@ impl<'t> Farm<'t> {
 
     /// Returns the condition of a backend just before this event.
     pub(crate) fn condition(&self, backend: &Name, event: usize) -> Condition {
-        let changes = self.backends.get(backend).map_or(&[][..], |backend| &backend.changes);
-        let after = changes.partition_point(|&(change, _)| change < event);
-        after.checked_sub(1).map_or(Condition::default(), |last| changes[last].1)
+        before(self.changes(backend), event).last().map_or(Condition::default(), |&(_, condition)| condition)
     }
 
-    /// Returns whether nothing affected the backend from one event to the other, both included.
+    /// Returns whether nothing affected the backend from one event to the other (inclusive).
     pub(crate) fn is_up(&self, backend: &Name, from: usize, to: usize) -> bool {
         self.condition(backend, from).is_up() && !self.changed(backend, from, to)
+    }
+
+    /// Returns whether nothing affects the backend just after this event.
+    pub(crate) fn is_up_after(&self, backend: &Name, event: usize) -> bool {
+        self.condition(backend, event + 1).is_up()
     }
 
     /// Returns whether the backend was down or cut off just before this event.
@@ -89,35 +93,41 @@ impl<'t> Farm<'t> {
         condition.down.is_some() || condition.held > 0 || condition.without_dc > 0
     }
 
-    /// Returns whether a fault or a drain concerned the backend from one event to the other, both included.
+    /// Returns whether a fault or a drain concerned the backend from one event to the other (inclusive).
     pub(crate) fn changed(&self, backend: &Name, from: usize, to: usize) -> bool {
-        self.backends.get(backend).is_some_and(|backend| changed(&backend.changes, from, to))
+        self.changes_between(backend, from, to).next().is_some()
     }
 
-    /// Returns whether the backend could take requests from one event to the other, both included: it was up, or nothing but
+    /// Returns whether the backend could take requests from one event to the other (inclusive): it was up, or nothing but
     /// its way to a DC was cut.
     pub(crate) fn is_in_use(&self, backend: &Name, from: usize, to: usize) -> bool {
-        let changes = self.backends.get(backend).map_or(&[][..], |backend| &backend.changes);
-        let first = changes.partition_point(|&(change, _)| change < from);
         let mut last = self.condition(backend, from);
         let serves = |condition: Condition| Condition { without_dc: 0, ..condition }.is_up();
         serves(last)
-            && changes[first..].iter().take_while(|&&(change, _)| change <= to).all(|&(_, condition)| {
-                // A reset changes nothing and strikes all the same.
+            && self.changes_between(backend, from, to).all(|condition| {
+                // A reset changes no condition, but it is a change.
                 let only_dc = condition.without_dc != last.without_dc;
                 last = condition;
                 only_dc && serves(condition)
             })
     }
 
-    /// Returns whether the backend was being drained from one event to the other, both included, and nothing else kept it
+    /// Returns whether the backend was being drained from one event to the other (inclusive), and nothing else kept it
     /// from serving.
     pub(crate) fn is_drained_only(&self, backend: &Name, from: usize, to: usize) -> bool {
         let drained = |condition: Condition| Condition { draining: None, ..condition }.is_up();
-        let changes = self.backends.get(backend).map_or(&[][..], |backend| &backend.changes);
-        let first = changes.partition_point(|&(change, _)| change < from);
-        let between = changes[first..].iter().take_while(|&&(change, _)| change <= to);
-        drained(self.condition(backend, from)) && between.into_iter().all(|&(_, condition)| drained(condition))
+        drained(self.condition(backend, from)) && self.changes_between(backend, from, to).all(drained)
+    }
+
+    /// Returns the changes of a backend in order, each with its event and the condition after it.
+    fn changes(&self, backend: &Name) -> &[(usize, Condition)] {
+        self.backends.get(backend).map_or(&[], |backend| &backend.changes)
+    }
+
+    /// Returns the conditions after the changes of a backend from one event to the other, both included.
+    fn changes_between(&self, backend: &Name, from: usize, to: usize) -> impl Iterator<Item = Condition> {
+        let changes = since(self.changes(backend), from).iter();
+        changes.take_while(move |&&(change, _)| change <= to).map(|&(_, condition)| condition)
     }
 
     /// Returns whether this is a backend.
@@ -128,8 +138,8 @@ impl<'t> Farm<'t> {
     /// If all backends are down just before this event, returns the event from which this is so, and the event at which
     /// the first of them comes back. Otherwise returns `None`.
     pub(crate) fn without_backends(&self, event: usize) -> Option<(usize, Option<usize>)> {
-        let last = self.without_backends.partition_point(|&(from, _)| from < event).checked_sub(1)?;
-        Some(self.without_backends[last]).filter(|(_, to)| to.is_none_or(|to| to > event))
+        let last = before(&self.without_backends, event).last().copied();
+        last.filter(|(_, to)| to.is_none_or(|to| to.is_after(event)))
     }
 
     /// Returns the first fault or drain, of a backend or elsewhere.
@@ -139,7 +149,7 @@ impl<'t> Farm<'t> {
 
     fn act(&mut self, event: usize, action: &'t Action, standing: &mut Standing<'t>, is_dc: &dyn Fn(&Name) -> bool) {
         match action {
-            // It ends connections, and the server is there at once; a process that hangs is ended too.
+            // A restart ends connections, and the server is back at once. A process that hangs is ended too.
             Action::Configure(server) => {
                 let hung = standing.hanging.remove(&server.name);
                 self.change(event, &server.name, |now| now.down = now.down.filter(|_| !hung));
@@ -154,7 +164,7 @@ impl<'t> Farm<'t> {
                 }
                 self.change(event, name, |now| _ = now.down.get_or_insert(event));
             }
-            // A process that has ended does not go on.
+            // A process that has ended cannot resume.
             Action::Fault(Fault::Resume(name)) if !standing.hanging.contains(name) => {}
             Action::Fault(Fault::Restart(name) | Fault::Resume(name)) => {
                 standing.hanging.remove(name);
@@ -222,14 +232,12 @@ struct Standing<'t> {
     /// Hosts whose process has stopped and may go on.
     hanging: BTreeSet<&'t Name>,
     /// Links that are held, each with its hosts in order.
-    links: BTreeSet<(&'t Name, &'t Name)>,
+    links: BTreeSet<[&'t Name; 2]>,
 }
 
-fn ordered<'t>(a: &'t Name, b: &'t Name) -> (&'t Name, &'t Name) {
-    if a <= b { (a, b) } else { (b, a) }
-}
-
-fn changed<T>(changes: &[(usize, T)], from: usize, to: usize) -> bool {
-    let first = changes.partition_point(|&(change, _)| change < from);
-    changes.get(first).is_some_and(|&(change, _)| change <= to)
+/// Returns the hosts of a link in order, whichever of them is named first.
+fn ordered<'t>(a: &'t Name, b: &'t Name) -> [&'t Name; 2] {
+    let mut hosts = [a, b];
+    hosts.sort();
+    hosts
 }

@@ -1,22 +1,25 @@
 //! The faults that the script injected: what they touched, and for how long they can explain a failure.
 //!
-//! A fault *stands* from its injection until it is mended: a crash and a loss of power until the restart, a hang until
-//! the process goes on, a held link until its release. A reset acts at one moment, and so does a restart of IIS with
+//! A fault *stands* from its injection until it is repaired: a crash and a loss of power until the restart, a hang until
+//! the process resumes, a held link until its release. A reset acts at one moment, and so does a restart of IIS with
 //! other settings. A fault *touches* only
-//! * all requests, if it is a balancer's;
+//! * all requests, if it is at a balancer;
 //! * the requests of one client, and of those at the same host, if it is on that client's link;
-//! * requests that were received by one backend, or on whose way no server received them, if it is that backend's or on
-//!   its link: a balancer may have sent them there;
-//! * requests with a logon, if it is a DC's or on its link; and all, if the balancer's checks log on.
+//! * the requests that one backend received, and those that no server received, if it is at that backend or on its link:
+//!   a balancer may have sent the latter there;
+//! * requests with a logon, if it is at a DC or on its link; and all requests, if the balancer's checks log on.
 //!
-//! It explains a failure of what it touches if it strikes or stands while the request is under way; or if it was mended
-//! no longer ago than packets need for a round trip, and a balancer for noticing, by what it declares
+//! A fault explains a failure of a request that it touches if it stands or acts while the request is in progress. It
+//! also explains the failure if it was repaired shortly before: no longer ago than packets need for a round trip and the
+//! balancer needs to notice, by its declarations
 //! ([`Promises::notice_mended`](stickler_model::trace::Promises::notice_mended)). It also explains the failure of the
-//! first request on a client's connection that is older than the mending: the connection may be bound to one that the
-//! fault ended. Where a host lost power, its connections ended and nobody was told. Each that it had accepted and that
-//! nobody has seen closed is *left behind*, and its first use after the restart fails: of the requests for that backend
-//! that reach no server later, so many are explained as connections were left behind, whatever connection the client
-//! used, and no more.
+//! first request on a client's connection that was opened before the repair, because that connection may be bound to one
+//! that the fault ended.
+//!
+//! A host that lost power did not tell its peers that its connections have ended. Each connection that it had accepted
+//! and that nobody has seen closed is *left behind*, and its first use after the restart fails. Therefore some requests
+//! for that backend that later reach no server are explained: at most as many as connections were left behind, whatever
+//! connection the client used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,6 +29,7 @@ use stickler_model::{Action, Fault, Leg, Name, RequestId, Time, What};
 
 use crate::farm::Farm;
 use crate::left_behind::met_left_behind;
+use crate::order::{Position, between};
 use crate::requests::{ClientConnection, Request, Requests, ServerConnection};
 use crate::settings::Settings;
 
@@ -36,11 +40,11 @@ pub(crate) struct Faults<'t> {
     /// The requests that may have met a connection which a loss of power left behind.
     met_left_behind: BTreeSet<RequestId>,
     connections: BTreeMap<ClientConnection<'t>, Connection>,
-    /// The time for which a fault still explains failures after it was mended.
+    /// The time for which a fault still explains failures after it was repaired.
     notice: Duration,
 }
 
-/// A fault, from its injection until it was mended.
+/// A fault, from its injection until its repair.
 struct Span<'t> {
     from: usize,
     until: Option<usize>,
@@ -103,8 +107,7 @@ impl Connection {
 
     /// Returns whether the connection was open at the first event, and brought no answer between the two events.
     fn is_unused_since(&self, from: usize, to: usize) -> bool {
-        let first = self.answers.partition_point(|&at| at <= from);
-        self.opened < from && self.answers.get(first).is_none_or(|&at| at >= to)
+        self.opened.is_before(from) && between(&self.answers, from, to).is_empty()
     }
 }
 
@@ -175,7 +178,7 @@ impl<'t> Faults<'t> {
             legs == Legs::Last && self.ends_in_vain(&scope, request) || scope.may_have_gone_to(request, backend, legs)
         };
         self.met_left_behind.contains(&request.id)
-            || self.spans.iter().take_while(|span| span.from < end.event).any(|span| {
+            || self.spans.iter().take_while(|span| span.from.is_before(end.event)).any(|span| {
                 let touched = match Self::concern(&scope, span.place, request.client) {
                     Concern::Nobody => false,
                     Concern::Everything => true,
@@ -231,8 +234,8 @@ impl<'t> Faults<'t> {
     }
 
     /// Returns whether a fault on the client's path to the balancer, or at the balancer itself, may have ended the
-    /// client's connection by this event: the fault stands then, or it was mended just before, or while the connection
-    /// was open and has not been used since.
+    /// client's connection by this event: the fault stands at that time, it was repaired just before, or it was
+    /// repaired while the connection was open and the connection has not been used since.
     pub(crate) fn cuts_off(
         &self,
         (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
@@ -260,7 +263,7 @@ impl<'t> Faults<'t> {
         let scope = Scope { requests, settings, farm };
         self.spans.iter().take_while(|span| span.from <= to).any(|span| {
             let concern = Self::concern(&scope, span.place, client);
-            // A balancer may be what a KDC is reached through, or what asks it.
+            // A balancer may be on the path to a KDC, or may ask it.
             matches!(concern, Concern::Everything | Concern::Logons | Concern::Tickets)
                 && Self::lasts(requests, span, from, memory.max(self.notice))
         })
@@ -309,7 +312,7 @@ impl<'t> Faults<'t> {
         }
     }
 
-    /// Returns whether a fault stood at this event or later, or was mended at most `notice` before.
+    /// Returns whether a fault stood at this event or later, or was repaired at most `notice` before.
     fn lasts(requests: &Requests<'t>, span: &Span<'t>, event: usize, notice: Duration) -> bool {
         span.until.is_none_or(|until| until >= event || requests.at(event) - requests.at(until) <= notice)
     }
@@ -349,7 +352,7 @@ impl<'t> Scope<'_, 't> {
         match legs {
             Legs::Last => {
                 let sent = self.requests.sent(request).last().map(|(event, ..)| event);
-                let last = received.filter(|&(event, ..)| sent.is_none_or(|sent| sent < event)).last();
+                let last = received.filter(|&(event, ..)| sent.is_none_or(|sent| sent.is_before(event))).last();
                 last.is_none_or(|(_, (server, _), _)| server == backend)
             }
             Legs::Any => {
@@ -384,7 +387,7 @@ impl<'t> Scope<'_, 't> {
     }
 }
 
-/// The ends of idle connections to servers. They are no faults, but a balancer that sends a request at that moment
+/// The ends of idle connections to servers. They are not faults, but a balancer that sends a request at that moment
 /// loses it.
 #[derive(Default)]
 pub(crate) struct IdleEnds {
@@ -442,14 +445,14 @@ impl IdleEnds {
     pub(crate) fn met_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
         let end = request.ended?.event;
         let (sent, ..) = requests.sent(request).last()?;
-        let reached = requests.received(request).any(|(event, ..)| event > sent);
+        let reached = requests.received(request).any(|(event, ..)| event.is_after(sent));
         let first = self.by_server.partition_point(|&(_, at)| at + self.round_trip < requests.at(sent));
         let close = self.by_server.get(first).map(|&(event, _)| event);
-        close.filter(|&event| !reached && event < end)
+        close.filter(|&event| !reached && event.is_before(end))
     }
 
-    /// Returns the same event if the connection was closed before the HTTP request could have arrived on it, so that
-    /// the balancer did not wait for anything else in the meantime.
+    /// Returns the same event if the connection was closed before the HTTP request could have arrived on it, so the
+    /// balancer did not wait for anything else in the meantime.
     pub(crate) fn met_at_once_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
         let (sent, ..) = requests.sent(request).last()?;
         self.met_by(requests, request).filter(|&close| requests.at(close) <= requests.at(sent) + self.round_trip)
@@ -457,7 +460,6 @@ impl IdleEnds {
 
     /// Returns whether an idle connection ended between the two events, whoever closed it.
     pub(crate) fn any_between(&self, from: usize, to: usize) -> bool {
-        let first = self.any.partition_point(|&event| event < from);
-        self.any.get(first).is_some_and(|&event| event < to)
+        !between(&self.any, from, to).is_empty()
     }
 }

@@ -8,7 +8,7 @@
 //!   logons has another result. While another backend is up and can authenticate, and the DC and everything else work,
 //!   HC-1 is put to the test by each client's request that a server receives with an Authenticate leg (a ticket needs
 //!   no logon server) and that was started more than fall x interval + timeout later. It is violated if the request's
-//!   own logon fails in the same way: the check has only asked whether the backend answers.
+//!   own logon fails in the same way, because the check has only tested whether the backend answers.
 //! * Where no account is declared for the checks, a check that a backend answers with 401 has found the backend alive.
 //!   After a backend has answered so, HC-1 is put to the test by each client's request that a server receives or that
 //!   the balancer itself answers with 503. It is violated by that 503 if neither the backend nor anything elsewhere was
@@ -19,11 +19,11 @@
 //! connection (`Settings::persists`). HC-2 is put to the test by each such logon. It is violated by each request of a
 //! client that the server receives there afterwards, with or without a token.
 //!
-//! **HC-3** applies where a backend is out of use after requests failed at it. It concerns backends that have no
-//! failure of their own: nothing has affected them, and they answered every request that they received, with no error
-//! of theirs (5xx). While a backend is down or cut off and another one of the same service has no failure, HC-3 is put
-//! to the test by each ended request. It is violated if the balancer itself answers 503 and nothing else is in the way:
-//! it has taken the failures of the one for the other's.
+//! **HC-3** applies where a backend is out of use after requests failed at it. It concerns backends without any failure:
+//! nothing has affected them, and they answered every request that they received, never with an error of their own
+//! (5xx). While a backend is down or cut off and another one of the same service has no failure, HC-3 is put to the test
+//! by each ended request. It is violated if the balancer itself answers 503 and there is no other obstacle: the balancer
+//! has counted the failures of one backend against another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +34,7 @@ use crate::excuses::is_turned_away;
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::logons::NO_LOGON_SERVERS;
+use crate::order::Position;
 use crate::requests::{Request, ServerConnection};
 use crate::verdict::Failure;
 
@@ -72,7 +73,7 @@ pub(crate) fn hc1_checks_detect_failed_authentication(index: &Index<'_>) -> Find
                 };
                 let up = alive.iter().find(|(backend, _)| can_serve(backend));
                 if let Some((backend, &answered)) = up
-                    && answered < request.started
+                    && answered.is_before(request.started)
                     && index.is_quiet_elsewhere(request, event)
                 {
                     let summary = format!(
@@ -93,13 +94,13 @@ pub(crate) fn hc1_checks_detect_failed_authentication(index: &Index<'_>) -> Find
     finding
 }
 
-/// Returns whether the checks had the declared time to notice what began with the event `since` before the request.
+/// Returns whether the checks had the declared time to notice, before the request, what the event `since` began.
 fn is_due(index: &Index<'_>, checks: &Checks, since: usize, request: &Request<'_>) -> bool {
     index.at(request.started) - index.at(since) >= checks.notice_down()
 }
 
-/// Judges a client's request for which a backend found no logon server with this event. If the backend is `broken`, it
-/// had found none before either.
+/// Judges a client's request if this event says that the backend that received it found no logon server. A backend is
+/// `broken` if an earlier event says the same of it.
 fn judge_sent_to_broken(
     index: &Index<'_>,
     checks: &Checks,
@@ -115,7 +116,7 @@ fn judge_sent_to_broken(
     let Some(other) = index.farm.backends().find(can_serve) else { return };
     if is_due(index, checks, since, request) && index.is_quiet_elsewhere(request, event) {
         let summary = format!(
-            "{}'s request {} was sent to {server}, which had found no logon server since {}, while {other} was well",
+            "{}'s request {} was sent to {server}, which had found no logon server since {}, while {other} was healthy",
             request.client,
             request.id,
             index.at(since),
@@ -194,13 +195,13 @@ pub(crate) fn hc3_backends_answer_for_their_own_failures(index: &Index<'_>) -> F
 }
 
 /// Returns, for each backend, the first event at which it failed by itself: it answered 5xx, or one of its connections
-/// ended while a request on it had no answer.
+/// ended while a request on it had no answer. That the numbers of connections start again when a server restarts does not
+/// matter: a server that has restarted has been affected, whether it failed or not.
 fn own_failures<'t>(index: &Index<'t>) -> BTreeMap<&'t Name, usize> {
     let mut failures: BTreeMap<&Name, usize> = BTreeMap::new();
     let mut open: BTreeMap<ServerConnection<'_>, BTreeSet<u32>> = BTreeMap::new();
     for (event, seen) in index.events() {
         match &seen.what {
-            What::ServerAccepted { connection, .. } => _ = open.remove(&(&seen.by, *connection)),
             What::ServerReceived { connection, number, .. } => {
                 open.entry((&seen.by, *connection)).or_default().insert(*number);
             }

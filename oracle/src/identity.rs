@@ -13,18 +13,19 @@
 //! **ID-2** is put to the test by each request of a client without credentials that a server answers. It is violated if
 //! the server takes the request for a user, or the answer names one.
 //!
-//! Bytes that a client sends as they are count for both, by the answers that the client receives (see `raw`). The
-//! answers may be for the client's own user, or for a user whose token the bytes carry.
+//! Bytes that a client sends unchanged also count for ID-1 and ID-2. They are judged by the answers that the client
+//! receives (see `raw`). The answers may be for the client's own user, or for a user whose token the bytes carry.
 //!
 //! **ID-3**: a server's connection is authenticated by the client's connection on which the Authenticate leg or the
 //! ticket was sent, until a later one authenticates it again. If the site accepts a proof for its request alone
 //! (`Settings::persists`), the proof authenticates no connection, and ends an earlier authentication. A Negotiate leg
-//! alone does not end the identity here: if a server goes on serving under the old one, that is what the requirement
-//! forbids. ID-3 is put to the test by each client's connection that is gone while a server's connection has its
-//! identity from it, if any server receives anything afterwards. It is violated by each request that a server receives
-//! afterwards on the server's connection and takes for a user without authenticating it again. It does not matter who
-//! sent it: the same client on a new connection counts. A request that its client sent on the connection now gone may
-//! have been in transit, so it does not count.
+//! alone does not end the identity here, because the requirement forbids a server to go on serving under the old one.
+//!
+//! ID-3 is put to the test by each client's connection that has closed while a server's connection still has the
+//! identity that it gave, if any server receives anything afterwards. It is violated by each request that a server
+//! receives afterwards on that connection and takes for a user without authenticating it again. The sender does not
+//! matter: the same client on a new connection counts. A request that its client sent on the closed connection may have
+//! been in transit, so it does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,7 @@ use stickler_model::{Name, Principal, RequestId, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::order::Position;
 use crate::raw::RawSend;
 use crate::requests::{Answered, ClientConnection, Request, ServerConnection, is_proof};
 use crate::verdict::Failure;
@@ -117,11 +119,11 @@ fn judge_users(index: &Index<'_>, request: &Request<'_>, allowed: Option<&Princi
             "{client}'s request {id} was processed as {user} by {server} on connection {connection}, \
              but {client} {actual}",
         );
-        let sent = index.sent(request).map(|(event, ..)| event).take_while(|&sent| sent < answer.event).last();
+        let sent = index.sent(request).map(|(event, ..)| event).take_while(|sent| sent.is_before(answer.event)).last();
         let received =
-            index.received(request).map(|(event, ..)| event).take_while(|&event| event < answer.event).last();
+            index.received(request).map(|(event, ..)| event).take_while(|event| event.is_before(answer.event)).last();
         // The receipt that follows belongs to this answer if it names the same user.
-        while receipts.next_if(|receipt| receipt.event < answer.event).is_some() {}
+        while receipts.next_if(|receipt| receipt.event.is_before(answer.event)).is_some() {}
         let receipt = receipts.peek().filter(|receipt| receipt.user == Some(user)).map(|receipt| receipt.event);
         let origin = index.authenticated_before(answer.at, answer.event);
         let mut events: Vec<usize> =
@@ -131,8 +133,8 @@ fn judge_users(index: &Index<'_>, request: &Request<'_>, allowed: Option<&Princi
     }
     for receipt in self::receipts(index, request) {
         let Some(user) = receipt.user.filter(|&user| Some(user) != allowed) else { continue };
-        // Skip what is evidence already. An answer to another request has evidence of its own.
-        let known = wrong.iter().any(|&(name, event)| name == user && event < receipt.event);
+        // This receipt is evidence already. An answer to another request has its own evidence.
+        let known = wrong.iter().any(|&(name, event)| name == user && event.is_before(receipt.event));
         let stray = receipt.echoed.is_some_and(|echoed| echoed != id);
         if !known && !stray {
             let summary = format!("the answer to {client}'s request {id} is for {user}, but {client} {actual}");
@@ -178,7 +180,7 @@ fn judge_delivery(index: &Index<'_>, request: &Request<'_>, finding: &mut Findin
         let sender = owner.map_or("of nobody known".to_owned(), |owner| format!("of {}", owner.client));
         let summary = format!("{client} received the answer to request {echoed} {sender} for its request {id}");
         let theirs = owner.and_then(|owner| {
-            index.answered(owner).map(|answer| answer.event).take_while(|&event| event < receipt.event).last()
+            index.answered(owner).map(|answer| answer.event).take_while(|&event| event.is_before(receipt.event)).last()
         });
         finding.violate(
             Failure::WrongAnswer,
@@ -235,7 +237,7 @@ impl<'t> Id3State<'t> {
         let Some(&closed) = self.closed.get(&giver) else { return };
         let (server, connection) = answer.at;
         let received = self.received.get(&(server, connection, answer.number)).copied();
-        if received.unwrap_or(answer.event) < closed {
+        if received.unwrap_or(answer.event).is_before(closed) {
             return;
         }
         let request = index.request(answer.request);

@@ -24,6 +24,7 @@ use crate::disruptions::Disruptions;
 use crate::farm::Farm;
 use crate::faults::{Faults, IdleEnds, Legs};
 use crate::logons::Logons;
+use crate::order::before;
 use crate::ports::Ports;
 use crate::raw::RawSends;
 use crate::requests::{Answered, ClientConnection, Request, Requests, ServerConnection};
@@ -204,8 +205,8 @@ impl<'t> Index<'t> {
         self.faults.explain(self.parts(), request, Legs::Last, spared)
     }
 
-    /// Returns a backend that serves the request's path, is not this one, and was up from one event to the other, both
-    /// included.
+    /// Returns a backend that serves the request's path, is not this one, and was up from one event to the other
+    /// (inclusive).
     pub(crate) fn other_up(
         &self,
         not: Option<&Name>,
@@ -238,7 +239,8 @@ impl<'t> Index<'t> {
         self.faults.keeps_from_dc(self.parts(), server, (from, to))
     }
 
-    /// Returns the event of a server's close of an idle connection that the request may have met.
+    /// Returns the event in which a server closed an idle connection, if the request may have been sent on that
+    /// connection at the same time.
     pub(crate) fn met_idle_end(&self, request: &Request<'t>) -> Option<usize> {
         self.idle_ends.met_by(&self.requests, request)
     }
@@ -261,8 +263,7 @@ impl<'t> Index<'t> {
     /// if the connection is not authenticated then.
     pub(crate) fn authenticated_before(&self, at: ServerConnection<'t>, event: usize) -> Option<usize> {
         let answers = self.authenticated.get(&at)?;
-        let last = answers.partition_point(|&(answer, _)| answer < event).checked_sub(1)?;
-        Some(answers[last]).filter(|&(_, persists)| persists).map(|(answer, _)| answer)
+        before(answers, event).last().filter(|&&(_, persists)| persists).map(|&(answer, _)| answer)
     }
 
     /// See [`Settings::authenticates`].

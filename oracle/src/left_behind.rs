@@ -1,15 +1,16 @@
 //! The connections that a loss of power left behind, and the requests that may have met one of them.
 //!
-//! A host that loses power does not tell its peers that its connections have ended. A peer takes them for open until it
-//! uses them: once the host is back, it resets them (RFC 9293 3.5.1), and the request is lost. Each such connection
-//! costs at most one request. No server sees which connection a balancer used, so that only their number counts: of the
-//! requests that reached no server, at most as many may have met such a connection.
+//! A host that loses power does not tell its peers that its connections have ended. A peer considers them open until it
+//! uses them. Once the host is back, it resets them (RFC 9293 3.5.1), and the request is lost, so each such connection
+//! costs at most one request. No server sees which connection a balancer used. Therefore only the number of connections
+//! counts: of the requests that reached no server, at most as many may have met such a connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::{Action, Fault, Name, RequestId, What};
 
 use crate::farm::Farm;
+use crate::order::Position;
 use crate::requests::{ClientConnection, Request, Requests, ServerConnection, is_no_answer};
 
 /// The state of the search while a trace is being read.
@@ -82,11 +83,11 @@ impl<'t> LeftBehind<'_, 't> {
         before - self.at_servers.len() + if behind_another { self.at_clients.len() } else { 0 }
     }
 
-    /// Counts the request against a host to which it may have been sent and that was back by then. Returns whether
-    /// there is such a host.
+    /// Looks for a host to which the request may have been sent, and which was back by then. If there is one, counts
+    /// the request against it and returns true.
     fn may_be_met(&mut self, request: &Request<'t>) -> bool {
         let serves = |name: &Name| !self.farm.is_backend(name) || self.requests.promises().serves(name, request.path);
-        let is_back = |host: &Host| host.left > 0 && host.back.is_some_and(|back| back < request.started);
+        let is_back = |host: &Host| host.left > 0 && host.back.is_some_and(|back| back.is_before(request.started));
         let met = self.hosts.iter_mut().find(|(name, host)| is_back(host) && serves(name));
         met.map(|(_, host)| host.left -= 1).is_some()
     }
@@ -99,5 +100,5 @@ fn ended_here(request: &Request<'_>, event: usize) -> bool {
 /// Returns whether the last HTTP request that the client sent reached no server.
 fn is_lost(requests: &Requests<'_>, request: &Request<'_>) -> bool {
     let Some((sent, ..)) = requests.sent(request).last() else { return false };
-    !requests.received(request).any(|(event, ..)| event > sent)
+    !requests.received(request).any(|(event, ..)| event.is_after(sent))
 }

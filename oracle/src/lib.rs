@@ -33,6 +33,7 @@
 //! decisions and their causes), `settings` (what servers and clients can do), `tls_connections`, `farm` (the
 //! availability of the backends), `disruptions` (lost connections) and `faults` (the faults that the script injected,
 //! and what they touched). `raw` has the bytes that clients sent unchanged. `index` is the facade over all of these.
+//! `order` says which of two events comes first.
 //! `excuses` determines whether somebody other than the balancer is at fault for a request's end. Each family of
 //! requirements has a module that states its rules and the reasons: `handshake` (HS), `identity` (ID-1 to ID-3) and
 //! `trust` (ID-4, ID-5), `persistence` (ST-1, ST-3, ST-5), `stability` (ST-2) and `spread` (ST-4), `failover` (FO),
@@ -58,6 +59,7 @@ mod left_behind;
 pub mod live;
 mod local;
 mod logons;
+mod order;
 mod persistence;
 mod ports;
 mod raw;

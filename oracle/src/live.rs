@@ -1,19 +1,20 @@
 //! ID-1 and ID-2, judged while events arrive, from what servers see alone.
 //!
-//! Real clients carry no request ids, so that their senders are not known, and a trace that never ends cannot be judged
-//! as a whole. [`Live`] knows a sender in one way: by the name that it gives itself ([`What::SenderNamed`]). A request
-//! is served as another user if a server takes it for a user (as in `identity`) who is not the one named, because of
-//! what its connection was before, and not because of a proof of its own. Each answer is judged when it is given, from
-//! the state of its connection, so that nothing is missed, however long ago the connection was authenticated, and
-//! nothing is kept of a connection that is gone.
+//! Real clients carry no request ids, so their senders are not known, and a trace that never ends cannot be judged as a
+//! whole. [`Live`] knows a sender only by the name that the sender states ([`What::SenderNamed`]). A request is served
+//! as another user if a server takes it for a user other than the named one (see `identity`), and does so because of an
+//! earlier request on the same connection and not because of a proof in the request itself. Each answer is judged when
+//! it is given, from the state of its connection. Therefore nothing is missed, however long ago the connection was
+//! authenticated, and nothing is kept of a connection that has ended.
 //!
 //! Nobody is accused by mistake:
 //! * A request that does not name its sender is not judged: it may come from the user who authenticated the connection.
-//! * A sender that has logged on as a different user than it says is not believed from then on ([`Noticed::Misnamed`]).
-//! * A logon on a connection that another user has authenticated is noted ([`Noticed::Shared`]), and proves nothing: a
+//! * A sender that has logged on as a different user than the one that it states is not believed from then on
+//!   ([`Noticed::Misnamed`]).
+//! * A logon on a connection that another user has authenticated is noted ([`Noticed::Shared`]), but proves nothing: a
 //!   client may have two users.
-//! * Servers that take the user from a header, or look at more than the connection, are not judged: a proof that the
-//!   balancer was given is not seen here.
+//! * Servers that take the user from a header, or consider more than the connection, are not judged, because the proof
+//!   that the balancer received is not visible here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,10 +26,10 @@ use crate::requirement::Requirement;
 /// The name by which a sender says that it has no credentials.
 pub const NOBODY: &str = "-";
 
-/// The largest number of requests of one connection that wait for their answers; HTTP/2 allows about a hundred.
+/// The maximum number of requests of one connection that wait for their answers; HTTP/2 allows about a hundred.
 const MOST_WAITING: usize = 1_000;
 
-/// The largest number of names, or pairs of names, that are remembered. A sender that invents more names is judged
+/// The maximum number of names, or pairs of names, that are remembered. A sender that invents more names is judged
 /// nevertheless.
 pub const MOST_NAMES: usize = 10_000;
 
@@ -39,7 +40,7 @@ pub struct Live {
     judged: BTreeSet<Name>,
     /// The connections that are open, by server and number.
     connections: BTreeMap<(Name, u32), Connection>,
-    /// The senders that were seen to be a different user than they say, each with that user.
+    /// The senders that logged on as a different user than the one that they state, each with that user.
     misnamed: BTreeSet<(String, String)>,
     /// The logons that were reported on a connection of another user: the server and both users.
     shared: BTreeSet<(Name, String, String)>,
@@ -77,7 +78,7 @@ impl Seen {
     }
 }
 
-/// The meaning of an event.
+/// The meaning of an event for the judgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Noticed {
     /// A request was served as another user.
@@ -151,7 +152,7 @@ impl Live {
         &self.seen
     }
 
-    /// Takes an event into account, and returns what it means. The events of one connection must arrive in their order.
+    /// Takes an event into account, and returns its meaning. The events of one connection must arrive in their order.
     pub fn see(&mut self, event: &Event) -> Option<Noticed> {
         if !self.judged.contains(&event.by) {
             return None;
@@ -326,16 +327,28 @@ mod tests {
             if let Some(name) = named {
                 assert_eq!(self.see(What::SenderNamed { connection, number, name: name.into() }), None);
             }
+            let status = if user.is_some() { 200 } else { 401 };
+            self.answer((connection, number), leg, (status, 0), user)
+        }
+
+        /// Answers a request, which the application processes only with the status 200.
+        fn answer(
+            &mut self,
+            (connection, number): (u32, u32),
+            leg: Leg,
+            (status, substatus): (u16, u16),
+            user: Option<&str>,
+        ) -> Option<Noticed> {
             self.see(What::ServerAnswered {
                 connection,
                 number,
                 request: None,
                 leg,
-                status: if user.is_some() { 200 } else { 401 },
-                substatus: 0,
+                status,
+                substatus,
                 win32: 0,
                 user: user.map(|user| Principal::new("CORP", user)),
-                processed: user.is_some(),
+                processed: status == 200,
                 length: 0,
                 digest: Payload::Empty.digest(),
             })
@@ -369,6 +382,18 @@ mod tests {
         let times: Vec<u64> = leak.events.iter().map(|event| event.at.0).collect();
         assert_eq!(times, [1, 7, 8, 9, 10]);
         assert_eq!(bench.live.seen().leaks, BTreeMap::from([(("bob".into(), "CORP\\alice".into()), 1)]));
+    }
+
+    #[test]
+    fn who_is_refused_as_another_user_is_taken_for_that_user_and_who_is_asked_to_log_on_is_not() {
+        for (substatus, expected) in [(3, true), (1, false)] {
+            let mut bench = Bench::with_alice();
+            let (connection, number, leg) = (1, 9, Leg::Anonymous);
+            bench.see(What::ServerReceived { connection, number, request: None, leg });
+            bench.see(What::SenderNamed { connection, number, name: "bob".into() });
+            let noticed = bench.answer((connection, number), leg, (401, substatus), Some("alice"));
+            assert_eq!(noticed.is_some(), expected, "401.{substatus}");
+        }
     }
 
     #[test]
@@ -458,6 +483,26 @@ mod tests {
             bench.see(What::ServerReceived { connection: 1, number, request: None, leg: Leg::Anonymous });
         }
         assert_eq!(bench.live.connections[&("iis1".into(), 1)].waiting.len(), MOST_WAITING);
+    }
+
+    #[test]
+    fn leaks_are_counted_by_pair_up_to_a_limit_and_in_all_without_one() {
+        let mut seen = Seen::default();
+        let alice = Principal::new("CORP", "alice");
+        for sender in 0..=MOST_NAMES {
+            seen.leak(&format!("sender{sender}"), &alice);
+        }
+        seen.leak("sender0", &alice);
+        assert_eq!((seen.leaked, seen.leaks.len()), (MOST_NAMES as u64 + 2, MOST_NAMES));
+        assert_eq!(seen.leaks[&("sender0".into(), r"CORP\alice".into())], 2, "who is known already still counts");
+    }
+
+    #[test]
+    fn names_are_remembered_up_to_a_limit_and_are_new_once() {
+        let mut names = BTreeSet::new();
+        assert!(remember(&mut names, 0) && !remember(&mut names, 0));
+        assert!((1..=MOST_NAMES).all(|name| remember(&mut names, name)), "who invents more names is judged as well");
+        assert_eq!(names.len(), MOST_NAMES);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The local accounts of servers, under one name for each user.
 //!
-//! A server in a workgroup has local accounts, and names them itself: whoever logs on as alice is `IIS1\alice` at iis1
-//! and `IIS2\alice` at iis2. The client may have been given a third domain, or none. An account belongs to whoever
-//! knows its password. Therefore accounts with the same name and the same password are one user, and those with a
-//! different password are a different user, whatever their servers call them. [`named_alike`] writes each account as
-//! the trace writes the first identity with that name and password, so that the rest of the oracle need not know about
-//! this.
+//! A server in a workgroup has local accounts, and names them itself: a user who logs on as alice is `IIS1\alice` at
+//! iis1 and `IIS2\alice` at iis2. The client may have been given a third domain, or none. The owner of an account is the
+//! person who knows its password. Therefore accounts with the same name and the same password are one user, and those
+//! with a different password are a different user, whatever their servers call them. [`named_alike`] replaces each
+//! account with the first identity that the trace has for that name and password, so the rest of the oracle need not
+//! know about this.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub(crate) fn named_alike(trace: Cow<'_, Trace>) -> Cow<'_, Trace> {
             What::Action(Action::SwitchUser(client, identity)) => users.seat(client, identity),
             What::Action(Action::Configure(server)) => _ = users.servers.insert(server.machine(), (**server).clone()),
             What::RequestStarted { identity: Some(identity), .. } => {
-                // Under way may be a request of the user before; that one is at the client no more.
+                // A request of the previous user may still be in progress, but that user is no longer at the client.
                 if let Some(seated) = users.seated.get(&event.by).filter(|seated| seated.0 == *identity) {
                     *identity = seated.1.clone();
                 }
@@ -57,7 +57,7 @@ pub(crate) fn is_of_domain(topology: &Topology, user: &Principal) -> bool {
     any_joined && known.any(|name| name.eq_ignore_ascii_case(user.domain()))
 }
 
-/// The users by what they know: a name and a password.
+/// The users by their name and password.
 struct Users {
     topology: Topology,
     /// The servers by the name of their machine.
@@ -87,7 +87,7 @@ impl Users {
         users
     }
 
-    /// Records the name of whoever knows this password. If another user has the same name, the domain gets a number.
+    /// Records the name of the user who knows this password. If another user has the same name, the domain gets a number.
     fn note(&mut self, identity: &Identity) {
         let secret = secret(identity.principal.user(), &identity.password);
         if self.by_secret.contains_key(&secret) {

@@ -1,15 +1,16 @@
 //! Pass-through logons, tied to the requests that caused them.
 //!
 //! A server numbers the logons on its secure channel, the DC records the same number, and the server records the
-//! request for which it asked. So a decision of the DC leads back to a user. The numbers start again when a server
-//! restarts, therefore a server's record belongs to the *latest* decision with its number that has no record yet. Where
-//! one DC asked another, its record leads from the other DC's decision to the server's question.
+//! request for which it asked. In this way, a decision of the DC leads back to a user. The numbers start again when a
+//! server restarts. Therefore a server's record belongs to the *latest* decision with its number that has no record
+//! yet. Where one DC asked another, its record leads from the other DC's decision to the server's question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::event::Credentials;
 use stickler_model::{Event, Leg, Name, Principal, RequestId, Topology, What};
 
+use crate::order::{Position, between};
 use crate::requests::{Request, Requests};
 
 // RFC 4120 7.5.9: the password is wrong; the account may not log on or is locked out.
@@ -32,7 +33,7 @@ pub(crate) struct Logons<'t> {
     refused_locked: Vec<(usize, &'t Principal)>,
     /// The cause of each outcome, by the event in which the server recorded it.
     causes: BTreeMap<usize, Cause>,
-    /// The servers' events that record the decision of a DC whose directory is behind for the account.
+    /// The servers' events that record the decision of a DC whose directory is not up to date for the account.
     outdated: BTreeSet<usize>,
 }
 
@@ -55,7 +56,7 @@ pub(crate) struct Logon<'t> {
 pub(crate) enum Cause {
     /// The logon did not fail, or failed in a way that says nothing about the password.
     NotFailed,
-    /// Nobody knows: the sender is unknown, so that anybody may have caused it.
+    /// The sender is unknown, so anybody may have caused it.
     Unknown,
     /// A client with wrong credentials, or the wrong passwords that users sent before.
     User,
@@ -81,7 +82,7 @@ impl<'t> Logons<'t> {
         let mut events = requests.events().peekable();
         let mut failures = Failures::new(requests.topology());
         for logon in &mut decisions {
-            while let Some((event, seen)) = events.next_if(|&(event, _)| event < logon.decided) {
+            while let Some((event, seen)) = events.next_if(|&(event, _)| event.is_before(logon.decided)) {
                 failures.note_ticket(event, &seen.what);
             }
             decide(requests, logon, &mut failures);
@@ -108,12 +109,10 @@ impl<'t> Logons<'t> {
         self.outdated.contains(&noted)
     }
 
-    /// Returns whether the KDC refused this account because users had locked it, between the events `from` (included)
-    /// and `to` (excluded).
+    /// Returns whether the KDC refused this account because users had locked it, from the event `from` (inclusive) to
+    /// the event `to` (exclusive).
     pub(crate) fn is_refused_locked(&self, account: Option<&Principal>, from: usize, to: usize) -> bool {
-        let first = self.refused_locked.partition_point(|&(event, _)| event < from);
-        let mut between = self.refused_locked[first..].iter().take_while(|&&(event, _)| event < to);
-        between.any(|&(_, refused)| Some(refused) == account)
+        between(&self.refused_locked, from, to).iter().any(|&(_, refused)| Some(refused) == account)
     }
 }
 
@@ -201,8 +200,10 @@ fn cause(requests: &Requests<'_>, request: &Request<'_>, decided: usize, nth: us
         Credentials::Valid => Cause::Valid,
         Credentials::None => Cause::Anonymous,
         Credentials::Wrong => {
-            let sent =
-                requests.sent(request).filter(|&(event, _, leg)| event < decided && leg == Leg::Authenticate).count();
+            let sent = requests
+                .sent(request)
+                .filter(|&(event, _, leg)| event.is_before(decided) && leg == Leg::Authenticate)
+                .count();
             if nth > sent { Cause::Replayed } else { Cause::User }
         }
     }

@@ -1,27 +1,27 @@
-//! ST-1, ST-3 and ST-5: a client stays on its backend, because the balancer remembers the client or because of a
-//! cookie, and the backend belongs to the service that the client asks for.
+//! ST-1, ST-3 and ST-5: a client stays on its backend because the balancer remembers the client or because of a cookie,
+//! and the backend belongs to the service of the request.
 //!
 //! **ST-1** applies where persistence is declared. A client's *homes* are the backends that answered it: one, or
 //! several if its first requests were sent at the same time. A home counts while nothing has affected the backend since
 //! it last received a request of the client, and that was less than the declared time ago. ST-1 is put to the test by
 //! each request that a server receives from a client that had a home when it sent the request. It is violated if the
-//! server is none of the homes. The server is the client's home from then on, so that one move counts once. Once
-//! anybody has sent raw bytes, a server that receives a request of an unknown sender is a home of everybody as well:
-//! the request may be one of these bytes, which the balancer sends again long after the client has gone, and which make
-//! it remember the client's address.
+//! server is none of the homes. The server is the client's home from then on, so one move counts once. After raw bytes
+//! have been sent, a server that receives a request of an unknown sender becomes a home of every client as well. The
+//! request may be one of these bytes, which the balancer sends again long after the client has left, and which make it
+//! remember the client's address.
 //!
 //! **ST-3** applies where a persistence cookie is declared. A value belongs to the backend whose answer set it.
 //! * A client's request with a value that this client received is put to the test when a server receives it, if nothing
 //!   has affected the value's backend since the value was set, and the declared persistence, if any, has not expired.
 //!   It is violated if another server receives the request. A connection that carries or has carried a token stays
-//!   where its last request went, whatever cookie the client has received elsewhere since: its handshake, which begins
-//!   with the challenge, or its identity is there (HS-2).
+//!   where its last request went, because its handshake (which begins with the challenge) or its identity is there
+//!   (HS-2). A cookie that the client has received elsewhere since does not matter.
 //! * A value that no client ever received is *forged*. A value whose backend has been down for longer than the declared
 //!   checks need to notice is *stale*. A request with such a value is put to the test when it ends, if a backend was up
 //!   throughout and there was no fault elsewhere. It is violated if the request ends without an answer, or in an answer
 //!   of the balancer itself with a status of 400 or more: a request with an ignored cookie is like any other.
 //!
-//! **ST-5** applies where services with backends of their own are declared. It is put to the test by each request that
+//! **ST-5** applies where services with their own backends are declared. It is put to the test by each request that
 //! a server receives, and violated if the server is none of the backends of the service to which the request's path
 //! belongs.
 
@@ -32,6 +32,7 @@ use stickler_model::{Leg, Name, RequestId, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::order::Position;
 use crate::requests::{ClientConnection, Request, ServerConnection, is_no_answer};
 use crate::verdict::Failure;
 
@@ -48,7 +49,7 @@ pub(crate) fn st1_clients_stay_on_their_backend(index: &Index<'_>) -> Finding {
             What::ClientSent { request, .. } => {
                 sent.insert(*request, event);
             }
-            What::ServerReceived { request: None, .. } if first_raw.is_some_and(|first| first < event) => {
+            What::ServerReceived { request: None, .. } if first_raw.is_some_and(|first| first.is_before(event)) => {
                 for homes in clients.values_mut() {
                     homes.entry(&seen.by).or_insert(Home { last: event, answered: None }).last = event;
                 }
@@ -105,12 +106,12 @@ fn judge_arrival<'t>(
     let server = index.by(event);
     homes
         .retain(|name, home| index.at(event) - index.at(home.last) < lasts && index.farm.is_up(name, home.last, event));
-    let bound = homes.iter().find(|(_, home)| home.answered.is_some_and(|answered| answered < sent));
+    let bound = homes.iter().find(|(_, home)| home.answered.is_some_and(|answered| answered.is_before(sent)));
     if let Some((home, &Home { last, .. })) = bound {
         finding.exercise();
         if !homes.contains_key(server) {
             let summary = format!(
-                "{server} received {}'s request {}, but the client's backend is {home}, and that is up",
+                "{server} received {}'s request {}, but the client's backend is {home}, which is up",
                 request.client, request.id,
             );
             finding.violate(Failure::Moved, request.cited(), summary, vec![last, sent, event]);
@@ -216,14 +217,14 @@ impl<'t> St3State<'t> {
         let expired = index.promises().persistence.is_some_and(|lasts| index.at(event) - index.at(given) >= lasts);
         let with_token = self.sent_on.get(&id).filter(|on| self.tokens.contains(*on));
         let stays = with_token.and_then(|on| self.last.get(on)).is_some_and(|&last| last == at);
-        if expired || stays || given > sent || !index.farm.is_up(backend, given, event) {
+        if expired || stays || given.is_after(sent) || !index.farm.is_up(backend, given, event) {
             return;
         }
         finding.exercise();
         let server = index.by(event);
         if server != backend {
             let summary = format!(
-                "{server} received {}'s request {id} with the cookie {value:?}, which {backend} had set, and that is up",
+                "{server} received {}'s request {id} with the cookie {value:?} of {backend}, which is up",
                 request.client,
             );
             finding.violate(Failure::Moved, request.cited(), summary, vec![given, sent, event]);

@@ -1,15 +1,16 @@
 //! The source ports that a script chose for clients.
 //!
 //! A port of a host can have only one connection to the front end at a time (RFC 9293 3.3.2: a connection is identified
-//! by its two ends). If clients at one host share a port, a script that lets them connect at the same time asks for
-//! something that no host can do. A host also keeps the port of a closed connection whose peer does not acknowledge the
-//! end, until the host gives up (RFC 9293 3.8.3).
+//! by its two ends). If clients at one host share a port, a script that lets them connect at the same time requires
+//! something impossible. A host also keeps the port of a closed connection whose peer does not acknowledge the end, until
+//! the host gives up (RFC 9293 3.8.3).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::bounds::LINGERS;
 use stickler_model::{Name, Time, What};
 
+use crate::order::Position;
 use crate::requests::{ClientConnection, Requests};
 use crate::settings::Settings;
 
@@ -61,9 +62,9 @@ impl<'t> Ports<'t> {
         ports
     }
 
-    /// Returns whether another client at the same host has a connection from this client's port at this event. This is
-    /// also the case if the other client has closed one, its last HTTP request on it was not answered, so that its peer
-    /// may be gone, and nobody has had a connection from the port since.
+    /// Returns whether another client at the same host has a connection from this client's port at this event. It may
+    /// have closed the connection already, if its last HTTP request there was not answered, so its peer may be gone, and
+    /// if nobody has had a connection from the port since.
     pub(crate) fn is_held_by_another(
         &self,
         (requests, settings): (&Requests<'t>, &Settings<'t>),
@@ -73,7 +74,9 @@ impl<'t> Ports<'t> {
         let held = settings.port(client).and_then(|port| self.held.get(&(settings.host(client), port)));
         let open = |held: &Held<'_>| {
             let lingers = held.lingers.is_some_and(|until| requests.at(event) < until);
-            held.by != client && held.from < event && (lingers || held.until.is_none_or(|until| until > event))
+            held.by != client
+                && held.from.is_before(event)
+                && (lingers || held.until.is_none_or(|until| until.is_after(event)))
         };
         held.is_some_and(|held| held.iter().any(open))
     }

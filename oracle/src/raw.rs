@@ -2,8 +2,8 @@
 //!
 //! Such bytes carry no id that proves who sent them: they may carry none, or one that belongs to another client. But
 //! the action names the client, and the client records each answer. If the application answered, its answer states the
-//! server, the connection and the number of the request there, so that the server's own events can be assigned to the
-//! client too.
+//! server, the connection and the number of the request there, so the server's own events can be assigned to the client
+//! too.
 //!
 //! An id in raw bytes is *forged*. From then on, events that servers record under this id do not count as events of the
 //! request that has the id (`believed`). If that request had not ended by then, its fate can no longer be determined,
@@ -17,6 +17,7 @@ use stickler_model::{
     Action, Event, Identity, Name, Piece, Principal, REQUEST_ID_HEADER, RawSpec, RequestId, Trace, What,
 };
 
+use crate::order::Position;
 use crate::verdict::Cited;
 
 /// The raw bytes of a trace. A `usize` is an index into the trace's events.
@@ -88,7 +89,7 @@ impl<'t> RawSends<'t> {
                     let Some(send) = raw.sends.iter_mut().rfind(|send| send.spec.client == seen.by) else { continue };
                     let found = |events: &BTreeMap<(&Name, u32, u32), usize>| {
                         let Served { server, connection, number } = served.as_ref()?;
-                        events.get(&(server, *connection, *number)).copied().filter(|&event| event > send.event)
+                        events.get(&(server, *connection, *number)).copied().filter(|event| event.is_after(send.event))
                     };
                     let (received, answered) = (found(&received), found(&answered));
                     let (number, status) = (*number, *status);

@@ -13,6 +13,7 @@ use stickler_model::payload::Digest;
 use stickler_model::trace::Promises;
 use stickler_model::{Action, Event, Leg, Name, Principal, RequestId, Time, Topology, Trace, What};
 
+use crate::order::Position;
 use crate::verdict::Cited;
 
 /// A connection as its server sees it: the server's name, and the number that the server gave the connection.
@@ -173,7 +174,7 @@ impl<'t> Requests<'t> {
 
     /// Returns whether a server received an HTTP request of this request after this event, and answered none.
     pub(crate) fn is_unanswered(&self, request: &Request<'t>, since: usize) -> bool {
-        let later = request.events.iter().filter(|&&event| event > since).map(|&event| self.what(event));
+        let later = request.events.iter().filter(|event| event.is_after(since)).map(|&event| self.what(event));
         let mut received = false;
         for what in later {
             match what {
@@ -206,8 +207,8 @@ impl<'t> Requests<'t> {
         Some(Answered { event, at, number, request, leg, substatus, user, processed, length, digest })
     }
 
-    /// Returns whether the client held the request's body back in the leg that this answers, in order to wait for a
-    /// challenge, and whether the server received exactly what was sent.
+    /// Returns whether the client withheld the request's body in the leg that this answers, to wait for a challenge, and
+    /// whether the server received exactly the bytes that were sent.
     pub(crate) fn is_withheld(&self, request: &Request<'t>, answer: &Answered<'t>) -> bool {
         let before = request.events.iter().rev().skip_while(|&&event| event >= answer.event);
         let mut sent = before.filter_map(|&event| match *self.what(event) {
@@ -219,7 +220,7 @@ impl<'t> Requests<'t> {
 
     /// Returns whether any server received an HTTP request after this event.
     pub(crate) fn any_received_after(&self, event: usize) -> bool {
-        self.last_received.is_some_and(|last| last > event)
+        self.last_received.is_some_and(|last| last.is_after(event))
     }
 
     fn note(&mut self, position: usize, event: &'t Event) {
@@ -297,8 +298,8 @@ impl Request<'_> {
 }
 
 impl<'t> Answered<'t> {
-    /// Returns the user that the server took the request for and acted on: the application ran as this user, or
-    /// refused access to exactly this user (substatus 3, 401.3).
+    /// Returns the user that the server took the request for: the application ran as this user, or refused access to
+    /// exactly this user (substatus 3, 401.3).
     pub(crate) fn taken_for(&self) -> Option<&'t Principal> {
         self.user.filter(|_| self.processed || self.is_forbidden())
     }

@@ -348,6 +348,7 @@ mod tests {
     fn each_requirement_is_named_and_read_by_its_id() {
         for requirement in Requirement::all() {
             assert_eq!(format!("{requirement:?}").to_uppercase(), requirement.id().replace('-', ""));
+            assert_eq!(format!("{requirement:>6}"), format!("{:>6}", requirement.id()));
             assert_eq!(requirement.id().parse(), Ok(requirement));
         }
     }
@@ -357,6 +358,15 @@ mod tests {
         let texts: std::collections::BTreeSet<&str> = Requirement::all().map(Requirement::text).collect();
         assert_eq!(texts.len(), Requirement::all().count());
         assert!(texts.iter().all(|text| text.split(' ').count() > 4), "{texts:?}");
+    }
+
+    #[test]
+    fn each_requirement_has_a_standard_a_promise_or_the_meaning_of_a_word_for_its_source() {
+        let known = ["RFC ", "MS-", "Microsoft", " promises", "the meaning of "];
+        for requirement in Requirement::all() {
+            let source = requirement.source();
+            assert!(known.iter().any(|known| source.contains(known)), "{requirement}: {source}");
+        }
     }
 
     #[test]

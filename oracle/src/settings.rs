@@ -1,7 +1,7 @@
 //! The settings of servers and clients, according to the trace's header and the script: whether a logon authenticates a
 //! connection, and who can log on at all.
 //!
-//! A server can get new settings during the run ([`Action::Configure`]), so that each question names an event.
+//! A server can get new settings during the run ([`Action::Configure`]), so each query names an event.
 //!
 //! A server that the header does not describe (in a trace of unknown origin) has IIS's defaults. A client that the
 //! script did not add can do everything.
@@ -13,6 +13,7 @@ use stickler_model::topology::{Acceptor, Provider, ServerSpec};
 use stickler_model::{Action, ClientSpec, Identity, Leg, Name, Topology, What};
 
 use crate::local::is_of_domain;
+use crate::order::before;
 use crate::requests::{Answered, Request, Requests};
 
 /// The settings of servers and clients, by name.
@@ -21,7 +22,7 @@ pub(crate) struct Settings<'t> {
     /// The settings of each server, each with the event from which they apply, in order.
     servers: BTreeMap<&'t Name, Vec<(usize, &'t ServerSpec)>>,
     clients: BTreeMap<&'t Name, &'t ClientSpec>,
-    /// The user at each client, each with the event from which the user is there, in order.
+    /// The users at each client in order, each with the event at which the user took over the client.
     seated: BTreeMap<&'t Name, Vec<(usize, &'t Identity)>>,
 }
 
@@ -103,12 +104,12 @@ impl<'t> Settings<'t> {
         self.all().any(requires_binding)
     }
 
-    /// Returns whether a client binds the token of this leg to the certificate that it was shown.
+    /// Returns whether a client binds the token of this leg to the certificate that it sees.
     pub(crate) fn binds(&self, client: &Name, leg: Leg) -> bool {
         self.clients.get(client).is_none_or(|client| client.binds(leg))
     }
 
-    /// Returns whether two clients are the same or sit at the same host, and so have the same address.
+    /// Returns whether two clients are the same or are at the same host, and therefore have the same address.
     pub(crate) fn share_host(&self, one: &Name, other: &Name) -> bool {
         self.host(one) == self.host(other)
     }
@@ -119,7 +120,7 @@ impl<'t> Settings<'t> {
         't: 'n,
     {
         let mut host = client;
-        // No longer than there are clients, should they sit at each other's hosts.
+        // The loop ends even if clients are at each other's hosts.
         for _ in 0..self.clients.len() {
             match self.clients.get(host).and_then(|spec| spec.at.as_ref()) {
                 Some(at) => host = at,
@@ -139,13 +140,13 @@ impl<'t> Settings<'t> {
         self.servers.is_empty() || self.servers.contains_key(name)
     }
 
-    /// Returns whether a server speaks no proper HTTP.
+    /// Returns whether a server does not speak proper HTTP.
     pub(crate) fn is_rogue(&self, server: &Name, at: usize) -> bool {
         self.server(server, at).is_some_and(|server| matches!(server.acceptor, Acceptor::Rogue(_)))
     }
 
-    /// Returns whether a server closes the connection with its challenge, so that an NTLM handshake never completes
-    /// there. With keep-alives off it closes after each answer.
+    /// Returns whether a server closes the connection with its challenge, in which case an NTLM handshake never
+    /// completes there. With keep-alives off, it closes the connection after each answer.
     pub(crate) fn closes_by_challenge(&self, server: &Name, at: usize) -> bool {
         self.server(server, at)
             .is_some_and(|server| matches!(server.site.keep_alive, KeepAlive::ClosedByChallenge | KeepAlive::Never))
@@ -188,7 +189,7 @@ impl<'t> Settings<'t> {
         })
     }
 
-    /// Returns whether the script forbids this client what its user agent could do (Kerberos).
+    /// Returns whether the script prevents this client from using Kerberos, which its user agent supports.
     pub(crate) fn is_restricted(&self, client: &Name) -> bool {
         self.clients.get(client).is_some_and(|client| client.no_kerberos)
     }
@@ -235,8 +236,7 @@ impl CommonPackages {
 
 /// Returns the last value that applied before this event, or the first if all apply later.
 fn latest<T: Copy>(since: &[(usize, T)], at: usize) -> Option<T> {
-    let next = since.partition_point(|&(event, _)| event < at);
-    since.get(next.saturating_sub(1)).map(|&(_, value)| value)
+    before(since, at).last().or(since.first()).map(|&(_, value)| value)
 }
 
 fn requires_binding(server: &ServerSpec) -> bool {

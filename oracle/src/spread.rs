@@ -44,7 +44,8 @@ pub(crate) fn st4_load_is_spread(index: &Index<'_>) -> Finding {
                 SpreadUnit::Requests => "requests",
                 SpreadUnit::Connections => "connections",
             };
-            let summary = format!("{backend} got {} of {total} {unit}, not the {allowed} it may", events.len());
+            let summary =
+                format!("{backend} got {} of {total} {unit}, although at most {allowed} are allowed", events.len());
             finding.violate(Failure::Uneven, index.cited_by(beyond), summary, beyond.to_vec());
         }
     }

@@ -1,12 +1,12 @@
 //! ST-2: an authenticated connection is not asked to authenticate again.
 //!
 //! A client's connection counts as authenticated from the first answer on it to a request that a server took for the
-//! client's own user, if what the client sent for it authenticates a connection of that site: without
-//! `authPersistNonNTLM`, a ticket does not, and with `authPersistSingleRequest` nothing does (`Settings::persists`).
-//! ST-2 is put to the test by each later request that a client with valid credentials sends on it without a token and
-//! that is answered there. It is violated if that answer is 401 (or 407): the connection did not stay the client's. A
-//! 401.3 refuses the user and does not ask for credentials. A request with a token, even a fresh ticket each time,
-//! starts a handshake on the client's initiative; until its Authenticate leg or ticket is accepted the connection is
+//! client's own user, if the proof that the client sent authenticates a connection of that site. Without
+//! `authPersistNonNTLM`, a ticket does not; with `authPersistSingleRequest`, no proof does (`Settings::persists`). ST-2
+//! is put to the test by each later request that a client with valid credentials sends on it without a token and that
+//! is answered there. It is violated if that answer is 401 (or 407): the client has lost the authenticated connection.
+//! A 401.3 refuses the user and does not ask for credentials. A request with a token, even a fresh ticket each time,
+//! starts a handshake on the client's initiative; until its Authenticate leg or ticket is accepted, the connection is
 //! not authenticated.
 
 use std::collections::BTreeMap;

@@ -15,9 +15,10 @@
 //! that accepted an Authenticate leg or a ticket and left it authenticated
 //! ([`Settings::persists`](crate::settings::Settings::persists)), until the next such answer. A connection of a site
 //! where `Via` ends persistence is ignored, because the trace does not show that header. TL-2 is put to the test by
-//! each such answer to a request that came over HTTP/2, and by each later request received there, if that or what
-//! authenticated the connection came over HTTP/2. It is violated if the two are of different clients: their streams, or
-//! the streams of one and the HTTP/1.1 connection of the other, then share what belongs to one user.
+//! each such answer to a request that came over HTTP/2, and by each later request received there, if either the request
+//! or the proof that authenticated the connection came over HTTP/2. It is violated if the two come from different
+//! clients: their streams, or the streams of one and the HTTP/1.1 connection of the other, then share what belongs to
+//! one user.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,7 @@ use stickler_model::{Name, RequestId, What};
 use crate::excuses::refused_because;
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::order::Position;
 use crate::requests::{Answered, ClientConnection, Request, ServerConnection, asks_for_credentials, is_proof};
 use crate::tls_connections::TlsPath;
 use crate::verdict::{Failure, Party};
@@ -83,11 +85,11 @@ fn judge_one_certificate(index: &Index<'_>, request: &Request<'_>, paths: &[TlsP
     }
 }
 
-/// Judges a request whose client was shown another certificate than the server's on these paths.
+/// Judges a request whose client was shown a certificate other than the server's on these paths.
 fn judge_two_certificates(index: &Index<'_>, request: &Request<'_>, paths: &[TlsPath<'_>], finding: &mut Finding) {
     for answer in index.answered(request) {
         let arrived = paths.iter().filter(|path| (path.at, path.number) == (answer.at, answer.number));
-        let Some(path) = arrived.take_while(|path| path.received < answer.event).last() else { continue };
+        let Some(path) = arrived.take_while(|path| path.received.is_before(answer.event)).last() else { continue };
         if is_proof(path.leg) {
             finding.exercise();
         }

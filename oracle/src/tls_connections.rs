@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use stickler_model::payload::Digest;
 use stickler_model::{Leg, What};
 
+use crate::order::{Of, before, since};
 use crate::requests::{ClientConnection, Request, Requests, ServerConnection};
 use crate::settings::Settings;
 
@@ -82,8 +83,7 @@ impl<'t> TlsConnections<'t> {
 
     /// Returns whether a server's certificate was refused between the two events.
     pub(crate) fn is_turned_away(&self, from: usize, to: usize) -> bool {
-        let first = self.turned_away.partition_point(|&event| event < from);
-        self.turned_away.get(first).is_some_and(|&event| event <= to)
+        since(&self.turned_away, from).first().is_some_and(|&event| event <= to)
     }
 
     /// Returns whether any client's connection uses HTTP/2.
@@ -121,7 +121,13 @@ impl<'t> TlsConnections<'t> {
 
     fn own(&self, at: ServerConnection<'t>, event: usize) -> Option<Certificate> {
         let since = self.servers.get(&at)?;
-        since.partition_point(|own| own.event < event).checked_sub(1).map(|last| since[last])
+        before(since, event).last().copied()
+    }
+}
+
+impl Of for Certificate {
+    fn event(&self) -> usize {
+        self.event
     }
 }
 

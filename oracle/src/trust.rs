@@ -1,4 +1,4 @@
-//! ID-4 and ID-5: the user for whom a site takes a client because of a header or a second logon.
+//! ID-4 and ID-5: the user that a site takes a client for, because of a header or a second logon.
 //!
 //! **ID-4** applies where the site trusts a header (`trusted_header` is declared). It is put to the test by each
 //! client's request that carries a claim in that header and reaches a server. It is violated if a server trusts exactly
@@ -65,7 +65,8 @@ pub(crate) fn id4_client_claims_are_not_trusted(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// Judges bytes that claim a user in the header that the site trusts, by the answers that an application gave.
+/// Judges raw bytes in which a client claims a user in the header that the site trusts. The answers of the application
+/// decide.
 fn judge_raw_claims(index: &Index<'_>, send: &RawSend<'_>, header: &str, finding: &mut Finding) {
     let claims = send.values(header);
     for answer in send.answers.iter().filter(|_| !claims.is_empty()) {

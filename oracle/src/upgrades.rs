@@ -1,4 +1,4 @@
-//! ID-6: an upgraded connection has left HTTP, so that anybody who gets it afterwards uses another client's session.
+//! ID-6: an upgraded connection has left HTTP, so anybody who gets it afterwards uses another client's session.
 //!
 //! ID-6 is put to the test by each 101 with which a server answers. It is violated by each request that the server
 //! receives afterwards on that connection: an upgraded connection belongs to the client that asked for the upgrade
@@ -22,7 +22,7 @@ pub(crate) fn id6_upgraded_connections_carry_no_request(index: &Index<'_>) -> Fi
     let mut upgraded: BTreeMap<(&Name, u32), usize> = BTreeMap::new();
     for (event, seen) in index.events() {
         match &seen.what {
-            // A server that was started anew counts its connections anew.
+            // A server that was restarted numbers its connections from the beginning.
             What::ServerAccepted { connection, .. } => {
                 upgraded.remove(&(&seen.by, *connection));
             }

@@ -1,9 +1,9 @@
 //! Verdicts and their evidence, and who is at fault.
 //!
-//! Each piece of [`Evidence`] names one [`Party`] that is at fault. Only what is the balancer's fault makes a
-//! requirement [`Grade::Violated`]; the rest is kept and shown. The evidence also has what a control run needs to
-//! recognise the same failure: the requests concerned, and the kind of failure ([`Evidence::is_like`]). If a control
-//! finds somebody else at fault, [`Verdict::reattribute`] records that.
+//! Each piece of [`Evidence`] names one [`Party`] that is at fault. Only a fault of the balancer makes a requirement
+//! [`Grade::Violated`]; other evidence is kept and shown. The evidence also contains the data by which a control run
+//! recognises the same failure: the requests concerned, and the kind of failure ([`Evidence::is_like`]). If a control
+//! finds that another party is at fault, [`Verdict::reattribute`] records that.
 
 use std::fmt;
 
@@ -163,15 +163,15 @@ impl Cited {
 pub enum Party {
     /// The balancer, which is what a requirement is about.
     Balancer,
-    /// A server, which did what no server may do, whatever is in front of it.
+    /// A server, which violated its own rules, whatever is in front of it.
     Server,
     /// The site's set-up: nobody could be served with it, whatever is in front of the servers.
     SiteSetUp,
-    /// The client, with what it sent or did not send.
+    /// The client, because of the requests that it sent or did not send.
     Client,
-    /// The script, which caused the failure by what it asked for.
+    /// The script, because of its actions.
     Script,
-    /// A fault that the script injected, while it stood or until the declared time to notice had passed.
+    /// A fault that the script injected, until it was repaired and the declared time to notice had passed.
     InjectedFault,
     /// Nobody that the trace identifies.
     Undetermined,
@@ -199,7 +199,7 @@ pub enum Failure {
     Unanswered,
     /// A client was asked for credentials (401, 407) where it should not have been.
     Refused,
-    /// A request ended in another status than it should have.
+    /// A request ended in a different status from the one that it should have.
     WrongStatus,
     /// A request took more HTTP requests than it needs.
     TooManyRequests,
@@ -211,13 +211,13 @@ pub enum Failure {
     Repeated,
     /// The DC holds a failed logon against an account.
     FailedLogon,
-    /// A request was processed as another user than its sender.
+    /// A request was processed as a user other than its sender.
     WrongUser,
     /// A client received the answer to another request.
     WrongAnswer,
     /// Two clients shared something that belongs to only one of them.
     Shared,
-    /// A request went to another backend or connection than the one it belongs to.
+    /// A request went to a backend or connection other than the one it belongs to.
     Moved,
     /// A connection was closed although it had to stay open.
     Closed,
@@ -225,9 +225,9 @@ pub enum Failure {
     Uneven,
     /// A request was sent to a backend that cannot log users on.
     NoLogonServer,
-    /// The balancer turned a request away though a backend could have served it.
+    /// The balancer turned a request away although a backend could have served it.
     TurnedAway,
-    /// A request was not turned away, or not at once, though no backend could have served it.
+    /// A request was not turned away, or not at once, although no backend could have served it.
     NotTurnedAway,
 }
 

@@ -118,15 +118,21 @@ pub struct RequirementText {
     pub source: String,
 }
 
+impl RequirementText {
+    /// Returns the texts of a requirement.
+    pub fn of(requirement: Requirement) -> Self {
+        Self {
+            id: requirement.id().to_owned(),
+            severity: if requirement.severity() == Severity::Must { "MUST" } else { "SHOULD" }.to_owned(),
+            text: requirement.text().to_owned(),
+            source: requirement.source().to_owned(),
+        }
+    }
+}
+
 /// Returns all requirements, in order.
 pub fn requirements() -> Vec<RequirementText> {
-    let of = |requirement: Requirement| RequirementText {
-        id: requirement.id().to_owned(),
-        severity: if requirement.severity() == Severity::Must { "MUST" } else { "SHOULD" }.to_owned(),
-        text: requirement.text().to_owned(),
-        source: requirement.source().to_owned(),
-    };
-    Requirement::all().map(of).collect()
+    Requirement::all().map(RequirementText::of).collect()
 }
 
 /// A whole document, as programs read it.

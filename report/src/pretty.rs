@@ -193,8 +193,8 @@ pub fn details(run: &Run, replay: &str, everything: bool) -> String {
     escape::lines(&text).into_owned()
 }
 
-/// Returns the failures that are not the balancer's fault: each kind with its first example and its number.
-/// `everything` adds the events that prove the example.
+/// Returns the failures that are not the balancer's fault: each kind with its first example and the number of
+/// occurrences. `everything` adds the events that prove the example.
 fn not_counted(run: &Run, everything: bool) -> String {
     let mut counted: IndexMap<(Requirement, Party), (&Evidence, usize)> = IndexMap::new();
     for verdict in &run.verdicts {
@@ -214,8 +214,8 @@ fn not_counted(run: &Run, everything: bool) -> String {
     text
 }
 
-/// Returns the script's own expectations that did not hold, each once with its number. Only the first one is listed if
-/// the failure was expected.
+/// Returns the script's own expectations that did not hold, each once with the number of occurrences. Only the first
+/// one is listed if the failure was expected.
 fn failures(run: &Run, expected: bool) -> String {
     let mut counted: IndexMap<String, usize> = IndexMap::new();
     for failure in &run.failures {

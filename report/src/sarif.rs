@@ -21,7 +21,8 @@ pub struct Log {
     pub rules: Vec<Rule>,
     /// The findings, in order.
     pub findings: Vec<Finding>,
-    /// The errors that kept the tool from its work. If there is an error, the log says that the tool did not succeed.
+    /// The errors that prevented the tool from doing its work. If there is one, the log says that the tool did not
+    /// succeed.
     pub errors: Vec<Notice>,
     /// Further remarks about the tool's work, such as a warning that too little was observed.
     pub warnings: Vec<Notice>,

@@ -118,7 +118,7 @@ impl TestCase {
 }
 
 /// Returns the place of the first mistake or failure in the script of a run, or else the whole script. Returns `None`
-/// for a shipped scenario, which is no file.
+/// for a shipped scenario, which is not a file.
 fn place(run: &Run) -> Option<Place> {
     let source = &run.source;
     let is_shipped = source.path == source.scenario;

@@ -10,8 +10,8 @@ use crate::{End, Run};
 /// The quantile of the normal distribution for a 99% interval.
 const QUANTILE: f64 = 2.575_829_303_549;
 
-/// The largest difference between a simulated rate and a real one that is tolerated: the simulation models chance in
-/// its own way, which is not the product's.
+/// The maximum difference between a simulated rate and a real one that is tolerated, because chance in the simulation
+/// differs from chance in the product.
 const TOLERANCE: f64 = 0.1;
 
 /// The counted verdicts of all trials of one scenario over one balancer on one arm.

@@ -1,10 +1,10 @@
-//! How much it means that no leak was found over a balancer: how rare a leak could be and still have been missed.
+//! The confidence in a result without leaks over a balancer: how rare a leak could be and still have been missed.
 //!
-//! Whether a leak occurs can depend on chance, for example on which connections are idle at the moment. A run without a
-//! leak therefore proves little if it had few requests. Each request that could have been served as another user is one
-//! trial: a server answered it that had accepted another user's proof of identity before. If a leak of 1% per request
-//! is to be missed with a probability of less than 5%, 300 trials are needed (0.99^300 = 0.049); and at least six
-//! clients, since each of two clients could have a worker of the balancer, and all its connections, to itself.
+//! A leak can depend on chance, for example on which connections are idle at the moment. A run without a leak therefore
+//! proves little if it had few requests. A trial is a request that could have been served as another user: the server
+//! that answered it had accepted another user's proof of identity before. If a leak of 1% per request is to be missed
+//! with a probability of less than 5%, 300 trials are needed (0.99^300 = 0.049). At least six clients are needed as
+//! well, since each of two clients could have a worker of the balancer, with all its connections, to itself.
 //!
 //! On the simulated network the seed determines the schedule, and a scenario states what is expected. Confidence is not
 //! needed there.
@@ -42,7 +42,7 @@ pub struct Confidence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conclusion {
-    /// Users were mixed up. One occurrence is enough.
+    /// Users were mixed up. One occurrence is sufficient.
     Leaks,
     /// Users were not mixed up, in enough requests that a rare leak would have shown.
     Clean,

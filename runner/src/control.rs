@@ -1,4 +1,4 @@
-//! The control: would this have happened without the balancer?
+//! The control: it determines whether a failure would also have happened without the balancer.
 //!
 //! The plan of a run is performed once more, with an ideal L4 path in place of the balancer, and the two traces are
 //! compared finding by finding. A failure that occurs there in the same way, for the same requests, is not the
@@ -8,15 +8,15 @@
 //!   answer counts as 502, 503 or 504. Evidence that a request took too many HTTP requests is never cleared.
 //! * HS-6 and FO-5: if the oracle finds the same failure in the control.
 //! * ID-1, ID-2, ID-3 and ID-5: no path without a balancer mixes users up at a server that ties them to connections. If
-//!   the control does, the script asked for it (it sent another user's token), or the simulator is wrong: the run is no
-//!   test.
+//!   the control does, either the script caused it (it sent another user's token), or the simulator is wrong. In both
+//!   cases the run is not a test.
 //!
 //! If the site is declared broken (`site(broken = ...)`), the findings of HS-1, HS-3, HS-5 and HS-7 are the set-up's
 //! fault, and no control is needed.
 //!
-//! The other requirements judge what a balancer has to add or to keep, which a path that adds nothing says nothing
-//! about. At a site whose servers look at more than the connection, a control means nothing: it lacks what the balancer
-//! has to send.
+//! The other requirements judge something that a balancer has to add or to keep. A path that adds nothing says nothing
+//! about them. If servers consider more than the connection, a control is meaningless: it lacks the data that the
+//! balancer has to send.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -68,8 +68,8 @@ pub fn judge(trace: &Trace, arm: &dyn Arm) -> Vec<Verdict> {
     verdicts
 }
 
-/// Returns why a run is no test of its balancer: users are mixed up in its control as well, which can only be caused by
-/// the script, with another user's token, or by a defect of the simulator. Returns `None` if the run is a test.
+/// Returns the reason why a run does not test its balancer, or `None` if it does. The reason is that users are confused
+/// in its control as well, which only the script (with another user's token) or a defect of the simulator can cause.
 pub fn contradiction(verdicts: &[Verdict]) -> Option<String> {
     let of_identity = verdicts.iter().filter(|verdict| IDENTITY.contains(&verdict.requirement));
     let mut found = of_identity.flat_map(|verdict| verdict.evidence.iter().map(move |evidence| (verdict, evidence)));
@@ -161,7 +161,7 @@ fn control(trace: &Trace, arm: &dyn Arm) -> Option<Rc<Control>> {
         static LATEST: RefCell<Vec<(&'static str, Plan, Rc<Control>)>> = const { RefCell::new(Vec::new()) };
     }
     let mut plan = trace.plan();
-    // The path of the control is the same in place of every balancer.
+    // The path of the control is the same for every balancer.
     plan.balancer = stickler_model::BalancerSpec::named("control");
     let known = |(name, of, _): &&(&'static str, Plan, Rc<Control>)| *name == arm.name() && *of == plan;
     if let Some(control) =
@@ -183,7 +183,7 @@ fn control(trace: &Trace, arm: &dyn Arm) -> Option<Rc<Control>> {
     Some(control)
 }
 
-/// Returns whether the control means something at this site: no server considers more than the connection.
+/// Returns whether the control is meaningful at this site: no server considers more than the connection.
 fn servers_tie_users_to_connections(topology: &Topology) -> bool {
     topology.servers.iter().all(|server| matches!(server.acceptor, Acceptor::Connection | Acceptor::Rogue(_)))
 }

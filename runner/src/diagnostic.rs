@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use stickler_model::escape;
 
-/// The longest part of a line that is shown, in characters.
+/// The maximum length of the part of a line that is shown, in characters.
 const SHOWN: usize = 160;
 
 /// A message about a place in a script or in another text file: an error, or an expectation that did not hold.
@@ -62,9 +62,9 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len());
-        // A very long line is shown from shortly before the place that is meant.
+        // A very long line is shown from shortly before the place of the message.
         let skipped = if self.column > SHOWN { self.column - SHOWN / 2 } else { 0 };
-        // One character for each, so that the marks stay under their place.
+        // Each character is replaced by exactly one, so that the marks stay under their place.
         let plain = |c: char| if matches!(escape::line(c.encode_utf8(&mut [0; 4])), Cow::Owned(_)) { ' ' } else { c };
         let shown: String = self.line_text.chars().skip(skipped).take(SHOWN).map(plain).collect();
         let before = " ".repeat(self.column - 1 - skipped);

@@ -50,7 +50,7 @@ pub enum Deviation {
         /// Why these grades were expected.
         reason: Option<String>,
     },
-    /// The script's own expectations had another outcome than expected.
+    /// The outcome of the script's own expectations was not the expected one.
     Script {
         /// The outcome that was expected.
         expected: ScriptOutcome,
@@ -62,7 +62,7 @@ pub enum Deviation {
 }
 
 impl Expected {
-    /// Returns how the run differs from this; empty if it does not differ.
+    /// Returns how the run differs from the expected outcome. The result is empty if it does not differ.
     pub fn compare(&self, run: &Run) -> Vec<Deviation> {
         let mut deviations: Vec<Deviation> = Requirement::all()
             .filter_map(|requirement| self.compare_grade(requirement, run.grade(requirement)))

@@ -10,14 +10,14 @@
 //! * [`play()`]: performs a [`Plan`](stickler_model::Plan) on an arm.
 //! * [`run`](mod@run): [`Run`], the result of performing a plan or a script, and its [`Ending`].
 //! * [`control`]: judges a trace, and determines whether a failure would have happened without the balancer.
-//! * [`confidence`]: how much it means that no leak was found, as a number.
+//! * [`confidence`]: the confidence in a result without leaks, as a number.
 //! * [`expected`]: the expected outcome as data, and the comparison of a run with it.
 //! * [`diagnostic`]: a message with its place in a text.
 //! * [`file`](mod@file): run files in JSON lines, which are written, read back, and compared with a replay.
 //! * [`panics`]: turns a panic of the code under test into an error with its place.
-//! * [`text_file`]: files that somebody names, read only where that ends.
+//! * [`text_file`]: reads files that users name, and refuses files that may have no end.
 //!
-//! Scripts are the crate `scenarios`; this one does not know them.
+//! Scripts are in the crate `scenarios`, on which this one does not depend.
 
 pub mod arm;
 pub mod compare;

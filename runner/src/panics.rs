@@ -15,8 +15,8 @@ thread_local! {
 /// Runs `body`, which may call this function as well.
 ///
 /// # Errors
-/// If `body` panicked, the error is the message of the panic with its file, line and column. Whatever `body` has
-/// touched is in an unknown state, so the caller must not use it afterwards.
+/// If `body` panicked, the error is the message of the panic with its file, line and column. Everything that `body` has
+/// used is in an unknown state, so the caller must not use it afterwards.
 pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     install();
     let outer = CAUGHT.replace(Some(String::new()));
@@ -25,13 +25,13 @@ pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     outcome.map_err(|_| text)
 }
 
-/// Installs a hook in front of the present one, once. It acts only on threads inside [`caught`].
+/// Installs a hook in front of the current one, once. It acts only on threads inside [`caught`].
 fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let present = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            // A backtrace would be made and printed under locks, and a thread that has no memory left stops there for good.
+            // A backtrace would be made and printed under locks, where a thread without memory would stop permanently.
             if !is_noted(info) {
                 present(info);
             }

@@ -1,5 +1,5 @@
-//! Reading of files that a user names on a command line or places beside a script. Only regular files, which have an
-//! end, are read.
+//! Reads files that a user names on a command line or places beside a script. Only regular files, which have an end, are
+//! read.
 
 use std::fs::{self, File, FileType};
 use std::io::{self, Read as _};
@@ -7,12 +7,12 @@ use std::path::Path;
 
 /// Opens a regular file for reading. Links are followed.
 ///
-/// A device may have no end, and opening a FIFO waits for a writer, so that neither is opened.
+/// A device may have no end, and opening a FIFO waits for a writer, so neither is opened.
 ///
 /// # Errors
 /// The file is not a regular file, or the operating system cannot open it.
 pub fn open(path: &Path) -> io::Result<File> {
-    // Should it become something else in between, the worst is what would have happened anyway.
+    // If it is replaced by something else in between, the result is no worse than without the check.
     let kind = fs::metadata(path).map_err(|error| dangling(path, error))?.file_type();
     if !kind.is_file() {
         let message = format!("it is {}, and no regular file", name(kind));
@@ -28,7 +28,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// system.
 pub fn read(path: &Path, most: u64) -> io::Result<String> {
     let mut text = String::new();
-    // A file may grow, or claim to be empty, as those of /proc do.
+    // A file may grow, or claim to be empty, as the files of /proc do.
     open(path)?.take(most + 1).read_to_string(&mut text)?;
     if text.len() as u64 > most {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {most} bytes")));

@@ -1,6 +1,6 @@
 //! The violations that are declared for each balancer: by the tables of the shipped scenarios, at sites of the same
-//! kind; by what follows from these tables (`FOLLOWS`); by the balancer's own rules; and by what only random plans show
-//! (`BESIDES`).
+//! kind; by the rules that follow from these tables (`FOLLOWS`); by the balancer's own rules; and by violations that only
+//! random plans show (`BESIDES`).
 //!
 //! A hunt uses them to decide whether a violation is already known for this balancer.
 
@@ -11,7 +11,7 @@ use stickler_catalogue::{Mechanism, mechanisms};
 use stickler_model::topology::{Acceptor, Checking, ControllerSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{BalancerSpec, Topology};
 use stickler_oracle::Requirement::{
-    Fo2, Fo4, Fo5, Fo6, Fo7, Hs1, Hs3, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, St3, St4, Tl2,
+    Fo2, Fo4, Fo5, Fo6, Fo7, Fo8, Hs1, Hs3, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, St3, St4, Tl2,
 };
 use stickler_oracle::{Grade, Requirement, Verdict};
 use stickler_runner::{Arm, Expected, Run};
@@ -42,15 +42,15 @@ const FOLLOWS: [Follows; 4] = [
         Id1,
         None,
         &[Hs5, Id2, Id3, Id5, St2, Fo4, Fo5, Tl2],
-        "whoever takes an authenticated connection that is another's is served as its user: a user, nobody, somebody with a \
-         wrong password, another stream, the next one after the user has left or logged on anew; and the user, whose connection it was, is \
-         asked again, during a drain and after a loss too",
+        "a client that gets another client's authenticated connection is served as its user. The client can be a user, \
+         anonymous, a user with a wrong password, another stream, or the next client after the user has left or logged on anew. The user whose \
+         connection it was is asked again, also during a drain and after a loss",
     ),
     (
         Hs1,
         Some(Trait::Protection),
         &[Hs3],
-        "whose token is bound to another certificate is refused, alone and beside others",
+        "a client whose token is bound to another certificate is refused, alone and beside others",
     ),
     (
         Hs1,
@@ -63,7 +63,7 @@ const FOLLOWS: [Follows; 4] = [
         Hs7,
         None,
         &[Hs1, Hs5],
-        "who turns away what nobody asks for turns away users, and those who mistyped their password",
+        "a balancer that turns anonymous requests away also turns away users, and users with a wrong password",
     ),
 ];
 
@@ -72,7 +72,7 @@ const FOLLOWS: [Follows; 4] = [
 type Beside = (&'static [&'static str], Option<Trait>, &'static [Requirement], &'static str);
 
 /// The violations that no shipped scenario shows.
-const BESIDES: [Beside; 13] = [
+const BESIDES: [Beside; 14] = [
     (
         &["pin-next-request"],
         Some(Trait::Kerberos),
@@ -84,26 +84,32 @@ const BESIDES: [Beside; 13] = [
         &["close-per-request", "own-connection", "client-id", "client-id-trusting"],
         Some(Trait::Kerberos),
         &[St2],
-        "IIS says that the ticket's connection is authenticated, and the balancer closes it",
+        "IIS reports that the ticket's connection is authenticated, but the balancer closes it",
     ),
     (
         &["pin-checked-logon"],
         Some(Trait::KerberosAlone),
         &[Hs1, Hs5, Hs7, Fo6],
-        "its check logs on by NTLM, which the site does not take: every backend counts as down",
+        "its check logs on with NTLM, which the site does not accept: every backend counts as down",
     ),
     (
         &["pin-checked-logon"],
         Some(Trait::ProtectionRequired),
         &[Hs1, Hs5, Hs7, Fo6],
-        "its check binds its logon to no certificate, which the site requires: every backend counts as down",
+        "its check sends no channel binding, which the site requires: every backend counts as down",
     ),
     (
         &["pin-checked-http-2xx"],
         Some(Trait::Kerberos),
         &[Hs8],
-        "it pins on a 401, which a ticket that is sent at once does not get; in the scenario of pipelines its check has \
-         turned everybody away before",
+        "it pins on a 401, which a ticket that is sent at once does not get; in the scenario of pipelines its check turns \
+         all clients away before",
+    ),
+    (
+        &["pin-checked-http-2xx"],
+        None,
+        &[Fo8],
+        "its check has put every backend out of use, so it has no backend to which it can send a request again",
     ),
     (
         &["pin-services"],
@@ -135,13 +141,13 @@ const BESIDES: [Beside; 13] = [
         &["tunnel"],
         Some(Trait::Http2),
         &[St2],
-        "over HTTP/2 there is no tunnel: each request has an upstream connection of its own, and logs on at it",
+        "over HTTP/2 there is no tunnel: each request has its own upstream connection, and logs on there",
     ),
     (
         &["l4-splice-proxy-v1", "l4-splice-proxy-v2"],
         Some(Trait::Tls),
         &[Hs7],
-        "IIS takes the PROXY protocol's header for a TLS message that makes no sense, and ends the connection",
+        "IIS treats the PROXY protocol's header as an invalid TLS message, and ends the connection",
     ),
     (
         &["pin-moved-on-down"],

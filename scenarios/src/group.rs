@@ -1,9 +1,9 @@
-//! The description that a folder of scripts gives of all of them: `group.toml`.
+//! The description of a folder of scripts: `group.toml`.
 //!
 //! ```toml
-//! title = "Somebody else's identity"
+//! title = "Identity when users change"
 //! order = 2               # the group's place among the shipped ones
-//! conformance = true      # whether a failure in these scenarios is the fault of the balancer, whichever it is
+//! conformance = true      # whether a failure in these scenarios is always the balancer's fault
 //! accepts = "NTLM"        # the provider of the correctly set-up IIS sites; absent for other servers or set-ups
 //! ```
 

@@ -1,6 +1,6 @@
 //! The limits on the computation and memory of a script.
 //!
-//! Starlark checks its own heap limit between steps only, so that a single `[0] * (1 << 28)` completes before the limit
+//! Starlark checks its own heap limit between steps only, so a single `[0] * (1 << 28)` completes before the limit
 //! takes effect. [`Metered`] counts at the only place that sees every byte: the global allocator. It does so if the
 //! program installs it, as the command `stickler` does; a library must not choose the allocator of a program. Without
 //! it, the size of a script's heap is checked between steps only.
@@ -15,19 +15,19 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, RefCell};
 
-/// The largest number of bytes that a script may hold at a time.
+/// The maximum number of bytes that a script may hold at a time.
 pub const MEMORY: usize = 64 << 20;
 
-/// The largest number of function calls and loop iterations of a script.
+/// The maximum number of function calls and loop iterations of a script.
 pub const TICKS: u64 = 500_000;
 
-/// The largest depth of nested function calls.
+/// The maximum depth of nested function calls.
 pub const CALL_DEPTH: usize = 200;
 
-/// The largest number of actions that a script may perform.
+/// The maximum number of actions that a script may perform.
 pub const ACTIONS: u32 = 100_000;
 
-/// The largest number of lines that a script may print.
+/// The maximum number of lines that a script may print.
 pub const PRINTED: usize = 10_000;
 
 /// The stack size of a script's thread, in bytes. The system provides it page by page. An unoptimised Starlark takes up
@@ -46,8 +46,8 @@ pub const STACK: usize = 256 << 20;
 pub struct Metered<A>(pub A);
 
 thread_local! {
-    /// The remaining budget of this thread; `None` while nothing is metered. It is const and has no destructor, so that
-    /// an allocator may use it at any time of a thread's life.
+    /// The remaining budget of this thread; `None` while nothing is metered. It is const and has no destructor, so an
+    /// allocator may use it at any time of a thread's life.
     static METER: Cell<Option<Meter>> = const { Cell::new(None) };
 
     /// The function to call when the budget is exceeded. It is accessed only while the meter is off.

@@ -1,11 +1,11 @@
 //! The recorded plans of the shipped scenarios: the steps that a script asks for, without the script.
 //!
 //! Most scripts take the same steps over every balancer. Such a script has a plan in `plans/GROUP/NAME.jsonl`, a run
-//! file that contains only a plan. It is played without Starlark, so that the author of a balancer does not have to
-//! build Starlark. The events and the verdicts are the same, but the script's own expectations of the answers are not
+//! file that contains only a plan. It is played without Starlark, so the author of a balancer does not have to build
+//! Starlark. The events and the verdicts are the same, but the script's own expectations of the answers are not
 //! checked. A script whose steps depend on an answer, or on what the balancer declares, has no plan.
 //!
-//! The test `plans` of this crate compares the files with the scripts, and can write them anew.
+//! The test `plans` of this crate compares the files with the scripts, and can regenerate them.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Case {
     /// Performs the recorded plan over a balancer on an arm, and returns a run that contains its expected outcome;
     /// `None` if the scenario has no plan.
     ///
-    /// The script's own expectations are not part of a plan, so that none of them fails.
+    /// The script's own expectations are not part of a plan, so none of them fails.
     pub fn play_plan(&self, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Option<Run> {
         let failed = |message: String| {
             let diagnostic = Diagnostic::new(&self.plan_path(), "", 0..0, message, None);

@@ -1,4 +1,4 @@
-//! Plays one script over one balancer with one seed, or reads the site that it describes, on a thread for scripts.
+//! Plays one script over one balancer with one seed, or reads the site that it describes, on a separate thread.
 
 use std::cell::Cell;
 use std::io;
@@ -11,15 +11,15 @@ use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source, control, pani
 use crate::script::{self, Played};
 use crate::{Scenario, limits};
 
-/// The reason why a run says nothing about its balancer: it would pass without a meaning.
+/// The reason why a run says nothing about its balancer, so that a pass would be meaningless.
 const NOTHING_TESTED: &str =
-    "nothing was put to the test: no requirement applies to what the script did, and it expects nothing";
+    "nothing was put to the test: no requirement applies to the script's actions, and it has no expectations";
 
 /// Runs a script over a balancer on an arm, and judges the trace. The expected outcome is only that no MUST is violated
 /// and that the script's own expectations hold.
 ///
-/// The script runs on another thread, with [`limits`] on steps, depth and memory. If it asks for too much memory, that
-/// thread stays parked with the memory that it holds. If a script is stopped, by a limit or by its own mistake,
+/// The script runs on a separate thread, with [`limits`] on steps, depth and memory. If it asks for too much memory,
+/// that thread stays parked with the memory that it holds. If a script is stopped, by a limit or by its own mistake,
 /// the events until then are judged, and the printed lines are kept.
 pub fn run(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
     let played = play_on_a_thread(scenario, balancer, seed, arm);
@@ -99,7 +99,7 @@ impl Worker {
     }
 }
 
-/// Calls a function with a script on a thread for scripts. If the script asks for too much memory, the thread stays
+/// Calls a function with a script on a separate thread. If the script asks for too much memory, the thread stays
 /// parked, and its result so far has been sent before. `wrong` converts an error that prevents the call to a result.
 pub(crate) fn on_a_thread<T: Send + 'static>(
     scenario: &Scenario,

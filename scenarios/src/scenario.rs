@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use stickler_runner::{Diagnostic, text_file};
 
-/// The largest size of a script, in bytes.
+/// The maximum size of a script, in bytes.
 pub const MAX_SOURCE: u64 = 64 * 1024;
 
-/// A script that is ready to run over any balancer. It is cheap to clone.
+/// A script that is ready to run over any balancer. It can be cloned cheaply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
     name: Arc<str>,

@@ -15,7 +15,7 @@ use crate::group::Group;
 pub(crate) use crate::nearest::nearest;
 use crate::{Scenario, ScenarioError};
 
-/// The largest size of a file beside the scripts, in bytes.
+/// The maximum size of a file beside the scripts, in bytes.
 const MAX_BESIDE: u64 = 1 << 20;
 
 /// The file of expected outcomes in a folder of scripts.
@@ -221,10 +221,10 @@ fn load_folder(pattern: &str, folder: &Path, balancers: &[&str]) -> Result<Vec<C
     if cases.is_empty() { Err(nothing_matched(pattern)) } else { Ok(cases) }
 }
 
-/// The largest depth of folders that are searched.
+/// The maximum depth of folders that are searched.
 const MAX_DEPTH: usize = 16;
 
-/// The largest number of folders that are searched below one folder.
+/// The maximum number of folders that are searched below one folder.
 const MAX_FOLDERS: usize = 10_000;
 
 /// Returns a folder and those below it, sorted by path. `libraries` includes the folders that contain only files to be
@@ -261,7 +261,7 @@ fn is_library_folder(name: &str) -> bool {
     name == "lib" || name.starts_with('_')
 }
 
-/// Returns whether a file is only loaded by others, and is no scenario.
+/// Returns whether a file is only loaded by others, and is not a scenario.
 pub(crate) fn is_library(path: &Path) -> bool {
     let name = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
     let file = name(path.file_name());
@@ -448,7 +448,7 @@ mod tests {
         assert_eq!((one.len(), one[0].scenario.name()), (1, "lockout"));
     }
 
-    /// An entry that has the name of a script, or is in the place of one, but is no script, is reported as an error.
+    /// An entry that has the name of a script, or is in the place of one, but is not a script, is reported as an error.
     #[cfg(unix)]
     #[test]
     fn what_cannot_be_read_as_a_script_is_an_error_that_names_it() {

@@ -46,7 +46,7 @@ fn assert_clean(script: &str, balancer: &str) {
     assert!(violated.is_empty(), "{script}\nover {balancer}: {violated:#?}");
 }
 
-/// Alice sends five requests, a day after a reset between the balancer and the only backend.
+/// alice sends five requests, a day after a reset between the balancer and the only backend.
 const RESET_A_DAY_AGO: &str = r#"
 site(backends = 1, tls = "own")
 reset("lb", "iis1")
@@ -351,7 +351,7 @@ fn a_connection_that_a_loss_of_power_left_in_the_pool_costs_one_request() {
         assert_clean(&twice, balancer);
     }
     assert_eq!(blame(&twice, "pin-coupled", Hs7), (Ok, vec![InjectedFault]));
-    // A mistake of the balancer itself is still held against it: it counts every backend that asks for credentials as
+    // A mistake of the balancer itself still counts against it: it considers every backend that asks for credentials
     // down.
     let thrice = script("other.get('/')\nother.get('/')\nother.get('/')\n");
     assert_eq!(grade(&thrice, "pin-checked-http-2xx", Hs7), Violated);
@@ -400,7 +400,7 @@ fn each_product_refuses_the_heads_that_are_beyond_its_limits_with_its_status() {
         ("haproxy-safe", [200, 200, 400, 400, 200]),
         ("httpd", [200, 400, 400, 400, 200]),
         ("varnish-pipe", [200, 400, 400, 400, 200]),
-        // This product opens a connection for each request, so that no user can log on by NTLM.
+        // This product opens a connection for each request, so no user can log on by NTLM.
         ("lighttpd", [200, 431, 431, 431, 401]),
         ("iis-arr", [200, 200, 400, 400, 200]),
         ("aws-alb", [200, 200, 400, 400, 200]),

@@ -93,7 +93,7 @@ fn a_leak_through_the_balancer_is_its_own_fault() {
     assert_eq!(parties(&run, Requirement::Id2), [("mallory".into(), Party::Balancer)]);
 }
 
-/// Every server takes somebody who holds another user's token for that user. No balancer can detect it, and none is
+/// Every server treats somebody who holds another user's token as that user. No balancer can detect it, and none is
 /// blamed.
 #[test]
 fn a_stolen_token_accuses_nobody() {

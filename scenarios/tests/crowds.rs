@@ -172,8 +172,8 @@ fn mixed_up(count: u32, balancer: &str) -> (usize, usize) {
     (run.failures.len(), asked)
 }
 
-/// Two users of a HAProxy with two threads land on different threads, and each has the connections of that thread
-/// alone. A test with two users therefore finds nothing, and only a crowd can reveal the failure.
+/// Two users of a HAProxy with two threads are served by different threads, and each alone has the connections of its
+/// thread. A test with two users therefore finds nothing, and only a crowd can reveal the failure.
 #[test]
 fn a_balancer_with_workers_keeps_two_users_apart_and_mixes_up_a_crowd() {
     for balancer in ["haproxy-threads", "pool-workers"] {

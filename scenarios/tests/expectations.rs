@@ -3,7 +3,7 @@
 //!
 //! The file proves that a new notation of the tables changed none of the outcomes. It contains the mechanisms of that
 //! time, with a hash for each scenario over its expected outcomes over each of them. Scenarios and mechanisms that were
-//! added since are not compared. To change an expected outcome, write the file anew: `STICKLER_UPDATE=1 cargo test -p
+//! added since are not compared. To change an expected outcome, regenerate the file: `STICKLER_UPDATE=1 cargo test -p
 //! stickler-scenarios --test expectations`.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,7 +6,7 @@ use std::path::Path;
 use stickler_scenarios::lint::lint_script;
 use stickler_scenarios::{Scenario, reference};
 
-/// `STICKLER_UPDATE=1` writes the file anew.
+/// `STICKLER_UPDATE=1` regenerates the file.
 #[test]
 fn the_language_reference_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/language.md");

@@ -1,4 +1,4 @@
-//! The rules of the lint: each finds the mistakes that it is meant for, and reports nothing in correct scripts.
+//! The rules of the lint: each finds its mistakes, and reports nothing in correct scripts.
 
 mod folder;
 
@@ -99,7 +99,7 @@ fn arguments_are_compared_with_the_signature() {
     assert_eq!(message, "`get` has no argument `heders`");
     assert!(hint.starts_with("did you mean `headers`? it is `get("), "{hint}");
     assert_eq!(one("alice.post(\"/x\")").0, "`post` needs `body`");
-    assert_eq!(one("alice.get(\"/\", \"more\")").0, "`get` takes one argument without a name, and this is one more");
+    assert_eq!(one("alice.get(\"/\", \"more\")").0, "`get` takes one argument without a name, but this is one more");
     assert_eq!(one("alice.get(\"/\", path = \"/\")").0, "`path` is given twice");
     assert!(one("curl(\"bob\", cokies = True).get(\"/\")").1.contains("`cookies`"));
     assert!(one("alice.get(\"/\").expect(stauts = 200)").1.contains("`status`"));
@@ -327,7 +327,7 @@ fn loads_are_followed_and_what_they_name_is_compared_with_the_file() {
     assert_eq!(of("call.star")[0].1, "`ask` has no argument `pth`");
     assert_eq!(of("unused.star")[0].0, "unused-load");
     assert!(of("missing.star")[0].1.starts_with("cannot read "), "{:?}", of("missing.star"));
-    assert!(of("out.star")[0].1.contains("is no path of a file below"), "{:?}", of("out.star"));
+    assert!(of("out.star")[0].1.contains("is not the path of a file below"), "{:?}", of("out.star"));
     let circle = of("circle.star");
     assert!(circle[0].1.ends_with("in a circle: lib/a.star, lib/b.star, lib/a.star"), "{circle:?}");
 }

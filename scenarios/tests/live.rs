@@ -10,8 +10,8 @@ use stickler_runner::{Arm, End, Run};
 use stickler_scenarios::{Scenario, run};
 use stickler_sim::SimArm;
 
-/// Users come and go with both protocols, and an anonymous client looks in. Each names itself, in one of the possible
-/// ways.
+/// Users come and go with both protocols, and an anonymous client sends requests. Each names itself, in one of the
+/// possible ways.
 const VISITS: &str = r#"
 site(backends = 1, providers = ["Negotiate", "NTLM"], services = {"svc-web": ["HTTP/www.corp.example"]},
      authentication = windows_authentication(pool = "svc-web", kernel_mode = False, persist_non_ntlm = True))
@@ -43,7 +43,7 @@ fn judged(run: &Run) -> usize {
     verdicts.flat_map(|verdict| &verdict.evidence).filter(|evidence| taken(&evidence.summary)).count()
 }
 
-/// Returns the same number as it follows from the servers' observations alone.
+/// Counts the same requests, but from the servers' observations alone.
 fn noticed(trace: &Trace) -> usize {
     let mut live = Live::new(&trace.header.topology);
     let noticed: Vec<Noticed> = trace.events.iter().filter_map(|event| live.see(event)).collect();

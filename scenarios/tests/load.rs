@@ -74,9 +74,9 @@ fn a_loaded_file_may_be_wrong_and_says_where() {
     );
     assert!(error("lacks", &[("a.star", main), ("lib.star", "y = 1\n")]).starts_with("a.star:1:"));
     let acts = error("acts", &[("a.star", main), ("lib.star", "x = 1\ncurl(\"alice\")\n")]);
-    assert!(acts.starts_with("lib.star:2:1: a file that is loaded only defines"), "{acts}");
+    assert!(acts.starts_with("lib.star:2:1: a loaded file may only define"), "{acts}");
     let late = error("site", &[("a.star", main), ("lib.star", "x = 1\nsite(backends = 1)\n")]);
-    assert!(late.starts_with("lib.star:2:1: a file that is loaded only defines"), "{late}");
+    assert!(late.starts_with("lib.star:2:1: a loaded file may only define"), "{late}");
     let deep = error("deep", &[("a.star", main), ("lib.star", &format!("x = {}1\n", "-".repeat(5_000)))]);
     assert!(deep.starts_with("lib.star:1:") && deep.contains("brackets"), "{deep}");
 }
@@ -102,7 +102,7 @@ fn there_is_no_way_out_of_the_folder() {
     for path in ["../outside/secret.star", "sub/../../outside/secret.star", &absolute, "C:x.star", "sub\\x.star", ""] {
         let source = format!("load({path:?}, \"x\")\nprint(x)\n");
         let said = error("way-out", &[("a.star", &source), ("sub/x.star", "x = 1\n")]);
-        assert!(said.contains("is no path of a file below the script's folder"), "{path}: {said}");
+        assert!(said.contains("is not the path of a file below the script's folder"), "{path}: {said}");
     }
     let said = error("missing", &[("a.star", "load(\"no.star\", \"x\")\nprint(x)\n")]);
     assert!(said.starts_with("a.star:1:6: cannot read no.star: "), "{said}");
@@ -123,7 +123,7 @@ fn links_are_not_followed_and_what_has_no_end_is_not_read() {
     symlink(folder.join("real"), folder.join("sub")).unwrap();
     for script in ["a.star", "b.star"] {
         let run = play(&folder.join(script));
-        assert!(run.error().unwrap().message.contains("is a link, and"), "{script}: {:?}", run.error());
+        assert!(run.error().unwrap().message.contains("is a link, but"), "{script}: {:?}", run.error());
     }
     fs::remove_file(folder.join("lib.star")).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(folder.join("lib.star")).status().unwrap().success());
@@ -137,7 +137,7 @@ fn what_is_loaded_is_bounded_in_number_depth_and_size() {
         .collect();
     let mut files: Vec<(&str, &str)> = chain.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     files.push(("a.star", "load(\"f0.star\", \"x\")\nprint(x)\n"));
-    assert!(error("depth", &files).contains("more than 8 files load one another in a row"));
+    assert!(error("depth", &files).contains("more than 8 files load one another in a chain"));
 
     let loads = |count: u32| -> String {
         let lines: Vec<String> =
@@ -148,7 +148,7 @@ fn what_is_loaded_is_bounded_in_number_depth_and_size() {
     let named: Vec<String> = (0..40).map(|number| format!("m{number}.star")).collect();
     let mut files: Vec<(&str, &str)> = named.iter().map(|name| (name.as_str(), "x = 1\n")).collect();
     files.push(("a.star", &many));
-    assert!(error("number", &files).contains("a script may load 32 files"));
+    assert!(error("number", &files).contains("a script may load at most 32 files"));
 
     let long = format!("x = 1\n#{}\n", " ".repeat(60_000));
     let ten = loads(10);

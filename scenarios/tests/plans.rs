@@ -1,6 +1,6 @@
 //! The recorded plans are the same as the plans that the scripts produce.
 //!
-//! `STICKLER_BLESS=1 cargo test -p stickler-scenarios --test plans` writes them anew.
+//! `STICKLER_BLESS=1 cargo test -p stickler-scenarios --test plans` regenerates them.
 
 mod recorder;
 

@@ -71,7 +71,7 @@ for _ in range(2):
     assert!(violated(&play("shared-pool", "", &tickets)).contains(&Id2));
     let broken = violated(&play("shared-pool", keys, NTLM));
     assert!(broken.contains(&Hs1) && broken.contains(&Hs2), "{broken:?}");
-    // A connection that has nothing to do with a logon is pooled all the same.
+    // A connection without a logon is pooled nevertheless.
     let public = r#"
 site(backends = 1, anonymous = ["/public"])
 one = curl("one", user = None).get("/public/a")
@@ -117,7 +117,7 @@ expect(counts().ticket_checks == {checks}, "%d tickets were checked" % counts().
 
 #[test]
 fn a_limit_of_requests_that_ends_in_the_middle_of_a_handshake_costs_another_or_breaks_it() {
-    // The handshake has three legs. If the client sees that its connection closes, it begins anew.
+    // The handshake has three legs. If the client sees that its connection closes, it begins again.
     let script =
         |requests: u32| NTLM.replace(r#""CORP\\alice")"#, &format!(r#""CORP\\alice", requests = {requests})"#));
     check_clean("pin-on-401", "client_requests = 2", &script(4));
@@ -350,7 +350,7 @@ fn no_timer_is_zero_or_less_than_a_millisecond() {
                 return;
             };
             let told = Profile::parse(&toml, "mine.toml").unwrap_err().to_string();
-            assert!(told.contains("and not zero"), "{told}");
+            assert!(told.contains("other than zero"), "{told}");
         }
         let BalancerSpec::Profile { toml, .. } = profile("pin-on-401", &format!("{key} = \"1ms\"")) else { return };
         assert!(Profile::parse(&toml, "mine.toml").is_ok());

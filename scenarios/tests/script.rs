@@ -226,8 +226,8 @@ fn what_a_server_or_a_timer_cannot_be_is_an_error() {
         ("site()\nconfigure('ii2', server())", "there is no server `ii2`; did you mean `iis2`?"),
         ("site(servers = {'iis2': 'expired'})", "expected server(...), windows_authentication(...)"),
         ("site(servers = {'iis2': server(certificate = 'expired')})", "a server shows a certificate only over TLS"),
-        ("site(tls = 'own', between = 'plain')", "between= says what a balancer in front has behind it"),
-        ("site(front = 'l4-nat', between = 'plain')", "between= says what a balancer in front has behind it"),
+        ("site(tls = 'own', between = 'plain')", "between= is for two balancers, one behind the other, with TLS"),
+        ("site(front = 'l4-nat', between = 'plain')", "between= is for two balancers, one behind the other, with TLS"),
         ("site(tls = 'own', front = 'l4-nat', between = 'own')", "there is no way of TLS `own`"),
         ("site(tls = 'own', servers = {'iis2': server(certificate = 'expird')})", "did you mean `expired`?"),
         ("site(max_request_bytes = 255)", "max_request_bytes is 255; it must be from 256 to 16777216"),
@@ -416,7 +416,8 @@ fn a_panic_of_the_interpreter_keeps_what_was_seen_and_printed() {
 #[test]
 fn a_run_that_puts_nothing_to_the_test_is_skipped_unless_its_script_expects_something() {
     let bytes = "mallory = curl('mallory', user = None)\nanswer = mallory.send_raw('GET / HTTP/1.1\\r\\n\\r\\n')\n";
-    let skipped = "nothing was put to the test: no requirement applies to what the script did, and it expects nothing";
+    let skipped =
+        "nothing was put to the test: no requirement applies to the script's actions, and it has no expectations";
     assert_eq!(play(bytes).end, End::Skipped(skipped.into()));
     for expects in ["expect(answer)", "mallory.get('/').expect(status = 401)"] {
         assert_eq!(play(&format!("{bytes}{expects}\n")).end, End::Complete);

@@ -372,20 +372,20 @@ fn what_scripts_cannot_say_is_named_with_its_step() {
     let second = Duration::from_secs(1);
     assert_eq!(step(raw(vec![Piece::Bytes(vec![0xff])], second)), "the bytes are not text in UTF-8");
     let fine = Duration::from_micros(1_500);
-    assert_eq!(step(raw(vec![text("x")], fine)), "the time is no whole number of milliseconds");
+    assert_eq!(step(raw(vec![text("x")], fine)), "the time is not a whole number of milliseconds");
     let low = ClientSpec { port: Some(80), ..curl("bob", "bob") };
-    assert_eq!(step(Action::AddClient(low)), "a client connects from a port from 1024 on");
+    assert_eq!(step(Action::AddClient(low)), "a client connects from a port of 1024 or above");
     let long = Duration::from_hours(24 * 300) + Duration::from_nanos(1);
     assert_eq!(step(Action::Advance(long)), "the time is too long to be exact to a nanosecond");
     let headers = vec![("X-A".to_owned(), "1".to_owned()), ("X-A".to_owned(), "2".to_owned())];
     let request = RequestSpec { headers, ..RequestSpec::new("alice".into(), "GET", "/") };
     assert_eq!(
         step(Action::Start { id: RequestId(2), request }),
-        "a name is there twice, and a dictionary has each key once"
+        "a name occurs twice, but a dictionary has each key only once"
     );
     let mut iis = standard::server("iis1".into());
     iis.site.files.push(FileSpec { name: "x".into(), readers: Vec::new() });
-    assert_eq!(step(Action::Configure(Box::new(iis))), "the server cannot be set up so by what server() can say");
+    assert_eq!(step(Action::Configure(Box::new(iis))), "server() cannot express this set-up of the server");
     assert_eq!(step(Action::Configure(Box::new(standard::server("iis9".into())))), "the site has no such server");
 }
 
@@ -399,7 +399,7 @@ fn a_site_that_scripts_cannot_describe_is_not_written() {
             other => panic!("{other:?}"),
         }
     };
-    let made = "it is not made of the standard site by what site() can say";
+    let made = "site() cannot produce it from the standard site";
     assert_eq!(site(|topology| topology.domain.netbios = "OTHER".into()), made);
     assert_eq!(site(|topology| topology.domain.users.truncate(3)), made);
     assert_eq!(site(|topology| topology.servers[1].name = "web".into()), made);
@@ -410,7 +410,7 @@ fn a_site_that_scripts_cannot_describe_is_not_written() {
     );
     assert_eq!(
         site(|topology| topology.link.jitter = Duration::from_nanos(1)),
-        "a link's time is no whole number of microseconds"
+        "a link's time is not a whole number of microseconds"
     );
     assert_eq!(
         site(|topology| topology.broken = Some("\n".into())),

@@ -415,7 +415,7 @@ proptest! {
         plan.check().unwrap();
         let script = write_script(&plan, &Story::default()).unwrap_or_else(|error| panic!("{error}"));
         let scenario = Scenario::new("any", "any.star", &script).unwrap();
-        // Names of users are equal regardless of case, so that their text is compared.
+        // Names of users are equal regardless of case, so their text is compared.
         let json = |plan: &Plan| serde_json::to_string_pretty(plan).unwrap();
         prop_assert_eq!(json(&read(&scenario, &plan)), json(&canonical(&plan)), "{}", script);
     }

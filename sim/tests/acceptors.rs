@@ -1,5 +1,5 @@
-//! Tests of what servers tie a user to, in the simulated world: a table or a trusted header; and of servers that
-//! misbehave.
+//! Tests of the ways in which servers tie a user to a request, in the simulated world: a table or a trusted header; and of
+//! servers that misbehave.
 
 use std::time::Duration;
 

@@ -209,7 +209,7 @@ fn flows_to_a_backend_that_hangs_are_reset_when_the_check_sees_it_and_the_client
         assert_eq!(closed, [Closed::Broken], "{mode:?}: a RST at once");
         let answer = stage.get();
         assert_eq!((answer.status, answer.requests, server(&answer)), (Some(200), 2, "iis2"), "{mode:?}");
-        // The other end has had its RST, too: it is the first thing that the server finds.
+        // The other end has received its RST, too: it is the first packet that the server finds.
         stage.engine.thaw(stage.servers[0]);
         stage.engine.settle(Duration::from_secs(1)).unwrap();
         let closed = stage.take(|what| match what {

@@ -85,7 +85,7 @@ impl World {
         Self { engine, backends: hosts, balancer, told, _attached: attached }
     }
 
-    /// Sends a request from the balancer's own host on a connection of its own, and returns everything that comes back.
+    /// Sends a request from the balancer's own host on a new connection, and returns everything that comes back.
     fn ask(&mut self, request: &'static str) -> String {
         let net = self.balancer.clone();
         let asking = async move {
@@ -139,7 +139,7 @@ async fn serve(mut stream: SimStream, answer: &'static [u8]) {
 const FIRST: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst";
 const OTHER: &[u8] = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: 5\r\n\r\nother";
 
-/// Runs two backends, the first of which loses its power and comes back. Returns how long it took to notice each.
+/// Runs two backends, the first of which loses its power and comes back. Returns the times to notice both events.
 fn power_loss(rule: CheckRule) -> (Duration, Duration) {
     let mut world = World::new(&[FIRST, OTHER], Some(rule));
     world.seconds(7);
@@ -209,7 +209,7 @@ fn bad_answers_are_not_passed_on_and_their_connections_not_used_again() {
     ] {
         let mut world = World::new(&[answer], None);
         for _ in 0..2 {
-            // The second would be lost, or be given what is left of the first, on the same connection.
+            // The second request would be lost, or would get the rest of the first answer, on the same connection.
             let got = world.ask(POST);
             assert!(got.starts_with(status) && !got.contains("evil"), "{got}");
         }

@@ -180,7 +180,7 @@ fn a_trusted_domain_goes_by_its_dns_name_and_by_a_user_principal_names_suffix_to
         let answer = stage.get(Agent::Browser, name, "paula-pw");
         assert_eq!((answer.status, user(&answer)), (Some(200), Some("PARTNER\\paula")), "{name}");
     }
-    // Of the site's own domain there is no such user.
+    // The site's own domain has no such user.
     assert_eq!(stage.get(Agent::Browser, "paula@corp.example", "paula-pw").status, Some(401));
     let started = stage.end().pick(|_, what| match what {
         What::RequestStarted { credentials, .. } => Some(*credentials),
@@ -295,7 +295,7 @@ fn a_slow_dc_is_left_for_the_next_and_stays_left() {
     assert_eq!(first.elapsed.as_secs(), 10, "the server waits ten seconds for a reply");
     let second = stage.again("alice-alice-pw");
     assert_eq!((second.status, second.elapsed.as_secs()), (Some(200), 0));
-    // Who asked in vain was not there any more when its turn came.
+    // The one that asked in vain had left before its turn came.
     assert_eq!(stage.end().decided(), [said("dc2", "CORP\\alice", 0, 0), said("dc2", "CORP\\alice", 0, 0)]);
 }
 
@@ -344,9 +344,9 @@ fn a_dc_with_an_old_password_asks_the_pdc_emulator_before_it_refuses() {
     let mut stage = Stage::new(with_controllers(vec![outdated, ControllerSpec::new("dc2".into())]));
     let answer = stage.get(Agent::Curl, "CORP\\alice", "alice-pw");
     assert_eq!((answer.status, user(&answer)), (Some(200), Some("CORP\\alice")));
-    // The old password is right here, until replication has come.
+    // The old password is right here, until replication has arrived.
     assert_eq!(stage.get(Agent::Curl, "CORP\\alice", "alice-pw of before").status, Some(200));
-    // Alone, its word counts.
+    // This DC decides alone.
     stage.fault(Fault::Crash("dc2".into()));
     assert_eq!(stage.again("alice-alice-pw").status, Some(401));
     let seen = stage.end();

@@ -35,14 +35,14 @@ impl AuthOffload {
 impl lb::Gate for AuthOffload {
     fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> BoxFuture<'a, lb::Admission> {
         Box::pin(async move {
-            // As http.sys does: what is authenticated is a connection, and the handshakes of two streams of one would each
-            // end the other (Microsoft, "HTTP/2 on IIS": Windows authentication falls back to HTTP/1.1).
+            // http.sys does the same: authentication belongs to a connection, and the handshakes of two of its streams would
+            // end each other (Microsoft, "HTTP/2 on IIS": Windows authentication falls back to HTTP/1.1).
             if matches!(head.protocol, Protocol::Http2 { .. }) {
                 return lb::Admission::Http1Required;
             }
             match self.authenticator.authenticate(downstream.0.into(), head.headers).await {
                 AuthOutcome::Authenticated(user) => {
-                    // A principal is text, and text with a control character in it is nobody's name.
+                    // A principal is text, and a text with a control character is not a valid name.
                     let Ok(name) = HeaderValue::try_from(user.as_str()) else {
                         return lb::Admission::Answer(answer(StatusCode::FORBIDDEN, &[]));
                     };

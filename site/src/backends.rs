@@ -7,7 +7,7 @@ use stickler_model::{Action, Fault, Name, Topology};
 
 use crate::BALANCER;
 
-/// How well a backend works, from bad to good.
+/// The condition of a backend, from bad to good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Health {
     /// The backend does not answer: it is down or hangs, is separated from the balancer, or does not speak proper HTTP.
@@ -18,7 +18,8 @@ enum Health {
     Works,
 }
 
-/// The faults that stand, and their effect on the backends. The balancer of a control uses this knowledge.
+/// The faults that are in effect, and their consequences for the backends. The balancer of a control uses this
+/// knowledge.
 pub struct Backends {
     servers: Vec<(Name, bool)>,
     controllers: Vec<Name>,
@@ -40,7 +41,7 @@ impl Backends {
         Self { servers: servers.collect(), controllers, stopped: BTreeSet::new(), held: BTreeSet::new() }
     }
 
-    /// Records the fault that an action injects or mends. A server that gets new settings while it is up is restarted,
+    /// Records the fault that an action injects or repairs. A server that gets new settings while it is up is restarted,
     /// and therefore no longer hangs.
     pub fn note(&mut self, action: &Action, is_up: impl Fn(&Name) -> bool) {
         match action {
@@ -56,7 +57,7 @@ impl Backends {
             Fault::Restart(host) | Fault::Resume(host) => _ = self.stopped.remove(host),
             Fault::Hold(a, b) => _ = self.held.insert(link(a, b)),
             Fault::Release(a, b) => _ = self.held.remove(&link(a, b)),
-            // It ends connections, and no host is worse for it.
+            // It ends connections, and does not affect any host otherwise.
             Fault::Reset(..) => {}
         }
     }
@@ -111,12 +112,12 @@ mod tests {
         assert_eq!(noted(&mut backends, &Fault::Restart(host("iis1"))), ["iis1", "iis2"]);
         assert_eq!(noted(&mut backends, &Fault::Hang(host("iis2"))), ["iis1"]);
         assert_eq!(noted(&mut backends, &Fault::Resume(host("iis2"))), ["iis1", "iis2"]);
-        // A server that cannot ask its DC answers, and logs nobody on.
+        // A server that cannot reach its DC answers, and logs nobody on.
         assert_eq!(noted(&mut backends, &Fault::Hold(host("dc"), host("iis1"))), ["iis2"]);
         assert_eq!(noted(&mut backends, &Fault::Hold(host("iis2"), host("lb"))), ["iis1"]);
         assert_eq!(noted(&mut backends, &Fault::Release(host("iis1"), host("dc"))), ["iis1"]);
         assert_eq!(noted(&mut backends, &Fault::Release(host("lb"), host("iis2"))), ["iis1", "iis2"]);
-        // Where none works, each has its turn.
+        // If no backend works, each gets its turn.
         assert_eq!(noted(&mut backends, &Fault::PowerLoss(host("dc"))), ["iis1", "iis2"]);
         noted(&mut backends, &Fault::Crash(host("iis1")));
         assert_eq!(noted(&mut backends, &Fault::Crash(host("iis2"))), ["iis1", "iis2"]);

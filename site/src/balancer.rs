@@ -71,7 +71,7 @@ impl Balancer {
                 let profile = profile.ok_or_else(|| BalancerError::NoSuchProfile(name.clone()))?;
                 profile.mechanism().with_defects(defects.iter().map(String::as_str))?
             }
-            // What it is like stands for it, where the product itself is not to be had.
+            // If the product itself is not available, the balancer that it is like takes its place.
             BalancerSpec::Product { like: Some(like), .. } => return Self::of(like),
             BalancerSpec::Product { .. } => return Err(BalancerError::Product(spec.to_string())),
             BalancerSpec::Foreign(name) => return Err(BalancerError::Foreign(name.clone())),
@@ -101,7 +101,7 @@ impl Balancer {
         }
     }
 
-    /// Returns a balancer with a policy of your own for the HTTP data plane. It declares nothing; see
+    /// Returns a balancer with a custom policy for the HTTP data plane. It declares nothing; see
     /// [`Balancer::promising`].
     pub fn l7<P: L7Policy + 'static>(policy: impl Fn(&Farm, Entropy) -> P + Send + Sync + 'static) -> Self {
         let make = Arc::new(move |farm: Farm, entropy, control| {
@@ -113,8 +113,8 @@ impl Balancer {
         Self { tls: TlsHandling::Terminates, ..Self::declaring_nothing(Make::Plane { make, packets: None }) }
     }
 
-    /// Returns a balancer with a policy of your own for connections. In simulated time, packets are translated from and
-    /// to the balancer's address; on real sockets, connections are spliced.
+    /// Returns a balancer with a custom policy for connections. In simulated time, packets are translated from and to the
+    /// balancer's address; on real sockets, connections are spliced.
     pub fn l4<P: L4Policy + 'static>(policy: impl Fn(&Farm, Entropy) -> P + Send + Sync + 'static) -> Self {
         let make = Arc::new(move |farm: Farm, entropy, control| {
             let policy = Box::new(policy(&farm, entropy));
@@ -125,7 +125,7 @@ impl Balancer {
         Self::declaring_nothing(Make::Plane { make, packets: Some(PacketMode::Source) })
     }
 
-    /// Returns a balancer that is a whole proxy of your own. The proxy must pass TLS on; otherwise see
+    /// Returns a balancer that is a complete custom proxy. The proxy must pass TLS on; otherwise see
     /// [`Balancer::without_tls`].
     pub fn proxy(proxy: impl ForeignProxy) -> Self {
         Self::declaring_nothing(Make::Proxy(Arc::new(proxy)))
@@ -157,8 +157,8 @@ impl Balancer {
         Self { promises: Arc::new(move |_| promises.clone()), ..self }
     }
 
-    /// Returns the same balancer with this name for traces and reports. Without a name, a balancer of your own is
-    /// called `yours`.
+    /// Returns the same balancer with this name for traces and reports. Without a name, a custom balancer is called
+    /// `yours`.
     #[must_use]
     pub fn called(self, name: &str) -> Self {
         Self { spec: BalancerSpec::Foreign(name.into()), ..self }
@@ -215,7 +215,7 @@ impl Balancer {
         if let (Some(checks), true) = (&mut promises.checks, logs_on) {
             checks.user = topology.monitor.as_ref().map(|monitor| monitor.principal.clone());
         }
-        // How the site is set counts where the balancer says nothing of it.
+        // The settings of the site count if the balancer declares nothing about them.
         let trusted = topology.servers.iter().find_map(|server| server.acceptor.trusted_header()).map(str::to_owned);
         promises.trusted_header = promises.trusted_header.or(trusted);
         promises

@@ -12,10 +12,10 @@ use stickler_model::{Env, Identity};
 use stickler_net::Net;
 use stickler_tls::Secured;
 
-/// The largest part of a page that a check reads, in bytes.
+/// The maximum length of the part of a page that a check reads, in bytes.
 const PAGE: usize = 64 * 1024;
 
-/// Logs on to a backend for [`Probe::Logon`](stickler_lb_core::health::Probe::Logon), on a connection of its own that
+/// Logs on to a backend for [`Probe::Logon`](stickler_lb_core::health::Probe::Logon), on a separate connection that
 /// never serves a client.
 pub struct CheckUser<N> {
     net: N,

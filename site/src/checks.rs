@@ -21,7 +21,7 @@ pub(crate) struct Checks {
     pub(crate) control: Control,
     /// The account with which a check logs on.
     pub(crate) user: Option<Identity>,
-    /// How the checks speak TLS to the backends, if they do.
+    /// The TLS between the checks and the backends, if there is TLS.
     pub(crate) tls: Option<UpstreamTls>,
     /// The name of the site in `Host`.
     pub(crate) host: String,
@@ -32,7 +32,7 @@ impl Checks {
     pub(crate) fn boot<N: Net>(&self, net: &N, env: Env) {
         let Self { rule, prober, farm, control, user, tls, host } = self.clone();
         for index in 0..farm.backends.len() {
-            // What a process knew that has ended is forgotten.
+            // The knowledge of a process that has ended is forgotten.
             control.set_health(index, true);
             control.set_share(index, 100);
         }

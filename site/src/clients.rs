@@ -1,4 +1,4 @@
-//! The clients of a world, and the requests that they have under way.
+//! The clients of a world, and their requests in progress.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -22,10 +22,10 @@ use tokio::time::timeout;
 
 use crate::Site;
 
-/// The largest number of bytes that are read on a bare connection.
+/// The maximum number of bytes that are read on a bare connection.
 const MOST_RAW: u64 = 64 * 1024;
 
-/// The clients of a world, by name; the requests that they have under way, and the tokens that they have made.
+/// The clients of a world, by name, with their requests in progress and the tokens that they have made.
 ///
 /// Work that takes time runs as a task on the client's host. The world waits for the receiver that it gets, in
 /// simulated or in real time.
@@ -36,7 +36,7 @@ pub struct Clients<N: Net> {
     under_way: IndexMap<RequestId, oneshot::Receiver<Answer>>,
     /// The ids of all requests that were started so far.
     started: BTreeSet<RequestId>,
-    /// The tokens that were made so far; `None` for a client without credentials, which had none to offer.
+    /// The tokens that were made so far; `None` for a client without credentials, which had no token to offer.
     tokens: BTreeMap<TokenId, Option<String>>,
 }
 
@@ -132,7 +132,7 @@ impl<N: Net> Clients<N> {
     /// Starts a request on behalf of the user who is at the client now.
     ///
     /// # Errors
-    /// The id is already in use, there are too many requests under way, or there is no such client.
+    /// The id is already in use, too many requests are in progress, or there is no such client.
     pub fn start<I: Clone>(
         &mut self,
         id: RequestId,
@@ -148,7 +148,7 @@ impl<N: Net> Clients<N> {
         }
         let seat = self.seat(&spec.client)?;
         let credentials = seat.credentials(site, clock);
-        // Made here and not in the task: the user may change before that is polled.
+        // The request is made here and not in the task, because the user may change before the task is polled.
         let request = seat.client.request(id, spec, credentials);
         let answer = on_host(&seat.net, request);
         self.started.insert(id);
@@ -156,11 +156,11 @@ impl<N: Net> Clients<N> {
         Ok(())
     }
 
-    /// Starts the requests of a crowd: each client sends one after the other, and pauses before each. The seed decides
-    /// how long.
+    /// Starts the requests of a crowd: each client sends one after the other, and pauses before each. The seed
+    /// determines the pauses.
     ///
     /// # Errors
-    /// An id is already in use, there are too many requests under way, or there is no such client.
+    /// An id is already in use, too many requests are in progress, or there is no such client.
     pub fn start_crowd<I: Clone>(
         &mut self,
         crowd: &CrowdSpec,
@@ -191,7 +191,7 @@ impl<N: Net> Clients<N> {
     /// answer.
     ///
     /// # Errors
-    /// The request is not under way.
+    /// The request is not in progress.
     pub fn answer(&mut self, id: RequestId) -> Result<oneshot::Receiver<Answer>, WorldError> {
         self.under_way.shift_remove(&id).ok_or(WorldError::NotStarted(id))
     }
@@ -210,7 +210,7 @@ impl<N: Net> Clients<N> {
         Ok(on_host(net, async move { client.first_token().await }))
     }
 
-    /// Keeps a token for steps that refer to it; `None` if the client had none to offer.
+    /// Keeps a token for steps that refer to it; `None` if the client had no token to offer.
     pub fn keep_token(&mut self, id: TokenId, token: Option<String>) {
         self.tokens.insert(id, token);
     }
@@ -243,7 +243,7 @@ impl<N: Net> Clients<N> {
         self.seats.values().for_each(|seat| seat.client.disconnect());
     }
 
-    /// Returns the requests that are still under way, in the order in which they were started.
+    /// Returns the requests that are still in progress, in the order in which they were started.
     pub fn unfinished(&mut self) -> Vec<RequestId> {
         let unfinished = self
             .under_way
@@ -280,14 +280,14 @@ impl<N: Net> Seat<N> {
         let (mut turns, mut answers) = (Vec::new(), Vec::new());
         for (id, pause) in requests {
             let (sender, answer) = oneshot::channel();
-            // Made here and not in the task: the user may change before that is polled.
+            // The request is made here and not in the task, because the user may change before the task is polled.
             turns.push((pause, self.client.request(id, spec, credentials), sender));
             answers.push((id, answer));
         }
         self.net.spawn(async move {
             for (pause, request, sender) in turns {
                 tokio::time::sleep(pause).await;
-                // Nobody waits where the plan ended meanwhile.
+                // Nobody waits if the plan has ended in the meantime.
                 let _ = sender.send(request.await);
             }
         });
@@ -299,7 +299,7 @@ impl<N: Net> Seat<N> {
 fn on_host<N: Net, T: Send + 'static>(net: &N, work: impl Future<Output = T> + Send + 'static) -> oneshot::Receiver<T> {
     let (sender, receiver) = oneshot::channel();
     net.spawn(async move {
-        // Nobody waits where the plan ended meanwhile.
+        // Nobody waits if the plan has ended in the meantime.
         let _ = sender.send(work.await);
     });
     receiver
@@ -309,7 +309,7 @@ async fn exchange<N: Net>(net: N, peer: SocketAddr, bytes: Vec<u8>, patience: Du
     let mut answer = Vec::new();
     let Ok(Ok(stream)) = timeout(patience, net.connect(peer)).await else { return answer };
     let (reader, mut writer) = tokio::io::split(stream);
-    // Beside reading: a peer that answers early may never read the rest.
+    // Writing goes on during reading: a peer that answers early may never read the rest.
     let write = async {
         let _ = writer.write_all(&bytes).await;
         std::future::pending::<Infallible>().await

@@ -107,7 +107,7 @@ impl Domains {
         let dcs = self.controllers.iter().map(|controller| &controller.dc).chain(partner);
         let mut entries: Vec<KeytabEntry> = Vec::new();
         for entry in dcs.flat_map(|dc| dc.directory().keytab_of_all().entries) {
-            // The DCs of a domain have the same accounts, unless one is behind.
+            // The DCs of a domain have the same accounts, unless one is out of date.
             if !entries.contains(&entry) {
                 entries.push(entry);
             }

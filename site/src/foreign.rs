@@ -7,10 +7,10 @@ use stickler_lb_proxy::BoxFuture;
 use stickler_model::Env;
 use stickler_net::{AnyListener, AnyNet, Net};
 
-/// A whole proxy that is not built on Stickler's data planes. Put it to the test with
-/// [`Balancer::proxy`](crate::Balancer::proxy).
+/// A complete proxy that is not built on Stickler's data planes. [`Balancer::proxy`](crate::Balancer::proxy) puts it to
+/// the test.
 ///
-/// It is written once for any network, so that the same code runs in simulated time and on real sockets.
+/// It is written once for any network, so the same code runs in simulated time and on real sockets.
 pub trait ForeignProxy: Send + Sync + 'static {
     /// Serves the clients that connect to `listener`, over connections to the backends of `farm`, until the future is
     /// dropped. The site calls it at each start of the balancer's host.
@@ -32,7 +32,7 @@ pub trait ForeignProxy: Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send;
 }
 
-/// [`ForeignProxy`] as a trait object. Trait objects cannot have generic methods, so that this one runs on [`AnyNet`].
+/// [`ForeignProxy`] as a trait object. Trait objects cannot have generic methods, so this one runs on [`AnyNet`].
 pub(crate) trait ObjectProxy: Send + Sync {
     fn serve(
         self: Arc<Self>,

@@ -4,18 +4,18 @@
 //! Topology ─┐
 //! Balancer ─┼─▶ Site::start ──▶ Hosts (a simulated network, or sockets of this machine)
 //! Settings ─┘        │            add a host, open a port, give its Net and its Env
-//!                    └─▶ Site: boot a host again, drain a backend, who has which address
+//!                    └─▶ Site: start a host again, drain a backend, list the addresses
 //! ```
 //!
 //! Both arms use this crate, so a site is the same in simulated time and on real sockets. An arm implements [`Hosts`];
-//! what differs otherwise is in [`Settings`].
+//! all other differences are in [`Settings`].
 //!
 //! * [`Site`]: the assembled site. Machines have the names `dc`, `iis1` ..., `lb` and `front`.
-//! * [`Balancer`]: the balancer between the clients and the farm: a mechanism, a policy of your own for one of
-//!   Stickler's data planes, or a whole proxy from outside ([`ForeignProxy`]).
+//! * [`Balancer`]: the balancer between the clients and the farm: a mechanism, a custom policy for one of Stickler's data
+//!   planes, or a complete external proxy ([`ForeignProxy`]).
 //! * [`Domains`]: the domain controllers of the site's domain, and that of its partner.
 //!
-//! A balancer sees headers and no secrets. What acts for it where secrets are needed is here too:
+//! A balancer sees headers and no secrets. The components that act for it with secrets are here too:
 //!
 //! * [`AuthOffload`] authenticates clients for a balancer that terminates authentication itself (M20).
 //! * [`CheckUser`] logs on for its health checks.

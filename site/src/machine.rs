@@ -38,22 +38,22 @@ pub(crate) enum Process {
     Router(Option<Box<Checks>>),
 }
 
-/// A balancer with a process, and everything that the process is given at each start.
+/// A balancer with a process, and the arguments of each start of the process.
 pub(crate) struct Proxy {
     pub(crate) balancer: Balancer,
     pub(crate) farm: Farm,
     pub(crate) control: Control,
     pub(crate) checks: Option<Checks>,
-    /// The TLS that it offers to its clients, if it does.
+    /// The settings of TLS towards its clients; `None` if it does not offer TLS.
     pub(crate) front_end_tls: Option<ServerTls>,
-    /// The TLS that it speaks to its servers, if it does.
+    /// The settings of TLS towards its servers; `None` if it does not use TLS there.
     pub(crate) upstream_tls: Option<UpstreamTls>,
     /// The site by which it authenticates clients and the header in which it names the user, if it terminates
     /// authentication.
     pub(crate) offload: Option<(Arc<stickler_mock_iis::WebSite>, Text)>,
 }
 
-/// The message of a panic that cannot occur, because a machine is added only after its rules were tried.
+/// The message of a panic that cannot occur, because a machine is added only after its rules have been checked.
 const CHECKED: &str = "the rules fitted this farm when the site was assembled";
 
 impl<I: Clone> Machine<I> {

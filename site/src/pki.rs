@@ -34,7 +34,7 @@ pub struct SitePki {
     names: Vec<String>,
     domain: String,
     random: RandomFor,
-    /// Gets the secrets of all connections.
+    /// The function that receives the secrets of all connections.
     keys: Option<KeySink>,
 }
 
@@ -61,7 +61,7 @@ impl SitePki {
         Self { keys, ..self }
     }
 
-    /// The end of whoever has this name and shows this certificate.
+    /// Returns the TLS settings of the machine with this name, which shows this certificate.
     fn end(&self, certified: &Certified, name: &Name) -> ServerTls {
         let tls = ServerTls::new(certified, self.spec.http2, (self.random)(name.as_str()));
         match &self.keys {
@@ -70,7 +70,7 @@ impl SitePki {
         }
     }
 
-    /// Returns the TLS of a server; `None` if TLS ends in front of it.
+    /// Returns the TLS settings of a server; `None` if TLS ends in front of it.
     ///
     /// # Errors
     /// A certificate cannot contain one of the names.
@@ -91,16 +91,16 @@ impl SitePki {
         Ok(Some(self.end(&certified, name)))
     }
 
-    /// Returns the TLS that the balancer with this name offers to its clients; `None` if it passes TLS on, or receives
-    /// none.
+    /// Returns the TLS settings of the balancer with this name towards its clients; `None` if it passes TLS on, or
+    /// receives none.
     pub fn front_end(&self, name: &Name) -> Option<ServerTls> {
         let ends = if is_front(name) { self.ends.front } else { self.ends.balancer && !self.is_plain_between() };
         ends.then(|| self.end(&self.site, name))
     }
 
-    /// Returns how the balancer with this name, or its health checks, speaks TLS to what is behind it (the servers, or
-    /// the other balancer); `None` if there is no TLS. The result offers HTTP/2; a caller that does not speak HTTP/2
-    /// must withdraw the offer.
+    /// Returns the TLS settings that the balancer with this name, or its health checks, uses towards the servers or the
+    /// other balancer behind it. Returns `None` if there is no TLS. The result offers HTTP/2; a caller that does not
+    /// speak HTTP/2 must withdraw the offer.
     pub fn upstream(&self, name: &Name) -> Option<Upstream> {
         let (secured, shared) = if is_front(name) {
             (self.ends.front && !self.is_plain_between(), true)
@@ -112,7 +112,7 @@ impl SitePki {
         secured.then(|| Upstream { client: client(), name: of_site })
     }
 
-    /// Returns the TLS of a client that trusts the authority.
+    /// Returns the TLS settings of a client that trusts the authority.
     pub fn client(&self, name: &Name) -> ClientTls {
         ClientTls::new(&self.authority, true, (self.random)(name.as_str()))
     }
@@ -135,7 +135,7 @@ impl SitePki {
         self.site.pem()
     }
 
-    /// Returns the authority, whose certificate everybody needs who is to trust the site.
+    /// Returns the authority, whose certificate a client needs in order to trust the site.
     pub const fn authority(&self) -> &Authority {
         &self.authority
     }

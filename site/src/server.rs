@@ -31,7 +31,7 @@ impl<E> From<ServerError> for SiteError<E> {
     }
 }
 
-/// What the servers of a site have in common.
+/// The common data of a site's servers.
 #[derive(Clone, Copy)]
 pub(crate) struct Surroundings<'a> {
     pub(crate) domain: &'a DomainSpec,

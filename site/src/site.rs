@@ -26,7 +26,7 @@ pub const BALANCER: &str = "lb";
 /// The name of the second balancer, which is in front of the first.
 pub(crate) const FRONT: &str = "front";
 
-/// The settings, apart from their hosts, in which arms differ.
+/// The settings of a site in which arms differ. Its hosts, which differ too, are given separately.
 pub struct Settings {
     /// The seed of the secrets of the machines' accounts.
     pub seed: u64,
@@ -132,7 +132,7 @@ impl<I: Clone> Site<I> {
     }
 
     /// Adapts the settings of a server to this balancer, as [`Balancer::adapt`] does for a whole topology: if the
-    /// balancer authenticates by itself, IIS trusts its header.
+    /// balancer authenticates clients itself, IIS trusts its header.
     pub fn adapt(&self, spec: &mut ServerSpec) {
         if let Some(header) = self.names_users_in.as_ref().filter(|_| spec.acceptor.is_connection()) {
             spec.acceptor = Acceptor::TrustedHeader(header.to_string());
@@ -187,7 +187,7 @@ impl<I: Clone> Site<I> {
         self.front_end
     }
 
-    /// Returns what the balancer declares. If it declares nothing about a property, the settings of the site apply.
+    /// Returns the declarations of the balancer. If it declares nothing about a property, the settings of the site apply.
     pub fn promises(&self) -> Promises {
         self.promises.clone()
     }
@@ -207,7 +207,7 @@ impl<I: Clone> Site<I> {
         self.pki.as_ref()
     }
 
-    /// Returns the TLS of a client with this name, or `None` if there is no TLS.
+    /// Returns the TLS settings of a client with this name, or `None` if there is no TLS.
     pub fn client_tls(&self, name: &Name) -> Option<ClientTls> {
         self.pki.as_ref().map(|pki| pki.client(name))
     }
@@ -357,7 +357,7 @@ impl<H: Hosts> Builder<'_, H> {
         });
         if let Make::Plane { make, packets } = balancer.make() {
             let env = self.hosts.env(&name);
-            // Whether the rules fit this farm is known before the first client comes.
+            // It is known before the first client comes whether the rules fit this farm.
             let plane = make(farm.clone(), env.entropy.clone(), control.clone())?;
             if let (DataPlane::L4(service), Some(mode)) = (plane, packets)
                 && let Some(address) = self.hosts.add_router(role, *mode, service, env).map_err(SiteError::Hosts)?
@@ -379,7 +379,7 @@ impl<H: Hosts> Builder<'_, H> {
         Ok(address)
     }
 
-    /// Adds a packet-level balancer to the site, whose backends are checked from a host of their own.
+    /// Adds a packet-level balancer to the site, whose backends are checked from a separate host.
     fn keep_router(&mut self, name: Name, address: SocketAddr, checks: Option<Checks>) -> Built<SocketAddr, H> {
         let host = checks.as_ref().map(|_| self.hosts.add(&name, Role::Checker));
         let host = host.transpose().map_err(SiteError::Hosts)?;

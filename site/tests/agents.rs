@@ -151,7 +151,7 @@ async fn a_check_user_has_no_answer_where_nobody_listens() {
 /// Returns the header section of a request.
 fn headers(token: Option<&[u8]>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    // What a client says of itself: the gate has to set it anew.
+    // A client may send the header itself: the gate has to replace it.
     headers.insert(HEADER, HeaderValue::from_static("CORP\\administrator"));
     if let Some(token) = token {
         headers.insert(AUTHORIZATION, HeaderValue::try_from(format_token(Scheme::Ntlm, token)).unwrap());

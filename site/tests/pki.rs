@@ -110,7 +110,7 @@ fn behind_a_balancer_that_offloads_servers_have_no_tls_and_behind_one_that_passe
     assert!(passes.server(&standard::server("iis1".into())).unwrap().is_some());
 }
 
-/// Returns who has a certificate to show, and who speaks TLS to what is behind it, if another balancer is in front.
+/// Returns which machines show a certificate, and which use TLS towards the next machine, if another balancer is in front.
 fn behind_a_front(ends: TlsEnds, upstream: UpstreamTls, between: BetweenTls) -> [bool; 5] {
     let tls = Some(TlsSpec { upstream, between, http2: false });
     let topology = Topology { tls, ..Topology::default() };
@@ -134,12 +134,12 @@ fn two_balancers_end_tls_each_for_itself_or_pass_on_what_they_get() {
     assert_eq!(behind_a_front(both, UpstreamTls::Own, Plain), [yes, no, no, yes, yes]);
     assert_eq!(behind_a_front(both, UpstreamTls::Plain, Again), [yes, yes, yes, no, no]);
     assert_eq!(behind_a_front(both, UpstreamTls::Plain, Plain), [yes, no, no, no, no]);
-    // One that passes bytes on: what it gets is what the servers get. Its checks speak as they do.
+    // This balancer passes bytes on: it receives what the servers receive. Its checks speak as they do.
     let first = TlsEnds { front: true, balancer: false };
     assert_eq!(behind_a_front(first, UpstreamTls::Plain, Again), [yes, yes, no, yes, yes]);
     assert_eq!(behind_a_front(first, UpstreamTls::Own, Plain), [yes, no, no, no, no]);
     for between in [Again, Plain] {
-        // Where TLS passes through the first, nothing is between them but that.
+        // If TLS passes through the first balancer, it is the only machine between the clients and the second.
         assert_eq!(behind_a_front(BALANCER, UpstreamTls::Own, between), [no, no, yes, yes, yes]);
         assert_eq!(behind_a_front(TlsEnds::default(), UpstreamTls::Own, between), [no, no, no, yes, yes]);
     }
@@ -162,7 +162,7 @@ async fn a_balancer_in_front_wants_the_sites_name_of_whoever_ends_tls_behind_it(
 async fn clients_reach_whoever_terminates_by_every_name_of_the_site_and_get_http_2_there() {
     for (pki, server) in [
         (site(UpstreamTls::Own, true), "lb"),
-        // Passed through, the clients meet the server.
+        // With passthrough, the clients reach the server.
         (site(UpstreamTls::Own, false), "iis1"),
     ] {
         let spec = standard::server(server.into());
@@ -181,7 +181,7 @@ async fn another_sites_authority_is_not_trusted() {
     });
     let server = own.front_end(&"lb".into()).unwrap();
     let refused = handshake(server, &other.client(&"alice".into()), NAMES[0]).await.unwrap_err();
-    assert!(refused.contains("not of an authority that this client trusts"), "{refused}");
+    assert!(refused.contains("not issued by an authority that this client trusts"), "{refused}");
 }
 
 #[test]

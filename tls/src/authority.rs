@@ -16,15 +16,15 @@ use sha2::{Digest, Sha256};
 use crate::Random;
 use crate::key::Key;
 
-/// The present time for every check of a certificate, in seconds since 1970: 2026-01-01. Certificates are valid from
-/// 2020 to 2040, except for those that are meant to have expired, so that the actual time makes no difference to a
-/// client outside of Stickler.
+/// The time that counts as the current one in every check of a certificate, in seconds since 1970: 2026-01-01.
+/// Certificates are valid from 2020 to 2040, except for those that are meant to have expired, so the actual time makes
+/// no difference to a client outside of Stickler.
 pub const TODAY: u64 = 1_767_225_600;
 
 /// The end of a certificate's validity.
 const LAST_DAY: (i32, u8, u8) = (2040, 1, 1);
 
-/// A certificate authority with a key of its own. Every certificate gets a new key.
+/// A certificate authority with its own key. Every certificate gets a new key.
 #[derive(Clone)]
 pub struct Authority {
     issuer: Arc<Issuer<'static, Key>>,
@@ -44,7 +44,7 @@ impl Authority {
     }
 
     /// Issues a certificate with a new key for a server with these `names`: DNS names or IP addresses (RFC 6125),
-    /// without ports. The first is the common name too.
+    /// without ports. The first name is the common name too.
     ///
     /// # Errors
     /// A certificate cannot contain one of the names, because it is not ASCII.
@@ -106,11 +106,11 @@ impl Certified {
         self.certificate.der()
     }
 
-    /// Returns certificate and key (PKCS#8) as PEM, one after the other, which HAProxy's `crt` and nginx's
-    /// `ssl_certificate` and `ssl_certificate_key` read.
+    /// Returns the certificate and the key (PKCS#8) as PEM, one after the other. HAProxy's `crt` and nginx's
+    /// `ssl_certificate` and `ssl_certificate_key` can read this form.
     ///
     /// # Errors
-    /// No error is known. The signature of the encoder allows one.
+    /// No error is known, but the signature of the encoder allows one.
     pub fn pem(&self) -> io::Result<String> {
         Ok(self.certificate.pem() + &self.key.pem()?)
     }
@@ -125,7 +125,7 @@ impl Certified {
 fn params(name: &str, key: &Key, random: &Random) -> CertificateParams {
     let mut serial = [0; 16];
     random(&mut serial);
-    // Positive, and of one length (RFC 5280 4.1.2.2).
+    // The serial number is positive and has a fixed length (RFC 5280 4.1.2.2).
     serial[0] = serial[0] & 0x7f | 0x40;
     let mut params = CertificateParams::default();
     params.not_before = date_time_ymd(2020, 1, 1);
@@ -133,7 +133,7 @@ fn params(name: &str, key: &Key, random: &Random) -> CertificateParams {
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
-    // RFC 7093 2, method 1.
+    // The identifier is that of RFC 7093 2, method 1.
     params.key_identifier_method = KeyIdMethod::PreSpecified(Sha256::digest(key.der_bytes())[..20].to_vec());
     params
 }

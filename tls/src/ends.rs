@@ -19,8 +19,8 @@ use crate::random::{Random, drawing, provider};
 use crate::stream::{Secured, Tls};
 use crate::verifier::Verifier;
 
-/// The receiver of each line of a key log of TLS, as NSS defined it and Wireshark reads it (draft-ietf-tls-keylogfile): the label,
-/// the client's random and the secret, in hexadecimal.
+/// The receiver of each line of a TLS key log. NSS has defined this format, and Wireshark reads it
+/// (draft-ietf-tls-keylogfile): a line has the label, the client's random and the secret, in hexadecimal.
 pub type KeySink = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The server's end of a handshake. A clone is the same server.
@@ -41,14 +41,15 @@ impl ServerTls {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified.key())));
         config.alpn_protocols = protocols(http2);
-        // Whatever could be resumed draws, and has a handshake that differs from the first one's.
+        // A session that can be resumed draws random bytes, and its handshake differs from that of the first
+        // connection.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         let certificate = CertificateDer::from(certified.certificate().to_vec());
         Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate, random }
     }
 
-    /// Returns the same server, which gives `sink` the secrets of each of its connections.
+    /// Returns this server with a key log: `sink` gets the secrets of each connection.
     #[must_use]
     pub fn with_key_log(self, sink: KeySink) -> Self {
         let mut config = ServerConfig::clone(self.acceptor.config());
@@ -74,7 +75,7 @@ impl ServerTls {
     }
 }
 
-/// A key log of lines.
+/// A key log that passes on each line.
 struct KeyLines(KeySink);
 
 impl KeyLog for KeyLines {
@@ -124,7 +125,7 @@ impl ClientTls {
         Self { config: Arc::new(config), random }
     }
 
-    /// Returns the same client offering HTTP/1.1 only, for a server that has refused HTTP/2.
+    /// Returns this client with an offer of HTTP/1.1 only, for a server that has refused HTTP/2.
     #[must_use]
     pub fn http1(&self) -> Self {
         let mut config = ClientConfig::clone(&self.config);
@@ -141,8 +142,9 @@ impl ClientTls {
     /// `InvalidInput` if `name` is not a valid name, and any other error of the connection.
     pub async fn connect<S: Stream>(&self, name: &str, stream: S) -> io::Result<Secured<S>> {
         let what = format!("TLS with {name}");
-        let server = ServerName::try_from(name.to_owned())
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: that is no name of a server")))?;
+        let server = ServerName::try_from(name.to_owned()).map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: that is not a valid server name"))
+        })?;
         let connector = TlsConnector::from(self.config.clone());
         let handshake = drawing(&self.random, || connector.connect(server, stream));
         let stream = run(&self.random, handshake).await.map_err(|error| explain(&what, &error))?;
@@ -174,9 +176,11 @@ async fn run<F: Future>(random: &Random, handshake: F) -> F::Output {
 fn explain(what: &str, error: &io::Error) -> io::Error {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let why = match tls {
-        // All authorities of this kind have one name, so a strange one shows by its signature.
+        // All authorities of this kind have the same name, so the signature reveals a different authority.
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
-            "the certificate is not of an authority that this client trusts; give it the authority's certificate".into()
+            "the certificate was not issued by an authority that this client trusts; \
+             give it the authority's certificate"
+                .into()
         }
         Some(Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -186,7 +190,9 @@ fn explain(what: &str, error: &io::Error) -> io::Error {
         }
         Some(Error::NoApplicationProtocol) => "no protocol in common (ALPN)".into(),
         Some(other) => other.to_string(),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => "the peer closed during the handshake".into(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the peer closed the connection during the handshake".into()
+        }
         None => error.to_string(),
     };
     let kind =

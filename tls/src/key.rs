@@ -34,7 +34,7 @@ impl Key {
     pub(crate) fn draw(random: &Random) -> Self {
         let mut bytes = [0; 32];
         random(&mut bytes);
-        // Neither zero nor as large as the order of the curve, so one draw is always enough.
+        // The value is neither zero nor as large as the order of the curve, so one draw is always enough.
         bytes[0] &= 0x7f;
         bytes[31] |= 1;
         let secret = SigningKey::from_slice(&bytes).expect("the scalar was brought within bounds above");

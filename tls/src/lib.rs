@@ -1,14 +1,14 @@
-//! TLS over any [`Stream`](stickler_net::Stream): the same seed gives the same bytes, in every process.
+//! TLS over any [`Stream`](stickler_net::Stream). The same seed gives the same bytes, in every process.
 //!
 //! * [`Authority`] and [`Certified`]: a certificate authority for tests, and the certificates that it issues.
 //! * [`ServerTls`], [`ClientTls`]: the two ends of a handshake.
-//! * [`Secured`]: a stream with or without TLS, so that its users need no second implementation.
+//! * [`Secured`]: a stream with or without TLS, so its users need no second implementation.
 //!
-//! The protocol is rustls's, and the ciphers are ring's. Everything random (keys, nonces, serial numbers) comes from
-//! the [`Random`] that the caller brings; signatures are deterministic (RFC 6979); the time is always [`TODAY`]; no
-//! session is resumed, so each connection has a full handshake. What a key signs, exchanges or verifies is remembered in
-//! the process (`memory`), because runs with one seed repeat it. **The keys are worth as much as the seed**: this is for
-//! a test bench, not for secrets.
+//! rustls implements the protocol, and ring implements the ciphers. All random values (keys, nonces, serial numbers)
+//! come from the [`Random`] that the caller provides. Signatures are deterministic (RFC 6979), the time is always
+//! [`TODAY`], and no session is resumed, so each connection has a full handshake. What a key signs, exchanges or
+//! verifies is remembered in the process (`memory`), because runs with one seed repeat it. **Anybody who knows the seed
+//! knows the keys**: this crate is for a test bench, not for secrets.
 
 mod authority;
 mod ends;

@@ -1,8 +1,8 @@
 //! The source of randomness of rustls, which is the stream of bytes that the caller provides.
 //!
-//! rustls requires both the source of random bytes and the key exchange as `&'static`. Therefore they are stateless,
-//! and use the [`Random`] of the handshake that runs in the current thread: [`drawing`] wraps each of its steps. After
-//! the handshake nothing is drawn.
+//! rustls requires both the source of random bytes and the key exchange as `&'static`. Therefore they are stateless.
+//! They use the [`Random`] of the handshake that runs in the current thread, each step of which runs within
+//! [`drawing`]. After the handshake, no random bytes are drawn.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use x25519_dalek::{PublicKey, StaticSecret};
 
 use crate::memory::Memory;
 
-/// A secret, a public half, or what two of them give.
+/// A secret, a public half, or a shared secret of X25519.
 type Bytes = [u8; 32];
 
 /// The public half of each secret.
 static PUBLIC: Memory<Bytes, Bytes> = Memory::new();
 
-/// What a secret and the peer's half give. `None`: the peer's half is a point of small order.
+/// The shared secret of a secret and the peer's half; `None` if the peer's half is a point of small order.
 static SHARED: Memory<(Bytes, Bytes), Option<Bytes>> = Memory::new();
 
 /// Fills a buffer with random bytes: a seeded generator in the simulation, the operating system's elsewhere.
@@ -61,7 +61,8 @@ impl SecureRandom for Drawn {
     }
 }
 
-/// The key exchange of RFC 7748 5 with a secret from [`Drawn`], because ring's draws from the operating system.
+/// The key exchange of RFC 7748 5 with a secret from [`Drawn`]. The implementation in ring draws its secret from the
+/// operating system.
 #[derive(Debug)]
 struct X25519;
 
@@ -87,10 +88,10 @@ struct Started {
 impl ActiveKeyExchange for Started {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
         let invalid = Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare);
-        let peer: Bytes = peer.try_into().map_err(|_| invalid.clone())?;
+        let peer: [u8; 32] = peer.try_into().map_err(|_| invalid.clone())?;
         let shared = SHARED.get((self.secret, peer), || {
             let shared = StaticSecret::from(self.secret).diffie_hellman(&PublicKey::from(peer));
-            // A point of small order makes it all zeros (RFC 8446 7.4.2).
+            // A point of small order makes all bytes of the shared secret zero (RFC 8446 7.4.2).
             shared.was_contributory().then(|| shared.to_bytes())
         });
         shared.map(|shared| SharedSecret::from(shared.as_slice())).ok_or(invalid)

@@ -13,9 +13,9 @@ use stickler_net::Stream;
 
 /// A connection, with or without TLS.
 ///
-/// It ends in the same way in both cases. Shutting it down sends `close_notify` and FIN. A peer's FIN is read as the
-/// end of the stream, whether a `close_notify` came before it or not. Dropping it without a shutdown has the effect of
-/// dropping the plain stream. Data that was written must be flushed.
+/// The connection ends in the same way in both cases. Shutting it down sends `close_notify` and FIN. A peer's FIN is
+/// read as the end of the stream, whether a `close_notify` came before it or not. Dropping it without a shutdown has
+/// the effect of dropping the plain stream. Data that was written must be flushed.
 #[derive(Debug)]
 pub enum Secured<S> {
     /// A connection without TLS.
@@ -25,8 +25,8 @@ pub enum Secured<S> {
 }
 
 impl<S> Secured<S> {
-    /// Returns the server's certificate (DER), either as this end was shown it or as it shows it itself. Returns `None`
-    /// without TLS.
+    /// Returns the server's certificate (DER), which this end has either shown or been shown. Returns `None` without
+    /// TLS.
     pub fn certificate(&self) -> Option<&[u8]> {
         match self {
             Self::Plain(_) => None,
@@ -85,8 +85,8 @@ impl<S: Stream> AsyncRead for Secured<S> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(tls) => match ready!(Pin::new(&mut tls.stream).poll_read(context, buffer)) {
-                // A FIN without close_notify. Whether somebody cut the stream short (RFC 8446 6.1) is no concern
-                // here: HTTP's messages have lengths, and the end is to look as it does without TLS.
+                // The peer has sent a FIN without close_notify. A truncation by an attacker (RFC 8446 6.1) need not be
+                // detected here: HTTP's messages have lengths, and the end must look the same as without TLS.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
                 other => Poll::Ready(other),
             },

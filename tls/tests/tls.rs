@@ -74,7 +74,7 @@ impl AsyncWrite for End {
     }
 }
 
-/// Returns SplitMix64 (Steele, Lea, Flood 2014) as a source of randomness, which suffices for tests.
+/// Returns SplitMix64 (Steele, Lea, Flood 2014) as a source of randomness, which is sufficient for tests.
 fn seeded(seed: u64) -> Random {
     let state = Mutex::new(seed);
     Arc::new(move |buffer: &mut [u8]| {
@@ -211,7 +211,7 @@ async fn an_authority_that_is_not_trusted_is_refused() {
     let (_, client) = pair(100, false, false);
     let (at_server, at_client) = meet(&server, &client, "www.stickler.test").await;
     let error = at_client.unwrap_err().to_string();
-    assert!(error.contains("not of an authority that this client trusts"), "{error}");
+    assert!(error.contains("not issued by an authority that this client trusts"), "{error}");
     assert!(at_server.is_err());
 }
 
@@ -224,12 +224,12 @@ async fn what_is_no_tls_and_what_is_no_name_are_refused_in_words() {
     assert!(error.starts_with("TLS with a client: received corrupt message"), "{error}");
 
     let error = client.connect("no name", ends().0).await.unwrap_err().to_string();
-    assert_eq!(error, "TLS with no name: that is no name of a server");
+    assert_eq!(error, "TLS with no name: that is not a valid server name");
 
     let (near, far) = ends();
     drop(far);
     let error = server.accept(near).await.unwrap_err().to_string();
-    assert_eq!(error, "TLS with a client: the peer closed during the handshake");
+    assert_eq!(error, "TLS with a client: the peer closed the connection during the handshake");
 }
 
 #[tokio::test]

@@ -30,20 +30,20 @@ pub struct WireArm {
 }
 
 impl WireArm {
-    /// Returns an arm. Its products end with this process, however it ends, because of the supervisor. A run over a
-    /// product that is not installed is skipped, or fails if products are required (`require`).
+    /// Returns an arm. The supervisor ends its products when this process ends, however it ends. A run over a product
+    /// that is not installed is skipped, or fails if products are required (`require`).
     pub fn new(supervisor: Supervisor, require: bool) -> Self {
         Self { supervisor, require, tls: None, host: None, target: None }
     }
 
     /// Returns the same arm with these TLS settings for the sites of products, as their configurations require. A plan
-    /// that specifies TLS is performed as it says.
+    /// that specifies TLS is performed with its own settings.
     #[must_use]
     pub fn with_tls(self, tls: Option<TlsSpec>) -> Self {
         Self { tls, ..self }
     }
 
-    /// Returns the same arm with another name than `www.corp.example` by which clients refer to the site.
+    /// Returns the same arm, but with clients that refer to the site by this name; `None`: by `www.corp.example`.
     #[must_use]
     pub fn with_host(self, host: Option<String>) -> Self {
         Self { host, ..self }
@@ -120,8 +120,8 @@ pub fn version(product: &str) -> Result<Option<String>, ProductError> {
     Ok(Installed::find(&program)?.version)
 }
 
-/// Returns whether the product with this name in profiles changes the network namespace in which it runs, which must
-/// then be one of Stickler's own.
+/// Returns whether the product with this name in profiles changes the network namespace in which it runs. Such a
+/// product must run in one of Stickler's own namespaces.
 pub fn needs_own_network(product: &str) -> bool {
     products::find(product).is_some_and(Product::needs_own_network)
 }
@@ -131,7 +131,7 @@ pub fn needs_own_network(product: &str) -> bool {
 fn profile(spec: &BalancerSpec) -> Result<Option<Profile>, WorldError> {
     match spec {
         BalancerSpec::Mechanism { name, defects } if defects.is_empty() => {
-            // An unknown name is said with the nearest one.
+            // The error for an unknown name suggests the nearest one.
             find(name).map_err(|error| WorldError::Invalid(error.to_string()))?;
             Ok(profiles().iter().find(|profile| profile.name == *name).cloned())
         }

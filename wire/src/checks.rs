@@ -21,7 +21,7 @@ pub(crate) fn checked(options: &mut Options, balancer: Balancer) -> Result<Balan
     let Some(program) = command else { return Ok(balancer.checked(rule)) };
     let command = CheckCommand::new(program, &rule, options.topology.monitor.as_ref(), failed);
     let command = command.supervised(supervisor);
-    // It has the rule's time limit itself, and reports what it heard by then; the other limit is for the rest.
+    // The command has the rule's time limit, and reports its output until then; the other limit is for the rest.
     let graceful = CheckRule { timeout: rule.timeout + GRACE, ..rule };
     Ok(balancer.checked_by(graceful, Arc::new(command)))
 }

@@ -1,9 +1,9 @@
 //! Health checks by a command of the operator, on real sockets only.
 //!
 //! The command gets the arguments `host port uri user find`, and the user's password in the environment variable
-//! [`PASSWORD`]: every user of the machine can read arguments (`ps`), but only the process's own user can read its
-//! environment. The published script on which this is based takes the password as an argument; Stickler differs in this
-//! point. Exit status 0 means up.
+//! [`PASSWORD`]. Every user of the machine can read arguments (`ps`), but only the process's own user can read its
+//! environment. The published script on which this is based takes the password as an argument instead. Exit status 0
+//! means up.
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ pub const PASSWORD: &str = "STICKLER_CHECK_PASSWORD";
 /// so that the command is not blocked, and dropped.
 const KEPT: usize = 2048;
 
-/// The time in which output that a command has written before its end is read.
+/// The time for reading the output that a command wrote before it ended.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A function that is called for each check that failed.
@@ -45,11 +45,11 @@ pub struct CheckFailure {
     /// Why the check failed.
     pub why: CheckEnd,
     /// The start of the command's output: at most 2 KiB of standard output, followed by at most as much of standard
-    /// error. A backend may have influenced it, so that it is shown in one line and escaped.
+    /// error. A backend may have influenced it, so it is shown in one line and escaped.
     pub output: String,
 }
 
-/// How a check by command failed.
+/// The way in which a check by command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckEnd {
     /// The command ended with a status other than 0.
@@ -70,9 +70,9 @@ pub enum CheckEnd {
 
 /// Checks each backend with a command.
 ///
-/// The command runs in a process group of its own, which is killed when its time is up, when the check is dropped, and
-/// when the command itself has ended and left processes behind. (On systems other than Unix, only the command is
-/// killed.) With a [`Supervisor`], the group is also killed when this process ends, however it ends.
+/// The command runs in its own process group. The group is killed when the command's time is up, when the check is
+/// dropped, and when the command itself has ended and left processes behind. (On systems other than Unix, only the
+/// command is killed.) With a [`Supervisor`], the group is also killed when this process ends, however it ends.
 pub struct CheckCommand {
     program: PathBuf,
     supervisor: Option<Supervisor>,
@@ -151,7 +151,7 @@ impl Prober for CheckCommand {
     }
 }
 
-/// A command under way, and its output so far.
+/// A command in progress, and its output so far.
 struct Running {
     child: Child,
     /// The process group of the command, until it is killed.
@@ -195,17 +195,17 @@ impl Running {
         };
         self.kill();
         let rest = async { tokio::join!(self.stdout.listen(), self.stderr.listen()) };
-        // Whoever has left the group keeps its output, and is not waited for.
+        // A process that has left the group may still hold its output, and is not waited for.
         let _ = timeout(LAST_WORDS, rest).await;
         Ok(status)
     }
 
     /// Kills the rest of the command's process group. This happens only once, and right after the command was waited
-    /// for, so that no other group has its number yet.
+    /// for, so no other group has its number yet.
     fn kill(&mut self) {
         #[cfg(unix)]
         if let Some(group) = self.group.take() {
-            // There may be nobody left.
+            // There may be no process left.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
         #[cfg(not(unix))]

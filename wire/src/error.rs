@@ -11,7 +11,7 @@ use crate::ListenError;
 /// Why a site could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The checks cannot notice in time what they promise to notice.
+    /// The checks cannot notice a failure within the time that they promise.
     #[error(transparent)]
     Checks(#[from] CheckError),
     /// The topology has something that exists in the simulated world only.
@@ -22,8 +22,8 @@ pub enum StartError {
         /// What real sockets have instead.
         has: &'static str,
     },
-    /// TLS is served on loopback addresses only. Whoever trusts the authority does so on the word of a test bench, so
-    /// that it must not leave this machine.
+    /// TLS is served on loopback addresses only. A client that trusts the authority trusts a test bench, so TLS must
+    /// not leave this machine.
     #[error(
         "TLS is served only on loopback addresses, and {0} is not one: leave out the address, or serve without TLS"
     )]

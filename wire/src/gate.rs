@@ -1,8 +1,8 @@
 //! Streams and listeners on which a fault can make everything wait, or end.
 //!
 //! A process that hangs and a link on which packets are held look the same to a peer: connections stay open, and
-//! nothing arrives. A [`Gate`] makes streams wait. The operating system still acknowledges what is sent, and still
-//! opens connections on a listener's behalf.
+//! nothing arrives. A [`Gate`] makes streams wait. The operating system still acknowledges data, and still opens
+//! connections for a listener.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -26,13 +26,13 @@ struct State {
     closed: bool,
     /// The number of times that the streams were reset so far.
     resets: u64,
-    /// The tasks to wake, by the stream and by what it waits for.
+    /// The tasks to wake, by the stream and the operation that waits.
     waiting: BTreeMap<(u64, Way), Waker>,
     /// The number of streams so far.
     streams: u64,
 }
 
-/// What a stream waits for.
+/// The operation of a stream that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
     Read,
@@ -129,7 +129,7 @@ impl GatedStream {
     /// The stream was reset, and resets its connection when it is dropped.
     fn poll_gates(&self, way: Way, cx: &Context<'_>) -> Poll<io::Result<()>> {
         if self.link.resets() != self.resets {
-            // Where this fails, the peer sees an ordinary close.
+            // If this fails, the peer sees an ordinary close.
             let _ = self.inner.set_zero_linger();
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         }

@@ -15,8 +15,8 @@ use tokio::time::sleep;
 use crate::gate::{Gate, GatedListener, GatedStream};
 use crate::open_ports::OpenPorts;
 
-/// The number of times that an address which is still in use is tried, and the pause between them: the tasks of a life
-/// that was ended are dropped when the runtime gets to them, and their sockets with them.
+/// The number of attempts to bind an address that is still in use, and the pause between them. The tasks of a life that
+/// was ended are dropped, with their sockets, only when the runtime gets to them.
 const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -51,7 +51,7 @@ impl Gates {
 
     /// Returns the gate that connections to this address must pass; `None` for incoming connections.
     pub(crate) fn link(&self, to: Option<SocketAddr>) -> Arc<Gate> {
-        // A panic elsewhere leaves the map whole.
+        // A panic elsewhere leaves the map complete.
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(links.entry(to).or_default())
     }
@@ -177,7 +177,7 @@ impl Net for HostNet {
             handle.abort();
             return handle;
         }
-        // Looking through all of them each time would cost a busy host more than its work.
+        // A search through all tasks each time would cost a busy host more than its work.
         if life.running.len() >= life.prune_at {
             life.running.retain(|task| !task.is_finished());
             life.prune_at = (2 * life.running.len()).max(FEW);
@@ -187,7 +187,7 @@ impl Net for HostNet {
     }
 }
 
-/// Takes what is kept for this address.
+/// Takes the socket that is kept for this address.
 fn take<T>(kept: &mut Vec<(SocketAddr, T)>, address: SocketAddr) -> Option<T> {
     let index = kept.iter().position(|(own, _)| *own == address)?;
     Some(kept.swap_remove(index).1)

@@ -42,7 +42,7 @@ pub(crate) struct Fixed {
 }
 
 impl Fixed {
-    /// Returns where a service listens, which is this address unless the settings say otherwise.
+    /// Returns the address on which a service listens, which is this one unless the settings specify another.
     fn address(&self, role: Role, service: Service, ip: IpAddr) -> SocketAddr {
         let port = match (role, service) {
             (Role::Balancer, Service::Http) => self.port,
@@ -172,7 +172,7 @@ impl Hosts for WireHosts {
             (role, _) => self.fixed.address(role, service, self.addresses.of(role)),
         };
         if let (Role::Server(_), Some(ports)) = (host.role, &self.fixed.kept) {
-            // It is open, for whoever binds it.
+            // The port is already open, for the task that binds it.
             host.net = std::mem::take(&mut host.net).keeping_open(Arc::clone(ports), address);
             return Ok(address);
         }
@@ -187,7 +187,7 @@ impl Hosts for WireHosts {
         let net = self.net(host);
         let own = net.clone();
         net.spawn(async move {
-            // Where UDP cannot be had again after a restart, clients ask over TCP.
+            // If UDP is not available again after a restart, clients ask over TCP.
             if let Ok(socket) = own.bind_datagrams(address).await {
                 kdc::serve_datagrams(socket, env, controller).await;
             }

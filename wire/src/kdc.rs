@@ -14,13 +14,13 @@ use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
 use tokio::net::UdpSocket;
 use tokio::time::sleep;
 
-/// The number of free ports that are tried, since a port that is free for TCP need not be free for UDP.
+/// The number of free ports that are tried, because a port that is free for TCP may be in use for UDP.
 const TRIES: u32 = 16;
 
 /// The pause after a failed receive, so that a permanent failure costs nothing.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A running KDC. It ends with the tokio runtime that it was started on.
+/// A running KDC. It ends with the tokio runtime on which it was started.
 #[derive(Clone)]
 pub struct Kdc {
     /// The address on which it listens, for TCP and for UDP.
@@ -83,7 +83,7 @@ pub fn krb5_conf(home: &Kdc, others: &[&Kdc]) -> String {
         let _ = writeln!(realms, " {realm} = {{\n  kdc = {address}\n }}");
         let _ = writeln!(domains, " .{dns} = {realm}\n {dns} = {realm}");
     }
-    // Names are used as they are typed: canonical ones come from DNS, where test hosts are not.
+    // Names are used as they are typed. Canonical names come from DNS, which does not have test hosts.
     format!(
         "[libdefaults]\n default_realm = {home}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
          dns_canonicalize_hostname = false\n rdns = false\n\n\
@@ -114,7 +114,7 @@ pub(crate) async fn serve_datagrams(socket: UdpSocket, env: Env, controller: Arc
     let mut request = vec![0; MAX_REQUEST];
     loop {
         let Ok((length, peer)) = socket.recv_from(&mut request).await else {
-            // As a rule an earlier answer, which nobody waited for (ICMP port unreachable).
+            // The usual cause is an earlier answer for which nobody waited (ICMP port unreachable).
             sleep(PAUSE).await;
             continue;
         };

@@ -1,7 +1,7 @@
 //! A site on real sockets: mock servers and a balancer on loopback.
 //!
 //! [`Site`] starts a DC, a farm of IIS servers and one balancer for real clients, with TLS if its topology says so.
-//! `stickler-site` assembles them as it does in the simulated world; `hosts.rs` gives it this machine's sockets. Health
+//! `stickler-site` assembles them as it does in the simulated world; `hosts.rs` provides this machine's sockets. Health
 //! checks can be a command of the operator ([`command`]). Processes that Stickler starts end with Stickler
 //! ([`supervisor`]). [`Kdc`] is the DC's Kerberos service alone.
 

@@ -9,8 +9,8 @@ use crate::Options;
 
 /// Returns the settings of a site with these options.
 ///
-/// The keys of TLS come from the operating system and not from the site's seed: somebody who knows the seed must not be
-/// trusted by clients that trust the authority.
+/// The keys of TLS come from the operating system and not from the site's seed: clients that trust the authority must not
+/// trust a person who knows the seed.
 pub(crate) fn settings(options: &Options) -> Settings {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     names.push(format!("www.{}", options.topology.domain.dns));
@@ -28,12 +28,12 @@ pub(crate) fn settings(options: &Options) -> Settings {
     }
 }
 
-/// Returns the randomness of TLS, which comes from the operating system for every user of it.
+/// Returns the randomness of TLS, which always comes from the operating system.
 pub(crate) fn tls_random() -> RandomFor {
     Arc::new(|_| random())
 }
 
 fn random() -> Random {
-    // rustls draws through this, and has no way to pass an error on. There is none past a system's start.
+    // rustls draws through this, and cannot pass an error on. There is none after a system's start.
     Arc::new(|bytes: &mut [u8]| getrandom::fill(bytes).expect("the operating system has random numbers once it is up"))
 }

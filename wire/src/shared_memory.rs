@@ -44,7 +44,7 @@ pub(crate) fn remove_with(folder: &Path) {
     let name = name(folder);
     let files = fs::read_dir(FOLDER).into_iter().flatten().filter_map(Result::ok);
     for file in files.filter(|file| !name.is_empty() && file.file_name().to_string_lossy().starts_with(&name)) {
-        // Whoever keeps the folder may have removed it, too.
+        // The keeper of the folder may have removed it, too.
         let _ = fs::remove_file(file.path());
     }
 }
@@ -52,7 +52,7 @@ pub(crate) fn remove_with(folder: &Path) {
 /// Returns the process group of the process to which this folder of `/proc` belongs.
 fn group_of(process: &Path) -> Option<i32> {
     let stat = fs::read_to_string(process.join("stat")).ok()?;
-    // The name of the program, in brackets, may hold anything.
+    // The name of the program, in brackets, may contain any characters.
     stat.rsplit_once(") ")?.1.split_whitespace().nth(2)?.parse().ok()
 }
 

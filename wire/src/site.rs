@@ -69,7 +69,7 @@ pub struct Site {
     pub dc: SocketAddr,
     /// The DC's Kerberos service.
     pub kdc: Kdc,
-    /// The TLS of the site if it uses TLS; then clients use it.
+    /// The TLS settings of the site, if it uses TLS. Clients then use TLS as well.
     pub tls: Option<SiteTls>,
     running: Arc<Running>,
 }

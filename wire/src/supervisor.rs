@@ -14,7 +14,7 @@
 //! status, and the parent kills the rest of the group.
 //!
 //! * [`Supervisor`]: the parent's side: how a supervisor is started.
-//! * [`keep`]: the same for a folder, which goes when whoever needed it has gone.
+//! * [`keep`]: the same for a folder, which is removed when the process that needed it has ended.
 //! * [`supervise`]: the supervisor's side, which the program named there calls. `stickler` does so for a subcommand
 //!   that its help does not show.
 
@@ -34,14 +34,14 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Returns a supervisor that is this program with these arguments. To them are added either `--folder` and a folder
-    /// to keep, or `--`, the program to be supervised, and its own arguments.
+    /// Returns a supervisor that is this program with these arguments. Either `--folder` and a folder to keep are added
+    /// to them, or `--`, the program to be supervised, and its own arguments.
     pub fn new(program: PathBuf, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self { program, arguments: arguments.into_iter().map(Into::into).collect() }
     }
 
     /// Returns a command for a program under supervision, to which arguments can be added. The child's standard input
-    /// is the pipe: the group ends when it is dropped, so that it must be kept as long as the program may run.
+    /// is the pipe. The group ends when the pipe is dropped, so it must be kept as long as the program may run.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = self.own();
@@ -78,7 +78,7 @@ pub fn supervise(program: &OsString, arguments: &[OsString]) -> io::Result<i32> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         if rustix::process::getpgrp() != rustix::process::getpid() {
-            // Whoever shares the group would be killed as well.
+            // Other processes of the same group would be killed as well.
             return Err(io::Error::other("a supervisor leads a process group of its own: it is not for use by hand"));
         }
         let mut parent = Parent::on_standard_input()?;
@@ -110,14 +110,14 @@ pub fn keep(folder: &Path) -> io::Result<()> {
         std::fs::DirBuilder::new().mode(0o700).create(folder)?;
         let nobody = crate::products::nobody();
         if nobody != 0 {
-            // nginx's workers, which are nobody's, have their temporary files below it.
+            // nginx's workers, which run as nobody, have their temporary files below it.
             std::os::unix::fs::chown(folder, None, Some(nobody))?;
             std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o710))?;
         }
-        // Whoever has gone by now reads nothing, and the folder is removed at once.
+        // If the reader has ended by now, nobody reads the line, and the folder is removed at once.
         let _ = writeln!(io::stdout(), "made");
         parent.gone().await;
-        // A program that is being killed may write for a moment yet.
+        // A program that is being killed may still write for a moment.
         for _ in 0..REMOVALS {
             let _ = std::fs::remove_dir_all(folder);
             crate::shared_memory::remove_with(folder);

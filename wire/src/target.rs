@@ -24,7 +24,7 @@ use crate::open_ports::OpenPorts;
 /// id.
 const PROBE: RequestId = RequestId(u32::MAX);
 
-/// The pause between the first two of these requests. Each further pause is half as long again, up to the longest.
+/// The pause between the first two of these requests. Each further pause is 50% longer, up to the longest.
 const PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -83,8 +83,8 @@ impl Target {
         &self.ports
     }
 
-    /// Returns the source of the connections of a client on this machine. On loopback each client has an address of its
-    /// own, by which balancers distinguish clients.
+    /// Returns the source of the connections of a client on this machine. On loopback each client has its own address, by
+    /// which balancers distinguish clients.
     ///
     /// # Errors
     /// There are more clients than addresses.
@@ -107,8 +107,8 @@ impl Target {
         })
     }
 
-    /// Gives a site as many servers as there are ports: additional servers get the settings of its own. A site with
-    /// more servers, or with servers that differ from one another, is not changed.
+    /// Gives a site as many servers as there are ports: additional servers get the settings of the existing ones. A site
+    /// with more servers, or with servers that differ from one another, is not changed.
     ///
     /// # Errors
     /// [`WorldError::Unsupported`]: the site cannot have that many servers.
@@ -133,16 +133,16 @@ impl Target {
         Ok(())
     }
 
-    /// Requests a page from the target until it has reached the servers: the first time each of them, later those that
-    /// it reached the first time. The journal contains the servers' events of these requests, which belong to no
-    /// client.
+    /// Requests a page from the target until the target has reached the servers: all of them in the first call, and in
+    /// later calls those that it reached in the first one. The journal contains the servers' events of these requests,
+    /// which belong to no client.
     ///
     /// # Errors
-    /// * [`WorldError::Invalid`]: the target does not answer, or has reached no server; or, the first time, has never
-    ///   even connected to one of them, as a health check does.
-    /// * [`WorldError::Unsupported`]: the target has not reached a server again that it reached the first time.
+    /// * [`WorldError::Invalid`]: the target does not answer, has reached no server, or (in the first call) has not
+    ///   even connected to one of the servers as a health check does.
+    /// * [`WorldError::Unsupported`]: the target no longer reaches a server that it reached in the first call.
     pub(crate) async fn settle(&self, topology: &Topology, journal: &Journal) -> Result<(), WorldError> {
-        // A panic elsewhere leaves the set whole.
+        // A panic elsewhere leaves the set complete.
         let usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wanted = usual.clone().unwrap_or_else(|| (0..self.servers.len()).collect());
         let until = Instant::now() + self.settle;
@@ -175,7 +175,7 @@ impl Target {
         Ok(())
     }
 
-    /// Requests a page from the target. Each request has an address of its own, for balancers that choose by address.
+    /// Requests a page from the target. Each request has its own address, for balancers that choose by address.
     async fn probe(&self, number: usize) -> Probed {
         let asked = async {
             let mut stream = match self.address.ip() {
@@ -187,7 +187,7 @@ impl Target {
             let host = addresses::HOST_HEADER;
             let request =
                 format!("GET / HTTP/1.1\r\nHost: {host}\r\n{REQUEST_ID_HEADER}: {PROBE}\r\nConnection: close\r\n\r\n");
-            // One that closes at once does not answer.
+            // A server that closes at once does not answer.
             let _ = stream.write_all(request.as_bytes()).await;
             let mut line = [0; 12];
             Ok(stream.read_exact(&mut line).await.ok().and_then(|_| status(&line)))
@@ -253,7 +253,7 @@ impl Seen {
             match event.what {
                 What::ServerAccepted { .. } => {
                     self.contacted.insert(index);
-                    // One that speaks no HTTP receives no request.
+                    // A server that speaks no HTTP receives no request.
                     if matches!(spec.acceptor, Acceptor::Rogue(_)) {
                         self.reached.insert(index);
                     }

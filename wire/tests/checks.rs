@@ -256,7 +256,7 @@ async fn hc_1(tls: Option<UpstreamTls>) {
     let plain = secured(tls, "pin-on-401", Probe::Http { uri: "/".into(), expect: Expect::ALIVE });
     let logon = Probe::Logon { uri: "/".into(), find: "CORP\\\\probe".into(), forbidden_is_up: true };
     let logs_on = secured(tls, "pin-on-401", logon);
-    // More than fall x interval: each check has spoken, and none against a backend.
+    // This is longer than fall x interval: each check has had results, and none of them against a backend.
     for _ in 0..30 {
         sleep(Duration::from_millis(100)).await;
         assert_eq!((status(&plain).await, status(&logs_on).await), (401, 401), "{tls:?}");

@@ -45,7 +45,7 @@ async fn a_datagram_that_is_no_request_gets_an_error_and_a_real_one_after_it_too
 async fn a_port_that_is_taken_is_an_error() {
     let first = start("corp.example", any_port()).unwrap();
     assert!(start("corp.example", first.address).is_err());
-    // Taken for UDP alone.
+    // The port is in use for UDP alone.
     let socket = UdpSocket::bind(any_port()).await.unwrap();
     assert!(start("corp.example", socket.local_addr().unwrap()).is_err());
 }
@@ -86,7 +86,7 @@ async fn the_configuration_names_each_realm_and_where_its_kdc_is() {
 async fn a_key_table_is_that_of_an_account_there_is() {
     let kdc = start("corp.example", any_port()).unwrap();
     let table = Keytab::decode(&kdc.keytab("IIS1$").unwrap()).unwrap();
-    // Seven names, three encryption types.
+    // There are seven names and three encryption types.
     assert_eq!(table.entries.len(), 21);
     assert!(kdc.keytab("nobody").is_none());
 }

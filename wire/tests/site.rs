@@ -22,7 +22,7 @@ fn start(balancer: &str) -> Site {
     Site::start(Options::new(standard::site(2), named(balancer))).expect("the site starts")
 }
 
-/// Sends one request by alice on a connection of its own, and returns the result.
+/// Sends one request by alice on a new connection, and returns the result.
 async fn ask(address: SocketAddr, alice: &Identity) -> Result<CheckResult, NoAnswer> {
     let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
     let journal = Journal::handing_on(Arc::clone(&clock), drop);
@@ -48,7 +48,7 @@ async fn becomes(address: SocketAddr, served: bool) {
 
 #[tokio::test]
 async fn each_kind_of_balancer_serves_the_same_site() {
-    // Packet-level ones are a splice here; the last one authenticates itself, and names the user to its servers.
+    // Packet-level balancers are splices here. The last one authenticates clients, and names the user to its servers.
     for balancer in ["l4-nat", "l4-dsr", "l4-splice", "pin-on-401", "auth-at-balancer"] {
         let site = start(balancer);
         assert!(serves(site.front_end).await, "{balancer}");

@@ -13,7 +13,7 @@ pub(super) enum Rule {
     Keep,
     /// The line stays if Caddy speaks TLS to the servers of the run.
     KeepWithServersTls,
-    /// Each line of the block has a rule of its own.
+    /// Each line of the block has its own rule.
     Inside,
     /// The line is left out for this reason.
     Leave(&'static str),
@@ -24,8 +24,8 @@ pub(super) enum Rule {
 use Rule::{Inside, Keep, KeepWithServersTls, Leave, LeaveMatters};
 
 const LOGS: &str = "the run keeps no logs of requests";
-const ANSWERS: &str = "it answers by itself, and every request is for the servers here";
-const AUTHENTICATES: &str = "clients would be authenticated by somebody whom the run does not have";
+const ANSWERS: &str = "it answers itself, but in the run every request is for the servers";
+const AUTHENTICATES: &str = "clients would be authenticated by a service that the run does not have";
 
 /// Returns the rule for a line of the global options.
 pub(super) fn option(name: &str) -> Rule {
@@ -68,10 +68,10 @@ pub(super) fn directive(name: &str) -> Rule {
     match name {
         "encode" | "request_body" | "header" | "request_header" | "vars" => Keep,
         "tls" => Leave(CERTIFICATES),
-        "bind" => Leave("listeners are the run's own"),
+        "bind" => Leave("the run has its own listeners"),
         "log" | "skip_log" | "log_skip" | "log_append" | "log_name" => Leave(LOGS),
         "handle" | "handle_path" | "route" | "reverse_proxy" => {
-            Leave("it is for other requests, and every one goes to the servers that are judged")
+            Leave("it is for other requests, but in the run every request goes to the judged servers")
         }
         "redir" | "respond" | "error" | "abort" | "file_server" | "templates" | "handle_errors" | "metrics"
         | "root" | "fs" | "try_files" | "push" | "browse" => Leave(ANSWERS),
@@ -119,11 +119,11 @@ pub(super) fn proxy(name: &str) -> Rule {
         | "header_down"
         | "trusted_proxies" => Keep,
         "transport" => Inside,
-        "to" => Leave("servers are Stickler's"),
+        "to" => Leave("the run has Stickler's servers"),
         "dynamic" => LeaveMatters(CONTACTS),
         "health_port" | "health_upstream" => Leave("checks go to the servers of the run"),
         "handle_response" | "replace_status" | "lb_retry_match" | "rewrite" | "method" => {
-            LeaveMatters("requests and answers would pass otherwise than all of the run's do")
+            LeaveMatters("requests and answers would take another path than those of the run")
         }
         _ => LeaveMatters(UNKNOWN),
     }
@@ -158,7 +158,7 @@ pub(super) fn transport(name: &str) -> Rule {
         | "tls_curves" => Leave(CERTIFICATES),
         "resolvers" => Leave(CONTACTS),
         "forward_proxy_url" | "network_proxy" => LeaveMatters(CONTACTS),
-        "local_address" => Leave("it names an address of the operator's"),
+        "local_address" => Leave("it names one of the operator's addresses"),
         "proxy_protocol" => LeaveMatters("IIS does not read the PROXY protocol"),
         _ => LeaveMatters(UNKNOWN),
     }
@@ -173,7 +173,7 @@ pub(super) fn is_safe_matcher(arguments: &[String], body: Option<&[Directive]>) 
     };
     match (arguments.split_first(), body) {
         (None, body) => body.unwrap_or_default().iter().all(of_line),
-        // What is not to match is a matcher itself, and may be a block of them.
+        // The argument of `not` is a matcher itself, and may be a block of matchers.
         (Some((kind, more)), body) if kind == "not" => is_safe_matcher(more, body),
         (Some((kind, _)), body) => is_safe_kind(kind) && body.is_none(),
     }

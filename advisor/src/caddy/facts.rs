@@ -43,25 +43,28 @@ impl Reader<'_> {
         let transport = self.proxy.setting("transport");
         if let Some(line) = transport.filter(|line| line.argument(0) == "http_ntlm") {
             self.site.base = "caddy-ntlm";
-            let is = "a client's address and port have connections of their own, which a module of others' does that Caddy lacks by itself";
+            let is = "each client's address and port have their own connections, which requires a third-party module of Caddy";
             return self.site.reason(&line.said, is);
         }
         if let Some(line) = transport.filter(|line| line.argument(0) != "http") {
-            self.site.cannot_read(&line.said, "this transport has no model here");
+            self.site.cannot_read(&line.said, "this transport is not simulated");
         }
         match self.proxy.transport("keepalive") {
             Some(line) if line.argument(0) == "off" => {
                 self.site.base = "caddy-no-keepalive";
-                let is = "each request has a connection to the server of its own, so that nobody can log on";
+                let is = "each request has its own connection to the server, so that nobody can log on";
                 self.site.reason(&line.said, is);
             }
             Some(line) => {
                 if let Some(time) = rewritten(line.argument(0)) {
                     self.site.fact(&line.said, "pool.idle", quoted(&time));
                 }
-                self.site.reason(&line.said, "an idle connection to a server serves anybody's request until then");
+                self.site
+                    .reason(&line.said, "until then, an idle connection to a server may serve any client's request");
             }
-            None => self.site.default_reason("keepalive 2m", "an idle connection to a server serves anybody's request"),
+            None => self
+                .site
+                .default_reason("keepalive 2m", "an idle connection to a server may serve any client's request"),
         }
     }
 
@@ -76,7 +79,7 @@ impl Reader<'_> {
             "random" => "the server is drawn for each request",
             "random_choose" => {
                 facts.push(("select.draws", argument.parse::<u8>().unwrap_or(2).to_string()));
-                "of servers drawn at random the least busy serves"
+                "the least busy of several servers drawn at random serves"
             }
             "least_conn" => {
                 facts.push(("select.algorithm", quoted("least-connections")));
@@ -100,8 +103,10 @@ impl Reader<'_> {
                 facts.push(("select.algorithm", quoted("consistent-hash")));
                 facts.push(("select.key", quoted("header")));
                 facts.push(("select.header", quoted(argument)));
-                self.site
-                    .cannot_read(said, "whether requests have this field is not in the file; the run's have it not");
+                self.site.cannot_read(
+                    said,
+                    "the file does not show whether requests have this field; those of the run do not",
+                );
                 "a header field decides which server serves"
             }
             "cookie" => {
@@ -114,10 +119,10 @@ impl Reader<'_> {
             }
             "first" => {
                 self.site
-                    .cannot_read(said, "the first server that is up serves everybody, and the simulation draws one");
+                    .cannot_read(said, "the first server that is up serves all clients, but the simulation draws one");
                 "the first server that is up serves"
             }
-            _ => return self.site.cannot_read(said, "this policy has no model here; the simulation draws a server"),
+            _ => return self.site.cannot_read(said, "this policy is not simulated; the simulation draws a server"),
         };
         for (key, toml) in facts {
             self.site.fact(said, key, toml);
@@ -161,7 +166,7 @@ impl Reader<'_> {
         }
         self.site.alive(status.map_or(&line.said, |line| &line.said), &[statuses]);
         if let Some(body) = self.proxy.setting("health_body") {
-            self.site.cannot_read(&body.said, "an answer's body has to match it, which has no model here");
+            self.site.cannot_read(&body.said, "an answer's body has to match it, which is not simulated");
         }
     }
 
@@ -182,7 +187,7 @@ impl Reader<'_> {
         }
         for name in ["unhealthy_status", "unhealthy_latency", "unhealthy_request_count"] {
             if let Some(line) = setting(name) {
-                self.site.cannot_read(&line.said, "it takes servers out for what they answer, which has no model here");
+                self.site.cannot_read(&line.said, "it takes servers out for what they answer, which is not simulated");
             }
         }
     }
@@ -228,7 +233,7 @@ impl Reader<'_> {
         } else if upstreams.iter().any(|address| address.starts_with("h2c://")) {
             self.site.fact(&self.proxy.directive.said, "upstream_http", quoted("http2"));
         } else if self.site.tls.1 {
-            self.site.default_reason("versions 1.1 2", "a server that agrees to it is spoken to by HTTP/2");
+            self.site.default_reason("versions 1.1 2", "requests go over HTTP/2 to a server that agrees to it");
         }
     }
 
@@ -263,18 +268,17 @@ impl Reader<'_> {
             match &*line.name {
                 "header_up" | "header_down" => self.field(line, line.argument(0), line.name == "header_up"),
                 "dynamic" => {
-                    self.site.cannot_read(&line.said, "which servers there are is asked of others while Caddy runs");
+                    self.site.cannot_read(&line.said, "Caddy asks others for the list of servers while it runs");
                 }
                 "handle_response" | "replace_status" | "intercept" => {
-                    self.site
-                        .cannot_read(&line.said, "what a server answers, and 401 with it, may not reach the client");
+                    self.site.cannot_read(&line.said, "a server's answer, including a 401, may not reach the client");
                 }
                 "lb_retry_match" | "rewrite" | "method" => {
                     self.site.cannot_read(&line.said, "it changes which requests are sent, or sent again");
                 }
                 name if name.starts_with('@') => {}
                 name if !super::directives::is_known_in_proxy(name) => {
-                    self.site.cannot_read(&line.said, "this line is not known here");
+                    self.site.cannot_read(&line.said, "this line is unknown");
                 }
                 _ => {}
             }
@@ -289,15 +293,15 @@ impl Reader<'_> {
                     let field = line.after_matcher().first().map_or("", String::as_str);
                     self.field(line, field, line.name == "request_header");
                 }
-                "intercept" => self.site.cannot_read(&line.said, "what a server answers may not reach the client"),
+                "intercept" => self.site.cannot_read(&line.said, "a server's answer may not reach the client"),
                 name if !super::directives::is_known(name) && !name.starts_with('@') => {
-                    self.site.cannot_read(&line.said, "this directive is not known here");
+                    self.site.cannot_read(&line.said, "this directive is unknown");
                 }
                 _ => {}
             }
         }
         if self.proxy.is_conditional() {
-            let why = "a matcher decides which requests go here; the run's all do";
+            let why = "a matcher decides which requests go here; in the run all of them do";
             self.site.reasons.push((
                 Some(self.proxy.directive.said.place.clone()),
                 format!("{}: {why}", self.proxy.directive.said.text),
@@ -314,7 +318,7 @@ impl Reader<'_> {
         if of_request && field.eq_ignore_ascii_case("-authorization") && line.matcher().is_none() {
             self.site.fact(&line.said, "scrub", quoted("Authorization"));
         } else {
-            self.site.cannot_read(&line.said, "it changes a field that authentication depends on");
+            self.site.cannot_read(&line.said, "it changes a field on which authentication depends");
         }
     }
 }

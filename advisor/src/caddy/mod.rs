@@ -31,7 +31,7 @@ struct Caddy {
 /// Reads a file with all that it imports.
 ///
 /// # Errors
-/// A file cannot be read, is imported by itself, or there are too many; a quote or a block does not end.
+/// A file cannot be read or imports itself, there are too many files, or a quote or a block is not closed.
 pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let blocks = parse::read(path, files)?;
     let proxies = site::proxies(&blocks);
@@ -54,7 +54,7 @@ impl Document for Caddy {
     fn sandbox(&self, site: usize) -> Sandbox {
         let (front, back) = self.sites[site].tls;
         let proxies = site::proxies(&self.blocks);
-        // TLS towards the servers alone would need clients without.
+        // TLS towards the servers alone would require clients without TLS.
         sandbox::sandbox(&self.blocks, &proxies[site], (front, front && back))
     }
 

@@ -11,15 +11,15 @@ use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
-/// The largest depth of nested imports and blocks.
+/// The maximum depth of nested imports and blocks.
 const MOST_DEPTH: usize = 20;
 const MOST_NESTED: usize = 60;
 
-/// The largest number of files that are imported, and of lines that result.
+/// The maximum number of files that are imported, and of lines that result.
 const MOST_FILES: usize = 5_000;
 const MOST_LINES: usize = 500_000;
 
-/// The longest word after the arguments of imports were inserted, in bytes.
+/// The maximum length of a word in bytes, after the arguments of imports have been inserted.
 const MOST_TOKEN: usize = 1 << 16;
 
 /// The number of characters of a line that are quoted.
@@ -28,7 +28,7 @@ const MOST_SAID: usize = 400;
 /// A directive, a site, or the global options.
 #[derive(Debug)]
 pub(super) struct Directive {
-    /// The first token; empty for the global options, and the addresses for a site.
+    /// The first token. It is empty for the global options, and holds the addresses of a site.
     pub(super) name: String,
     pub(super) arguments: Vec<String>,
     pub(super) said: Said,
@@ -41,12 +41,12 @@ impl Directive {
         self.name == name
     }
 
-    /// Returns the argument at an index; empty beyond the last.
+    /// Returns the argument at an index, or an empty string if there is no such argument.
     pub(super) fn argument(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", String::as_str)
     }
 
-    /// Returns the content of the block; empty if there is no block.
+    /// Returns the content of the block, which is empty if there is no block.
     pub(super) fn body(&self) -> &[Self] {
         self.body.as_deref().unwrap_or_default()
     }
@@ -72,7 +72,7 @@ type Read<T> = Result<T, Box<Diagnostic>>;
 /// Reads a file: the global options, if there are any, and sites.
 ///
 /// # Errors
-/// A file cannot be read, or there are too many; a quote or a block does not end.
+/// A file cannot be read, there are too many files, or a quote or a block is not closed.
 pub(super) fn read(path: &Path, files: &dyn Files) -> Read<Vec<Directive>> {
     let (name, text) = read_first(path, files)?;
     let source = Arc::new(Source { path: name.into(), text });
@@ -111,10 +111,11 @@ impl Importer<'_> {
                 self.budget.take(text.len()).map_err(|message| line.wrong(message))?;
                 line.tokens[index].text = text;
             }
-            // It is a block's in some versions, and a word in others.
+            // In some versions it begins a block, and in others it is a word.
             if line.tokens.iter().any(|token| token.quoted && matches!(&*token.text, "{" | "}")) {
                 return Err(line.wrong(
-                    "a brace alone in quotes is not taken here, as versions of Caddy read it in different ways".into(),
+                    "a brace alone in quotes is not accepted here, because versions of Caddy read it in different ways"
+                        .into(),
                 ));
             }
             let first = line.tokens.first().map_or("", |token| &token.text);
@@ -151,7 +152,7 @@ impl Importer<'_> {
     /// (<https://caddyserver.com/docs/caddyfile/directives/import>).
     fn import(&mut self, line: &Line, depth: usize) -> Read<()> {
         if depth >= MOST_DEPTH {
-            return Err(line.wrong(format!("imports are nested deeper than {MOST_DEPTH}: they lead to themselves")));
+            return Err(line.wrong(format!("imports are nested deeper than {MOST_DEPTH}: they import themselves")));
         }
         let words: Vec<String> = line.tokens.iter().skip(1).map(|token| token.text.clone()).collect();
         let Some((what, arguments)) = words.split_first() else {

@@ -13,7 +13,7 @@ pub(super) fn remedies(site: &Site) -> Vec<Remedy> {
         "Caddy itself has no setting that helps: with connections kept users are mixed up, and with each used once, as here, nobody can \
          log on with NTLM"
     } else {
-        "Caddy itself has no setting that helps: `keepalive off` ends the mixing, and with it nobody can log on with NTLM any more"
+        "Caddy itself has no setting that helps: `keepalive off` ends the mixing, but also makes every NTLM logon fail"
     };
     let choices = [
         own,

@@ -17,8 +17,8 @@ const HEAD: &str = "\
     servers {
         protocols h1 h2";
 
-/// Creates the copy for a proxy. `tls` says whether TLS stays between the clients and Caddy, and between Caddy and the
-/// servers.
+/// Creates the copy for a proxy. `tls` says whether the copy keeps TLS between the clients and Caddy, and between Caddy
+/// and the servers.
 pub(super) fn sandbox(blocks: &[Directive], proxy: &Proxy<'_>, tls: (bool, bool)) -> Sandbox {
     let mut writer = Writer { proxy, tls, draft: Draft::default(), matchers: Vec::new() };
     writer.draft.template(HEAD);
@@ -38,7 +38,7 @@ pub(super) fn sandbox(blocks: &[Directive], proxy: &Proxy<'_>, tls: (bool, bool)
     writer.draft.change(
         &proxy.site.said,
         Some(&after),
-        "every request is for this site, whose certificate is the run's own",
+        "in the run every request is for this site, and the run has its own certificate",
         false,
     );
     for block in proxy.blocks() {
@@ -61,7 +61,7 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn option(&mut self, line: &'a Directive) {
         match directives::option(&line.name) {
-            // Of one server's options, the others are left alone.
+            // The options of other servers are not changed.
             Rule::Inside => line.body().iter().for_each(|inner| self.option(inner)),
             Rule::Keep => self.keep(line, "        "),
             Rule::KeepWithServersTls => {}
@@ -86,7 +86,7 @@ impl<'a> Writer<'a> {
                 continue;
             }
             match directives::directive(&line.name) {
-                Rule::Keep if !self.has_matcher(line) => self.leave(line, "its matcher is not there", true),
+                Rule::Keep if !self.has_matcher(line) => self.leave(line, "its matcher is missing", true),
                 Rule::Keep => self.keep(line, "    "),
                 Rule::Leave(why) => self.leave(line, why, false),
                 Rule::LeaveMatters(why) => self.leave(line, why, true),
@@ -107,7 +107,7 @@ impl<'a> Writer<'a> {
             self.matchers.push(&line.name);
             self.keep(line, "    ");
         } else {
-            self.leave(line, "nothing of the run needs it", false);
+            self.leave(line, "the run does not need it", false);
         }
     }
 
@@ -122,7 +122,7 @@ impl<'a> Writer<'a> {
         self.draft.change(
             &directive.said,
             Some("reverse_proxy (the servers of the run)"),
-            "servers are Stickler's",
+            "the run has Stickler's servers",
             false,
         );
         let mut has_transport = false;
@@ -143,7 +143,7 @@ impl<'a> Writer<'a> {
             }
         }
         if ["health_uri", "health_path"].iter().any(|name| directive.inner(name).is_some()) {
-            // The one class that can be named is that of 401.
+            // The only class that can be named is that of 401.
             self.draft.template("        health_status 4xx");
         }
         if !has_transport && self.tls.1 {
@@ -184,7 +184,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Leaves a line out, and each line of its block, since each of them may have a meaning of its own.
+    /// Leaves a line out, and each line of its block separately, since each of them may matter.
     fn leave(&mut self, line: &'a Directive, why: &str, matters: bool) {
         self.draft.leave(&line.said, why, matters);
         for inner in line.body() {
@@ -197,11 +197,11 @@ impl<'a> Writer<'a> {
 }
 
 /// The reason for leaving out a line that might otherwise stay.
-const UNREADABLE: &str = "a word of it has several lines, a brace or a variable, or it has a block of its own";
+const UNREADABLE: &str = "one of its words has several lines, a brace or a variable, or it has its own block";
 
 /// Writes a line with its block as a template. Returns `false` if that cannot be done safely.
 fn written(line: &Directive, indent: &str, may_have_block: bool, text: &mut String) -> bool {
-    // Caddy imports whatever line begins with this word, in quotes as well.
+    // Caddy imports every line that begins with this word, even in quotes.
     if line.name == "import" {
         return false;
     }
@@ -238,12 +238,12 @@ fn quoted(word: &str) -> Option<String> {
     if word.contains(char::is_control) || matches!(word, "{" | "}") || !has_safe_placeholders(word) {
         return None;
     }
-    // Outside of quotes a backslash is kept, and has a meaning for what follows.
+    // Outside of quotes a backslash is kept, and changes the meaning of the next character.
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:%+,=~@*!?-^$()[]|;&{}<>'".contains(c);
     if !word.is_empty() && !word.starts_with('<') && word.chars().all(is_plain) {
         return Some(word.to_owned());
     }
-    // Only a quote is escaped in quotes, and before one a backslash would escape it.
+    // In quotes only a quote is escaped, and a backslash in front of one would escape it.
     if !word.contains('`') {
         Some(format!("`{word}`"))
     } else if !word.contains('\\') {
@@ -254,7 +254,7 @@ fn quoted(word: &str) -> Option<String> {
 }
 
 fn has_safe_placeholders(word: &str) -> bool {
-    // Caddy seeks the end of a variable in the lines that follow as well, before it reads any of them.
+    // Caddy searches the following lines for the end of a variable as well, before it reads any of them.
     if word.contains("{$") {
         return false;
     }

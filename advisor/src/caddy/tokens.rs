@@ -13,7 +13,7 @@ pub(super) struct Token {
     pub(super) text: String,
     /// The line, from 1.
     pub(super) line: usize,
-    /// Whether the token is in quotes, so that no brace in it belongs to a block.
+    /// Whether the token is in quotes, in which case no brace in it belongs to a block.
     pub(super) quoted: bool,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn wrong(source: &Source, number: usize, message: String) -> Box<Diag
     Box::new(Diagnostic::new(&source.path, &source.text, begin..start + line.trim_end().len(), message, None))
 }
 
-/// The longest file after variables were replaced by their values, in bytes.
+/// The maximum size of a file in bytes, after variables have been replaced by their values.
 const MOST_TEXT: usize = 64 << 20;
 
 /// Replaces `{$NAME}` and `{$NAME:default}` by their values, as Caddy does before it reads anything. A variable without
@@ -106,13 +106,13 @@ pub(super) fn with_environment(source: &Source, files: &dyn Files) -> Result<Str
 /// Splits a text, in which variables were replaced, into lines of tokens.
 ///
 /// # Errors
-/// A quote does not end.
+/// A quote is not closed.
 pub(super) fn lines(source: &Arc<Source>, text: &str) -> Result<Vec<Line>, Box<Diagnostic>> {
     let mut lexer = Lexer { lines: Vec::new(), tokens: Vec::new(), source: Arc::clone(source) };
     let mut chars = text.trim_start_matches('\u{feff}').chars().peekable();
     let mut number = 1;
     let mut token: Option<Token> = None;
-    // The quote that is open, and the line it began in.
+    // The quote that is open, and the line in which it began.
     let mut quote: Option<(char, usize)> = None;
     while let Some(c) = chars.next() {
         let line = number;
@@ -121,7 +121,7 @@ pub(super) fn lines(source: &Arc<Source>, text: &str) -> Result<Vec<Line>, Box<D
             let next = chars.peek().copied();
             let Some(word) = token.as_mut() else { continue };
             match c {
-                // A backslash escapes a quote, and takes another one's meaning away.
+                // A backslash escapes a quote, and removes the meaning of another backslash.
                 '\\' if open == '"' => match next {
                     Some('"') => {
                         word.text.push('"');

@@ -41,22 +41,24 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Determines the shipped profile that the site resembles, by who may use a server's idle connection.
+    /// Determines which shipped profile the site resembles. The answer depends on who may use an idle connection to a
+    /// server.
     fn mechanism(&mut self) {
         if self.way.kind == Kind::Tcp {
             let said = self.yaml.said(self.way.filter);
             self.site.without.extend(["select", "check", "passive", "queue"]);
-            return self
-                .site
-                .reason(&said, "connections are passed on whole, so that a server's connection is its client's own");
+            return self.site.reason(
+                &said,
+                "connections are passed on unread, so that each client has its own connection to a server",
+            );
         }
         let own = self.way.cluster.field("connection_pool_per_downstream_connection");
         if let Some((key, _)) = own.filter(|(_, value)| value.is_true()) {
             self.site.base = "envoy-per-downstream";
-            let is = "each client's connection has connections to the servers of its own";
+            let is = "each client's connection has its own connections to the servers";
             self.site.reason(&self.yaml.said(key), is);
         } else {
-            let is = "an idle connection to a server serves anybody's request";
+            let is = "an idle connection to a server may serve any client's request";
             self.site.default_reason("connection_pool_per_downstream_connection: false", is);
         }
         let own = self.way.cluster.field("max_requests_per_connection");
@@ -70,8 +72,7 @@ impl<'a> Reader<'a> {
             let said = self.yaml.said(key);
             self.site.fact(&said, "pool.requests", count.to_string());
             if count == 1 {
-                self.site
-                    .reason(&said, "each request has a connection to the server of its own, so that nobody can log on");
+                self.site.reason(&said, "each request has its own connection to the server, so that nobody can log on");
             }
         }
     }
@@ -79,7 +80,7 @@ impl<'a> Reader<'a> {
     /// Reads `lb_policy` and `hash_policy`.
     fn selection(&mut self) {
         if let Some((key, _)) = self.way.cluster.field("load_balancing_policy") {
-            let why = "this way of choosing a server has no model here; the simulation takes turns";
+            let why = "this way of choosing a server is not simulated; the simulation takes turns";
             self.site.cannot_read(&self.yaml.said(key), why);
         }
         let Some((key, policy)) = self.way.cluster.field("lb_policy") else {
@@ -104,13 +105,13 @@ impl<'a> Reader<'a> {
                 let choices = self.way.cluster.path(&["least_request_lb_config", "choice_count"]);
                 let draws = choices.and_then(|(_, count)| number(count)).unwrap_or(2).min(255);
                 self.site.fact(&said, "select.draws", draws.to_string());
-                "of servers drawn at random the least busy serves"
+                "the least busy of several servers drawn at random serves"
             }
             "RING_HASH" | "MAGLEV" => return self.hash(&said, policy.text()),
             _ => {
                 fact(&mut self.site, "select.algorithm", "round-robin");
                 self.site
-                    .cannot_read(&said, "this way of choosing a server has no model here; the simulation takes turns");
+                    .cannot_read(&said, "this way of choosing a server is not simulated; the simulation takes turns");
                 return;
             }
         };
@@ -137,7 +138,10 @@ impl<'a> Reader<'a> {
             self.site.fact(said, "select.algorithm", quoted("consistent-hash"));
             self.site.fact(&place, "select.key", quoted("header"));
             self.site.fact(&place, "select.header", quoted(name));
-            self.site.cannot_read(&place, "whether requests have this field is not in the file; the run's have it not");
+            self.site.cannot_read(
+                &place,
+                "the file does not show whether requests have this field; those of the run do not",
+            );
             self.site.reason(said, "a header field decides which server serves");
         } else if let Some(cookie) = cookie.filter(|cookie| cookie.get("ttl").is_some()) {
             // With `ttl` Envoy sets the cookie where it is missing.
@@ -148,7 +152,7 @@ impl<'a> Reader<'a> {
             self.site.fact(said, "select.algorithm", quoted("random"));
             self.site.cannot_read(
                 &place,
-                &format!("this policy for {policy} has no model here; the simulation draws a server"),
+                &format!("this policy for {policy} is not simulated; the simulation draws a server"),
             );
         }
         if policies.len() > 1 {
@@ -172,10 +176,10 @@ impl<'a> Reader<'a> {
         for (group, endpoint) in &endpoints {
             if let Some((key, _)) = group.field("priority").filter(|(_, priority)| priority.text() != "0") {
                 self.site
-                    .cannot_read(&self.yaml.said(key), "servers that serve where others are down have no model here");
+                    .cannot_read(&self.yaml.said(key), "servers that serve only if others are down are not simulated");
             }
             if let Some((key, _)) = endpoint.field("health_status") {
-                self.site.cannot_read(&self.yaml.said(key), "a server's state in the file has no model here");
+                self.site.cannot_read(&self.yaml.said(key), "a server's state in the file is not simulated");
             }
         }
         let weight =
@@ -194,7 +198,7 @@ impl<'a> Reader<'a> {
             self.way.cluster.field("outlier_detection").filter(|_| self.way.kind == Kind::Http)
         {
             let said = self.yaml.said(key);
-            // Failures in a row count, however far apart they are.
+            // Consecutive failures count, even if they are far apart.
             let fails = outliers.get("consecutive_5xx").and_then(number).unwrap_or(5).max(1);
             let out = outliers.get("base_ejection_time").and_then(time).unwrap_or_else(|| "30s".into());
             self.site.fact(&said, "passive.fails", fails.to_string());
@@ -203,7 +207,7 @@ impl<'a> Reader<'a> {
         }
         let subsets = self.way.cluster.field("lb_subset_config");
         if let Some((key, _)) = subsets.or_else(|| self.way.action()?.field("weighted_clusters")) {
-            self.site.cannot_read(&self.yaml.said(key), "which of several farms serves has no model here");
+            self.site.cannot_read(&self.yaml.said(key), "which of several farms serves is not simulated");
         }
     }
 
@@ -237,7 +241,7 @@ impl<'a> Reader<'a> {
         } else if check.get("tcp_health_check").is_some() {
             facts.push(("check.probe", quoted("tcp")));
         } else {
-            return self.site.cannot_read(&said, "this kind of check has no model here");
+            return self.site.cannot_read(&said, "this kind of check is not simulated");
         }
         for (key, toml) in facts {
             self.site.fact(&said, key, toml);
@@ -253,9 +257,10 @@ impl<'a> Reader<'a> {
             protocols.is_some_and(|(_, protocols)| protocols.items().iter().any(|protocol| protocol.text() == "h2"));
         if self.way.chain.get("filter_chain_match").is_some() && self.way.kind == Kind::Http {
             let said = self.yaml.said(self.way.chain);
-            self.site
-                .reasons
-                .push((Some(said.place), "a match decides which connections come here; the run's all do".into()));
+            self.site.reasons.push((
+                Some(said.place),
+                "a match decides which connections go here; in the run all of them do".into(),
+            ));
         }
     }
 
@@ -298,7 +303,7 @@ impl<'a> Reader<'a> {
             if on.iter().any(|on| !matches!(*on, "" | "connect-failure" | "refused-stream")) {
                 self.site.cannot_read(
                     &said,
-                    "requests are sent again after more than a failure to connect, which has no model here",
+                    "requests are sent again after more than a failure to connect, which is not simulated",
                 );
             }
         }
@@ -314,14 +319,16 @@ impl<'a> Reader<'a> {
         };
         if let Some((key, _)) = http.path(&["explicit_http_config", "http2_protocol_options"]) {
             self.site.fact(&self.yaml.said(key), "upstream_http", quoted("http2"));
-            self.site.reason(&self.yaml.said(key), "the servers are spoken to by HTTP/2");
+            self.site.reason(&self.yaml.said(key), "requests go to the servers over HTTP/2");
         }
         if let Some((key, _)) = http.field("auto_config") {
             self.site.fact(&self.yaml.said(key), "upstream_http", quoted("alpn"));
         }
         if let Some((key, _)) = http.field("use_downstream_protocol_config") {
-            self.site
-                .cannot_read(&self.yaml.said(key), "servers are spoken to as clients speak, which has no model here");
+            self.site.cannot_read(
+                &self.yaml.said(key),
+                "servers are addressed with the clients' version of HTTP, which is not simulated",
+            );
         }
         if self.site.base == "envoy"
             && let Some((key, idle)) = http.path(&["common_http_protocol_options", "idle_timeout"])
@@ -351,7 +358,7 @@ impl<'a> Reader<'a> {
                         None => self.site.cannot_read(&said, "only a session in a cookie has a model here"),
                     }
                 }
-                _ => self.site.cannot_read(&said, "what this filter does has no model here"),
+                _ => self.site.cannot_read(&said, "this filter is not simulated"),
             }
         }
     }
@@ -367,7 +374,7 @@ impl<'a> Reader<'a> {
                     if of_request && field.text().eq_ignore_ascii_case("authorization") {
                         self.site.fact(&said, "scrub", quoted("Authorization"));
                     } else if is_sensitive(field.text()) {
-                        self.site.cannot_read(&said, "it changes a field that authentication depends on");
+                        self.site.cannot_read(&said, "it changes a field on which authentication depends");
                     }
                 }
             }
@@ -375,7 +382,7 @@ impl<'a> Reader<'a> {
                 for added in holder.get(name).map_or(&[][..], Node::items) {
                     if added.path(&["header", "key"]).is_some_and(|(_, key)| is_sensitive(key.text())) {
                         self.site
-                            .cannot_read(&self.yaml.said(added), "it changes a field that authentication depends on");
+                            .cannot_read(&self.yaml.said(added), "it changes a field on which authentication depends");
                     }
                 }
             }
@@ -394,17 +401,17 @@ impl<'a> Reader<'a> {
             for (key, value) in holder.fields() {
                 let is_empty = matches!(&value.value, Value::List(items) if items.is_empty());
                 if rule(&snake(key.text())) == fields::Rule::LeaveMatters(fields::UNKNOWN) && !is_empty {
-                    self.site.cannot_read(&self.yaml.said(key), "this field is not known here");
+                    self.site.cannot_read(&self.yaml.said(key), "this field is unknown");
                 }
             }
         }
         for dynamic in ["rds", "scoped_routes"] {
             if let Some((key, _)) = self.way.filter.field(dynamic) {
-                self.site.cannot_read(&self.yaml.said(key), "routes are asked of others while Envoy runs");
+                self.site.cannot_read(&self.yaml.said(key), "Envoy asks others for routes while it runs");
             }
         }
         if let Some((key, _)) = self.way.cluster.field("type").filter(|(_, kind)| kind.text() == "EDS") {
-            self.site.cannot_read(&self.yaml.said(key), "which servers there are is asked of others while Envoy runs");
+            self.site.cannot_read(&self.yaml.said(key), "Envoy asks others for the list of servers while it runs");
         }
     }
 }

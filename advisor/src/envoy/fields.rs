@@ -71,7 +71,7 @@ pub(super) fn listener(name: &str) -> Rule {
         | "default_filter_chain"
         | "per_connection_buffer_limit_bytes"
         | "stat_prefix" => Own,
-        "listener_filters" => Leave("every connection is for the farm that is judged"),
+        "listener_filters" => Leave("every connection is for the judged farm"),
         "access_log" => Leave(LOGS),
         "socket_options"
         | "transparent"
@@ -86,7 +86,7 @@ pub(super) fn listener(name: &str) -> Rule {
         | "listener_filters_timeout"
         | "metadata"
         | "continue_on_listener_filters_timeout"
-        | "tcp_fast_open_queue_length" => Leave("listeners are the run's own"),
+        | "tcp_fast_open_queue_length" => Leave("the run has its own listeners"),
         "udp_listener_config" => Leave("the run has no QUIC"),
         _ => Leave(UNKNOWN),
     }
@@ -131,7 +131,7 @@ pub(super) fn http(name: &str) -> Rule {
         "@type" | "stat_prefix" | "route_config" | "http_filters" => Own,
         "access_log" | "tracing" | "access_log_options" => Leave(LOGS),
         "rds" | "scoped_routes" => LeaveMatters(CONTACTS),
-        "local_reply_config" => Leave("what Envoy answers by itself is its own in the run"),
+        "local_reply_config" => Leave("the run uses Envoy's own answers"),
         "http3_protocol_options" => Leave("the run has no QUIC"),
         _ => LeaveMatters(UNKNOWN),
     }
@@ -172,7 +172,7 @@ pub(super) fn route(name: &str) -> Rule {
         | "most_specific_header_mutations_wins"
         | "ignore_port_in_host_matching"
         | "max_direct_response_body_size_bytes" => Own,
-        "require_tls" => Leave("the run's clients come as the site's do"),
+        "require_tls" => Leave("the run's clients use the same protocol as the site's"),
         "validate_clusters" | "metadata" | "decorator" | "stat_prefix" | "virtual_clusters" | "tracing" => Leave(LOGS),
         "vhds" => LeaveMatters(CONTACTS),
         _ => LeaveMatters(UNKNOWN),
@@ -199,9 +199,9 @@ pub(super) fn action(name: &str) -> Rule {
         | "auto_host_rewrite"
         | "host_rewrite_header"
         | "host_rewrite_path_regex"
-        | "path_rewrite_policy" => Leave("names and paths are the run's own"),
+        | "path_rewrite_policy" => Leave("the run has its own names and paths"),
         "request_mirror_policies" => LeaveMatters(CONTACTS),
-        "metadata_match" => LeaveMatters("which of several farms serves is the file's"),
+        "metadata_match" => LeaveMatters("the choice among several farms belongs to the file"),
         "rate_limits" | "cors" => Leave("it limits what the run's clients may do"),
         _ => LeaveMatters(UNKNOWN),
     }
@@ -257,9 +257,9 @@ pub(super) fn cluster(name: &str) -> Rule {
         | "dns_jitter"
         | "lrs_server"
         | "lrs_report_endpoint_metrics" => Leave(CONTACTS),
-        "upstream_bind_config" => Leave("it names an address of the operator's"),
+        "upstream_bind_config" => Leave("it names one of the operator's addresses"),
         "load_balancing_policy" | "lb_subset_config" | "original_dst_lb_config" => {
-            LeaveMatters("how a server is chosen is none of Envoy's own ways")
+            LeaveMatters("the server is not chosen by one of Envoy's own policies")
         }
         _ => LeaveMatters(UNKNOWN),
     }

@@ -52,7 +52,7 @@ impl Document for Envoy {
     fn sandbox(&self, site: usize) -> Sandbox {
         let Site { tls: (front, back), http2, .. } = self.sites[site];
         let ways = site::ways(&self.yaml.root);
-        // TLS towards the servers alone would need clients without.
+        // TLS towards the servers alone would require clients without TLS.
         sandbox::sandbox(&self.yaml, &ways[site], (front, front && back), http2)
     }
 

@@ -51,7 +51,7 @@ impl Edit {
             way.cluster,
             "connection_pool_per_downstream_connection",
             "true",
-            "a client's connection has its own to the servers",
+            "a client's connection has its own connections to the servers",
         );
         let kept = self.keeps_connections(way);
         let affine = !with_affinity || has_source_hash(way) || self.hash_by_source(way);
@@ -70,7 +70,7 @@ impl Edit {
                 return false;
             }
             let line = &mut self.lines[key.line - 1];
-            // Zero is no limit; a message without fields may not be without braces.
+            // Zero means no limit. A message without fields may have no braces.
             let indent: String = line[0].chars().take(key.column).collect();
             *line = vec![format!("{indent}max_requests_per_connection: 0")];
             self.done.push("a server's connection carries more than one request".into());

@@ -13,8 +13,8 @@ use crate::template::literal;
 
 const TYPES: &str = "type.googleapis.com/envoy.extensions";
 
-/// Creates the copy for a way. `tls` says whether TLS stays between the clients and Envoy, and between Envoy and the
-/// servers; `http2` says whether it is offered to clients.
+/// Creates the copy for one path through the configuration. `tls` says whether the copy keeps TLS between the clients
+/// and Envoy, and between Envoy and the servers; `http2` says whether HTTP/2 is offered to clients.
 pub(super) fn sandbox(yaml: &Yaml, way: &Way<'_>, tls: (bool, bool), http2: bool) -> Sandbox {
     let mut writer = Writer { yaml, way, draft: Draft::default() };
     for (key, value) in yaml.root.fields() {
@@ -102,7 +102,7 @@ impl Writer<'_> {
         }
         if let Some((key, _)) = self.way.listener.field("address") {
             let said = self.yaml.said(key);
-            self.draft.change(&said, Some("address: (an address of the run)"), "listeners are the run's own", false);
+            self.draft.change(&said, Some("address: (an address of the run)"), "the run has its own listeners", false);
         }
         for (key, value) in self.way.chain.fields() {
             match &*snake(key.text()) {
@@ -120,12 +120,12 @@ impl Writer<'_> {
                     self.draft.change(
                         &said,
                         Some("transport_socket: (of the run)"),
-                        "certificates are the run's own",
+                        "the run has its own certificates",
                         false,
                     );
                 }
                 "filter_chain_match" => {
-                    self.left(key, value, Rule::Leave("every connection is for the farm that is judged"));
+                    self.left(key, value, Rule::Leave("every connection is for the judged farm"));
                 }
                 "name" => {}
                 _ => self.left(key, value, Rule::Leave(UNKNOWN)),
@@ -139,7 +139,7 @@ impl Writer<'_> {
         for (key, value) in holder.fields() {
             let name = snake(key.text());
             match rule(&name) {
-                // It stands there in two spellings.
+                // The field has two spellings there.
                 _ if !known.insert(name.clone()) => self.left(key, value, Rule::LeaveMatters(UNKNOWN)),
                 Rule::Keep if is_plain(value) => {
                     self.draft.text(&format!("{indent}{name}: {}", json(value)));
@@ -165,12 +165,7 @@ impl Writer<'_> {
             self.kept(host, fields::route, "              ");
             self.draft.template("              routes:\n              - match: { prefix: \"/\" }");
             let said = self.yaml.said(route);
-            self.draft.change(
-                &said,
-                Some("match: { prefix: \"/\" }"),
-                "every request goes to the farm that is judged",
-                false,
-            );
+            self.draft.change(&said, Some("match: { prefix: \"/\" }"), "every request goes to the judged farm", false);
             self.kept(route, fields::route, "                ");
         }
         self.draft.template("                route:\n                  cluster: farm");
@@ -238,7 +233,7 @@ impl Writer<'_> {
         if let Some(key) = key {
             let said = self.yaml.said(key);
             let after = if tls { Some("transport_socket: (without certificates)") } else { None };
-            self.draft.change(&said, after, "certificates are the run's own", false);
+            self.draft.change(&said, after, "the run has its own certificates", false);
         }
         if tls {
             let alpn = alpn.filter(|protocols| is_plain(protocols));
@@ -298,14 +293,14 @@ impl Writer<'_> {
         let mut weights: Vec<u64> = Vec::new();
         for (_, endpoint) in &endpoints {
             let said = self.yaml.said(endpoint);
-            self.draft.change(&said, Some("(a server of the run)"), "servers are Stickler's", false);
+            self.draft.change(&said, Some("(a server of the run)"), "the run has Stickler's servers", false);
             let weight = endpoint.get("load_balancing_weight").and_then(|weight| weight.text().parse().ok());
             weights.push(weight.unwrap_or(1));
         }
         for (group, _) in &endpoints {
             for (key, value) in group.fields().iter().filter(|(key, _)| snake(key.text()) != "lb_endpoints") {
                 let matters = value.text() != "0";
-                self.leave(key, "the run's servers are of one group", matters);
+                self.leave(key, "the run's servers are in one group", matters);
             }
         }
         let weight = if weights.iter().any(|&weight| weight != 1) {
@@ -331,7 +326,7 @@ fn options(name: &str) -> Rule {
             Rule::Keep
         }
         "@type" => Rule::Own,
-        "upstream_http_protocol_options" => Rule::Leave("names of servers are the run's own"),
+        "upstream_http_protocol_options" => Rule::Leave("the run has its own names of servers"),
         _ => Rule::LeaveMatters(UNKNOWN),
     }
 }

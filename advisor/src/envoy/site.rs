@@ -26,11 +26,11 @@ pub(super) enum Kind {
     Tcp,
 }
 
-/// Finds the ways in the order of the file, only the first to each cluster.
+/// Finds the paths in the order of the file, but only the first one to each cluster.
 pub(super) fn ways(root: &Node) -> Vec<Way<'_>> {
     let mut ways: Vec<Way<'_>> = Vec::new();
     let all = root.path(&["static_resources", "clusters"]).map_or(&[][..], |(_, clusters)| clusters.items());
-    // The first of a name counts.
+    // The first one with a name counts.
     let mut clusters: HashMap<&str, &Node> = HashMap::new();
     for cluster in all {
         clusters.entry(cluster.get("name").map_or("", Node::text)).or_insert(cluster);

@@ -11,7 +11,7 @@ use crate::bounds::{Budget, read_first};
 use crate::draft::Said;
 use crate::{Files, Place};
 
-/// The largest depth of nested nodes, and the largest number of nodes with aliases expanded.
+/// The maximum depth of nested nodes, and the maximum number of nodes with aliases expanded.
 const MOST_DEPTH: usize = 100;
 const MOST_NODES: usize = 200_000;
 
@@ -182,12 +182,12 @@ impl Builder<'_> {
             }
             Event::Alias(anchor) => {
                 let Some(known) = self.anchors.get(&anchor) else {
-                    return Err(self.wrong(line, "this alias is of nothing that is whole".into()));
+                    return Err(self.wrong(line, "this alias refers to an incomplete value".into()));
                 };
                 let (nodes, bytes) = size(known);
                 self.grow(nodes, bytes, line)?;
                 let Some(known) = self.anchors.get(&anchor).cloned() else { return Ok(()) };
-                // What it says stands where it is used.
+                // The content of an anchor belongs to the place where it is used.
                 self.put(Node { line, column: span.start.col(), ..known }, 0, line)?;
             }
             Event::SequenceStart(anchor, _) => {
@@ -204,14 +204,14 @@ impl Builder<'_> {
                 }
             }
             Event::DocumentStart(_) if self.root.is_some() => {
-                return Err(self.wrong(line, "Envoy takes one document".into()));
+                return Err(self.wrong(line, "Envoy reads only one document".into()));
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Returns whether a span begins with this bracket. Spans come in order, so that no line is searched repeatedly.
+    /// Returns whether a span begins with this bracket. Spans come in order, so no line is searched repeatedly.
     fn begins_with(&mut self, span: &Span, bracket: char) -> bool {
         let (number, column) = (span.start.line().saturating_sub(1), span.start.col());
         let Some(line) = self.lines.get(number) else { return false };
@@ -221,7 +221,7 @@ impl Builder<'_> {
         if let Some((at, _)) = found {
             self.cursor = (number, column, begin + at);
         }
-        // An anchor or a tag may stand in front of it.
+        // An anchor or a tag may be in front of it.
         let mut rest = found.map_or("", |(at, _)| &line[begin + at..]);
         while rest.starts_with(['&', '!']) {
             rest = rest.split_once([' ', '\t']).map_or("", |(_, rest)| rest.trim_start());
@@ -252,13 +252,13 @@ impl Builder<'_> {
             self.grow(nodes, bytes, line)?;
             self.anchors.insert(anchor, node.clone());
         }
-        // Of two values under one name Envoy takes one, and what is looked at here may be the other.
+        // If two values have the same name, Envoy takes one, which may not be the one that is examined here.
         if let Some(Open { node: Node { value: Value::Map(_), .. }, key: None, keys, .. }) = self.open.last_mut() {
             if !matches!(node.value, Value::Scalar { .. }) {
                 return Err(self.wrong(line, "the name of a field is a list or a map".into()));
             }
             if !keys.insert(node.text().to_owned()) {
-                return Err(self.wrong(line, format!("`{}` stands here twice", node.text())));
+                return Err(self.wrong(line, format!("`{}` occurs twice here", node.text())));
             }
         }
         match self.open.last_mut() {

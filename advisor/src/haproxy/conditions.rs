@@ -2,10 +2,10 @@
 
 use super::words::Word;
 
-/// The longest condition that is read, in characters. HAProxy's own lines have at most 2,048.
+/// The maximum length of a condition that is read, in characters. HAProxy's own lines have at most 2,048.
 const LONGEST: usize = 2_048;
 
-/// The largest depth of nested conditions, parentheses and negations.
+/// The maximum depth of nested conditions, parentheses and negations.
 const DEPTH: usize = 64;
 
 /// The facts on which conditions depend.
@@ -150,7 +150,8 @@ mod tests {
 
     const KNOWN: Known<'_> = Known { variable: &variable, version: Some("2.6.12") };
 
-    /// Returns each line that is not a condition, with whether it applies and whether that is known.
+    /// Returns each line that is not a condition. The two flags say whether the line applies, and whether that is
+    /// known.
     fn holding(text: &str) -> Vec<(String, (bool, bool))> {
         let mut conditions = Conditions::default();
         let mut all = Vec::new();

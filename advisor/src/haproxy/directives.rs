@@ -16,7 +16,7 @@ pub(super) enum Rule {
     LeaveMatters(&'static str),
 }
 
-const ADDRESS: &str = "it names an address, or a network, of the operator's";
+const ADDRESS: &str = "it names one of the operator's addresses or networks";
 const LOGS: &str = "it sends log lines elsewhere";
 
 /// The sections that stay; any other section is left out as a whole.
@@ -30,7 +30,7 @@ pub(super) fn section(kind: &str) -> Option<&'static str> {
         "program" | "fcgi-app" => Some(EXECUTES),
         "resolvers" | "mailers" | "acme" => Some(CONTACTS),
         "ring" | "log-forward" | "log-profile" | "traces" => Some(LOGS),
-        "crt-store" => Some("certificates are the run's own"),
+        "crt-store" => Some("the run has its own certificates"),
         _ => Some(UNKNOWN),
     }
 }
@@ -108,12 +108,12 @@ pub(super) fn global(keyword: &str) -> Rule {
         | "ssl-propquery"
         | "ssl-provider-path" => Rule::Leave(EXECUTES),
         "log" => Rule::Leave(LOGS),
-        // HAProxy does not start where the host does not give it as many file descriptors as these take (3.2 `maxconn`,
+        // HAProxy does not start if the host does not provide the file descriptors that these need (3.2 `maxconn`,
         // `strict-limits`).
         "maxconn" | "prealloc-fd" | "strict-limits" => {
-            Rule::Leave("how many connections the run may have is this host's limit")
+            Rule::Leave("the number of connections of the run is limited by this host")
         }
-        "ssl-dh-param-file" => Rule::Leave("certificates are the run's own"),
+        "ssl-dh-param-file" => Rule::Leave("the run has its own certificates"),
         "stats"
         | "chroot"
         | "user"
@@ -238,8 +238,8 @@ pub(super) fn proxy(keyword: &str, arguments: &[&str]) -> Rule {
     }
 }
 
-/// Returns the rule for a rule on messages (section 4.4 of the manual of 3.3; `http-request` and the like in section
-/// 4.2 of earlier ones).
+/// Returns the treatment of a rule on messages, such as `http-request` (section 4.4 of the manual of HAProxy 3.3,
+/// section 4.2 of earlier manuals).
 fn rule(action: &str, arguments: &[&str]) -> Rule {
     let has = |what: &str| arguments.iter().any(|argument| argument.contains(what));
     // The action has its arguments in parentheses.
@@ -408,7 +408,7 @@ pub(super) fn server(name: &str) -> Option<Argument> {
 
 /// Returns the rule for an argument of `bind` (section 5.1); `None` if it is not known.
 pub(super) fn bind(name: &str) -> Option<Argument> {
-    const SOCKET: Treatment = Leave("it is about an address, or a socket, that the run does not have");
+    const SOCKET: Treatment = Leave("it concerns an address or a socket that the run does not have");
     let (values, treatment) = match name {
         "defer-accept" | "tfo" => (0, Keep),
         "maxconn" | "backlog" | "nice" | "id" | "name" | "proto" | "thread" | "shards" | "tcp-ut" => (1, Keep),

@@ -15,7 +15,7 @@ use crate::value::{quoted, time};
 const SENSITIVE: [&str; 6] =
     ["authorization", "www-authenticate", "proxy-authorization", "proxy-authenticate", "connection", "keep-alive"];
 
-const PROXY_LINE: &str = "the PROXY line makes a server's connection its client's own, which has no model here";
+const PROXY_LINE: &str = "the PROXY line gives each client its own connection to a server, which is not simulated";
 
 /// Reads a site. `version` is the version of the program that is to run it.
 pub(super) fn site(file: &File, pair: Pair, version: Option<&str>) -> Site {
@@ -43,13 +43,13 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Determines the shipped profile that the site resembles, by its mode, and by who may use a server's idle
-    /// connection (section 4.2 `mode`, `http-reuse`, `option httpclose`, `option http-server-close`).
+    /// Determines which shipped profile the site resembles. The answer depends on the mode, and on who may use an idle
+    /// connection to a server (section 4.2 `mode`, `http-reuse`, `option httpclose`, `option http-server-close`).
     fn mechanism(&mut self) {
         let mode = self.file.keyword(self.pair.back, "mode");
         if mode.is_none_or(|line| line.arguments().next() != Some("http")) {
             self.site.base = "haproxy-tcp";
-            let is = "connections are passed on whole, so that a server's connection is its client's own";
+            let is = "connections are passed on unread, so that each client has its own connection to a server";
             return self.reason(mode, "mode tcp", is);
         }
         self.reason(mode, "mode http", "requests are read one by one");
@@ -70,22 +70,26 @@ impl<'a> Reader<'a> {
             && line.arguments().next() == Some("0")
         {
             self.site.base = "haproxy-server-close";
-            return self.reason(Some(line), "", "a client keeps no connection to a server, so that nobody can log on");
+            return self.reason(
+                Some(line),
+                "",
+                "no connection to a server is kept for a client, so that nobody can log on",
+            );
         }
         if let Some(line) = self.file.body(self.pair.back).find(|line| line.keyword() == "dispatch") {
             self.site.base = "haproxy-never";
-            return self.reason(Some(line), "", "a connection that goes to no server stays its client's own");
+            return self.reason(Some(line), "", "a connection without a server stays with its client");
         }
         let reuse = self.file.keyword(self.pair.back, "http-reuse");
         let (base, is) = match reuse.and_then(|line| line.arguments().next()) {
             None | Some("safe") => {
-                ("haproxy-safe", "an idle connection to a server serves others, except their first request")
+                ("haproxy-safe", "an idle connection to a server may serve other clients, except their first request")
             }
             Some("aggressive") => {
-                ("haproxy-aggressive", "an idle connection that was reused before serves anybody's request")
+                ("haproxy-aggressive", "an idle connection that was reused before may serve any client's request")
             }
-            Some("never") => ("haproxy-never", "an idle connection to a server stays its client's own"),
-            Some(_) => ("haproxy-always", "an idle connection to a server serves anybody's request"),
+            Some("never") => ("haproxy-never", "an idle connection to a server stays with its client"),
+            Some(_) => ("haproxy-always", "an idle connection to a server may serve any client's request"),
         };
         self.site.base = base;
         self.reason(reuse, "http-reuse safe", is);
@@ -113,7 +117,7 @@ impl<'a> Reader<'a> {
             self.reason(
                 Some(line),
                 "",
-                "an idle connection that is nobody's closes at once, so that nobody gets another's",
+                "an idle connection without a client closes at once, so that no client gets another client's connection",
             );
         }
     }
@@ -147,7 +151,7 @@ impl<'a> Reader<'a> {
                 let draws = ("select.draws", draws.to_string());
                 (
                     vec![("select.algorithm", quoted("random")), draws],
-                    "of servers drawn at random the least busy serves",
+                    "the least busy of several servers drawn at random serves",
                 )
             }
             "source" => (
@@ -170,14 +174,14 @@ impl<'a> Reader<'a> {
                 "a header field decides which server serves",
             ),
             "url_param" | "rdp-cookie" => {
-                // Without the parameter servers take turns, and no hash prefers the last server, not even then (src/backend.c,
-                // assign_server; measured over HAProxy 2.6.12).
+                // Without the parameter, servers take turns, and no hash prefers the last server (src/backend.c, assign_server;
+                // measured over HAProxy 2.6.12).
                 self.fact(line, "prefer_last", quoted("never"));
-                let why = "which requests have this parameter is not in the file; the simulation's have none, and servers take turns";
+                let why = "the file does not show which requests have this parameter; those of the simulation have none, and servers take turns";
                 return self.cannot_read(line, why);
             }
             _ => {
-                let why = "this way of choosing a server has no model here; the simulation takes turns";
+                let why = "this way of choosing a server is not simulated; the simulation takes turns";
                 return self.cannot_read(line, why);
             }
         };
@@ -218,12 +222,12 @@ impl<'a> Reader<'a> {
         }
         for line in &lines {
             for (word, why) in [
-                ("backup", "a server that serves where all others are down has no model here"),
-                ("disabled", "a server that is disabled has no model here"),
+                ("backup", "a server that serves only if all others are down is not simulated"),
+                ("disabled", "a server that is disabled is not simulated"),
                 ("send-proxy", PROXY_LINE),
                 ("send-proxy-v2", PROXY_LINE),
-                ("usesrc", "each client's address has connections of its own, which has no model here"),
-                ("observe", "failures of live traffic count; the simulation lets checks alone decide"),
+                ("usesrc", "each client's address has its own connections, which is not simulated"),
+                ("observe", "failures of live traffic count; in the simulation only checks decide"),
             ] {
                 if line.arguments().skip(2).any(|argument| argument == word) {
                     self.cannot_read(line, why);
@@ -292,7 +296,7 @@ impl<'a> Reader<'a> {
                         self.fact(option, "check.statuses", "[\"200-399\", 401]".into());
                         self.cannot_read(
                             expected,
-                            "this expectation has no model here; the simulation takes 2xx, 3xx and 401",
+                            "this expectation is not simulated; the simulation takes 2xx, 3xx and 401",
                         );
                     }
                     (None, None) => {}
@@ -333,8 +337,8 @@ impl<'a> Reader<'a> {
     /// Reads `cookie`, `stick on`, `stick-table`, `persist` and `source` (section 4.2).
     fn persistence(&mut self) {
         for (keyword, why) in [
-            ("persist", "a cookie of RDP's decides which server serves, which has no model here"),
-            ("source", "each client's address may have connections of its own, which has no model here"),
+            ("persist", "an RDP cookie decides which server serves, which is not simulated"),
+            ("source", "each client's address may have its own connections, which is not simulated"),
         ] {
             let line = self.file.keyword(self.pair.back, keyword);
             if let Some(line) = line.filter(|line| keyword != "source" || line.arguments().any(|word| word == "usesrc"))
@@ -373,7 +377,7 @@ impl<'a> Reader<'a> {
         };
         let words: Vec<&str> = table.arguments().collect();
         let after = |name: &str| words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1)).copied();
-        // Without `expire`, entries stay until the table is full: for longer than any run.
+        // Without `expire`, entries stay until the table is full, which takes longer than any run.
         let timeout = after("expire").and_then(period).unwrap_or_else(|| "24h".into());
         self.site.without.push("persist");
         self.fact(stick, "persist.by", quoted("source"));
@@ -407,7 +411,7 @@ impl<'a> Reader<'a> {
         {
             self.cannot_read(
                 line,
-                "requests are sent again after more than a failure to connect, which has no model here",
+                "requests are sent again after more than a failure to connect, which is not simulated",
             );
         }
         if let Some(line) = self.pair.sections().find_map(|section| self.file.option(section, "forwardfor")) {
@@ -449,20 +453,20 @@ impl<'a> Reader<'a> {
                         {
                             self.fact(line, "scrub", quoted("Authorization"));
                         } else {
-                            self.cannot_read(line, "it changes a field that authentication depends on");
+                            self.cannot_read(line, "it changes a field on which authentication depends");
                         }
                     }
                     "http-send-name-header" | "use-server" | "force-persist" | "ignore-persist" => {
                         self.cannot_read(line, "which server serves may depend on it");
                     }
                     "filter" if !matches!(rule, "compression" | "trace" | "cache") => {
-                        self.cannot_read(line, "what this filter does has no model here");
+                        self.cannot_read(line, "this filter is not simulated");
                     }
                     "option" if matches!(rule, "transparent" | "http_proxy" | "allbackups") && !line.is_negated() => {
                         self.cannot_read(line, "which server serves may depend on it");
                     }
                     keyword if !super::directives::is_known(keyword) => {
-                        self.cannot_read(line, "this directive is not known here");
+                        self.cannot_read(line, "this directive is unknown");
                     }
                     _ => {}
                 }
@@ -477,9 +481,9 @@ impl<'a> Reader<'a> {
         }
         let of_environment = ["defined(", "$"].iter().any(|what| line.text.contains(what));
         if self.file.lines.get(line.number).is_some_and(|next| !next.is_known) {
-            self.cannot_read(line, "whether this holds is not known here; it is taken to hold");
+            self.cannot_read(line, "it is not known whether this is true; it is assumed to be true");
         } else if of_environment {
-            self.cannot_read(line, "this depends on the environment, and was taken from this one");
+            self.cannot_read(line, "this depends on the environment; the value is that of this machine");
         }
     }
 

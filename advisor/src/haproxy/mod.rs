@@ -36,7 +36,7 @@ struct HaProxy {
 /// Reads files, in their order.
 ///
 /// # Errors
-/// A file cannot be read, a quote does not end, a proxy has no name, or has defaults that do not exist, or a further
+/// A file cannot be read, a quote is not closed, a proxy has no name or names defaults that do not exist, or a further
 /// file does not begin with a section.
 pub fn read(paths: &[&Path], files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let mut budget = Budget::new();
@@ -64,7 +64,7 @@ impl Document for HaProxy {
 
     fn sandbox(&self, site: usize) -> Sandbox {
         let (front, back) = self.sites[site].tls;
-        // TLS towards the servers alone would need clients without.
+        // TLS towards the servers alone would require clients without TLS.
         sandbox::sandbox(&self.file, self.pairs[site], (front, front && back))
     }
 

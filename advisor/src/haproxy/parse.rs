@@ -92,7 +92,7 @@ impl Line {
         self.word(usize::from(self.is_negated()))
     }
 
-    /// Returns the word at an index; empty beyond the last.
+    /// Returns the word at an index, or an empty string if there is no such word.
     pub(super) fn word(&self, index: usize) -> &str {
         self.words.get(index).map_or("", |word| &word.text)
     }
@@ -130,7 +130,7 @@ impl File {
     /// to the following ones, and each file begins with a section (the management guide's section 3, `-f`).
     ///
     /// # Errors
-    /// A quote does not end, a proxy has no name, defaults do not exist, or a further file does not begin with a
+    /// A quote is not closed, a proxy has no name, defaults do not exist, or a further file does not begin with a
     /// section.
     pub(super) fn parse(
         texts: Vec<(String, String)>,
@@ -255,7 +255,7 @@ impl Reader<'_> {
             if let (None, Some(word), true) =
                 (section, line.words.first(), first > 0 && holds && !line.is_preprocessed())
             {
-                let message = "each file but the first has to begin with a section".into();
+                let message = "each file except the first has to begin with a section".into();
                 return Err(wrong(Wrong { place: word.start..word.end, message }));
             }
             self.read.lines.push(line);
@@ -273,7 +273,7 @@ impl Reader<'_> {
         let mut section = Section::begin(kind, words, index);
         let wrong = |word: &Word, message: String| Wrong { place: word.start..word.end, message };
         if let Some(c) = section.name.chars().find(|c| !is_name(*c)) {
-            let message = format!("a name cannot have {c:?}: it has letters, digits, `-`, `_`, `.` and `:`");
+            let message = format!("a name cannot contain {c:?}: it consists of letters, digits, `-`, `_`, `.` and `:`");
             return Err(wrong(kind, message));
         }
         if section.is_proxy() && section.name.is_empty() {
@@ -306,7 +306,7 @@ struct Wrong {
 fn check_end(path: &str, text: &str, version: Option<&str>) -> Result<(), Box<Diagnostic>> {
     if is_at_least(version, (2, 3)) && !text.is_empty() && !text.ends_with('\n') {
         let last = text.rfind('\n').map_or(0, |at| at + 1);
-        let message = "the last line has no end, so that HAProxy takes the file for cut off".into();
+        let message = "the last line has no end, so that HAProxy considers the file truncated".into();
         return Err(Box::new(Diagnostic::new(path, text, last..text.len(), message, None)));
     }
     Ok(())

@@ -26,7 +26,7 @@ pub(super) fn remedies(file: &File, pair: Pair) -> Vec<Remedy> {
         remedies.push(Remedy::Edit { title: done.join(", and "), files });
     }
     let choice = format!(
-        "`mode tcp` for {}: connections are passed on whole, so that nobody's is shared; nothing that reads requests works there then",
+        "`mode tcp` for {}: connections are passed on unread, so that no client shares one; directives that read requests then have no effect there",
         pair.name(file)
     );
     remedies.push(Remedy::Choice(choice));
@@ -50,7 +50,7 @@ impl Edit {
             let indent = indent(&line.text);
             self.lines[line.number - 1] = vec![format!("{indent}option http-keep-alive")];
         } else {
-            // The defaults are others' as well.
+            // The defaults belong to other proxies as well.
             self.insert(file, section, "option http-keep-alive");
         }
         done.push(format!("`option http-keep-alive` in place of `{option}` in {}", file.sections[section].title()));

@@ -1,7 +1,7 @@
 //! Creates a copy of the file for a run, with Stickler's servers in place of the farm's, addresses of the run in place
 //! of the listeners', and nothing that is not known to be safe.
 //!
-//! Each line has one line in the copy, so that HAProxy's messages about a line concern the line with the same number.
+//! Each line has one line in the copy, so HAProxy's messages about a line concern the line with the same number.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ const OWN: &str = "\nglobal\n    stats socket {{ folder }}/admin.sock level admi
 /// there.
 const NOWHERE: &str = "127.0.0.1:1 disabled no-check no-ssl";
 
-/// Creates the copy for a site. `tls` says whether TLS stays between the clients and the balancer, and between the
-/// balancer and the servers.
+/// Creates the copy for a site. `tls` says whether the copy keeps TLS between the clients and the balancer, and between
+/// the balancer and the servers.
 pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
     let mut writer = Writer {
         file,
@@ -56,7 +56,7 @@ struct Writer<'a> {
     sockets: usize,
     /// The line of the last server, by section.
     last: BTreeMap<usize, usize>,
-    /// Whether servers without a setting of their own are contacted over TLS, by section.
+    /// Whether servers without their own setting are contacted over TLS, by section.
     secured_by_default: BTreeMap<usize, bool>,
     /// The section whose servers are counted.
     farm: Option<usize>,
@@ -76,7 +76,7 @@ enum Become {
 
 impl Writer<'_> {
     fn line(&mut self, line: &Line) {
-        // A comment says nothing to the product.
+        // A comment has no effect on the product.
         let became = if line.words.is_empty() { Become::Nothing } else { self.treated(line) };
         match became {
             Become::Same => self.draft.text(&afresh(line, &|_, word| written(word))),
@@ -86,7 +86,7 @@ impl Writer<'_> {
     }
 
     fn treated(&mut self, line: &Line) -> Become {
-        // What holds is decided: nothing is left for the product to decide.
+        // The conditions have been evaluated, so the product need not evaluate them.
         if line.is_preprocessed() || !line.holds {
             return Become::Nothing;
         }
@@ -100,7 +100,7 @@ impl Writer<'_> {
             return self.replace(
                 line,
                 literal(&format!("{kind} {}", line.word(1))),
-                "its listener is the run's own",
+                "the run has its own listener",
                 false,
             );
         }
@@ -162,11 +162,11 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes a line about the page that checks request, or the text that they expect. Stickler's servers have a page
-    /// for checks that needs no logon, as the operator's page presumably does. A page that is expected to ask for a
-    /// logon is requested unchanged.
+    /// Writes a line that names the page that health checks request, or the text that they expect. Stickler's servers
+    /// have a page for checks that needs no logon, as the operator's page presumably does. A page that is expected to
+    /// ask for a logon is requested unchanged.
     fn check_page(&mut self, section: usize, line: &Line) -> Become {
-        const WHY: &str = "checks ask for the page of the run that needs no logon";
+        const WHY: &str = "checks request the run's page that needs no logon";
         let pages = check_pages(self.file, section);
         let Some(page) = pages.iter().find(|page| page.line == line.number) else { return Become::Same };
         let text = match page.word {
@@ -179,7 +179,7 @@ impl Writer<'_> {
     /// Writes a line that leads elsewhere. The first of them leads to the farm that is judged, unless another line
     /// does.
     fn route(&mut self, line: &Line) -> Become {
-        const WHY: &str = "requests go to the farm that is judged";
+        const WHY: &str = "requests go to the judged farm";
         let is_routed = self.pair.front == self.pair.back
             || self
                 .file
@@ -196,7 +196,7 @@ impl Writer<'_> {
     fn leads_elsewhere(&self, line: &Line) -> bool {
         let is_own = self.pair.front == self.pair.back;
         let name = line.arguments().next().unwrap_or_default();
-        // A rule with a condition that leads to this very farm would leave out the others.
+        // A rule with a condition that leads to this same farm would exclude other farms.
         let to_farm = name == self.file.sections[self.pair.back].name && !is_own;
         !(to_farm && line.keyword() == "default_backend")
     }
@@ -216,10 +216,11 @@ impl Writer<'_> {
         let certificate =
             if self.tls.0 && line.arguments().any(|word| word == "ssl") { " crt {{ folder }}/site.pem" } else { "" };
         let text = format!("    bind {address} {arguments}{certificate}");
-        self.with_left(line, text, &left, "listeners are the run's own")
+        self.with_left(line, text, &left, "the run has its own listeners")
     }
 
-    /// Returns the listener to which clients connect: the first with TLS if TLS stays, otherwise the first.
+    /// Returns the listener to which clients connect: the first one with TLS if the copy keeps TLS, otherwise the first
+    /// one.
     fn main_listener(&self) -> Option<&Line> {
         let binds = || {
             self.file.body(self.pair.front).filter(|line| line.keyword() == "bind" && !line.word(1).starts_with("quic"))
@@ -228,8 +229,8 @@ impl Writer<'_> {
         secured.filter(|_| self.tls.0).or_else(|| binds().next())
     }
 
-    /// Writes a server: one of the run's, if the run has so many; otherwise one that is out of service, because other
-    /// lines may name it. The last server of a farm is followed by the additional servers of the run.
+    /// Writes a server: one of the run's servers, if the run has that many; otherwise one that is out of service,
+    /// because other lines may name it. The last server of a farm is followed by the additional servers of the run.
     fn server(&mut self, section: usize, line: &Line) -> Become {
         if self.farm != Some(section) {
             (self.farm, self.servers) = (Some(section), 0);
@@ -242,7 +243,7 @@ impl Writer<'_> {
             "server-template" => (4, format!("{}{}", line.word(1), index + 1)),
             _ => {
                 let text = "    dispatch {{ servers[0].address }}".to_owned();
-                return self.replace(line, text, "servers are Stickler's", false);
+                return self.replace(line, text, "the run has Stickler's servers", false);
             }
         };
         if name.is_empty() || !name.chars().all(is_name) {
@@ -257,14 +258,14 @@ impl Writer<'_> {
             literal(&name)
         );
         if is_last {
-            // Their cookies have to be their own.
+            // Each server must have its own cookie.
             let more = rest.replace(&format!("cookie {}", cookie(line)), "cookie {{ server.name }}");
             text = format!(
                 "{text}\n{{% for server in servers[{}:] %}}\n    server stickler-{{{{ server.name }}}} {{{{ server.address }}}} {more}\n{{% endfor %}}",
                 index + 1
             );
         }
-        self.with_left(line, text, &left, "servers are Stickler's")
+        self.with_left(line, text, &left, "the run has Stickler's servers")
     }
 
     /// Returns the line of the last server of a farm.
@@ -305,8 +306,8 @@ impl Writer<'_> {
     }
 }
 
-/// Writes a line again from the meaning of its words, so that HAProxy reads exactly what was read here. `word` writes
-/// the word with an index.
+/// Writes a line again from the meaning of its words, so HAProxy reads exactly what was read here. `word` writes the
+/// word with an index.
 fn afresh(line: &Line, word: &dyn Fn(usize, &str) -> String) -> String {
     let indent = if line.text.starts_with([' ', '\t']) { "    " } else { "" };
     let words = line.words.iter().enumerate().map(|(index, one)| word(index, &one.text));
@@ -345,7 +346,7 @@ fn arguments(line: &Line, skip: usize, known: fn(&str) -> Option<Argument>, tls:
             Treatment::Keep => kept.push(literal(&all.join(" "))),
             Treatment::KeepWithTls if tls => kept.push(literal(&all.join(" "))),
             Treatment::KeepWithTls => left.push((all.join(" "), "the run has no TLS here", false)),
-            Treatment::Certificates => left.push((all.join(" "), "certificates are the run's own", false)),
+            Treatment::Certificates => left.push((all.join(" "), "the run has its own certificates", false)),
             Treatment::Leave(why) => left.push((all.join(" "), why, why == UNKNOWN)),
             Treatment::LeaveMatters(why) => left.push((all.join(" "), why, true)),
         }

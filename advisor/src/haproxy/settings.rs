@@ -1,5 +1,5 @@
 //! The settings that result from several lines of a proxy, or from an argument: times, ranges of statuses, the
-//! connections that close, and the page that checks request.
+//! connections that close, and the page that health checks request.
 
 use super::parse::{File, Line};
 use super::site::Pair;
@@ -38,7 +38,8 @@ pub(super) fn statuses(line: &Line) -> Option<String> {
     Some(format!("[{}]", each.join(", ")))
 }
 
-/// Returns the number of servers that a `server-template` creates: `3`, or `1-3`.
+/// Returns the number of servers that a `server-template` creates. The line gives it as a count (`3`) or a range
+/// (`1-3`).
 pub(super) fn template_count(line: &Line) -> usize {
     let range = line.arguments().nth(1).unwrap_or_default();
     let (low, high) = range.split_once('-').unwrap_or(("1", range));
@@ -95,19 +96,20 @@ pub(super) fn own_close_mode(file: &File, section: usize) -> Option<&Line> {
     })
 }
 
-/// The page of Stickler's servers that checks request, which needs no logon.
+/// The page of Stickler's servers that health checks request. It needs no logon.
 pub(super) const CHECK_PAGE: &str = "/public/health";
 
-/// A line about the page that checks request.
+/// A line about the page that health checks request.
 pub(super) struct CheckPage {
     /// The number of the line.
     pub(super) line: usize,
-    /// The index of the word that is the page; `None` if the line expects a text of the page.
+    /// The index of the word that is the page; `None` if the line expects a certain text on the page.
     pub(super) word: Option<usize>,
 }
 
-/// Returns the lines of a farm that name an operator's page for checks, or expect a text of it. There are none if a 401
-/// is expected: that page asks for a logon, as all of Stickler's do. `/` is the site's own page.
+/// Returns the lines of a farm that name an operator's page for checks, or that expect a certain text on that page. The
+/// result is empty if a 401 is expected: the page then only has to ask for a logon, as the pages of Stickler's site do.
+/// `/` does not count, because it is the site's own page.
 pub(super) fn check_pages(file: &File, section: usize) -> Vec<CheckPage> {
     let lines = |keyword: &'static str, first: &'static str| {
         file.setting(section, &move |line| line.keyword() == keyword && line.arguments().next() == Some(first))

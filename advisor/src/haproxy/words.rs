@@ -48,7 +48,7 @@ fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
 /// Splits a line into words, up to a comment.
 ///
 /// # Errors
-/// The error is the position, in bytes, of a quote that does not end.
+/// The error is the position, in bytes, of a quote that is not closed.
 pub(super) fn split(line: &str) -> Result<Vec<Word>, usize> {
     let mut words = Vec::new();
     let mut word: Option<Word> = None;
@@ -100,8 +100,7 @@ fn escaped(rest: &str) -> Option<(char, usize)> {
     }
 }
 
-/// Writes a word so that HAProxy reads exactly this text, without variables, escapes or spaces of its own
-/// interpretation.
+/// Writes a word so that HAProxy reads exactly this text, and interprets no variables, escapes or spaces in it.
 pub(super) fn written(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/,@%+=*()[]{}<>!|^~?&;".contains(c) || !c.is_ascii();
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -115,7 +114,7 @@ pub(super) fn written(text: &str) -> String {
             '\t' => result.push_str("\\t"),
             '\\' | '"' | '$' => result.extend(['\\', c]),
             c if c.is_ascii_control() => {
-                // A string takes all that is written.
+                // Writing to a string never fails.
                 let _ = write!(result, "\\x{:02x}", c as u32);
             }
             c => result.push(c),

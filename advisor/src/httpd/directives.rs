@@ -25,13 +25,13 @@ pub(super) enum Rule {
 use Rule::{Keep, KeepWithServersTls, KeepWithTls, Leave, LeaveMatters, Routing};
 
 pub(super) const CONTACTS: &str = "it contacts, or listens to, another address";
-const LOGS: &str = "logs are the run's own";
-const FILES: &str = "no files are served here, and requests are passed on";
-const AUTHENTICATES: &str = "httpd itself would authenticate clients, whom the run's users are unknown to";
+const LOGS: &str = "the run has its own logs";
+const FILES: &str = "the run serves no files, and passes requests on";
+const AUTHENTICATES: &str = "httpd itself would authenticate clients, but it does not know the run's users";
 
 /// The rules for directives, whatever their arguments.
 const LISTS: [(Rule, &[&str]); 14] = [
-    (Leave("which answers count as alive is the run's own, and 401 is among them"), &["proxyhcexpr"]),
+    (Leave("the run decides which answers count as alive, and 401 is one of them"), &["proxyhcexpr"]),
     (Leave(LOGS), &["logformat", "loglevel", "errorlogformat", "bufferedlogs", "logiotrackttfb"]),
     (
         Keep,
@@ -179,12 +179,12 @@ const LISTS: [(Rule, &[&str]); 14] = [
         ],
     ),
     (
-        Leave("it answers by itself, and no request goes to a server"),
+        Leave("it answers itself, so that no request goes to a server"),
         &["redirect", "redirectmatch", "redirectpermanent", "redirecttemp", "errordocument"],
     ),
     (LeaveMatters(CONTACTS), &["proxyremote", "proxyremotematch"]),
     (LeaveMatters(AUTHENTICATES), &["authtype", "authname", "authmerging"]),
-    (Leave("whom it lets in, the run's clients may not be"), &["order", "allow", "deny", "satisfy"]),
+    (Leave("it may not admit the run's clients"), &["order", "allow", "deny", "satisfy"]),
     (
         Leave(FILES),
         &[
@@ -295,17 +295,17 @@ fn by_argument(name: &str, arguments: &[String]) -> Option<Rule> {
     let first = arguments.first().map_or("", String::as_str);
     let has = |text: &str| arguments.iter().any(|word| word.contains(text));
     let rule = match name {
-        // A log that a program gets.
+        // The log is piped to a program.
         "errorlog" | "customlog" | "transferlog" | "forensiclog" | "globallog" | "sslcustomlog" => {
             Leave(if first.starts_with('|') { EXECUTES } else { LOGS })
         }
-        // An expression can read files, and ask for other URLs (<https://httpd.apache.org/docs/2.4/expr.html>).
+        // An expression can read files, and request other URLs (<https://httpd.apache.org/docs/2.4/expr.html>).
         "header" | "requestheader" if arguments.iter().any(|word| word.to_ascii_lowercase().starts_with("expr=")) => {
             LeaveMatters(UNKNOWN)
         }
         "header" | "requestheader" => Keep,
         "require" if arguments.iter().map(|word| word.to_ascii_lowercase()).eq(["all", "granted"]) => Keep,
-        "require" => Leave("whom it lets in, the run's clients may not be"),
+        "require" => Leave("it may not admit the run's clients"),
         "sslverifyclient" if !first.eq_ignore_ascii_case("none") => {
             LeaveMatters("the run's clients have no certificates")
         }
@@ -337,7 +337,7 @@ pub(super) fn is_known(name: &str) -> bool {
 /// The folder in which Debian has httpd's own modules.
 pub(super) const MODULES: &str = "/usr/lib/apache2/modules";
 
-/// Returns whether a module is one of httpd's own (`ssl_module`) that only does what directives on the list above say.
+/// Returns whether a module is one of httpd's own (`ssl_module`) and provides only directives of the list above.
 pub(super) fn is_safe_module(identifier: &str) -> bool {
     const SAFE: [&str; 33] = [
         "authz_core",

@@ -55,7 +55,7 @@ impl<'a> Reader<'a> {
             self.site.base = "httpd-prefork";
             self.site.reason(
                 &prefork.said,
-                "a process serves one client at a time, and the next one inherits its connections",
+                "a process serves one client at a time, and its next client uses the same connections",
             );
         }
         if let Some((said, is)) = self.never_reused() {
@@ -65,22 +65,22 @@ impl<'a> Reader<'a> {
         if let Some(flag) = self.flag("proxy-initial-not-pooled") {
             if flag.for_all && prefork.is_none() {
                 self.site.base = "httpd-initial-not-pooled";
-                let is = "a client connection's first request opens a connection, and all later ones take anybody's";
+                let is = "the first request of a client's connection opens a connection, and all later ones may take any client's connection";
                 return self.site.reason(flag.said, is);
             }
-            self.site.cannot_read(flag.said, "it does not hold for every request, or has no model with prefork");
+            self.site.cannot_read(flag.said, "it does not apply to every request, or is not simulated with prefork");
         }
-        self.site.default_reason("enablereuse=on", "an idle connection to a server serves anybody's request");
+        self.site.default_reason("enablereuse=on", "an idle connection to a server may serve any client's request");
     }
 
     /// Returns the directive that prevents the reuse of every connection, if there is one.
     fn never_reused(&mut self) -> Option<(&'a Said, &'static str)> {
-        const CLOSES: &str = "each request has a connection to the server of its own, so that nobody can log on";
+        const CLOSES: &str = "each request has its own connection to the server, so that nobody can log on";
         if let Some(flag) = self.flag("proxy-nokeepalive") {
             if flag.for_all {
                 return Some((flag.said, CLOSES));
             }
-            self.site.cannot_read(flag.said, "connections close after some requests, and the simulation keeps them");
+            self.site.cannot_read(flag.said, "connections close after some requests, but the simulation keeps them");
         }
         let has = |member: &Member<'a>, key: &str, is: &str| {
             member.parameter(key).filter(|parameter| parameter.value.eq_ignore_ascii_case(is))
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
         if let Some(first) = disabled.first() {
             if disabled.len() < self.farm.members.len() {
                 self.site
-                    .cannot_read(first.said, "it holds for some servers alone, and the simulation takes it for all");
+                    .cannot_read(first.said, "it applies only to some servers, but the simulation applies it to all");
             }
             return Some((first.said, CLOSES));
         }
@@ -105,9 +105,9 @@ impl<'a> Reader<'a> {
             Kind::Worker => None,
             _ if is_enabled => None,
             Kind::Matching => {
-                Some((said, "with a back reference a server's connections are not reused, so that nobody can log on"))
+                Some((said, "with a back reference, connections to a server are not reused, so that nobody can log on"))
             }
-            // Where an address has a worker, it serves rewritten requests too.
+            // The worker of an address also serves rewritten requests.
             Kind::Rewrite if self.has_worker(self.route.target) => None,
             Kind::Rewrite => Some((said, "the default worker reuses no connection, so that nobody can log on")),
         }
@@ -162,12 +162,12 @@ impl<'a> Reader<'a> {
             }
             Some((method, "bytraffic")) => {
                 self.site.reason(method.said, "the server that carried the fewest bytes serves");
-                self.site.cannot_read(method.said, "turns by bytes have no model here; the simulation counts requests");
+                self.site.cannot_read(method.said, "turns by bytes are not simulated; the simulation counts requests");
             }
             Some((method, _)) => {
                 self.site.cannot_read(
                     method.said,
-                    "this way of choosing a server has no model here; the simulation takes turns",
+                    "this way of choosing a server is not simulated; the simulation takes turns",
                 );
             }
         }
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
             |member: &Member<'_>| member.parameter("loadfactor").and_then(|factor| factor.value.parse::<f64>().ok());
         let first = self.farm.members.iter().find_map(|member| member.parameter("loadfactor"));
         if let Some(first) = first {
-            // 1 to 100, with two digits after the point since 2.4.46; profiles have whole numbers.
+            // The value is from 1 to 100, with two decimals since 2.4.46; profiles have whole numbers.
             let weights: Vec<f64> = self.farm.members.iter().map(|member| weight(member).unwrap_or(1.0)).collect();
             if weights.iter().all(|weight| weight.fract() == 0.0 && (0.0..=100.0).contains(weight)) {
                 let weights: Vec<String> = weights.iter().map(|weight| format!("{weight:.0}")).collect();
@@ -207,7 +207,10 @@ impl<'a> Reader<'a> {
         let always = sets.argument(0).eq_ignore_ascii_case("always");
         self.site.fact(&sets.said, "persist.on_401", always.to_string());
         self.site.cannot_read(sticky.said, COOKIES);
-        self.site.reason(sticky.said, "a cookie brings a client back to its server, over anybody's connections");
+        self.site.reason(
+            sticky.said,
+            "a cookie brings a client back to its server, over connections that all clients share",
+        );
     }
 
     /// Reads the settings of the servers themselves.
@@ -218,7 +221,7 @@ impl<'a> Reader<'a> {
                 .filter(|status| status.value.contains(['H', 'R', 'D', 'S', 'h', 'r', 'd', 's']));
             let spare = status.or_else(|| member.parameter("lbset").filter(|set| set.value != "0"));
             if spare.is_some() {
-                self.site.cannot_read(member.said, "a server that serves where others are down has no model here");
+                self.site.cannot_read(member.said, "a server that serves only if others are down is not simulated");
             }
         }
         let parameter = |key: &str| {
@@ -262,7 +265,7 @@ impl<'a> Reader<'a> {
             {
                 self.site.cannot_read(
                     parameter.said,
-                    &format!("`{key}` decides when a server is left out, and has no model here"),
+                    &format!("`{key}` decides when a server is left out, and is not simulated"),
                 );
             }
         }
@@ -308,7 +311,7 @@ impl<'a> Reader<'a> {
             let alive = expression.map_or(Some(vec![(200, 399)]), |directive| statuses(&directive.rest));
             if alive.is_none() {
                 let said = expression.map_or(said, |directive| &directive.said);
-                self.site.cannot_read(said, "this expectation has no model here; the simulation takes 2xx and 3xx");
+                self.site.cannot_read(said, "this expectation is not simulated; the simulation takes 2xx and 3xx");
             }
             let said = expression.map_or(said, |directive| &directive.said);
             self.site.alive(said, &alive.unwrap_or_else(|| vec![(200, 399)]));
@@ -372,7 +375,7 @@ impl<'a> Reader<'a> {
         if let Some(flag) = self.flag("force-proxy-request-1.0")
             && self.site.base != "httpd-disablereuse"
         {
-            self.site.cannot_read(flag.said, "requests go to the servers by HTTP/1.0, which has no model here");
+            self.site.cannot_read(flag.said, "requests go to the servers by HTTP/1.0, which is not simulated");
         }
     }
 
@@ -394,25 +397,25 @@ impl<'a> Reader<'a> {
                 if is_scrub {
                     self.site.fact(said, "scrub", quoted("Authorization"));
                 } else {
-                    self.site.cannot_read(said, "it changes a field that authentication depends on");
+                    self.site.cannot_read(said, "it changes a field on which authentication depends");
                 }
             }
             "rewriterule" if !std::ptr::eq(directive, self.route.directive) => {
                 let flags = directive.argument(2).to_ascii_lowercase();
-                // A redirection answers by itself.
+                // A redirection is answered by httpd itself.
                 if !flags.contains("[r") && !flags.contains(",r") {
                     self.site.cannot_read(said, "where requests go may depend on it");
                 }
             }
             "proxyremote" | "proxyremotematch" => self.site.cannot_read(said, "requests go through another proxy"),
             "proxyblock" | "proxyerroroverride" if !directive.argument(0).eq_ignore_ascii_case("off") => {
-                self.site.cannot_read(said, "what a server answers, and 401 with it, may not reach the client");
+                self.site.cannot_read(said, "a server's answer, including a 401, may not reach the client");
             }
             "luahookfixups" | "luahooktranslatename" | "luahookaccesschecker" | "luahookauthchecker" => {
                 self.site.cannot_read(said, "a program decides what happens here");
             }
             _ if !super::directives::is_known(&name) && directive.body.is_none() => {
-                self.site.cannot_read(said, "this directive is not known here");
+                self.site.cannot_read(said, "this directive is unknown");
             }
             _ => {}
         }

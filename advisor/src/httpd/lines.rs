@@ -73,7 +73,7 @@ pub(super) fn lines(source: &Arc<Source>) -> Vec<Line> {
     lines
 }
 
-/// Returns the words of a line, without quotes. A quote that does not end, ends with the line.
+/// Returns the words of a line, without quotes. A quote that is not closed ends with the line.
 pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = text.trim_start_matches([' ', '\t']);

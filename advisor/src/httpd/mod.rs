@@ -32,7 +32,7 @@ struct Httpd {
 /// Reads a file with all that it includes.
 ///
 /// # Errors
-/// A file cannot be read, is included by itself, or there are too many; a section or a macro does not end.
+/// A file cannot be read or includes itself, there are too many files, or a section or a macro is not closed.
 pub fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let configuration = parse::read(path, files, version)?;
     let routes = route::routes(&configuration);
@@ -53,7 +53,7 @@ impl Document for Httpd {
     fn sandbox(&self, site: usize) -> Sandbox {
         let (front, back) = self.sites[site].tls;
         let routes = route::routes(&self.configuration);
-        // TLS towards the servers alone would need clients without.
+        // TLS towards the servers alone would require clients without TLS.
         sandbox::sandbox(&self.configuration, &routes[site], (front, front && back))
     }
 

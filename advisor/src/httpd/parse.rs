@@ -11,18 +11,18 @@ use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
-/// The largest depth of nested includes, macros and sections. For includes, httpd's `AP_MAX_INCLUDE_DEPTH` is 20.
+/// The maximum depth of nested includes, macros and sections. For includes, httpd's `AP_MAX_INCLUDE_DEPTH` is 20.
 const MOST_DEPTH: usize = 20;
 const MOST_NESTED: usize = 60;
 
-/// The largest number of files, and of directives, in a configuration.
+/// The maximum number of files, and of directives, in a configuration.
 const MOST_FILES: usize = 5_000;
 const MOST_DIRECTIVES: usize = 500_000;
 
-/// The longest line, before and after variables were replaced by their values, in bytes.
+/// The maximum length of a line in bytes, both before and after variables are replaced by their values.
 const MOST_LINE: usize = 1 << 16;
 
-/// The modules that Debian's program contains, so that they need not be loaded.
+/// The modules that Debian's program contains, so they need not be loaded.
 const BUILT_IN: [&str; 16] = [
     "core",
     "core.c",
@@ -69,7 +69,7 @@ impl Directive {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// Returns the argument at an index; empty beyond the last.
+    /// Returns the argument at an index, or an empty string if there is no such argument.
     pub(super) fn argument(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", String::as_str)
     }
@@ -89,7 +89,7 @@ impl Directive {
 /// Reads a configuration. `version` is the version of the program that is to run it.
 ///
 /// # Errors
-/// A file cannot be read, or there are too many; a section does not end.
+/// A file cannot be read, there are too many files, or a section is not closed.
 pub(super) fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Configuration, Box<Diagnostic>> {
     let (name, text) = read_first(path, files)?;
     let source = Arc::new(Source { path: name.into(), text });
@@ -186,7 +186,8 @@ impl Reader<'_> {
                 }
             }
             "iffile" | "ifdirective" | "ifsection" => {
-                self.undecided.push((head.said, "this condition is not decided here, and its lines are left out"));
+                self.undecided
+                    .push((head.said, "this condition cannot be evaluated here, so that its lines are left out"));
             }
             "macro" => {
                 let mut words = words(rest).into_iter();
@@ -288,7 +289,7 @@ impl Reader<'_> {
             let message = format!("`{name}` takes {} arguments, and has {}", parameters.len(), values.len());
             return Err(line.wrong(message));
         }
-        // The longest name first, so that none is taken for the beginning of another.
+        // The longest name comes first, so that it is not taken for a shorter name at its beginning.
         let mut pairs: Vec<(&String, &String)> = parameters.iter().zip(values).collect();
         pairs.sort_by_key(|(parameter, _)| std::cmp::Reverse(parameter.len()));
         let whole: usize = body.iter().map(|one| one.text.len()).sum();
@@ -312,7 +313,7 @@ impl Reader<'_> {
         self.depth += 1;
         if self.depth > MOST_DEPTH {
             return Err(
-                line.wrong(format!("includes or macros are nested deeper than {MOST_DEPTH}: they lead to themselves"))
+                line.wrong(format!("includes or macros are nested deeper than {MOST_DEPTH}: they include themselves"))
             );
         }
         let result = read(self);
@@ -331,7 +332,7 @@ impl Reader<'_> {
                 let holds = is_version(self.version.unwrap_or("2.4"), what);
                 let is_exact = what.matches('.').count() > 1 || what.contains(['~', '/']);
                 if holds.is_none() || (self.version.is_none() && is_exact) {
-                    self.undecided.push((head.said.clone(), "which version it is meant for is not decided here"));
+                    self.undecided.push((head.said.clone(), "its condition on the version cannot be evaluated here"));
                 }
                 holds.unwrap_or(false)
             }
@@ -350,7 +351,7 @@ impl Reader<'_> {
                 Some((value, after))
             });
             if let Some((value, after)) = value {
-                // A value with an end of a line would begin another directive.
+                // A value with an end of line would begin another directive.
                 result.push_str(&value.replace(|c: char| c.is_control(), " "));
                 rest = after;
             } else {
@@ -406,7 +407,7 @@ fn is_version(version: &str, condition: &str) -> Option<bool> {
         digits.split('.').map(|number| number.parse().unwrap_or_default()).collect()
     };
     let (is, mut wanted) = (numbers(version), numbers(wanted.trim().trim_matches('"')));
-    // `= 2.4` is about all of 2.4, and `>= 2.4` about 2.4.0 and what follows.
+    // `= 2.4` covers all of 2.4, and `>= 2.4` covers 2.4.0 and later.
     let is_prefix = is.starts_with(&wanted);
     wanted.resize(3, 0);
     let is: Vec<u32> = is.into_iter().chain([0, 0, 0]).take(3).collect();

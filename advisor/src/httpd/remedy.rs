@@ -12,7 +12,7 @@ pub(super) fn remedies(site: &Site) -> Vec<Remedy> {
         "httpd itself has no setting that helps: with connections reused users are mixed up, and with each used once, as here, nobody \
          can log on with NTLM"
     } else {
-        "httpd itself has no setting that helps: `disablereuse=on` ends the mixing, and with it nobody can log on with NTLM any more"
+        "httpd itself has no setting that helps: `disablereuse=on` ends the mixing, but also makes every NTLM logon fail"
     };
     let choices = [
         closes,

@@ -24,10 +24,10 @@ pub(super) struct Route<'a> {
 /// The way in which a directive passes requests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// `ProxyPass`, or `ProxyPassMatch` without back references in the address, which has a worker of its own.
+    /// `ProxyPass`, or `ProxyPassMatch` without back references in the address, which has its own worker.
     Worker,
-    /// `ProxyPassMatch` with back references, which has had a worker of its own since 2.4.47; that worker reuses no
-    /// connections by default.
+    /// `ProxyPassMatch` with back references, which has had its own worker since 2.4.47; that worker reuses no connections
+    /// by default.
     Matching,
     /// `RewriteRule ... [P]`, which uses the worker whose address it begins with, or else the default worker, which
     /// reuses no connections.
@@ -153,7 +153,7 @@ impl<'a> Route<'a> {
 
     fn shown_target(&self) -> &'a str {
         match self.kind {
-            // What follows the address is an expression's.
+            // The rest after the address belongs to an expression.
             Kind::Rewrite => {
                 let host = self.target.find("://").map_or(0, |at| at + 3);
                 let slash = self.target[host..].find('/').map_or(self.target.len(), |at| host + at + 1);

@@ -1,8 +1,8 @@
 //! Creates a copy of the configuration for a run: one virtual host, which passes every request on to one farm.
 //!
 //! The copy is written from the directives that apply to the site and are known to be safe; includes, conditions and
-//! macros have been expanded. With MPMs that have threads there is only one process: every process has a pool of its
-//! own, and with one process all clients share its pool, as clients of a busy process do.
+//! macros have been expanded. With MPMs that have threads there is only one process. Every process has its own pool, so
+//! with one process all clients share a pool, as clients of a busy process do.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -33,11 +33,11 @@ ServerLimit 1
 ThreadsPerChild 64
 MaxRequestWorkers 64";
 
-/// The name of the farm for a run with more servers than a file that names one server without a balancer.
+/// The name of the farm in the copy of a file that names one server without a balancer, if the run has several servers.
 const FARM: &str = "balancer://stickler";
 
-/// Creates the copy for a route. `tls` says whether TLS stays between the clients and httpd, and between httpd and the
-/// servers.
+/// Creates the copy for a route. `tls` says whether the copy keeps TLS between the clients and httpd, and between httpd
+/// and the servers.
 pub(super) fn sandbox(configuration: &Configuration, route: &Route<'_>, tls: (bool, bool)) -> Sandbox {
     let farm = route.farm(configuration);
     let mut writer =
@@ -45,11 +45,16 @@ pub(super) fn sandbox(configuration: &Configuration, route: &Route<'_>, tls: (bo
     writer.draft.template(HEAD);
     writer.modules();
     writer.scope(&configuration.directives, "");
-    // Members name templates of checks that stand before them.
+    // Members refer to templates of checks, which must come before them.
     writer.farm();
     writer.draft.template("<VirtualHost _default_:*>");
     if let Some(host) = route.host {
-        writer.draft.change(&host.said, Some("<VirtualHost _default_:*>"), "every request is for this site", false);
+        writer.draft.change(
+            &host.said,
+            Some("<VirtualHost _default_:*>"),
+            "in the run every request is for this site",
+            false,
+        );
         writer.scope(host.body(), "    ");
     }
     writer.certificates();
@@ -95,7 +100,7 @@ impl<'a> Writer<'a> {
             }
             loaded.push(identifier);
         }
-        // Without it httpd starts no balancer, whatever its method (AH02432 of proxy_util.c; its own check does not say so).
+        // Without it httpd starts no balancer with any method (AH02432 of proxy_util.c; its own check does not report this).
         let default = "lbmethod_byrequests_module";
         if loaded.contains(&"proxy_balancer_module") && !loaded.contains(&default) {
             loaded.push(default);
@@ -110,7 +115,7 @@ impl<'a> Writer<'a> {
         for line in lines {
             self.draft.template(&line);
         }
-        // One server of the file may be several of the run.
+        // One server of the file may correspond to several servers of the run.
         if self.farm.balancer.is_none() {
             let needed = ["slotmem_shm_module", "proxy_balancer_module", "lbmethod_byrequests_module"];
             let missing: Vec<String> =
@@ -131,7 +136,7 @@ impl<'a> Writer<'a> {
             let line = format!("    BalancerMember {scheme}://{{{{ servers[{index}].address }}}}{kept}");
             if self.farm.balancer.is_some() {
                 let after = format!("BalancerMember {scheme}://(a server of the run){kept}");
-                self.draft.change(member.said, Some(&after), "servers are Stickler's", false);
+                self.draft.change(member.said, Some(&after), "the run has Stickler's servers", false);
                 let _ = writeln!(section, "{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}");
             } else {
                 let _ = writeln!(section, "{line}");
@@ -140,7 +145,7 @@ impl<'a> Writer<'a> {
         if let Some(last) = members.last() {
             let (scheme, count) = (self.scheme(last), members.len());
             let mut kept = self.parameters(last, false) + self.single_use(last);
-            // Routes are each server's own.
+            // Each server has its own route.
             if last.parameter("route").is_some() {
                 kept.push_str(" route=stickler{{ loop.index }}");
             }
@@ -163,7 +168,7 @@ impl<'a> Writer<'a> {
         }
         section.push_str("</Proxy>");
         if members.iter().any(|member| self.is_checked(member)) {
-            // A status of 401 is alive, whatever the file says.
+            // A status of 401 counts as alive, whatever the file specifies.
             self.draft.text("ProxyHCExpr stickler {%{REQUEST_STATUS} =~ /^[234]/}");
         }
         if self.farm.balancer.is_some() {
@@ -180,8 +185,8 @@ impl<'a> Writer<'a> {
         member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is_http(method.value))
     }
 
-    /// Returns the parameters with which a balancer's members close their connections like a server to which an
-    /// expression leads.
+    /// Returns the parameters with which a balancer's member closes its connections after each request, as httpd does
+    /// for a server whose address is an expression.
     fn single_use(&self, member: &Member<'_>) -> &'static str {
         let reused =
             member.parameter("enablereuse").is_some_and(|parameter| parameter.value.eq_ignore_ascii_case("on"));
@@ -252,7 +257,12 @@ impl<'a> Writer<'a> {
             let covering = self.route.covering(std::slice::from_ref(section)).next().is_some();
             if is_own(self.route.location) || covering {
                 if path_of(section) != "/" {
-                    self.draft.change(&section.said, Some("<Location />"), "every request is for this site", false);
+                    self.draft.change(
+                        &section.said,
+                        Some("<Location />"),
+                        "in the run every request is for this site",
+                        false,
+                    );
                 }
                 self.draft.text(&format!("{indent}<Location />"));
                 self.scope(section.body(), &format!("{indent}    "));
@@ -273,11 +283,11 @@ impl<'a> Writer<'a> {
             }
         } else if matches!(&*section.name.to_ascii_lowercase(), "directory" | "directorymatch" | "files" | "filesmatch")
         {
-            self.draft.leave(&section.said, "no files are served here, and requests are passed on", false);
+            self.draft.leave(&section.said, "the run serves no files, and passes requests on", false);
         } else if matches!(&*section.name.to_ascii_lowercase(), "if" | "elseif" | "else" | "limit" | "limitexcept") {
             self.draft.leave(&section.said, "it is decided for each request", true);
         } else if matches!(&*section.name.to_ascii_lowercase(), "requireall" | "requireany" | "requirenone") {
-            self.draft.leave(&section.said, "whom it lets in, the run's clients may not be", false);
+            self.draft.leave(&section.said, "it may not admit the run's clients", false);
         } else {
             self.draft.leave(&section.said, UNKNOWN, true);
         }
@@ -302,12 +312,16 @@ impl<'a> Writer<'a> {
             Ok(()) => match copy(directive, &name) {
                 Some(line) => {
                     if name == "proxyhctemplate" && directive.arguments.len() + 1 > line.split(' ').count() {
-                        self.draft.change(said, Some(&line), "which answers count as alive is the run's own", false);
+                        self.draft.change(said, Some(&line), "the run decides which answers count as alive", false);
                     }
                     self.draft.text(&format!("{indent}{line}"));
                 }
                 None => {
-                    self.draft.leave(said, "a word of it has a variable without a value, or a control character", true);
+                    self.draft.leave(
+                        said,
+                        "one of its words has a variable without a value, or a control character",
+                        true,
+                    );
                 }
             },
             Err((why, matters)) => self.draft.leave(said, why, matters),
@@ -320,17 +334,17 @@ impl<'a> Writer<'a> {
         let is_own = std::ptr::eq(directive, self.route.directive);
         match name {
             "proxypass" | "proxypassmatch" if !is_own => {
-                self.draft.leave(said, "every request goes to the farm that is judged", false);
+                self.draft.leave(said, "every request goes to the judged farm", false);
             }
             "rewriterule" | "rewritecond" if !is_own => {
                 let is_redirect = directive.argument(2).to_ascii_uppercase().contains('R');
                 let matters = name == "rewriterule" && !is_redirect;
-                self.draft.leave(said, "every request goes to the farm that is judged", matters);
+                self.draft.leave(said, "every request goes to the judged farm", matters);
             }
             "proxypassreverse" | "proxypassreversecookiedomain" | "proxypassreversecookiepath" => {
                 self.draft.leave(said, "it names addresses of the file", false);
             }
-            "rewritemap" => self.draft.leave(said, "it names a file of the operator's", false),
+            "rewritemap" => self.draft.leave(said, "it names one of the operator's files", false),
             _ => {}
         }
     }
@@ -357,12 +371,7 @@ impl<'a> Writer<'a> {
         };
         if self.farm.balancer.is_some() {
             self.draft.template(&to_farm);
-            return self.draft.change(
-                said,
-                Some(to_farm.trim()),
-                "every request goes to the farm that is judged",
-                false,
-            );
+            return self.draft.change(said, Some(to_farm.trim()), "every request goes to the judged farm", false);
         }
         let Some(member) = self.farm.members.first().cloned() else { return };
         let (scheme, kept) = (self.scheme(&member), self.parameters(&member, false));
@@ -375,15 +384,15 @@ impl<'a> Writer<'a> {
         let to_farm = format!("    ProxyPass / {name}/");
         self.draft.template(&format!("{{% if servers|length > 1 %}}\n{to_farm}\n{{% else %}}\n{alone}\n{{% endif %}}"));
         let after = alone.trim().replace("{{ servers[0].address }}", "(the server of the run)");
-        self.draft.change(said, Some(&after), "the server is Stickler's", false);
+        self.draft.change(said, Some(&after), "the run has Stickler's server", false);
     }
 }
 
 /// Returns a directive that stays, written from its words. None of them can begin another directive, whatever httpd
-/// makes of the text in the file.
+/// reads in the text of the file.
 fn copy(directive: &Directive, name: &str) -> Option<String> {
     let words = match name {
-        // Its words are no words of others': quotes would be of them.
+        // Its words are not quoted words: quotes would become part of them.
         "require" => return Some("Require all granted".into()),
         "proxyhctemplate" => {
             let (template, parameters) = directive.arguments.split_first()?;

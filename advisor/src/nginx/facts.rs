@@ -21,7 +21,7 @@ pub(super) fn site(tree: &[Directive], found: &Found<'_>, version: Option<&str>)
         reader.site.base = "nginx-stream";
         reader.reason(
             Some(found.part),
-            "connections are passed on whole, so that a server's connection is its client's own",
+            "connections are passed on unread, so that each client has its own connection to a server",
         );
     } else {
         reader.reuse();
@@ -39,7 +39,8 @@ pub(super) fn site(tree: &[Directive], found: &Found<'_>, version: Option<&str>)
 struct Reader<'t, 'a> {
     tree: &'t [Directive],
     found: &'a Found<'t>,
-    /// Whether this version keeps connections to an upstream unless it is configured not to, as from 1.29.7 on.
+    /// Whether this version keeps connections to an upstream unless it is configured not to, as versions from 1.29.7 on
+    /// do.
     keeps_by_default: bool,
     site: Site,
 }
@@ -62,7 +63,7 @@ impl Reader<'_, '_> {
         let (scheme, host, _) = target(pass.argument(0));
         self.site.tls.1 = scheme == "https";
         if host.contains('$') && self.found.chosen.is_some() {
-            self.cannot_read(pass, "a variable decides where requests go, and this is one of the places");
+            self.cannot_read(pass, "a variable decides where requests go, and this is one of the destinations");
         } else if host.contains('$') {
             self.cannot_read(pass, "a variable decides where requests go");
         }
@@ -78,9 +79,9 @@ impl Reader<'_, '_> {
         };
         if let Some(ntlm) = upstream.named("ntlm").next() {
             self.site.base = "nginx-plus-ntlm";
-            let is = "a client's connection has a server's connection to itself once it sends `Authorization: NTLM` or `Negotiate`";
+            let is = "a client's connection gets its own connection to a server once it sends `Authorization: NTLM` or `Negotiate`";
             self.reason(Some(ntlm), is);
-            return self.cannot_read(ntlm, "only nginx Plus, or a module of a third party, has this directive");
+            return self.cannot_read(ntlm, "only nginx Plus, or a third-party module, has this directive");
         }
         let keepalive = upstream.named("keepalive").next_back();
         let slots = keepalive.map_or(if self.keeps_by_default { "32" } else { "0" }, |line| line.argument(0));
@@ -106,16 +107,15 @@ impl Reader<'_, '_> {
         if header.0.is_none() && !self.keeps_by_default {
             let own = self.found.settings("proxy_set_header");
             let keepalive = own.first().copied().filter(|line| self.hides_connection(line)).or(keepalive);
-            let is = "without `proxy_set_header Connection \"\"` each request says `Connection: close`, so that nobody can log on";
+            let is = "without `proxy_set_header Connection \"\"` each request has `Connection: close`, so that nobody can log on";
             return self.reason(keepalive, is);
         }
         if !is_http11 && header.1 != Connection::Asked {
-            let is =
-                "requests are of HTTP/1.0, after which the server closes its connection, so that nobody can log on";
+            let is = "requests use HTTP/1.0, after which the server closes its connection, so that nobody can log on";
             return self.reason(version.or(keepalive), is);
         }
         self.site.base = if self.keeps_by_default && keepalive.is_none() { "nginx-1.29.7" } else { "nginx-keepalive" };
-        self.reason(keepalive.or(Some(upstream)), "an idle connection to a server serves anybody's request");
+        self.reason(keepalive.or(Some(upstream)), "an idle connection to a server may serve any client's request");
         if let Some(line) = keepalive {
             self.fact(line, "pool.in_all", line.argument(0).to_owned());
         }
@@ -148,7 +148,7 @@ impl Reader<'_, '_> {
                 } else {
                     self.cannot_read(
                         line,
-                        "a variable decides whether the server's connection is kept; it is taken to be",
+                        "a variable decides whether the server's connection is kept; it is assumed to be kept",
                     );
                     String::new()
                 }
@@ -217,7 +217,7 @@ impl Reader<'_, '_> {
             if words.iter().any(|word| word.starts_with("http_") || *word == "invalid_header") {
                 self.cannot_read(
                     line,
-                    "a request that was answered may be sent to another server, which has no model here",
+                    "a request that was answered may be sent to another server, which is not simulated",
                 );
             }
         }
@@ -229,7 +229,7 @@ impl Reader<'_, '_> {
             match (&*line.argument(0).to_ascii_lowercase(), line.argument(1)) {
                 ("authorization", "") => self.fact(line, "scrub", quoted("Authorization")),
                 ("authorization", value) if value != "$http_authorization" => {
-                    self.cannot_read(line, "it changes the field that users log on by");
+                    self.cannot_read(line, "it changes the field with which users log on");
                 }
                 ("x-forwarded-for", value) if value.contains("remote_addr") || value.contains("x_forwarded_for") => {
                     self.fact(line, "forwarded_for", "true".into());
@@ -247,12 +247,12 @@ impl Reader<'_, '_> {
     /// Reports directives that may matter and are not modelled.
     fn unread(&mut self) {
         for (name, why) in [
-            ("proxy_cache", "answers come from a cache, whoever asks"),
-            ("auth_request", "another server decides who gets in"),
+            ("proxy_cache", "answers come from a cache, for any client"),
+            ("auth_request", "another server decides which users get in"),
             ("auth_basic", "nginx itself asks for a password in `Authorization`"),
             ("proxy_pass_request_headers", "`Authorization` may not be passed on"),
             ("proxy_method", "requests have another method"),
-            ("proxy_bind", "connections to servers may be apart for each client address"),
+            ("proxy_bind", "each client's address may have its own connections to servers"),
             ("mirror", "requests are sent a second time"),
             ("sticky", "only nginx Plus, or 1.29.6 and later, has this directive"),
             ("access_by_lua_file", "a program decides what happens here"),
@@ -266,22 +266,22 @@ impl Reader<'_, '_> {
         for level in self.found.levels() {
             for line in level.inner() {
                 if matches!(&*line.name, "if" | "limit_except") {
-                    self.cannot_read(line, "what depends on a condition is not followed");
+                    self.cannot_read(line, "parts that depend on a condition are not evaluated");
                 } else if line.name.contains("_by_lua") || !super::directives::is_known(&line.name) {
-                    self.cannot_read(line, "this directive is not known here");
+                    self.cannot_read(line, "this directive is unknown");
                 }
             }
         }
         if let Some(upstream) = self.found.upstream {
             for line in upstream.inner().iter().filter(|line| !super::directives::is_known(&line.name)) {
-                self.cannot_read(line, "this directive is not known here");
+                self.cannot_read(line, "this directive is unknown");
             }
         }
         if !is_root(&self.found.locations)
             && let Some(location) = self.found.locations.last()
             && location.arguments.len() > 1
         {
-            self.cannot_read(location, "which requests this is for depends on a pattern; all of them are judged");
+            self.cannot_read(location, "a pattern decides for which requests this is; in the run it is for all");
         }
     }
 
@@ -316,7 +316,7 @@ impl Reader<'_, '_> {
             ("hash", "$uri") if is_http => vec![("select.algorithm", quoted(hash)), ("select.key", quoted("uri"))],
             _ => {
                 return self
-                    .cannot_read(line, "this way of choosing a server has no model here; the simulation takes turns");
+                    .cannot_read(line, "this way of choosing a server is not simulated; the simulation takes turns");
             }
         };
         self.site.without.push("select");
@@ -347,7 +347,7 @@ impl Reader<'_, '_> {
                     || word.starts_with("slow_start")
                     || word.starts_with("route")
                 {
-                    self.cannot_read(line, "this parameter of a server has no model here");
+                    self.cannot_read(line, "this parameter of a server is not simulated");
                 }
             }
             if line.argument(0).starts_with("unix:") {
@@ -371,10 +371,10 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Determines the number of processes, each of which has a pool of its own.
+    /// Determines the number of processes, each of which has its own pool.
     fn workers(&mut self) {
         let Some(line) = named(self.tree, "worker_processes").next_back() else { return };
-        // As many as this machine has cores; two show what several do.
+        // There are as many as this machine has cores; two of them show the behaviour of several.
         let count = line.argument(0).parse::<u16>().unwrap_or(2);
         if count > 1 && self.found.part.name == "http" {
             let shared = self.found.upstream.is_some_and(|upstream| upstream.named("zone").next().is_some());

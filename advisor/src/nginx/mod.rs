@@ -59,7 +59,7 @@ impl Document for Nginx {
 
     fn sandbox(&self, site: usize) -> Sandbox {
         let (front, back) = self.sites[site].tls;
-        // TLS towards the servers alone would need clients without.
+        // TLS towards the servers alone would require clients without TLS.
         sandbox::sandbox(
             &self.tree.directives,
             &site::all(&self.tree.directives)[site],

@@ -14,8 +14,8 @@ use crate::{Remedy, Rewritten};
 /// The line that loads the module of `stream {}`, as packages of distributions have it.
 const MODULE: &str = "load_module modules/ngx_stream_module.so;";
 
-/// The directives that a server may have beside its location if it is to become a server of `stream {}`: none of them
-/// changes which requests go where.
+/// The directives that a server may have beside its location if it is to become a server of `stream {}`. None of them
+/// affects where requests go.
 const HARMLESS: [&str; 12] = [
     "listen",
     "server_name",
@@ -38,7 +38,7 @@ pub(super) fn remedies(tree: &Tree, found: &Found<'_>) -> Vec<Remedy> {
     }
     let mut remedies: Vec<Remedy> = to_stream(tree, found).into_iter().collect();
     if remedies.is_empty() {
-        let choice = "a server of `stream {}` in its place (ngx_stream_module), which passes connections on whole; it has no locations and changes no header fields";
+        let choice = "a server of `stream {}` in its place (ngx_stream_module), which passes connections on unread; it has no locations and changes no header fields";
         remedies.push(Remedy::Choice(choice.into()));
     }
     let ntlm = "`ntlm;` in the upstream, beside `keepalive`: nginx Plus (ngx_http_upstream_module), or the module nginx-ntlm-module";
@@ -65,7 +65,7 @@ fn to_stream(tree: &Tree, found: &Found<'_>) -> Option<Remedy> {
     }
     let name = upstream.argument(0);
     let mut cuts = vec![server.span];
-    // Others may use the upstream as well.
+    // Other servers may use the upstream as well.
     if text.matches(name).count() <= 2 && passes(found.part, name) == 1 {
         cuts.push(upstream.span);
     }
@@ -80,7 +80,7 @@ fn to_stream(tree: &Tree, found: &Found<'_>) -> Option<Remedy> {
     }
     Some(Remedy::Edit {
         title: format!(
-            "pass the connections of {} on whole, by `stream {{}}` (Debian: libnginx-mod-stream)",
+            "pass the connections of {} on unread, with `stream {{}}` (Debian: libnginx-mod-stream)",
             found.name()
         ),
         files: vec![Rewritten { path: path.clone(), before: text.clone(), after }],
@@ -117,7 +117,7 @@ fn stream(server: &Directive, upstream: &Directive, secured_behind: bool) -> Str
     let mut text = format!("stream {{\n    upstream {name} {{\n");
     for line in upstream.inner() {
         match &*line.name {
-            // stream has no `ip_hash`; this is what comes nearest.
+            // stream has no `ip_hash`; this is the most similar directive.
             "ip_hash" => text.push_str("        hash $remote_addr consistent;\n"),
             "server" => {
                 let _ = writeln!(text, "        {};", line.says());

@@ -20,8 +20,8 @@ const OWN_HTTP: &str = "    access_log off;
     uwsgi_temp_path {{ folder }}/uwsgi;
     scgi_temp_path {{ folder }}/scgi;";
 
-/// Creates the copy for a site. `tls` says whether TLS stays between the clients and nginx, and between nginx and the
-/// servers. `stream` is the file of the module for `stream {}`, if nginx must load it.
+/// Creates the copy for a site. `tls` says whether the copy keeps TLS between the clients and nginx, and between nginx
+/// and the servers. `stream` is the file of the module for `stream {}`, if nginx must load it.
 pub(super) fn sandbox(tree: &[Directive], found: &Found<'_>, tls: (bool, bool), stream: Option<&str>) -> Sandbox {
     let mut writer = Writer { found, tls, draft: Draft::default(), sockets: 0, files: 0 };
     let has = |name: &str| tree.iter().any(|directive| directive.name == name);
@@ -51,7 +51,7 @@ struct Writer<'a, 't> {
 impl Writer<'_, '_> {
     /// Writes a directive that is contained in these blocks, the outermost first.
     fn directive(&mut self, directive: &Directive, within: &[&Directive]) {
-        // What stands in these blocks are values, and no directives.
+        // These blocks contain values, not directives.
         let is_value =
             within.last().is_some_and(|block| matches!(&*block.name, "types" | "map" | "geo" | "split_clients"));
         let rule = if is_value { Rule::Keep } else { directives::rule(&directive.name) };
@@ -67,8 +67,8 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Sets a variable that a program would set to the empty value, because other directives may name it, which nginx
-    /// would refuse otherwise.
+    /// Sets a variable to an empty value in place of the program that would set it. Other directives may name the
+    /// variable, and nginx refuses the name of a variable that nothing sets.
     fn define(&mut self, directive: &Directive, within: &[&Directive]) {
         let name = directive.argument(0);
         let sets =
@@ -86,7 +86,7 @@ impl Writer<'_, '_> {
             ("listen", "server") => self.listener(directive, within),
             ("server", "upstream") => self.server(directive, within),
             ("proxy_pass", _) => self.pass(directive, within),
-            // In the run they would go to the farm itself, with the credentials of each request.
+            // In the run these would go to the farm itself, with the credentials of each request.
             ("mirror" | "auth_request", _) if directive.argument(0) != "off" => {
                 self.leave(directive, "it sends requests to a server that the run does not have", true);
             }
@@ -137,7 +137,8 @@ impl Writer<'_, '_> {
         self.line(within, "}");
     }
 
-    /// Writes a listener: that of the run for the site's first, with TLS if it stays; a Unix socket for any other.
+    /// Writes a listener: for the site's first listener, that of the run, with TLS if the copy keeps it; for any other,
+    /// a Unix socket.
     fn listener(&mut self, listen: &Directive, within: &[&Directive]) {
         let is_secured = |listen: &Directive| listen.texts().any(|word| word == "ssl");
         let main = self.found.server.named("listen").find(|listen| is_secured(listen) || !self.tls.0);
@@ -155,11 +156,11 @@ impl Writer<'_, '_> {
         }
         text.push(';');
         self.line(within, &text);
-        self.changed(listen, Some(&text), "listeners are the run's own", false);
+        self.changed(listen, Some(&text), "the run has its own listeners", false);
     }
 
-    /// Writes a server: one of the run's, if the run has so many. The last server of an upstream is followed by the
-    /// additional servers of the run.
+    /// Writes a server: one of the run's servers, if the run has that many. The last server of an upstream is followed
+    /// by the additional servers of the run.
     fn server(&mut self, server: &Directive, within: &[&Directive]) {
         let Some(upstream) = within.last() else { return };
         let servers: Vec<&Directive> = upstream.named("server").collect();
@@ -184,7 +185,7 @@ impl Writer<'_, '_> {
             self.line(within, &format!("server {{{{ server.address }}}}{parameters};"));
             self.draft.template("{% endfor %}");
         }
-        self.changed(server, Some(&line), "servers are Stickler's", false);
+        self.changed(server, Some(&line), "the run has Stickler's servers", false);
     }
 
     /// Writes the destination to which requests are passed on.
@@ -194,7 +195,7 @@ impl Writer<'_, '_> {
         let host = self.found.chosen.filter(|_| is_ours).unwrap_or(host);
         let part = within.first().copied();
         let is_upstream = part.is_some_and(|part| part.named("upstream").any(|upstream| upstream.argument(0) == host));
-        // A page below a location that stands for all is asked for as it is.
+        // A page below a location that contains all paths is requested unchanged.
         let rest = if is_ours && !is_root(&self.found.locations) { "" } else { rest };
         let scheme = match (scheme, self.tls.1) {
             ("https", true) => "https://",
@@ -216,7 +217,7 @@ impl Writer<'_, '_> {
             let why = if matters {
                 "a variable decides where requests go; in the run they go to its first server"
             } else {
-                "servers are Stickler's"
+                "the run has Stickler's servers"
             };
             self.changed(pass, Some(&text), why, matters);
         }
@@ -233,7 +234,7 @@ impl Writer<'_, '_> {
             return self.block(location, within, "location /");
         }
         if is_of_main && !is_root_already && is_root(&[location]) {
-            return self.leave(location, "the location that is judged stands for it", false);
+            return self.leave(location, "it is represented by the judged location", false);
         }
         self.block(location, within, &location.afresh());
     }
@@ -248,7 +249,7 @@ impl Writer<'_, '_> {
         }
         text.push(';');
         self.line(within, &text);
-        self.changed(directive, Some(&text), "what is written is in the run's folder", false);
+        self.changed(directive, Some(&text), "the run writes only into its own folder", false);
     }
 
     fn socket(&mut self) -> String {
@@ -261,7 +262,7 @@ impl Writer<'_, '_> {
     }
 
     fn leave(&mut self, directive: &Directive, why: &str, matters: bool) {
-        // A module that the run loads by itself, and TLS that it has of its own, change nothing.
+        // A module that the run loads itself, and the run's own TLS, make no difference.
         let ours = (directive.name == "load_module" && directive.argument(0).contains("stream")) || why == CERTIFICATES;
         let is_of_site =
             self.found.levels().iter().any(|level| level.inner().iter().any(|one| std::ptr::eq(one, directive)));

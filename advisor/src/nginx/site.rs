@@ -33,7 +33,7 @@ pub(super) fn all(tree: &[Directive]) -> Vec<Found<'_>> {
         for server in part.named("server") {
             let mut passes = Vec::new();
             find(server, &mut Vec::new(), &mut passes);
-            // `/` stands for the others.
+            // `/` represents the others.
             passes.sort_by_key(|(locations, _)| !is_root(locations));
             for (locations, pass) in passes {
                 let (_, host, _) = target(pass.argument(0));
@@ -63,7 +63,7 @@ fn chosen<'t>(part: &'t Directive, server: &'t Directive, locations: &[&'t Direc
     found
 }
 
-/// The largest number of times that a variable's value may be another variable.
+/// The maximum number of times that a variable's value may be another variable.
 const INDIRECTIONS: usize = 4;
 
 /// Collects the values that a variable may have.
@@ -94,7 +94,7 @@ fn find<'t>(
     for directive in block.inner() {
         match &*directive.name {
             "proxy_pass" => into.push((within.clone(), directive)),
-            // No client gets there by itself (ngx_http_core_module, `internal`).
+            // Clients cannot request it directly (ngx_http_core_module, `internal`).
             "location" if directive.named("internal").next().is_some() => {}
             "location" => {
                 within.push(directive);
@@ -106,7 +106,7 @@ fn find<'t>(
     }
 }
 
-/// Returns whether these are the location of all requests, or none.
+/// Returns whether there is no location, or only the one for all requests.
 pub(super) fn is_root(locations: &[&Directive]) -> bool {
     match locations {
         [] => true,
@@ -115,7 +115,7 @@ pub(super) fn is_root(locations: &[&Directive]) -> bool {
     }
 }
 
-/// Returns whether a server of this very configuration listens on an address.
+/// Returns whether a server of the same configuration listens on an address.
 fn is_own(tree: &[Directive], host: &str) -> bool {
     let servers = named(tree, "http").flat_map(|http| http.named("server"));
     let mut listens = servers.flat_map(|server| server.named("listen"));

@@ -10,10 +10,10 @@ use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 use crate::{Files, Place};
 
-/// The largest depth of nested includes and blocks.
+/// The maximum depth of nested includes and blocks.
 const DEPTH: usize = 32;
 
-/// The largest number of directives in all files.
+/// The maximum number of directives in all files.
 const MOST: usize = 200_000;
 
 /// A directive.
@@ -34,7 +34,7 @@ pub(super) struct Directive {
 type Wrong = Box<Diagnostic>;
 
 impl Directive {
-    /// Returns the meaning of an argument; empty beyond the last.
+    /// Returns the meaning of an argument, or an empty string if there is no such argument.
     pub(super) fn argument(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", |word| &word.text)
     }
@@ -54,8 +54,7 @@ impl Directive {
         named(self.inner(), name)
     }
 
-    /// Returns the directive written again from the meaning of its words, so that nginx reads exactly what was read
-    /// here.
+    /// Returns the directive written again from the meaning of its words, so nginx reads exactly what was read here.
     pub(super) fn afresh(&self) -> String {
         let words = std::iter::once(&self.name).chain(self.arguments.iter().map(|word| &word.text));
         words.map(|text| written(text)).collect::<Vec<_>>().join(" ")
@@ -102,7 +101,7 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Tree, Wrong> {
 struct Reader<'a> {
     files: &'a dyn Files,
     folder: PathBuf,
-    /// The files that are being included at the moment, one by the other.
+    /// The files that are being included at the moment, each by the one before it.
     including: Vec<PathBuf>,
     /// The number of directives so far.
     count: usize,
@@ -137,7 +136,11 @@ impl<'a> File<'a> {
 
     fn next(&mut self) -> Result<Option<(usize, Token)>, Wrong> {
         self.tokens.next().map_err(|Unquoted(start)| {
-            self.wrong(start, start + 1, "the quote that begins here does not end, or something follows it at once")
+            self.wrong(
+                start,
+                start + 1,
+                "the quote that begins here does not end, or is directly followed by other text",
+            )
         })
     }
 }
@@ -215,7 +218,7 @@ impl Reader<'_> {
         let found = self.files.matching(&pattern).map_err(|error| wrong(format!("{}: {error}", pattern.display())))?;
         for path in found {
             if self.including.contains(&path) {
-                return Err(wrong(format!("{} is including itself", path.display())));
+                return Err(wrong(format!("{} includes itself", path.display())));
             }
             if self.including.len() >= DEPTH {
                 return Err(wrong(format!("files include each other more than {DEPTH} deep")));
@@ -259,7 +262,7 @@ mod tests {
             ("a {\n", "/etc/main:2:1: a `}` is missing"),
             ("}", "/etc/main:1:1: this `}` ends no block"),
             ("a 'b;", "/etc/main:1:3: the quote that begins here"),
-            ("x;\ninclude main;", "/etc/main:2:1: /etc/main is including itself"),
+            ("x;\ninclude main;", "/etc/main:2:1: /etc/main includes itself"),
             ("include missing;", "/etc/main:1:1: /etc/missing: entity not found"),
             ("a", "/etc/main:1:1: `a` has no `;`"),
         ] {

@@ -29,8 +29,8 @@ pub(super) struct Tokens<'a> {
     pub(super) at: usize,
 }
 
-/// The error of a quote that does not end, or that is directly followed by other text. It has the position of the
-/// quote's beginning.
+/// The error for a quote that is not closed, or that is directly followed by other text. It contains the position at
+/// which the quote begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unquoted(pub(super) usize);
 

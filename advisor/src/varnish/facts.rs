@@ -58,12 +58,11 @@ impl Reader<'_> {
         if let Some(pipe) = pipe(self.program) {
             if let Some(kept) = kept_pipe(self.program) {
                 self.site.base = "varnish-pipe";
-                let is =
-                    "a client's connection is passed on unread from its first request on, over a connection of its own";
+                let is = "a client's connection is passed on unread from its first request on, over its own connection";
                 return self.site.reason(&kept.said, is);
             }
             self.site.base = "varnish-pipe-close";
-            let is = "a pipe closes after its first answer, as `bereq.http.connection` is not taken out in vcl_pipe, so that nobody can log on";
+            let is = "a pipe closes after its first answer, because vcl_pipe does not remove `bereq.http.connection`, so that nobody can log on";
             return self.site.reason(&pipe.said, is);
         }
         let closes = self.program.statements("vcl_backend_fetch").into_iter().find(|statement| {
@@ -73,10 +72,11 @@ impl Reader<'_> {
         });
         if let Some(closes) = closes {
             self.site.without.push("pool");
-            let is = "each request has a connection to the server of its own, so that nobody can log on";
+            let is = "each request has its own connection to the server, so that nobody can log on";
             return self.site.reason(&closes.said, is);
         }
-        self.site.default_reason("return (pass) or a miss", "an idle connection to a server serves anybody's request");
+        self.site
+            .default_reason("return (pass) or a miss", "an idle connection to a server may serve any client's request");
     }
 
     /// Reads the directors.
@@ -108,18 +108,20 @@ impl Reader<'_> {
                 facts.push(("select.algorithm", quoted("hash")));
                 facts.push(("select.key", quoted("header")));
                 facts.push(("select.header", quoted(name)));
-                self.site.cannot_read(said, "whether requests have this field is not in the file");
+                self.site.cannot_read(said, "the file does not show whether requests have this field");
                 "a header field decides which server serves"
             }
             "fallback" => {
-                self.site
-                    .cannot_read(said, "the first server that is up serves everybody, and the simulation takes turns");
+                self.site.cannot_read(
+                    said,
+                    "the first server that is up serves all clients, but in the simulation servers take turns",
+                );
                 "the first server that is up serves"
             }
             _ => {
                 self.site
-                    .cannot_read(said, "this way of choosing a server has no model here; the simulation takes turns");
-                "servers are chosen in a way that is not known here"
+                    .cannot_read(said, "this way of choosing a server is not simulated; the simulation takes turns");
+                "the way of choosing a server is unknown"
             }
         };
         for (key, toml) in facts {
@@ -134,7 +136,7 @@ impl Reader<'_> {
                 let weights: Vec<String> = weights.iter().map(|weight| format!("{weight:.0}")).collect();
                 self.site.fact(&first.said, "select.weights", format!("[{}]", weights.join(", ")));
             } else {
-                self.site.cannot_read(&first.said, "only whole weights have a model here");
+                self.site.cannot_read(&first.said, "only whole weights are simulated");
             }
         }
         self.site.reason(said, is);
@@ -165,7 +167,7 @@ impl Reader<'_> {
         let timeout = milliseconds(".timeout", 2_000).min(interval);
         let number =
             |name: &str, otherwise: u32| value(name).and_then(|value| value.parse::<u32>().ok()).unwrap_or(otherwise);
-        // Of the last `window` answers `threshold` have to be good.
+        // At least `threshold` of the last `window` answers have to be good.
         let (window, threshold) = (number(".window", 8), number(".threshold", 3).max(1));
         let fall = (window + 1).saturating_sub(threshold).max(1);
         let written = |length: u64| quoted(&crate::value::time(length).unwrap_or_default());
@@ -188,7 +190,7 @@ impl Reader<'_> {
         if self.farm.is_conditional
             && let Some(hint) = self.farm.hint
         {
-            self.site.cannot_read(&hint.said, "a condition decides which requests go here; the run's all do");
+            self.site.cannot_read(&hint.said, "a condition decides which requests go here; in the run all of them do");
         }
         for sub in [
             "vcl_recv",
@@ -207,7 +209,7 @@ impl Reader<'_> {
         for declaration in &self.program.declarations {
             let is_foreign = declaration.word(0) == "import" && !OWN_MODULES.contains(&declaration.word(1));
             if is_foreign || declaration.is_code() {
-                self.site.cannot_read(&declaration.said, "what this code does is not known here");
+                self.site.cannot_read(&declaration.said, "the effect of this code is unknown");
             }
         }
     }
@@ -229,15 +231,15 @@ impl Reader<'_> {
                 if (statement.word(0), sub, message, name) == ("unset", "vcl_recv", "req", "authorization") {
                     self.site.fact(said, "scrub", quoted("Authorization"));
                 } else if !is_known {
-                    self.site.cannot_read(said, "it changes a field that authentication depends on");
+                    self.site.cannot_read(said, "it changes a field on which authentication depends");
                 }
             }
             "return" if matches!(statement.word(2), "synth" | "restart" | "retry" | "fail" | "vcl" | "purge") => {
                 self.site
-                    .cannot_read(said, "requests are answered, or sent again, in another way than the simulation's");
+                    .cannot_read(said, "requests are answered or sent again in a way that differs from the simulation");
             }
-            _ if statement.is_code() => self.site.cannot_read(said, "what this code does is not known here"),
-            "call" => self.site.cannot_read(said, "what another subroutine does is not read here"),
+            _ if statement.is_code() => self.site.cannot_read(said, "the effect of this code is unknown"),
+            "call" => self.site.cannot_read(said, "other subroutines are not read"),
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 //! * `tokens`, `parse`: the language. Includes are expanded; conditions are not evaluated.
 //! * `site`: the backend or the director to which requests go.
 //! * `facts`: the statements as values of a profile.
-//! * `sandbox`: the copy for a run. Its content is written from what is known; nothing else of the file remains.
+//! * `sandbox`: the copy for a run. Its content is written from known statements; nothing else of the file remains.
 //! * `remedy`: the remedies.
 
 mod facts;
@@ -30,7 +30,7 @@ struct Varnish {
 /// Reads a file with all that it includes.
 ///
 /// # Errors
-/// A file cannot be read, is included by itself, or there are too many; a text, a comment or a block does not end.
+/// A file cannot be read or includes itself, there are too many files, or a string, a comment or a block is not closed.
 pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let program = parse::read(path, files)?;
     check_work(path, site::work(&program))?;

@@ -11,12 +11,12 @@ use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
-/// The largest depth of nested includes and blocks, and the largest number of files.
+/// The maximum depth of nested includes and blocks, and the maximum number of files.
 const MOST_DEPTH: usize = 20;
 const MOST_NESTED: usize = 60;
 const MOST_FILES: usize = 5_000;
 
-/// The largest number of tokens in all files.
+/// The maximum number of tokens in all files.
 const MOST_TOKENS: usize = 2_000_000;
 
 /// The folders in which files without a folder are searched (varnishd: `vcl_path`).
@@ -45,7 +45,7 @@ pub(super) struct Statement {
 }
 
 impl Statement {
-    /// Returns the word at an index; empty beyond the last.
+    /// Returns the word at an index, or an empty string if there is no such word.
     pub(super) fn word(&self, index: usize) -> &str {
         self.tokens.get(index).map_or("", |token| &token.text)
     }
@@ -111,7 +111,7 @@ fn flatten<'a>(statements: &'a [Statement], found: &mut Vec<&'a Statement>) {
 /// Reads a file with all that it includes.
 ///
 /// # Errors
-/// A file cannot be read, there are too many files, or a text, a comment or a block does not end.
+/// A file cannot be read, there are too many files, or a string, a comment or a block is not closed.
 pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Program, Box<Diagnostic>> {
     let (name, text) = read_first(path, files)?;
     let source = Arc::new(Source { path: name.into(), text });
@@ -166,7 +166,7 @@ impl Reader<'_> {
 
     fn include(&mut self, at: &Token, name: &str, is_pattern: bool, depth: usize) -> Result<(), Box<Diagnostic>> {
         if depth >= MOST_DEPTH {
-            return Err(at.wrong(format!("includes are nested deeper than {MOST_DEPTH}: they lead to themselves")));
+            return Err(at.wrong(format!("includes are nested deeper than {MOST_DEPTH}: they include themselves")));
         }
         let path = if name.starts_with("./") {
             Path::new(&*at.source.path).parent().unwrap_or(Path::new("")).join(name.trim_start_matches("./"))

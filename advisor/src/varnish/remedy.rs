@@ -35,7 +35,7 @@ fn edit(program: &Program, farm: &Farm<'_>) -> Option<Remedy> {
         lines: program.source.text.lines().map(|line| vec![line.to_owned()]).collect(),
         done: Vec::new(),
     };
-    // What comes first is performed first, and an earlier vcl_pipe may return.
+    // Earlier statements are performed first, and an earlier vcl_pipe may return.
     let mut first = String::new();
     if pipe(program).is_none() {
         let is_checked = farm.backends(program).iter().any(|backend| field(backend, ".probe").is_some());
@@ -81,7 +81,7 @@ impl Edit<'_> {
             }
             (None, None) => self.lines.push(vec![format!("\n{}", own.trim_end())]),
         }
-        self.done.push("`return (pipe)` for every request, so that a client has a connection to the server of its own");
+        self.done.push("`return (pipe)` for every request, so that each client has its own connection to the server");
         Some(())
     }
 

@@ -95,7 +95,12 @@ impl Writer<'_> {
         let own = self.farm.backends(self.program);
         let mut fields = String::new();
         for (index, backend) in own.iter().enumerate() {
-            self.draft.change(&backend.said, Some("backend (a server of the run)"), "servers are Stickler's", false);
+            self.draft.change(
+                &backend.said,
+                Some("backend (a server of the run)"),
+                "the run has Stickler's servers",
+                false,
+            );
             for line in backend.body() {
                 let name = line.word(0);
                 if BACKEND.contains(&name) && line.tokens.len() == 3 && is_number(line.word(2)) {
@@ -130,7 +135,7 @@ impl Writer<'_> {
             if !PROBE.contains(&name) || line.tokens.len() != 3 {
                 self.draft.leave(
                     &line.said,
-                    "a probe asks the run's servers for a path, and counts 401 as alive",
+                    "a probe sends the run's servers a request, and counts 401 as alive",
                     !matches!(name, ".expected_response" | ".initial"),
                 );
             } else if let Some(value) = value.and_then(written) {
@@ -153,7 +158,7 @@ impl Writer<'_> {
             self.draft.change(
                 &director.said,
                 Some("new farm = directors.round_robin()"),
-                "this director is not known here",
+                "this director is unknown",
                 true,
             );
         }
@@ -203,7 +208,7 @@ impl Writer<'_> {
                     self.draft.change(
                         &statement.said,
                         Some("set req.backend_hint = farm.backend()"),
-                        "every request goes to the farm that is judged",
+                        "every request goes to the judged farm",
                         false,
                     );
                 }

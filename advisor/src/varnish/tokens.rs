@@ -74,7 +74,7 @@ const ENCLOSED: [(&str, &str, Option<Kind>); 7] = [
 /// Splits a text into tokens.
 ///
 /// # Errors
-/// A comment, a text or code does not end.
+/// A comment, a string or a block of code is not closed.
 pub(super) fn tokens(source: &Arc<Source>) -> Result<Vec<Token>, Box<Diagnostic>> {
     let mut found = Vec::new();
     let mut rest = source.text.trim_start_matches('\u{feff}');
@@ -95,7 +95,7 @@ pub(super) fn tokens(source: &Arc<Source>) -> Result<Vec<Token>, Box<Diagnostic>
                 found.push(Token { kind, text: text.to_owned(), line, source: Arc::clone(source) });
             }
             line += text.matches('\n').count();
-            // The end of a line is counted with what follows.
+            // The end of the line is counted with the following text.
             let skip = begin.len() + length + if end == "\n" { 0 } else { end.len() };
             rest = &rest[skip..];
             continue;

@@ -3,12 +3,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`Reader`] | reads tags, definite lengths and the few types that those protocols use |
-//! | [`Primitive`] | those of these types that Rust has a type for |
+//! | [`Primitive`] | the types among them for which Rust has a type |
 //! | [`Writer`] | writes them |
 //!
-//! The reader borrows, allocates nothing, and goes no deeper than [`MAX_DEPTH`]. It refuses what DER
-//! forbids and a hostile peer may send: indefinite and non-minimal lengths, lengths beyond the input,
-//! tags of several bytes.
+//! The reader borrows its input, allocates nothing, and goes no deeper than [`MAX_DEPTH`]. It refuses input that DER
+//! forbids and that a hostile peer may send: indefinite and non-minimal lengths, lengths beyond the input, and tags of
+//! several bytes.
 
 mod primitive;
 mod reader;

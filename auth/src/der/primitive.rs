@@ -2,7 +2,7 @@
 
 use super::{Tag, tag};
 
-/// A type that DER encodes as one primitive value, so that the contents alone determine the value.
+/// A type that DER encodes as one primitive value, so the contents alone determine the value.
 pub trait Primitive<'a>: Sized {
     /// The tag of the type's values.
     const TAG: Tag;
@@ -33,7 +33,7 @@ impl Primitive<'_> for i64 {
     }
 }
 
-/// An INTEGER of 32 bits with a sign.
+/// A signed 32-bit INTEGER.
 impl Primitive<'_> for i32 {
     const TAG: Tag = tag::INTEGER;
 
@@ -43,8 +43,8 @@ impl Primitive<'_> for i32 {
     }
 }
 
-/// An INTEGER of 32 bits without a sign. A negative number is read as its two's complement, because some
-/// implementations encode sequence numbers and nonces in this way.
+/// An unsigned 32-bit INTEGER. A negative number is read as its two's complement, because some implementations encode
+/// sequence numbers and nonces in this way.
 impl Primitive<'_> for u32 {
     const TAG: Tag = tag::INTEGER;
 

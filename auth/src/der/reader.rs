@@ -25,7 +25,7 @@ pub enum Fault {
     NonMinimal,
     /// A tag has more than one byte.
     LongTag,
-    /// A value has another tag than the expected one.
+    /// The tag of a value is not the expected one.
     Tag {
         /// The tag that was found.
         got: Tag,
@@ -36,7 +36,7 @@ pub enum Fault {
     Trailing,
     /// Values are nested deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// A value is not one of its type, or is out of its range.
+    /// A value does not belong to its type, or is out of range.
     Value(&'static str),
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The low bits of an identifier octet whose tag number stands in the bytes after it (X.690 8.1.2.4).
+/// The low bits of an identifier octet whose tag number is in the following bytes (X.690 8.1.2.4).
 const LONG_TAG: Tag = 0x1F;
 
 /// Reads the values of one constructed value, or of a whole input, one after the other.
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
         self.rest.first().copied()
     }
 
-    /// Ends the reading, and refuses bytes after the last value that was read.
+    /// Finishes reading, and refuses bytes after the last value that was read.
     ///
     /// # Errors
     /// [`Fault::Trailing`].
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         if self.is_empty() { Ok(()) } else { Err(self.error(Fault::Trailing)) }
     }
 
-    /// Returns an error at the present position.
+    /// Returns an error at the current position.
     pub const fn error(&self, fault: Fault) -> DerError {
         DerError { at: self.at, fault }
     }
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         Ok((found, contents.rest))
     }
 
-    /// Reads the next value, and returns it together with its tag and length, as it stands in the input.
+    /// Reads the next value, and returns its bytes in the input, including the tag and the length.
     pub fn raw(&mut self) -> Result<&'a [u8], DerError> {
         let before = self.rest;
         self.take()?;
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
         Ok(Self { depth, ..self.take()?.1 })
     }
 
-    /// Does the same as [`Self::nested`] if the next value has that tag. Otherwise it reads nothing and returns `None`.
+    /// Does the same as [`Self::nested`] if the next value has that tag. Otherwise, reads nothing and returns `None`.
     pub fn nested_if(&mut self, expected: Tag) -> Result<Option<Self>, DerError> {
         if self.peek() == Some(expected) { self.nested(expected).map(Some) } else { Ok(None) }
     }
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         if self.peek() == Some(tag::context(number)) { self.field(number, read).map(Some) } else { Ok(None) }
     }
 
-    /// Skips the optional field `[number]`, whatever it holds.
+    /// Skips the optional field `[number]` with any contents.
     pub fn skip_field(&mut self, number: u8) -> Result<(), DerError> {
         if self.peek() == Some(tag::context(number)) {
             self.any()?;
@@ -186,11 +186,12 @@ impl<'a> Reader<'a> {
         P::parse(self.value(P::TAG)?).map_err(|what| DerError { at, fault: Fault::Value(what) })
     }
 
-    /// Reads the explicitly tagged field `[number]`, which holds one value of the type `P`. It does the same as
-    /// [`Self::field`] with [`Self::primitive`], but faster, because most fields of Kerberos are of this kind.
+    /// Reads the explicitly tagged field `[number]`, which holds one value of the type `P`. The result is that of
+    /// [`Self::field`] with [`Self::primitive`]. This method is faster, because most fields of Kerberos are of this
+    /// kind.
     #[inline]
     pub fn primitive_field<P: Primitive<'a>>(&mut self, number: u8) -> Result<P, DerError> {
-        // As most are: both lengths short, the one agreeing with the other, all there.
+        // This is the usual case: both lengths are short and agree with each other, and the input is complete.
         if let [outer, outer_len, inner, inner_len @ 0..0x7E, rest @ ..] = self.rest
             && (*outer, *inner, *outer_len) == (tag::context(number), P::TAG, inner_len + 2)
             && let Some((contents, rest)) = rest.split_at_checked(usize::from(*inner_len))
@@ -214,12 +215,12 @@ impl<'a> Reader<'a> {
         self.primitive()
     }
 
-    /// Reads an INTEGER of 32 bits with a sign.
+    /// Reads a signed 32-bit INTEGER.
     pub fn int32(&mut self) -> Result<i32, DerError> {
         self.primitive()
     }
 
-    /// Reads an INTEGER of 32 bits without a sign. A negative number is read as its two's complement, because some
+    /// Reads an unsigned 32-bit INTEGER. A negative number is read as its two's complement, because some
     /// implementations encode sequence numbers and nonces in this way.
     pub fn uint32(&mut self) -> Result<u32, DerError> {
         self.primitive()
@@ -261,7 +262,7 @@ impl<'a> Reader<'a> {
     /// Reads the next value, and returns its tag and a reader of its contents.
     #[inline]
     fn take(&mut self) -> Result<(Tag, Self), DerError> {
-        // As most are: a short length, all there.
+        // This is the usual case: the length is short, and the input is complete.
         if let [found, length @ 0..0x80, rest @ ..] = self.rest
             && found & LONG_TAG != LONG_TAG
             && let Some((contents, rest)) = rest.split_at_checked(usize::from(*length))
@@ -279,9 +280,9 @@ impl<'a> Reader<'a> {
         let (found, bytes, length, rest) = match *self.rest {
             [found, ..] if found & LONG_TAG == LONG_TAG => return Err(self.error(Fault::LongTag)),
             [_, 0x80, ..] => return Err(self.error(Fault::Indefinite)),
-            // Short, and beyond the input.
+            // The length is short, and exceeds the input.
             [_, 0..0x80, ..] => return Err(self.error(Fault::Truncated)),
-            // As those of tickets and what holds them.
+            // Tickets, and the values that contain them, have lengths of this form.
             [found, 0x81, length @ 0x80..=0xFF, ref rest @ ..] => (found, 1, usize::from(length), rest),
             [found, 0x82, high @ 1..=0xFF, low, ref rest @ ..] => {
                 (found, 2, usize::from(u16::from_be_bytes([high, low])), rest)
@@ -298,13 +299,13 @@ impl<'a> Reader<'a> {
         Ok((found, contents))
     }
 
-    /// Reads a length that takes `bytes` bytes of its own (X.690 8.1.3.5) and needs all of them.
+    /// Reads a length that is encoded in `bytes` further bytes (X.690 8.1.3.5) and needs all of them.
     fn long_length(&self, bytes: usize, rest: &[u8]) -> Result<(usize, usize), DerError> {
         let digits = rest.get(..bytes).ok_or(self.error(Fault::Truncated))?;
         if digits[0] == 0 || (bytes == 1 && digits[0] < 0x80) {
             return Err(self.error(Fault::NonMinimal));
         }
-        // No input is as long as a length of more than 4 bytes says.
+        // No input is so long that its length needs more than 4 bytes.
         if bytes > 4 {
             return Err(self.error(Fault::Truncated));
         }

@@ -35,13 +35,13 @@ impl Writer {
         let start = self.out.len();
         self.out.push(0);
         write(self);
-        // The length is known last: most are short and fit the byte that was left for them.
+        // The length is known only now. Most lengths are short, and fit into the byte that was reserved.
         match self.out.len() - start - 1 {
             short @ 0..0x80 => self.out[start] = short as u8,
             long => {
                 let (digits, skip) = length(long);
                 let end = self.out.len();
-                // One of the digits has its place already.
+                // One byte is already reserved for the length.
                 self.raw(&digits[skip + 1..]);
                 self.out.copy_within(start + 1..end, start + digits.len() - skip);
                 self.out[start..][..digits.len() - skip].copy_from_slice(&digits[skip..]);
@@ -94,7 +94,7 @@ impl Writer {
     }
 }
 
-/// Returns a length as DER writes it: the bytes from the returned index on.
+/// Returns a length in the form of DER, which consists of the bytes from the returned index on.
 fn length(length: usize) -> ([u8; 5], usize) {
     let [.., a, b, c, d] = length.to_be_bytes();
     match length {

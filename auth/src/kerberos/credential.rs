@@ -31,12 +31,12 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Returns whether the ticket is valid at `now` by the client's own clock.
+    /// Returns whether the ticket is valid at `now`, a time of the client's own clock.
     pub fn holds_at(&self, now: KerberosTime) -> bool {
         now < self.end_time
     }
 
-    /// Returns a KRB-CRED that hands this credential to anyone who knows `key` (RFC 4120 3.6).
+    /// Returns a KRB-CRED that passes this credential to anybody who knows `key` (RFC 4120 3.6).
     pub fn to_krb_cred(&self, key: &Key, confounder: &Confounder) -> Vec<u8> {
         let info = KrbCredInfo {
             key: Typed::of_key(&self.key),
@@ -53,7 +53,7 @@ impl Credential {
         KrbCred { tickets: vec![&self.ticket], enc_part }.encode()
     }
 
-    /// Returns the first credential of a KRB-CRED, or `None` if it is malformed or encrypted in another key.
+    /// Returns the first credential of a KRB-CRED, or `None` if it is malformed or encrypted with another key.
     pub fn from_krb_cred(bytes: &[u8], key: &Key) -> Option<Self> {
         let cred = KrbCred::decode(bytes).ok()?;
         let ticket = *cred.tickets.first()?;

@@ -71,7 +71,7 @@ pub struct GssFlags(pub u32);
 impl GssFlags {
     /// The client forwards a ticket.
     pub const DELEGATE: Self = Self(1);
-    /// The server must prove itself.
+    /// The server must prove its identity.
     pub const MUTUAL: Self = Self(2);
     /// Replays of messages are detected.
     pub const REPLAY: Self = Self(4);
@@ -82,7 +82,7 @@ impl GssFlags {
     /// Integrity is available.
     pub const INTEGRITY: Self = Self(32);
 
-    /// Returns the flags that are set in either.
+    /// Returns the flags that are set in either of the two.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -124,7 +124,7 @@ impl<'a> GssChecksum<'a> {
         out
     }
 
-    /// Reads the contents, and returns `None` if they are malformed. Extensions after them are skipped.
+    /// Reads the contents. Returns `None` if they are malformed. Extensions after them are skipped.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (length, rest) = bytes.split_first_chunk()?;
         let (binding, rest) = rest.split_first_chunk::<16>()?;
@@ -155,7 +155,7 @@ pub enum Sender {
     Acceptor,
 }
 
-/// The state that both sides share after an AP exchange. It suffices to make and check MIC tokens.
+/// The state that both sides share after an AP exchange. It is sufficient to make and check MIC tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GssContext {
     /// The key in force: the acceptor's subkey; without one, the initiator's subkey; without either, the session key.
@@ -185,7 +185,7 @@ impl GssContext {
     /// sequence number is accepted, because each exchange has fresh keys.
     pub fn verify_mic(&self, sender: Sender, message: &[u8], token: &[u8]) -> bool {
         let expected = match self.key.etype() {
-            // The sequence number is encrypted; only the first message's is known.
+            // The sequence number is encrypted, and is known only for the first message.
             Etype::Rc4Hmac => return bool::from(self.mic(sender, message).ct_eq(token)),
             _ => token.get(8..16).and_then(<[u8]>::first_chunk).map(|sent| u64::from_be_bytes(*sent)),
         };

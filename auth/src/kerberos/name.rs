@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::der::{DerError, Fault, Reader, Writer};
 
-/// The largest number of components of a name that are read. Genuine names have at most three.
+/// The maximum number of components of a name that are read. Genuine names have at most three.
 const MAX_PARTS: usize = 16;
 
 /// The name of a principal within its realm (RFC 4120 5.2.2): components and a type.
@@ -66,13 +66,13 @@ impl PrincipalName {
         }
     }
 
-    /// Returns whether `other` is the same name when case is ignored, as Windows does.
+    /// Returns whether `other` is the same name if case is ignored, as on Windows.
     pub fn matches(&self, other: &Self) -> bool {
         self.parts.len() == other.parts.len()
             && self.parts.iter().zip(&other.parts).all(|(a, b)| crate::ntlm::text::same_name(a, b))
     }
 
-    /// Moves the name out, and leaves a name without components.
+    /// Takes the name out, and leaves a name without components.
     pub(super) fn take(&mut self) -> Self {
         Self { kind: self.kind, parts: std::mem::take(&mut self.parts) }
     }
@@ -139,7 +139,7 @@ impl Hash for PrincipalName {
 pub struct Principal {
     /// The name of the principal within the realm.
     pub name: PrincipalName,
-    /// The name of the realm. On Windows it is the domain in upper case.
+    /// The name of the realm. On Windows, it is the DNS name of the domain in upper case.
     pub realm: String,
 }
 

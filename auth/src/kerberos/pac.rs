@@ -1,20 +1,20 @@
-//! The privilege attribute certificate in a service ticket (MS-PAC): what a Windows KDC says of a user's groups.
+//! The privilege attribute certificate in a service ticket (MS-PAC), with which a Windows KDC names a user's groups.
 //!
-//! A user in some hundred groups has a ticket that is longer than many programs take in a header, which is all that a load
-//! balancer sees of groups. Therefore the PAC has the buffers, the length and the signatures of a real one, and what it says
-//! of the groups themselves is left out: `KERB_VALIDATION_INFO` is zeros of the right length.
+//! A user in several hundred groups has a ticket that is longer than the headers which many programs accept. A load
+//! balancer sees nothing else of groups. Therefore the PAC has the buffers, the length and the signatures of a real
+//! one, but no data about the groups themselves: `KERB_VALIDATION_INFO` consists of zeros and has the right length.
 
 use super::crypto::{Etype, Key};
 use super::message::Typed;
 use super::time::KerberosTime;
 use super::usage;
 
-/// Authorization data that whoever does not understand it may ignore (RFC 4120 5.2.6.1).
+/// Authorization data that a recipient may ignore if it does not understand the data (RFC 4120 5.2.6.1).
 const AD_IF_RELEVANT: i32 = 1;
 /// Authorization data that is a PAC (MS-KILE 2.2.5: `AD-WIN2K-PAC`).
 const AD_WIN2K_PAC: i32 = 128;
 
-// Types of buffers (MS-PAC 2.4).
+// The types of buffers (MS-PAC 2.4).
 const LOGON_INFO: u32 = 1;
 const SERVER_CHECKSUM: u32 = 6;
 const KDC_CHECKSUM: u32 = 7;
@@ -23,14 +23,14 @@ const CLIENT_INFO: u32 = 10;
 /// The length in bytes of the count and version of `PACTYPE` (MS-PAC 2.3), and of each `PAC_INFO_BUFFER` (2.4).
 const HEAD: usize = 8;
 const INFO_BUFFER: usize = 16;
-/// The largest number of buffers that are read. MS-PAC 2.4 knows 14 types.
+/// The maximum number of buffers that are read. MS-PAC 2.4 defines 14 types.
 const MAX_BUFFERS: usize = 32;
 /// The alignment of each buffer in bytes (MS-PAC 2.3).
 const ALIGNMENT: usize = 8;
 
-/// The length in bytes of `KERB_VALIDATION_INFO` without groups. With the rest of a ticket it comes to about the 1,200
-/// bytes that Microsoft estimates for a token without groups (KB 327825, "Problems with Kerberos authentication when a
-/// user belongs to many groups").
+/// The length in bytes of `KERB_VALIDATION_INFO` without groups. Together with the rest of a ticket, this is about the
+/// 1,200 bytes that Microsoft estimates for a token without groups (KB 327825, "Problems with Kerberos authentication
+/// when a user belongs to many groups").
 const LOGON_INFO_LENGTH: usize = 256;
 /// The length in bytes that a domain local group, or a universal group of another domain, adds (KB 327825).
 const GROUP_LENGTH: usize = 40;
@@ -49,13 +49,13 @@ pub(super) fn authorization(subject: &Subject<'_>, service: &Key, krbtgt: &Key) 
     Typed::encode_list(&[Typed { kind: AD_WIN2K_PAC, value: &pac(subject, service, krbtgt) }])
 }
 
-/// Returns the authorization data of a ticket that consists of this value of [`authorization`].
+/// Returns the authorization data of a ticket, which contains only this value that [`authorization`] returned.
 pub(super) fn relevant(value: &[u8]) -> Typed<'_> {
     Typed { kind: AD_IF_RELEVANT, value }
 }
 
-/// Returns whether the PAC in a ticket's authorization data, if there is one, was signed with the service's key
-/// (MS-PAC 2.8.1). The signature of the KDC can be verified by the KDC only.
+/// Returns whether the PAC in a ticket's authorization data, if there is one, was signed with the service's key (MS-PAC
+/// 2.8.1). Only the KDC can verify its own signature.
 pub(super) fn is_genuine(authorization: &[Typed<'_>], service: &Key) -> bool {
     let relevant = authorization.iter().filter(|data| data.kind == AD_IF_RELEVANT);
     relevant.map(|data| Typed::decode_list(data.value)).all(|list| {
@@ -102,7 +102,7 @@ fn pac(subject: &Subject<'_>, service: &Key, krbtgt: &Key) -> Vec<u8> {
 /// Returns `PAC_CLIENT_INFO` (MS-PAC 2.7).
 fn client_info(subject: &Subject<'_>) -> Vec<u8> {
     let name: Vec<u8> = subject.name.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    // A name of a Kerberos message is far shorter.
+    // A name in a Kerberos message is much shorter than this limit.
     let name = &name[..name.len().min(usize::from(u16::MAX - 1))];
     let mut info = subject.auth_time.file_time().0.to_le_bytes().to_vec();
     info.extend_from_slice(&(name.len() as u16).to_le_bytes());
@@ -118,7 +118,7 @@ fn empty_signature(etype: Etype) -> Vec<u8> {
     data
 }
 
-/// Returns whether the server's signature of a PAC was made with this key; `None` for bytes that are no PAC.
+/// Returns whether the server's signature of a PAC was made with this key; `None` if the bytes are not a PAC.
 fn is_signed(pac: &[u8], key: &Key) -> Option<bool> {
     let count = usize::try_from(u32::from_le_bytes(*pac.first_chunk()?)).ok().filter(|count| *count <= MAX_BUFFERS)?;
     let mut signed = pac.to_vec();
@@ -133,7 +133,7 @@ fn is_signed(pac: &[u8], key: &Key) -> Option<bool> {
         let data = pac.get(start..start.checked_add(length)?)?;
         let (algorithm, rest) = data.split_first_chunk()?;
         let etype = Etype::ALL.into_iter().find(|etype| etype.checksum_type() == i32::from_le_bytes(*algorithm))?;
-        // An identifier of a read-only DC may follow.
+        // The identifier of a read-only DC may follow the signature.
         let signature = rest.get(..etype.checksum_len())?;
         let start = start + algorithm.len();
         signed[start..start + signature.len()].fill(0);
@@ -174,7 +174,7 @@ mod tests {
             for at in (0..bytes.len()).step_by(7) {
                 let mut altered = bytes.clone();
                 altered[at] ^= 0x10;
-                // What the KDC signed is the KDC's to verify.
+                // Only the KDC verifies its own signature.
                 let kdc = at >= bytes.len() - ALIGNMENT.max(etype.checksum_len()) - 8;
                 assert!(kdc || is_signed(&altered, &service) != Some(true), "{etype}: byte {at}");
             }

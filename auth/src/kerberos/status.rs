@@ -31,7 +31,7 @@ codes! {
         PREAUTH_FAILED = 24, "KDC_ERR_PREAUTH_FAILED";
         /// The KDC requires pre-authentication.
         PREAUTH_REQUIRED = 25, "KDC_ERR_PREAUTH_REQUIRED";
-        /// The decryption failed its integrity check, and the sender does not report that as MODIFIED.
+        /// Decrypted data failed its integrity check, in a case for which the error is not MODIFIED.
         BAD_INTEGRITY = 31, "KRB_AP_ERR_BAD_INTEGRITY";
         /// The ticket has expired.
         TKT_EXPIRED = 32, "KRB_AP_ERR_TKT_EXPIRED";
@@ -41,7 +41,7 @@ codes! {
         REPEAT = 34, "KRB_AP_ERR_REPEAT";
         /// The ticket is not for this service.
         NOT_US = 35, "KRB_AP_ERR_NOT_US";
-        /// Ticket and authenticator name different clients.
+        /// The ticket and the authenticator name different clients.
         BADMATCH = 36, "KRB_AP_ERR_BADMATCH";
         /// The clocks differ too much.
         SKEW = 37, "KRB_AP_ERR_SKEW";
@@ -49,11 +49,11 @@ codes! {
         BADVERSION = 39, "KRB_AP_ERR_BADVERSION";
         /// The message is not the expected one.
         MSG_TYPE = 40, "KRB_AP_ERR_MSG_TYPE";
-        /// The message was altered, or was encrypted in another key.
+        /// The message was altered, or was encrypted with another key.
         MODIFIED = 41, "KRB_AP_ERR_MODIFIED";
         /// The server has no key.
         NOKEY = 45, "KRB_AP_ERR_NOKEY";
-        /// The checksum is of a type that protects nothing.
+        /// The type of the checksum is not suitable, because it gives no protection.
         INAPP_CKSUM = 50, "KRB_AP_ERR_INAPP_CKSUM";
         /// The answer is too big for UDP.
         RESPONSE_TOO_BIG = 52, "KRB_ERR_RESPONSE_TOO_BIG";
@@ -65,7 +65,8 @@ codes! {
 }
 
 impl KrbErrorCode {
-    /// Returns the SSPI status of a *server* that refuses a token with this error. IIS logs it as `sc-win32-status`.
+    /// Returns the SSPI status of a *server* that refuses a token with this error. IIS logs the status as
+    /// `sc-win32-status`.
     ///
     /// SKEW is documented (MS-KILE 3.4.5). The others follow Windows' table of Kerberos errors and are not measured on
     /// IIS.

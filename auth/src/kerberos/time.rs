@@ -75,7 +75,7 @@ impl KerberosTime {
             return None;
         }
         let days = days_from_civil(year, month, day);
-        // Each month has 28 days; what is beyond may be the next month's.
+        // Each month has at least 28 days. A later day may belong to the next month.
         let real = day <= 28 || civil(days) == (year, month, day);
         real.then_some(Self(days * DAY + hour * 3600 + minute * 60 + second))
     }
@@ -109,17 +109,17 @@ impl fmt::Debug for KerberosTime {
 /// The number of seconds in a day.
 const DAY: u64 = 86_400;
 
-/// Returns the number of days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March here, so that
-/// the leap day is the last day of a year.
+/// Returns the number of days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March here, so the
+/// leap day is the last day of a year.
 const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
     let days_of_years = year * 365 + year / 4 - year / 100 + year / 400;
-    // 306 days from March to December, 719,468 days from 0000-03-01 to 1970-01-01. Day 0 of a month
-    // cannot come below 0 here, for the year is 1970 or later.
+    // The term with the month counts days from 1 March, and there are 719,468 days from 0000-03-01 to 1970-01-01. The
+    // result cannot be negative, because the year is 1970 or later.
     (days_of_years + (153 * month + 2) / 5 + day).saturating_sub(719_469)
 }
 
-/// Returns year, month and day, as the inverse of [`days_from_civil`].
+/// Returns the year, the month and the day. This is the inverse of [`days_from_civil`].
 const fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);

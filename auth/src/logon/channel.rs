@@ -1,21 +1,21 @@
-//! Frames of the logon channel: keyed by the machine's secret, and numbered.
+//! The frames of the logon channel. They are numbered, and are authenticated with the machine's secret.
 //!
-//! A frame is a 32-bit length (big-endian, not counting itself), then
+//! A frame begins with a 32-bit length (big-endian, not counting itself). It is followed by:
 //!
 //! | bytes | holds |
 //! |---|---|
 //! | 1 | protocol version, 1 |
 //! | 1 | kind: 1 request, 2 reply, 3 denial |
-//! | 8 | sequence number, big-endian, from 0, each direction its own |
+//! | 8 | sequence number, big-endian, from 0, separate for each direction |
 //! | n | the body, see `codec.rs` |
-//! | 32 | HMAC-SHA256 over all of the above but the length |
+//! | 32 | HMAC-SHA256 over all of the above except the length |
 //!
-//! The key is HMAC-SHA256(secret, label, machine in upper case). What it leaves open: a frame recorded
-//! on one channel verifies as the same number of a later channel of that machine. Bodies travel in clear.
+//! The key is HMAC-SHA256(secret, label, machine in upper case). It has two limits: a frame that was recorded on one
+//! channel is valid as the frame with the same number on a later channel of that machine, and bodies are not encrypted.
 //!
-//! A denial says that there is no such channel, as NetrServerAuthenticate3 does before there is a session
-//! key (MS-NRPC 3.5.4.4.2). Its body is an NTSTATUS, its number and MAC are zero: there is no key that both
-//! sides have. Whoever can forge it could as well cut the connection.
+//! A denial says that there is no such channel, like an error of NetrServerAuthenticate3 before there is a session key
+//! (MS-NRPC 3.5.4.4.2). Its body is an NTSTATUS. Its number and its MAC are zero, because the two sides have no common
+//! key. An attacker who can forge a denial could also break the connection.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -28,15 +28,15 @@ use crate::status::NtStatus;
 /// The number of bytes of the length prefix that precedes each frame (big-endian, not counting itself).
 pub const FRAME_PREFIX: usize = 4;
 
-/// The longest frame that either side accepts or makes, in bytes without the prefix. An NTLMv2 response may have 64
-/// KiB; names are short.
+/// The maximum length of a frame that either side accepts or makes, in bytes without the prefix. An NTLMv2 response may
+/// have 64 KiB, and names are short.
 pub const MAX_FRAME: usize = 128 * 1024;
 
 const VERSION: u8 = 1;
 const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
 const DENIAL: u8 = 3;
-/// The number of bytes of version, kind and sequence number.
+/// The number of bytes of the version, the kind and the sequence number.
 const HEADER: usize = 10;
 const MAC: usize = 32;
 const LABEL: &[u8] = b"stickler logon channel 1\0";
@@ -72,7 +72,7 @@ fn denied(frame: &[u8]) -> Option<NtStatus> {
     Some(NtStatus(u32::from_be_bytes(body.try_into().ok()?)))
 }
 
-/// The server's (IIS machine's) half of a logon channel.
+/// The half of a logon channel at the server (the IIS machine).
 pub struct LogonClient {
     keyed: Hmac<Sha256>,
     sent: u64,
@@ -80,7 +80,7 @@ pub struct LogonClient {
 }
 
 impl LogonClient {
-    /// Creates the channel of `machine` (its NetBIOS name), keyed by the machine's secret.
+    /// Creates the channel of `machine` (its NetBIOS name) with the machine's secret as its key.
     pub fn new(machine: &str, secret: &[u8]) -> Self {
         Self { keyed: channel_key(machine, secret), sent: 0, received: 0 }
     }
@@ -116,7 +116,7 @@ impl LogonClient {
     }
 }
 
-/// The domain controller's half of a logon channel.
+/// The half of a logon channel at the domain controller.
 pub struct LogonServer {
     keyed: Hmac<Sha256>,
     machine: String,
@@ -125,8 +125,8 @@ pub struct LogonServer {
 }
 
 impl LogonServer {
-    /// Returns the machine that a first request claims to come from. Nothing is verified yet: the name only selects the
-    /// secret for [`LogonServer::new`].
+    /// Returns the machine that a first request claims to come from. Nothing is verified yet, and the name only selects
+    /// the secret for [`LogonServer::new`].
     ///
     /// # Errors
     /// `frame` (without its length prefix) is not a request of this protocol.
@@ -135,7 +135,7 @@ impl LogonServer {
         Fields::new(body).text("channel_machine")
     }
 
-    /// Creates the channel of `machine`, keyed by the secret that the directory holds for it.
+    /// Creates the channel of `machine` with the secret that the directory has for it as its key.
     pub fn new(machine: &str, secret: &[u8]) -> Self {
         let keyed = channel_key(machine, secret);
         Self { keyed, machine: machine.into(), received: 0, answered: 0 }

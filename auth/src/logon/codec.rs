@@ -1,10 +1,10 @@
-//! The bodies of requests and replies. Fields stand in the order of their structures; strings and byte strings follow a
-//! 16-bit length; numbers are big-endian.
+//! The bodies of requests and replies. Fields are in the order of their structures, strings and byte strings follow a
+//! 16-bit length, and numbers are big-endian.
 
 use super::{LogonError, LogonReply, LogonRequest};
 use crate::status::NtStatus;
 
-/// The largest number of SIDs in one reply. Windows itself stops at 1,024 groups in a token.
+/// The maximum number of SIDs in one reply. Windows itself allows at most 1,024 groups in a token.
 const MAX_SIDS: usize = 1_024;
 
 /// Appends the body of `request`.

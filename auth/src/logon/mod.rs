@@ -1,8 +1,8 @@
 //! The pass-through logon: a server's question to its domain controller, and the channel that carries it.
 //!
-//! The channel is a simplified stand-in for `NetrLogonSamLogonWithFlags` over a secure channel (MS-NRPC, MS-APDS 3.1.5), with
-//! the same fields and the same trust, but without RPC. The code is sans-IO: [`LogonClient`] and [`LogonServer`] turn
-//! messages into frames and back, and the shell moves the frames.
+//! The channel is a simplified replacement for `NetrLogonSamLogonWithFlags` over a secure channel (MS-NRPC, MS-APDS
+//! 3.1.5). It has the same fields and the same trust, but no RPC. The code does no I/O: [`LogonClient`] and
+//! [`LogonServer`] turn messages into frames and back, and the caller transports the frames.
 
 mod channel;
 mod codec;
@@ -19,11 +19,11 @@ pub struct LogonRequest {
     pub channel_machine: String,
     /// The domain as the client sent it. It is empty if the client named none.
     pub logon_domain: String,
-    /// The user as the client sent it; empty for an anonymous logon.
+    /// The user as the client sent it, which is empty for an anonymous logon.
     pub user: String,
     /// The workstation as the client sent it.
     pub workstation: String,
-    /// The challenge that the response answers. It is the server's own, or for NTLM2 session responses MD5(server
+    /// The challenge that the response answers. It is the server's own or, for NTLM2 session responses, MD5(server
     /// challenge, client challenge)\[0..8\] (MS-APDS 3.1.5.2).
     pub challenge: [u8; 8],
     /// The NT response: empty, 24 bytes, or an NTLMv2 response with its blob.
@@ -32,7 +32,8 @@ pub struct LogonRequest {
     pub lm_response: Vec<u8>,
     /// The MSV1_0 parameter control bits (MS-APDS 3.1.5.1), or 0 for a plain request.
     pub parameter_control: u32,
-    /// The number of channels that the request has crossed. A DC that forwards it adds one, and bounds the number.
+    /// The number of channels that the request has crossed. A DC that forwards the request adds one, and limits the
+    /// number.
     pub hops: u8,
 }
 
@@ -45,7 +46,7 @@ pub struct LogonReply {
     pub authoritative: bool,
     /// The session base key (MS-NLMP 3.3). It is zero unless the logon succeeded.
     pub session_base_key: [u8; 16],
-    /// The first eight bytes of the LM hash, for LM_KEY and NON_NT keys. They are zero if there is no LM hash.
+    /// The first eight bytes of the LM hash, for LM_KEY and NON_NT keys; zero if there is no LM hash.
     pub lm_key: [u8; 8],
     /// The bits of the profile, such as [`LogonReply::GUEST`].
     pub user_flags: u32,
@@ -53,14 +54,14 @@ pub struct LogonReply {
     pub effective_name: String,
     /// The NetBIOS name of the account's domain.
     pub domain: String,
-    /// The SIDs of the user and its groups in string form, that of the user first.
+    /// The SIDs of the user and of the user's groups in string form. The user's SID comes first.
     pub sids: Vec<String>,
     /// The NetBIOS name of the DC that decided.
     pub logon_server: String,
 }
 
 impl LogonReply {
-    /// The bit `LOGON_GUEST`: the account is that of the guest (MS-PAC 2.5, UserFlags).
+    /// The bit `LOGON_GUEST`: the account is the guest account (MS-PAC 2.5, UserFlags).
     pub const GUEST: u32 = 0x0000_0001;
 
     /// Returns a refusal with this status, without keys and names.
@@ -99,7 +100,7 @@ impl std::fmt::Debug for LogonReply {
 /// The reason why a frame of the logon channel was refused. After any of these errors the channel must be closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogonError {
-    /// The length prefix promises more than a frame may have, or a message does not fit in one.
+    /// The length prefix exceeds the length that a frame may have, or a message does not fit into a frame.
     #[error("the logon frame or field has {len} bytes, more than the limit of {limit}")]
     TooLong {
         /// The length that was announced, or that would have to be sent, in bytes.
@@ -122,7 +123,7 @@ pub enum LogonError {
     /// The frame belongs to another protocol, or to another version of this one.
     #[error("the logon frame has protocol version {0}, but only version 1 is supported")]
     Version(u8),
-    /// A reply was found where a request is expected, or the reverse.
+    /// The frame is a reply although a request is expected, or the reverse.
     #[error("the logon frame is of a kind that this side of the channel does not accept")]
     Kind,
     /// The other side refuses the channel: with STATUS_ACCESS_DENIED if the secrets differ, or with
@@ -140,7 +141,7 @@ pub enum LogonError {
         /// The sequence number that is expected next.
         expected: u64,
     },
-    /// The sequence number is too high, so that a frame before it was lost.
+    /// The sequence number is too high, which means that an earlier frame was lost.
     #[error("the logon frame with number {got} is out of sequence; number {expected} was expected")]
     OutOfSequence {
         /// The sequence number of the frame.
@@ -148,7 +149,7 @@ pub enum LogonError {
         /// The sequence number that is expected next.
         expected: u64,
     },
-    /// The request names another machine than the one whose secret keys the channel.
+    /// The request names a machine other than the one whose secret is the key of the channel.
     #[error("the logon request names machine {got:?}, but the secure channel belongs to {expected:?}")]
     WrongMachine {
         /// The machine in the request.

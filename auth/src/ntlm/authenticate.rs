@@ -14,7 +14,7 @@ const FLAGS: usize = 60;
 const VERSION: usize = 64;
 /// The position of the MIC, if the NTLMv2 response says that there is one.
 pub(crate) const MIC: std::ops::Range<usize> = 72..88;
-/// The lengths of the fixed part: without version and MIC, with a version, with a version and a MIC.
+/// The lengths of the fixed part: without a version and a MIC, with a version, and with a version and a MIC.
 const FIXED: usize = 64;
 const FIXED_WITH_VERSION: usize = 72;
 const FIXED_WITH_MIC: usize = 88;
@@ -36,7 +36,7 @@ pub struct Authenticate<'a> {
     pub lm_response: &'a [u8],
     /// The NT response: empty, 24 bytes, or NTLMv2 with its blob (see [`super::response`]).
     pub nt_response: &'a [u8],
-    /// The domain, in the message's character set, like the two names after it.
+    /// The domain. The domain and the following two names are in the message's character set.
     pub domain: &'a [u8],
     /// The name of the user.
     pub user: &'a [u8],
@@ -54,7 +54,8 @@ pub struct Authenticate<'a> {
 }
 
 impl<'a> Authenticate<'a> {
-    /// Decodes a type 3 message with a header of 64, 72 or 88 bytes. The start of the payload shows which header it is.
+    /// Decodes a type 3 message with a header of 64, 72 or 88 bytes. The start of the payload shows the length of the
+    /// header.
     pub fn decode(raw: &'a [u8]) -> Result<Self, DecodeError> {
         let message = MessageReader::open(raw, "Authenticate", 3, FIXED)?;
         let lm_response = message.field(LM_RESPONSE, "Authenticate.LmChallengeResponse")?;
@@ -79,9 +80,9 @@ impl<'a> Authenticate<'a> {
         })
     }
 
-    /// Encodes the message. The header has 88 bytes with a MIC (whose version is zero unless given), 72 bytes with a
-    /// version, and 64 bytes otherwise. The caller passes zeros as the MIC, and then replaces them by
-    /// [`super::crypto::mic`] over the finished message.
+    /// Encodes the message. The header has 88 bytes with a MIC (the version is then zero unless it is given), 72 bytes
+    /// with a version, and 64 bytes otherwise. The caller passes zeros as the MIC, and then replaces them by the
+    /// [`super::crypto::mic`] of the finished message.
     pub fn encode(&self, order: PayloadOrder) -> Vec<u8> {
         let fixed = match (self.mic, self.version) {
             (Some(_), _) => FIXED_WITH_MIC,

@@ -33,7 +33,7 @@ impl AvId {
     pub const CHANNEL_BINDINGS: Self = Self(10);
 }
 
-/// A well-formed list of AV pairs, borrowed; the pairs keep their order.
+/// A well-formed list of AV pairs, which is borrowed. The pairs keep their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AvPairs<'a> {
     /// The pairs before the EOL.
@@ -115,12 +115,12 @@ impl<'a> AvPairs<'a> {
         self.array(AvId::FLAGS).map_or(0, u32::from_le_bytes)
     }
 
-    /// Returns the server's time at which it made the Challenge.
+    /// Returns the time, by the server's clock, at which the Challenge was made.
     pub fn timestamp(self) -> Option<FileTime> {
         self.array(AvId::TIMESTAMP).map(|bytes| FileTime(u64::from_le_bytes(bytes)))
     }
 
-    /// Returns the channel binding. An all-zero one means that the client has none to send.
+    /// Returns the channel binding. If all bytes are zero, the client has no binding.
     pub fn channel_binding(self) -> Option<&'a [u8]> {
         self.get(AvId::CHANNEL_BINDINGS).filter(|value| value.iter().any(|byte| *byte != 0))
     }
@@ -159,7 +159,7 @@ impl AvPairsBuf {
         self
     }
 
-    /// Appends a name in UTF-16LE. It is cut like any value.
+    /// Appends a name in UTF-16LE. The name is cut like any value.
     pub fn push_text(&mut self, id: AvId, text: &str) -> &mut Self {
         let start = self.buf.len();
         self.push(id, &[]);

@@ -24,12 +24,12 @@ pub(crate) fn rc4(key: &[u8; 16]) -> Rc4 {
     Rc4::new_from_slice(key).expect("RC4 takes keys of 1 to 256 bytes, this one has 16")
 }
 
-/// Returns NTOWFv1, 16 bytes: MD4 of the password in UTF-16LE (3.3.1). A directory stores this hash.
+/// Returns NTOWFv1, 16 bytes, which is the MD4 of the password in UTF-16LE (3.3.1). A directory stores this hash.
 pub fn ntowf_v1(password: &str) -> [u8; 16] {
     Md4::digest(utf16le(password)).into()
 }
 
-/// Returns LMOWFv1 (3.3.1), 16 bytes. It is `None` for a password that has no LM hash, because it has more than 14
+/// Returns LMOWFv1 (3.3.1), 16 bytes. Returns `None` for a password without an LM hash, which has more than 14
 /// characters or characters beyond the OEM set.
 pub fn lmowf_v1(password: &str) -> Option<[u8; 16]> {
     let mut key = [0; 14];
@@ -43,22 +43,22 @@ pub fn lmowf_v1(password: &str) -> Option<[u8; 16]> {
     Some(hash)
 }
 
-/// The NTOWFv2 hash of one user in one domain, kept as a keyed HMAC-MD5, so that each use costs no key setup.
+/// The NTOWFv2 hash of one user in one domain, kept as a keyed HMAC-MD5, so each use costs no key setup.
 #[derive(Clone)]
 pub struct Ntowfv2 {
     mac: HmacMd5,
 }
 
 impl Ntowfv2 {
-    /// Creates the hash from NTOWFv1, the user's name, which is converted to upper case here, and the domain exactly as
-    /// sent (3.3.2).
+    /// Creates the hash from NTOWFv1, the user's name and the domain (3.3.2). The name is converted to upper case here,
+    /// and the domain is used exactly as it was sent.
     pub fn new(nt_hash: &[u8; 16], user: &str, domain: &str) -> Self {
         Self { mac: hmac_md5(&ntowf_v2(nt_hash, user, domain)) }
     }
 
-    /// Returns NTProofStr, the first 16 bytes of an NTLMv2 response, over the challenge and the blob.
+    /// Returns NTProofStr over the challenge and the blob. NTProofStr is the first 16 bytes of an NTLMv2 response.
     ///
-    /// With an 8-byte client challenge instead of a blob, it is the beginning of an LMv2 response.
+    /// With an 8-byte client challenge instead of a blob, the result is the beginning of an LMv2 response.
     pub fn proof(&self, server_challenge: &[u8; 8], blob: &[u8]) -> [u8; 16] {
         let mut mac = self.mac.clone();
         mac.update(server_challenge);
@@ -82,7 +82,8 @@ impl Ntowfv2 {
     }
 }
 
-/// Returns NTOWFv2 (3.3.2), 16 bytes: HMAC-MD5 keyed with NTOWFv1 over the user in upper case and the domain as it is.
+/// Returns NTOWFv2 (3.3.2), 16 bytes: HMAC-MD5, keyed with NTOWFv1, over the user in upper case and the unchanged
+/// domain.
 pub fn ntowf_v2(nt_hash: &[u8; 16], user: &str, domain: &str) -> [u8; 16] {
     let mut mac = hmac_md5(nt_hash);
     for c in user.chars().map(upcase).chain(domain.chars()) {
@@ -118,7 +119,8 @@ pub fn v1_session_base_key(nt_hash: &[u8; 16]) -> [u8; 16] {
 
 /// Returns KXKEY for the v1 responses (3.4.5.1), 16 bytes. NTLMv2 uses the session base key unchanged.
 ///
-/// `lm_key` is the first eight bytes of LMOWFv1. 8 bytes of `lm_response` are used; missing ones count as zero.
+/// `lm_key` is the first eight bytes of LMOWFv1. Eight bytes of `lm_response` are used, and missing bytes count as
+/// zero.
 pub fn v1_key_exchange_key(
     flags: NegotiateFlags,
     session_base_key: &[u8; 16],
@@ -155,7 +157,7 @@ pub fn exchange_session_key(key_exchange_key: &[u8; 16], session_key: &[u8; 16])
 }
 
 /// Returns the MIC: HMAC-MD5, keyed with the exported session key, over the three raw messages, with zeros in the MIC
-/// field of the third one (3.1.5.1.2, 3.2.5.1.2). It is `None` if the third message has no room for a MIC.
+/// field of the third one (3.1.5.1.2, 3.2.5.1.2). Returns `None` if the third message has no room for a MIC.
 pub fn mic(
     exported_session_key: &[u8; 16],
     negotiate: &[u8],

@@ -32,7 +32,7 @@ flags! {
     DATAGRAM = 0x0000_0040;
     /// G: the session key is computed with the LM hash.
     LM_KEY = 0x0000_0080;
-    /// H: NTLMv1 session security; every peer sets it.
+    /// H: NTLMv1 session security is used; every peer sets this flag.
     NTLM = 0x0000_0200;
     /// J: the client is anonymous.
     ANONYMOUS = 0x0000_0800;
@@ -40,13 +40,13 @@ flags! {
     OEM_DOMAIN_SUPPLIED = 0x0000_1000;
     /// L: the Negotiate carries a workstation name.
     OEM_WORKSTATION_SUPPLIED = 0x0000_2000;
-    /// M: a signature block is on every message, if only a dummy.
+    /// M: every message has a signature block, even if it is only a dummy.
     ALWAYS_SIGN = 0x0000_8000;
     /// N: TargetName is a domain.
     TARGET_TYPE_DOMAIN = 0x0001_0000;
     /// O: TargetName is a server.
     TARGET_TYPE_SERVER = 0x0002_0000;
-    /// P: extended session security, "NTLM2"; suppresses [`Self::LM_KEY`].
+    /// P: extended session security ("NTLM2") is used; this flag suppresses [`Self::LM_KEY`].
     EXTENDED_SESSION_SECURITY = 0x0008_0000;
     /// Q: an identify-level token is wanted.
     IDENTIFY = 0x0010_0000;
@@ -75,7 +75,7 @@ impl NegotiateFlags {
         self.0 & other.0 != 0
     }
 
-    /// Returns the union of both, in a form that constants can use.
+    /// Returns the union of both. Constants can use this function.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)

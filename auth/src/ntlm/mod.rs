@@ -1,14 +1,14 @@
-//! NTLM as MS-NLMP defines it: messages, cryptography, initiator, acceptor, verification.
+//! NTLM in accordance with MS-NLMP: messages, cryptography, initiator, acceptor, verification.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`flags`], [`av`], [`text`], [`wire`] | the parts that messages are made of |
-//! | [`negotiate`], [`challenge`], [`authenticate`] | the three messages, encode and decode |
-//! | [`response`] | the NT response inside an Authenticate, and the blob inside an NTLMv2 one |
+//! | [`negotiate`], [`challenge`], [`authenticate`] | encode and decode the three messages |
+//! | [`response`] | the NT response inside an Authenticate, and the blob inside an NTLMv2 response |
 //! | [`crypto`], [`session`] | hashes, responses, keys; signatures and seals |
-//! | [`initiator`], [`profile`] | the client's side and the habits of real clients |
+//! | [`initiator`], [`profile`] | the client's side, and the behaviour of real clients |
 //! | [`acceptor`] | the server's side, which yields a logon request and waits for its reply |
-//! | [`verify`] | the domain controller's side: response against stored hash |
+//! | [`verify`] | the domain controller's side: compares a response with a stored hash |
 
 pub mod acceptor;
 pub mod authenticate;

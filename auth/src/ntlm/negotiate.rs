@@ -8,7 +8,7 @@ const FLAGS: usize = 12;
 const DOMAIN: usize = 16;
 const WORKSTATION: usize = 24;
 const VERSION: usize = 32;
-/// The lengths of the fixed part without and with a version.
+/// The length of the fixed part without a version, and below it the length with a version.
 const FIXED: usize = 32;
 const FIXED_WITH_VERSION: usize = 40;
 /// The length of the shortest message, which ends after the flags. The oldest clients send it.
@@ -19,10 +19,10 @@ const SHORTEST: usize = 16;
 pub struct Negotiate<'a> {
     /// The flags that the client offers.
     pub flags: NegotiateFlags,
-    /// The domain of the client's machine in OEM characters. It is only read with
+    /// The domain of the client's machine in OEM characters. It is read only with
     /// [`NegotiateFlags::OEM_DOMAIN_SUPPLIED`].
     pub domain: &'a [u8],
-    /// The name of the client's machine in OEM characters. It is only read with
+    /// The name of the client's machine in OEM characters. It is read only with
     /// [`NegotiateFlags::OEM_WORKSTATION_SUPPLIED`].
     pub workstation: &'a [u8],
     /// The version field, if the message has room for one.
@@ -30,7 +30,7 @@ pub struct Negotiate<'a> {
 }
 
 impl<'a> Negotiate<'a> {
-    /// Decodes a type 1 message of 16 bytes (flags only), 32 bytes, or 40 bytes and more.
+    /// Decodes a type 1 message of 16 bytes (flags only), of 32 bytes, or of 40 or more bytes.
     pub fn decode(raw: &'a [u8]) -> Result<Self, DecodeError> {
         let message = MessageReader::open(raw, "Negotiate", 1, SHORTEST)?;
         let flags = message.flags(FLAGS);

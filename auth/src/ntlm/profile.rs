@@ -20,7 +20,7 @@ pub enum ResponseKind {
 pub enum LmRule {
     /// The response that belongs to the kind: LMv2, or the LM response of the LM hash.
     Send,
-    /// 24 zero bytes beside NTLMv2 (3.1.5.1.2), a copy of the NT response beside NTLMv1 (3.3.1).
+    /// 24 zero bytes beside NTLMv2 (3.1.5.1.2), or a copy of the NT response beside NTLMv1 (3.3.1).
     Withhold,
 }
 
@@ -36,7 +36,7 @@ pub enum Clock {
 /// The properties in which NTLM clients differ, apart from their credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NtlmProfile {
-    /// The flags of the Negotiate message; those of the Authenticate are the ones that the server has accepted.
+    /// The flags of the Negotiate message. The Authenticate has those flags that the server has accepted.
     pub flags: NegotiateFlags,
     /// The version field of Negotiate and Authenticate; `None` omits it if the layout allows that.
     pub version: Option<Version>,
@@ -60,7 +60,7 @@ pub struct NtlmProfile {
 
 impl NtlmProfile {
     /// Returns the profile of curl: OEM strings, 32-byte Negotiate, 64-byte Authenticate header, LMv2, no MIC, no
-    /// channel binding, no workstation of its own (lib/vauth/ntlm.c).
+    /// channel binding, and a fixed workstation name (lib/vauth/ntlm.c).
     pub fn curl() -> Self {
         Self {
             flags: NegotiateFlags(0x0008_8206),
@@ -105,9 +105,9 @@ impl NtlmProfile {
         }
     }
 
-    /// Returns the profile of wget: OEM and NTLM are all that it asks for, NTLMv1 and LM responses, no workstation
-    /// (`src/http-ntlm.c`). Its Authenticate has the flags 0x8201, which do not fit its OEM strings; here it has those that were
-    /// negotiated.
+    /// Returns the profile of wget, which asks only for OEM and NTLM: NTLMv1 and LM responses, no workstation
+    /// (`src/http-ntlm.c`). The Authenticate of the real wget has the flags 0x8201, which do not fit its OEM strings.
+    /// Here it has the flags that were negotiated.
     pub fn wget() -> Self {
         Self {
             flags: NegotiateFlags(0x0000_0202),
@@ -119,8 +119,9 @@ impl NtlmProfile {
         }
     }
 
-    /// Returns the profile of Mono and of Perl's `Authen::NTLM`: NTLMv1 and LM responses (`Mono.Security.Protocol.Ntlm`, and
-    /// `NTLM.pm`: flags 0xB207 in both, of which the names of domain and workstation are left out here).
+    /// Returns the profile of Mono and of Perl's `Authen::NTLM`: NTLMv1 and LM responses. Both have the flags 0xB207
+    /// (`Mono.Security.Protocol.Ntlm`, `NTLM.pm`). The flags for the names of the domain and the workstation are
+    /// omitted here.
     pub fn mono() -> Self {
         Self { flags: NegotiateFlags(0x0000_8207), workstation: "WORKSTATION".into(), ..Self::wget() }
     }
@@ -136,7 +137,7 @@ impl NtlmProfile {
         }
     }
 
-    /// Returns the profile of an old Windows: NTLM2 session responses, no MIC.
+    /// Returns the profile of an old version of Windows: NTLM2 session responses, no MIC.
     pub fn ntlm2_session() -> Self {
         Self {
             response: ResponseKind::Ntlm2Session,
@@ -147,7 +148,7 @@ impl NtlmProfile {
         }
     }
 
-    /// Returns the profile of a very old Windows: NTLMv1 and LM responses, no extended session security.
+    /// Returns the profile of a very old version of Windows: NTLMv1 and LM responses, no extended session security.
     pub fn ntlm_v1() -> Self {
         Self {
             flags: NegotiateFlags(0xE208_8297) - NegotiateFlags::EXTENDED_SESSION_SECURITY,

@@ -14,7 +14,7 @@ const BLOB_FIXED: usize = 28;
 /// An NT response. Its kind follows from its length alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NtResponse<'a> {
-    /// There is no NT response: the logon is anonymous, or uses the LM response alone.
+    /// There is no NT response: the logon is anonymous, or uses only the LM response.
     Empty,
     /// An NTLMv1 response, or an NTLM2 session response with extended session security.
     V1(&'a [u8; V1_LEN]),
@@ -57,8 +57,8 @@ impl<'a> NtlmV2Response<'a> {
     fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let length = DecodeError::Length { field: "Authenticate.NtChallengeResponse", got: bytes.len() };
         let (proof, blob) = bytes.split_first_chunk().ok_or(length)?;
-        // RespType, HiRespType and 6 reserved bytes; time; client challenge; 4 reserved bytes. The
-        // types are always 1 and 1, and nobody checks them: the proof covers them.
+        // The blob has RespType, HiRespType and 6 reserved bytes, the time, the client challenge, and 4 reserved bytes.
+        // Both types are always 1. They need no check, because the proof covers them.
         let (fixed, pairs) = blob.split_first_chunk::<BLOB_FIXED>().ok_or(length)?;
         let [_, time, client_challenge, ..] = fixed.as_chunks().0 else { return Err(length) };
         Ok(Self {

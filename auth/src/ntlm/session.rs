@@ -20,8 +20,8 @@ pub enum Direction {
 /// An NTLMSSP_MESSAGE_SIGNATURE, 16 bytes (2.2.2.9).
 pub type Signature = [u8; 16];
 
-/// The protection of one direction: keys, RC4 state and sequence number. Sender and receiver each hold one and advance
-/// it in the same way. A new one is used where SPNEGO resets the state (MS-SPNG 3.2.5.1).
+/// The protection of one direction: keys, RC4 state and sequence number. The sender and the receiver each have one and
+/// advance it in the same way. When SPNEGO resets the state (MS-SPNG 3.2.5.1), a new one is used.
 pub struct SessionSecurity {
     checksum: Checksum,
     cipher: Rc4,
@@ -39,9 +39,9 @@ enum Checksum {
     Dummy,
 }
 
-/// The bytes that stand in place of a signature if ALWAYS_SIGN was negotiated, but neither SIGN nor SEAL: the version,
-/// and zeros. SSPI does this according to pyspnego (`_ntlm_raw/security.py`). gss-ntlmssp has the sequence number in
-/// place of the version (`ntlm_sign` in `src/ntlm_crypto.c`), and Samba signs nothing (`ntlmssp_sign_packet` in
+/// The bytes that replace a signature if ALWAYS_SIGN was negotiated, but neither SIGN nor SEAL: the version, and zeros.
+/// According to pyspnego, SSPI does this (`_ntlm_raw/security.py`). gss-ntlmssp has the sequence number in place of the
+/// version (`ntlm_sign` in `src/ntlm_crypto.c`), and Samba signs nothing (`ntlmssp_sign_packet` in
 /// `auth/ntlmssp/ntlmssp_sign.c`).
 const DUMMY: Signature = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
@@ -90,9 +90,10 @@ impl SessionSecurity {
         }
     }
 
-    /// Returns whether `signature` is that of the next message. The comparison takes constant time. Bytes without a
-    /// meaning are not compared: the RandomPad of a CRC, which Samba sends as the cipher produced it
-    /// (`ntlmssp_check_packet` does not compare it either), and the first field of a signature that proves nothing.
+    /// Returns whether `signature` is the signature of the next message. The comparison takes constant time. Two fields
+    /// without a meaning are not compared. One is the RandomPad of a CRC, which Samba sends as the cipher produced it
+    /// (`ntlmssp_check_packet` does not compare it either). The other is the first field of a signature that proves
+    /// nothing.
     pub fn verify(&mut self, message: &[u8], signature: &Signature) -> bool {
         let meaningful = match self.checksum {
             Checksum::Hmac(_) => 0,
@@ -104,7 +105,7 @@ impl SessionSecurity {
 
     /// Encrypts the next message in place, and returns its signature (3.4.3).
     pub fn seal(&mut self, message: &mut [u8]) -> Signature {
-        // The checksum is over the plaintext, but the cipher runs over the message first.
+        // The checksum covers the plaintext, but the cipher must process the message first.
         let plain = message.to_vec();
         self.cipher.apply_keystream(message);
         self.sign(&plain)
@@ -131,7 +132,7 @@ impl SessionSecurity {
         signature(checksum, sequence.to_le_bytes())
     }
 
-    /// Returns a signature without extended session security (3.4.4.1). RandomPad is sent as zero, as Windows does, but
+    /// Returns a signature without extended session security (3.4.4.1). RandomPad is sent as zero, as on Windows, but
     /// consumes its four bytes of keystream.
     fn crc_signature(&mut self, sequence: u32, message: &[u8]) -> Signature {
         let mut fields = [0; 12];

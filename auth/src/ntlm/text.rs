@@ -1,7 +1,7 @@
 //! Strings on the wire, in UTF-16LE or OEM.
 //!
-//! OEM stands for the server's code page, which the wire never names. Here it is Latin-1, which agrees with every code
-//! page on ASCII. A character beyond Latin-1 is sent as `?`, as Windows does.
+//! OEM means the server's code page, which no message names. Here it is Latin-1, which agrees with every code page on
+//! ASCII. A character beyond Latin-1 is sent as `?`, as Windows does.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ impl NegotiateFlags {
 }
 
 impl Charset {
-    /// Encodes `text` for the wire, without a terminator.
+    /// Encodes `text` for a message, without a terminator.
     pub fn encode(self, text: &str) -> Vec<u8> {
         match self {
             Self::Unicode => utf16le(text),
@@ -33,7 +33,7 @@ impl Charset {
         }
     }
 
-    /// Decodes a string of the wire. `field` names it in errors.
+    /// Decodes a string of a message. `field` names it in errors.
     ///
     /// # Errors
     /// [`DecodeError::Text`] for an odd length or a lone surrogate in UTF-16.
@@ -44,7 +44,7 @@ impl Charset {
                 if !rest.is_empty() {
                     return Err(DecodeError::Text { field });
                 }
-                // Names are nearly always ASCII, which needs no look at surrogates.
+                // Names are nearly always ASCII, for which surrogates need not be checked.
                 if units.iter().all(|[low, high]| low.is_ascii() && *high == 0) {
                     return Ok(units.iter().map(|[low, _]| char::from(*low)).collect());
                 }
@@ -75,8 +75,8 @@ pub(crate) fn push_utf16le(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Returns `c` in upper case by the rules of `RtlUpcaseUnicodeString`: one character becomes one character, so that `ß`
-/// does not change.
+/// Returns `c` in upper case according to `RtlUpcaseUnicodeString`: one character becomes one character, so `ß` does
+/// not change.
 pub(crate) fn upcase(c: char) -> char {
     let mut upper = c.to_uppercase();
     match (upper.next(), upper.next()) {

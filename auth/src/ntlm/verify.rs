@@ -38,14 +38,14 @@ impl LmCompatibilityLevel {
 pub struct StoredSecret {
     nt_hash: [u8; 16],
     lm_hash: Option<[u8; 16]>,
-    /// The spellings of user and domain of successful logons. Failures are not kept, so that strangers cannot fill the
-    /// cache.
+    /// The spellings of the user and the domain in successful logons. Failures are not kept, so that an attacker cannot
+    /// fill the cache.
     cache: Vec<CachedKey>,
     /// The entry that is replaced next if the cache is full.
     oldest: usize,
 }
 
-/// The NTLMv2 key for one spelling of user and domain.
+/// The NTLMv2 key for one spelling of the user and the domain.
 #[derive(Clone)]
 struct CachedKey {
     user: String,
@@ -53,8 +53,8 @@ struct CachedKey {
     key: Ntowfv2,
 }
 
-/// The number of spellings that are kept. An account is used under few of them (`CORP\alice`, `alice@corp.example`
-/// ...).
+/// The number of spellings that are kept. An account is used under only a few spellings (`CORP\alice`,
+/// `alice@corp.example` ...).
 const CACHED_KEYS: usize = 4;
 
 /// The response that proved the password.
@@ -75,7 +75,7 @@ pub enum Proof {
 pub struct SessionKeys {
     /// The session base key (MS-NLMP 3.3), 16 bytes.
     pub session_base_key: [u8; 16],
-    /// The first eight bytes of the LM hash. They are zero if no LM hash is stored.
+    /// The first eight bytes of the LM hash; zero if no LM hash is stored.
     pub lm_key: [u8; 8],
     /// The response that proved the password.
     pub proof: Proof,
@@ -94,14 +94,14 @@ impl StoredSecret {
         Self { nt_hash, lm_hash, cache: Vec::new(), oldest: 0 }
     }
 
-    /// Verifies the responses of `request`: either one that matches is enough, and a mismatch is tried
-    /// again with an empty domain (MS-NLMP 3.2.5.1.2).
+    /// Verifies the responses of `request`. It is sufficient if one of them matches. After a mismatch, the responses
+    /// are tried again with an empty domain (MS-NLMP 3.2.5.1.2).
     ///
-    /// `&mut` because a success leaves its keyed NTLMv2 state behind, which makes the next verification
-    /// of the same user and domain fast.
+    /// The method takes `&mut self`, because it stores the keyed NTLMv2 state of a successful logon, which makes the
+    /// next verification of the same user and domain fast.
     ///
     /// # Errors
-    /// [`NtStatus::WRONG_PASSWORD`] when nothing matches, or the level refuses what does.
+    /// [`NtStatus::WRONG_PASSWORD`] if no response matches, or if the level refuses the response that matches.
     pub fn verify(&mut self, request: &LogonRequest, level: LmCompatibilityLevel) -> Result<SessionKeys, NtStatus> {
         self.verify_v1(request, level)
             .or_else(|| self.verify_v2(request, &request.logon_domain))
@@ -118,7 +118,7 @@ impl StoredSecret {
         SessionKeys { session_base_key, lm_key: std::array::from_fn(|at| lm_hash[at]), proof }
     }
 
-    /// Verifies the responses of 24 bytes, which do not depend on the domain, as far as `level` accepts them.
+    /// Verifies the responses of 24 bytes that `level` accepts. They do not depend on the domain.
     fn verify_v1(&self, request: &LogonRequest, level: LmCompatibilityLevel) -> Option<([u8; 16], Proof)> {
         let proves = |hash: &[u8; 16], response: &[u8]| {
             response.len() == V1_LEN && crypto::v1_response(hash, &request.challenge).ct_eq(response).into()
@@ -131,8 +131,8 @@ impl StoredSecret {
             return Some((base_key(), Proof::NtlmV1));
         }
         let lm_response = lm_response(request)?;
-        // A client without an LM hash repeats its NT response there (3.3.1, NoLMResponseNTLMv1). Next
-        // to an NTLMv2 response neither stands there, and DES would only cost time.
+        // A client without an LM hash repeats its NT response in this field (3.3.1, NoLMResponseNTLMv1). Beside an
+        // NTLMv2 response, the field contains neither, and DES would only cost time.
         if request.nt_response.len() > V1_LEN {
             return None;
         }
@@ -140,13 +140,13 @@ impl StoredSecret {
             return Some((base_key(), Proof::Lm));
         }
         let lm_hash = self.lm_hash.filter(|_| level < LmCompatibilityLevel::RefuseLm)?;
-        // With the LM response alone the session key can only come from the LM hash (3.3.1).
+        // With the LM response alone, the session key can come only from the LM hash (3.3.1).
         let mut lm_base_key = [0; 16];
         lm_base_key[..8].copy_from_slice(&lm_hash[..8]);
         proves(&lm_hash, lm_response).then_some((lm_base_key, Proof::Lm))
     }
 
-    /// Verifies NTLMv2, then LMv2, with the user's name in upper case and `domain` as it is.
+    /// Verifies NTLMv2, then LMv2, with the user's name in upper case and an unchanged `domain`.
     fn verify_v2(&mut self, request: &LogonRequest, domain: &str) -> Option<([u8; 16], Proof)> {
         let cached = self.cache.iter().position(|entry| entry.user == request.user && entry.domain == domain);
         if let Some(at) = cached {
@@ -197,8 +197,8 @@ pub fn check_target_info(request: &LogonRequest, domain: &str) -> Result<(), NtS
     check_names(request, Some(&request.channel_machine), domain)
 }
 
-/// Checks the domain alone, for a request that comes from another domain's controller: that one knows which machine
-/// asked it, and has checked the machine.
+/// Checks only the domain, for a request that comes from another domain's controller. That controller knows which
+/// machine asked it, and has checked the machine.
 ///
 /// # Errors
 /// [`NtStatus::LOGON_FAILURE`].

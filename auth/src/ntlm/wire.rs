@@ -27,13 +27,13 @@ pub enum DecodeError {
         what: &'static str,
         /// The length of the bytes.
         got: usize,
-        /// The longest permitted length in bytes.
+        /// The maximum length in bytes.
         limit: usize,
     },
     /// The bytes do not begin with the `NTLMSSP` signature.
     #[error("this is not an NTLM message: the signature NTLMSSP is missing")]
     Signature,
-    /// The message is of another type than the expected one.
+    /// The type of the message is not the expected one.
     #[error("the NTLM message has type {got}, but type {expected} was expected")]
     MessageType {
         /// The type of the message.
@@ -97,14 +97,15 @@ impl fmt::Debug for Version {
     }
 }
 
-/// The longest message that is decoded, in bytes. It is far longer than any genuine message (Windows refuses an AV list
-/// beyond a few KiB), and small enough to keep one per connection.
+/// The maximum length of a message that is decoded, in bytes. The limit is much longer than any genuine message
+/// (Windows refuses an AV list of more than a few KiB), and small enough for one message to be kept for each
+/// connection.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
 /// The number of bytes of the signature and the message type.
 const PREAMBLE: usize = 12;
 
-/// A received message whose signature and type are right and whose fixed part is complete.
+/// A received message with the right signature, the right type and a complete fixed part.
 #[derive(Clone, Copy)]
 pub(crate) struct MessageReader<'a> {
     raw: &'a [u8],
@@ -131,14 +132,14 @@ impl<'a> MessageReader<'a> {
         self.raw.get(at..)?.first_chunk().copied()
     }
 
-    /// Returns the flags at `at`, or zero beyond the end.
+    /// Returns the flags at `at`, or zero if the message ends before them.
     pub(crate) fn flags(self, at: usize) -> NegotiateFlags {
         NegotiateFlags(self.array(at).map_or(0, u32::from_le_bytes))
     }
 
     /// Returns the payload field whose descriptor (length, allocated, offset) is at `at`, with its offset.
     ///
-    /// The offset of an empty field means nothing (2.2.1.3), neither does the allocated length.
+    /// The offset of an empty field has no meaning (2.2.1.3), and neither has the allocated length.
     pub(crate) fn field(self, at: usize, field: &'static str) -> Result<Field<'a>, DecodeError> {
         let [l0, l1, _, _, o0, o1, o2, o3] = self.array(at).unwrap_or_default();
         let len = usize::from(u16::from_le_bytes([l0, l1]));
@@ -168,7 +169,7 @@ pub(crate) fn message_type(raw: &[u8]) -> Option<u32> {
     (signature == SIGNATURE).then(|| u32::from_le_bytes(*kind))
 }
 
-/// A message that is being written: a fixed part of zeros to be filled, then the payload.
+/// A message that is being written: a fixed part of zeros, which is filled in, and then the payload.
 pub(crate) struct MessageWriter {
     buf: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! The client's side of `Negotiate`: SPNEGO, or raw tokens for clients that prefer them.
+//! The client's side of `Negotiate`: SPNEGO, or raw tokens for clients that use them.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ pub struct InitiatorConfig {
     pub kerberos: Option<Arc<KerberosOffer>>,
     /// The credentials and the profile for NTLM.
     pub ntlm: Option<Arc<NtlmConfig>>,
-    /// Whether the first mechanism's token is sent without SPNEGO. Windows does so if NTLM is its first choice, some
-    /// clients do so with Kerberos.
+    /// Whether the first mechanism's token is sent without SPNEGO. Windows does so if NTLM is its first choice, and
+    /// some clients do so with Kerberos.
     pub raw: bool,
 }
 
@@ -85,7 +85,7 @@ pub struct Established {
 /// The reason why a client gives up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InitiatorError {
-    /// No mechanism of the list has credentials, or the first one has none.
+    /// There are no credentials for any mechanism of the list, or none for the first one.
     #[error("there are no credentials for the first mechanism of the list")]
     NoCredentials,
     /// The server's token cannot be decoded.
@@ -119,7 +119,7 @@ pub struct Initiator {
     config: Arc<InitiatorConfig>,
     /// The list of mechanisms in DER.
     mech_types: Vec<u8>,
-    /// Whether the server asked for MICs, or chose another mechanism than the first.
+    /// Whether the server asked for MICs, or chose a mechanism other than the first.
     mic_required: bool,
     /// Whether the server has answered. Only its first answer names a mechanism (RFC 4178 4.2.2).
     answered: bool,
@@ -166,7 +166,7 @@ impl Initiator {
         }
     }
 
-    /// Takes the server's token. After an error the handshake is over.
+    /// Takes the server's token. After an error, the handshake is over.
     ///
     /// # Errors
     /// The server rejected the client, sent a token that was not expected, or a MIC is missing or wrong.
@@ -208,11 +208,11 @@ impl Initiator {
         }
     }
 
-    /// Ends a handshake whose last answer came without a token: a raw Authenticate, a raw AP-REQ without mutual
-    /// authentication, or a server that had already sent its MIC.
+    /// Ends a handshake whose last answer has no token. This happens after a raw Authenticate, after a raw AP-REQ
+    /// without mutual authentication, or if the server had already sent its MIC.
     ///
     /// # Errors
-    /// The server still had to prove itself.
+    /// The server has not yet proved its identity.
     pub fn finish_without_token(&mut self) -> Result<Established, InitiatorError> {
         let established = |package, server_proved| Ok(Established { package, server_proved });
         match std::mem::replace(&mut self.state, State::Done) {
@@ -244,8 +244,8 @@ impl Initiator {
         }
     }
 
-    /// Returns the first token of the package that the server chose, if it is another than the one whose token the
-    /// server received.
+    /// Returns the first token of the package that the server chose, if the server has received a token of the other
+    /// package.
     fn switch(
         &mut self,
         resp: NegTokenResp<'_>,
@@ -269,7 +269,7 @@ impl Initiator {
         Ok(Some(InitiatorStep::Continue(incomplete(Some(&token), mic.as_deref()))))
     }
 
-    /// Returns a MIC that can be sent with an AP-REQ, because no AP-REP will bring another key.
+    /// Returns a MIC that can be sent with an AP-REQ, because there is no AP-REP that could bring another key.
     fn early_mic(&self) -> Option<Vec<u8>> {
         match &self.state {
             State::Kerberos(initiator) if !initiator.is_mutual() => {
@@ -279,11 +279,11 @@ impl Initiator {
         }
     }
 
-    /// Returns the Authenticate that answers `challenge`; the key, if this handshake is to be signed; and whether the
+    /// Returns the Authenticate that answers `challenge`, the key if this handshake must be signed, and whether the
     /// server must sign too.
     ///
     /// A handshake is signed if NTLM has a MIC, since "otherwise Windows servers get confused and fail the
-    /// authentication" (gss-ntlmssp, `src/gssapi_ntlmssp.h`), or if the server asked for it. Without SIGN the server's
+    /// authentication" (gss-ntlmssp, `src/gssapi_ntlmssp.h`), or if the server asked for it. Without SIGN, the server's
     /// MIC proves nothing, and Samba sends none.
     fn authenticate(
         &self,
@@ -327,7 +327,7 @@ impl Initiator {
         Ok(InitiatorStep::Continue(incomplete(None, mic.as_deref())))
     }
 
-    /// Returns whether the server has proved itself by its MIC. A required MIC must have been sent.
+    /// Returns whether the server has proved its identity by its MIC. A required MIC must have been sent.
     fn check_mic(&self, key: Option<MicKey>, mic: Option<&[u8]>, required: bool) -> Result<bool, InitiatorError> {
         match (key, mic) {
             (Some(key), Some(mic)) if key.verify(Sender::Acceptor, &self.mech_types, mic) => Ok(key.proves()),
@@ -337,7 +337,7 @@ impl Initiator {
         }
     }
 
-    /// Takes a raw token, without SPNEGO around it.
+    /// Takes a raw token, which is not inside SPNEGO.
     fn raw_step(
         &mut self,
         token: &[u8],
@@ -365,7 +365,7 @@ const fn done(package: Package, server_proved: bool) -> InitiatorStep {
     InitiatorStep::Done(Established { package, server_proved })
 }
 
-/// Ends a handshake whose last token of the client was sent.
+/// Ends a handshake after the client's last token was sent.
 const fn finished(
     resp: NegTokenResp<'_>,
     package: Package,

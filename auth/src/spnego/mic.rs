@@ -7,7 +7,7 @@ use crate::ntlm::session::{Direction, SessionSecurity, has_signatures, proves_in
 /// The keys of an established mechanism that the MIC needs.
 #[derive(Clone, Copy)]
 pub(super) enum MicKey {
-    /// The flags in force of NTLM, and the exported session key.
+    /// The NTLM flags in force, and the exported session key.
     Ntlm(NegotiateFlags, [u8; 16]),
     /// The context of Kerberos.
     Kerberos(GssContext),
@@ -30,8 +30,8 @@ impl MicKey {
         }
     }
 
-    /// Returns whether a MIC with the key proves anything. NTLM without SIGN gives MICs that prove nothing, and no side
-    /// can require them.
+    /// Returns whether a MIC with the key proves anything. NTLM without SIGN gives MICs that prove nothing, and neither
+    /// side can require them.
     pub(super) fn proves(&self) -> bool {
         match self {
             Self::Ntlm(flags, _) => proves_integrity(*flags),
@@ -39,7 +39,7 @@ impl MicKey {
         }
     }
 
-    /// Returns whether `mic` is `sender`'s. The comparison takes constant time.
+    /// Returns whether `mic` is a MIC of `sender`. The comparison takes constant time.
     pub(super) fn verify(&self, sender: Sender, mech_types: &[u8], mic: &[u8]) -> bool {
         match self {
             Self::Ntlm(flags, key) => {
@@ -51,9 +51,9 @@ impl MicKey {
 }
 
 /// Returns a new RC4 state each time, because a signature of SPNEGO does not advance the state that later messages use
-/// (MS-SPNG 3.3.5.1). The sequence number is not reset. It is 0, the first of a direction. But without extended session
-/// security both directions share one count, and the client has signed first (Samba: `crypt->ntlm.seq_num` in
-/// `auth/ntlmssp/ntlmssp_sign.c`; pyspnego: `_seq_num_in` in `_ntlm.py`).
+/// (MS-SPNG 3.3.5.1). The sequence number is not reset. It is 0, which is the first number of a direction. However,
+/// without extended session security both directions share one count, and the client has signed first (Samba:
+/// `crypt->ntlm.seq_num` in `auth/ntlmssp/ntlmssp_sign.c`; pyspnego: `_seq_num_in` in `_ntlm.py`).
 fn security(flags: NegotiateFlags, key: &[u8; 16], sender: Sender) -> SessionSecurity {
     let (direction, after) = match sender {
         Sender::Initiator => (Direction::ClientToServer, 0),

@@ -1,15 +1,15 @@
-//! SPNEGO: which mechanism, and a token of it at once (RFC 4178, MS-SPNG).
+//! SPNEGO, which negotiates a mechanism and carries its tokens, the first one at once (RFC 4178, MS-SPNG).
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`Mechanism`] | the mechanisms by their OIDs |
-//! | [`token`] | NegTokenInit and NegTokenResp, encode and decode |
+//! | [`token`] | encodes and decodes NegTokenInit and NegTokenResp |
 //! | [`Initiator`] | the client's side |
-//! | [`Acceptor`] | the server's side: SPNEGO, raw NTLM and raw Kerberos alike |
+//! | [`Acceptor`] | the server's side: SPNEGO, raw NTLM and raw Kerberos |
 //!
-//! The `mechListMIC` protects the list of mechanisms from whoever would strike out the better ones:
-//! for NTLM it is a signature with sequence number 0 over the list's DER, after which the RC4 state is
-//! rewound (MS-SPNG 3.3.5.1), for Kerberos a MIC token (RFC 4121 4.2.6.1).
+//! The `mechListMIC` protects the list of mechanisms from an attacker who removes the better ones. For NTLM, it is a
+//! signature with sequence number 0 over the list's DER, after which the RC4 state is reset (MS-SPNG 3.3.5.1). For
+//! Kerberos, it is a MIC token (RFC 4121 4.2.6.1).
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ pub use initiator::{
 pub enum Mechanism {
     /// Kerberos V5 under its own OID, 1.2.840.113554.1.2.2.
     Kerberos,
-    /// Kerberos V5 under the OID that an early Windows mangled, 1.2.840.48018.1.2.2 (MS-SPNG 1.9).
+    /// Kerberos V5 under the OID that an early version of Windows truncated, 1.2.840.48018.1.2.2 (MS-SPNG 1.9).
     MsKerberos,
     /// NTLMSSP, 1.3.6.1.4.1.311.2.2.10.
     Ntlm,
@@ -51,7 +51,7 @@ impl Mechanism {
         }
     }
 
-    /// Returns the mechanism with this OID, if it is a known one. `oid` is without tag and length.
+    /// Returns the mechanism with this OID, if it is known. `oid` is without tag and length.
     pub fn from_oid(oid: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|mechanism| mechanism.oid() == oid)
     }

@@ -6,10 +6,10 @@ use crate::der::{DerError, Fault, Reader, Writer, tag};
 /// The contents of the OID of SPNEGO, 1.3.6.1.5.5.2, without tag and length.
 pub const SPNEGO_OID: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x02];
 
-/// The largest number of mechanisms that are read from a list. Windows lists four.
+/// The maximum number of mechanisms that are read from a list. Windows lists four.
 const MAX_MECHANISMS: usize = 32;
 
-/// The longest token that is decoded, in bytes.
+/// The maximum length of a token that is decoded, in bytes.
 pub const MAX_TOKEN: usize = 64 * 1024;
 
 /// The state of a negotiation (RFC 4178 4.2.2).
@@ -43,7 +43,7 @@ pub struct NegTokenInit<'a> {
     pub mech_types_der: &'a [u8],
     /// The token of the first mechanism, sent before the server has chosen it.
     pub mech_token: Option<&'a [u8]>,
-    /// A MIC. Neither side has a key at this time, but the field exists.
+    /// The field for a MIC, which exists although neither side has a key at this time.
     pub mech_list_mic: Option<&'a [u8]>,
 }
 
@@ -61,8 +61,8 @@ pub struct NegTokenResp<'a> {
 }
 
 impl<'a> Token<'a> {
-    /// Reads either message: a NegTokenInit under the OID of SPNEGO or without it, a NegTokenInit2 with its hints
-    /// (MS-SPNG 2.2.1), or a NegTokenResp.
+    /// Reads a NegTokenInit with or without the OID of SPNEGO, a NegTokenInit2 with its hints (MS-SPNG 2.2.1), or a
+    /// NegTokenResp.
     ///
     /// # Errors
     /// The bytes are not one of these messages, or are more than [`MAX_TOKEN`].
@@ -99,7 +99,7 @@ impl<'a> NegTokenInit<'a> {
         })?;
         r.skip_field(1)?;
         let mech_token = r.primitive_field_if(2)?;
-        // [3] is the MIC in RFC 4178, and the hints in MS-SPNG, where the MIC is [4].
+        // Field [3] is the MIC in RFC 4178, and the hints in MS-SPNG, in which the MIC is [4].
         let third = r.field_if(3, |r| match r.peek() {
             Some(tag::SEQUENCE) => r.raw().map(|_| None),
             _ => r.octets().map(Some),
@@ -117,7 +117,7 @@ pub fn mech_types_der(mechanisms: &[Mechanism]) -> Vec<u8> {
     })
 }
 
-/// Encodes a NegTokenInit under the OID of SPNEGO. `mech_types` is DER, as [`mech_types_der`] returns it.
+/// Encodes a NegTokenInit under the OID of SPNEGO. `mech_types` is the DER that [`mech_types_der`] returns.
 pub fn encode_init(mech_types: &[u8], mech_token: Option<&[u8]>) -> Vec<u8> {
     Writer::encode(|w| {
         w.nested(tag::application(0), |w| {

@@ -1,4 +1,4 @@
-//! Code that the tests share: vectors from their file, hex, and a whole handshake in memory.
+//! The code that the tests share: vectors from their file, hexadecimal text, and a whole handshake in memory.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

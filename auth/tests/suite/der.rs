@@ -137,7 +137,7 @@ proptest! {
             }
         }
         if change {
-            // Mostly of the heads, where lengths and tags are.
+            // Most changes are in the heads, which contain lengths and tags.
             let at = at.index(der.len().min(6));
             der[at] = byte;
         } else {

@@ -1,5 +1,5 @@
-//! Tests every decoder on mutated messages. It decodes or fails, but never panics, and what it decodes can be encoded
-//! again.
+//! Tests every decoder with mutated messages. A decoder succeeds or fails, but never panics, and a decoded message can
+//! be encoded again.
 //!
 //! `STICKLER_FUZZ=<executions>` sets the number of executions for each decoder; the default is a few thousand.
 
@@ -47,7 +47,7 @@ impl Random {
     }
 }
 
-/// Changes `bytes`, mostly a little, so that most of the decoder is reached.
+/// Changes `bytes`. Most changes are small, so most of the decoder is reached.
 fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
     for _ in 0..=random.below(4) {
         let at = random.below(bytes.len());
@@ -56,7 +56,7 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
             _ if bytes.is_empty() => bytes.push(value),
             0 | 1 => bytes[at] ^= 1 << (value & 7),
             2 => bytes[at] = value,
-            // Bytes that mean something as a length or tag.
+            // These bytes have a meaning as a length or a tag.
             3 => bytes[at] = [0x00, 0x7F, 0x80, 0x81, 0x84, 0xFF, 0x30, 0xA0][usize::from(value & 7)],
             4 => bytes.truncate(at),
             5 => bytes.insert(at, value),
@@ -76,7 +76,7 @@ fn executions(default: u64) -> u64 {
     std::env::var("STICKLER_FUZZ").ok().map_or(default, |value| value.parse().expect("STICKLER_FUZZ is a number"))
 }
 
-/// Runs `decode` on mutants of `seeds`, and returns how many it accepted.
+/// Runs `decode` on mutants of `seeds`, and returns the number of mutants that it accepted.
 fn fuzz(name: &str, default: u64, seeds: &[Vec<u8>], mut decode: impl FnMut(&[u8]) -> bool) {
     let mut random = Random(name.bytes().fold(7_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into())));
     assert!(seeds.iter().any(|seed| decode(seed)), "{name}: no seed is accepted");
@@ -241,7 +241,7 @@ fn whole_acceptors_and_kdcs_answer_anything() {
     let tokens = ["neg_token_init", "neg_token_resp_2", "type1", "type3"].map(|name| v.bytes(name));
     let mut tokens = tokens.to_vec();
     tokens.push(samples.ap_req_token.clone());
-    // One acceptor for all: whatever came before must not matter.
+    // One acceptor gets all tokens, because earlier tokens must not have an effect.
     fuzz("acceptor", 2_000, &tokens, |bytes| {
         acceptor.accept(bytes, nonces(), NOW, &mut replays);
         acceptor.is_pending()

@@ -1,4 +1,4 @@
-//! Tests the initiator against the acceptor, and each rule of the acceptor on its own.
+//! Tests of the initiator together with the acceptor, and of each rule of the acceptor separately.
 
 use std::sync::Arc;
 
@@ -185,7 +185,7 @@ fn a_negotiate_at_any_time_begins_anew() {
     let step = acceptor.accept(&sent.negotiate, [9; 8], NOW);
     let Step::Challenge(second) = step else { panic!("{step:?}") };
     assert_eq!(Challenge::decode(&second).unwrap().server_challenge, [9; 8]);
-    // The proof answers the first challenge, which no longer stands.
+    // The proof answers the first challenge, which is no longer valid.
     let stale = finish(acceptor, &sent.authenticate, &mut Directory::new());
     assert_eq!(stale, Err(Refusal::Logon(NtStatus::WRONG_PASSWORD)));
 }
@@ -208,7 +208,7 @@ fn a_changed_message_breaks_the_mic_even_where_the_response_still_matches() {
     let (mut negotiate, initiator) = Initiator::new(client(NtlmProfile::windows())).negotiate();
     let (_, challenge) = challenged(&config, None, &negotiate);
     let (authenticate, _) = initiator.authenticate(&challenge, NONCES, NOW).unwrap();
-    negotiate[33] ^= 1; // Inside the version: nothing but the MIC covers it.
+    negotiate[33] ^= 1; // This byte is inside the version, which only the MIC covers.
     let (acceptor, same) = challenged(&config, None, &negotiate);
     assert_eq!(same, challenge);
     let refusal = finish(acceptor, &authenticate, &mut Directory::new()).unwrap_err();
@@ -231,7 +231,7 @@ fn key_exchange_without_a_whole_key_is_an_invalid_token() {
 
 #[test]
 fn bytes_72_to_88_are_no_mic_unless_the_response_says_so() {
-    // Samba's client leaves other bytes there.
+    // Samba's client has other bytes in this place.
     let mut profile = NtlmProfile::windows();
     profile.mic = false;
     let config = Arc::new(server());
@@ -261,11 +261,11 @@ fn channel_bindings_are_checked_as_the_site_says() {
         (none, ours, other, Ok(false)),
         (allow, ours, ours, Ok(true)),
         (allow, ours, other, bad.clone()),
-        (allow, ours, None, Ok(false)), // All zero: the client has none.
+        (allow, ours, None, Ok(false)), // All bytes are zero: the client has no binding.
         (require, ours, ours, Ok(true)),
         (require, ours, other, bad.clone()),
         (require, ours, None, bad.clone()),
-        (require, None, other, Ok(false)), // No TLS here, nothing to compare with.
+        (require, None, other, Ok(false)), // Without TLS, there is nothing to compare with.
     ] {
         let got = outcome(checking, server, client, NtlmProfile::browser());
         assert_eq!(got, expected, "{checking:?} {server:?} {client:?}");

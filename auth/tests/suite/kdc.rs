@@ -1,4 +1,4 @@
-//! Tests of client and KDC together: pre-authentication, tickets, referrals, and each refusal.
+//! Tests of a client together with a KDC: pre-authentication, tickets, referrals, and each refusal.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ fn a_password_becomes_a_service_ticket_in_three_requests() {
         let results: Vec<_> = realms[0].log.iter().map(|outcome| (outcome.exchange, outcome.result.err())).collect();
         let (first, third) = (Some(Exchange::As), Some(Exchange::Tgs));
         assert_eq!(results, [(first, Some(KrbErrorCode::PREAUTH_REQUIRED)), (first, None), (third, None)]);
-        // And once more, from the cache alone.
+        // The second time, the ticket comes from the cache alone.
         acquire(&mut realms, &client(PASSWORD, &[etype]), SERVICE, &mut cache).unwrap();
         assert_eq!(realms[0].log.len(), 3);
     }
@@ -94,7 +94,7 @@ fn an_account_that_may_not_log_on_is_refused_with_its_status() {
         let refused = acquire(&mut realms, &client(PASSWORD, &ALL), SERVICE, &mut CredentialCache::default());
         assert_eq!(refused, Err(ClientError::Refused { code, status: Some(status) }));
     }
-    // Whoever does not know the password does not learn that it has expired.
+    // A client that does not know the password does not learn that it has expired.
     let mut realms = one(&ALL);
     realms[0].clients.get_mut("alice").unwrap().status = NtStatus::PASSWORD_EXPIRED;
     assert_eq!(ask(&mut realms, &client("wrong", &ALL), SERVICE), Ok(KrbErrorCode::PREAUTH_FAILED));
@@ -197,7 +197,7 @@ fn a_service_of_a_trusted_realm_is_reached_by_referral() {
     let server = AcceptorConfig::new(ServiceKeys::new(&service.keys));
     let (token, _) = Initiator::start(&InitiatorConfig::default(), &ticket, ap_nonces(1), NOW);
     assert_eq!(accept(&server, &token).unwrap().client.to_string(), "alice@CORP.EXAMPLE");
-    // A client that takes no referrals asks for the other realm's TGT itself.
+    // A client that accepts no referrals asks for the other realm's TGT itself.
     let strict = ClientConfig { canonicalize: false, ..config };
     assert_eq!(ask(&mut realms, &strict, "HTTP/partner"), Ok(KrbErrorCode::S_PRINCIPAL_UNKNOWN));
     let tgt = acquire(&mut realms, &strict, &format!("krbtgt/{PARTNER}"), &mut CredentialCache::default()).unwrap();
@@ -214,7 +214,7 @@ fn a_user_of_another_realm_is_sent_there() {
     let (acquire, step) = Acquire::service(Arc::new(config), service, &cache, client_nonces(1), NOW);
     let ticket = carry(&mut realms, acquire, step, &mut cache, NOW);
     assert_eq!(realms[0].log[0].result, Err(KrbErrorCode::WRONG_REALM));
-    // An enterprise name that the partner does not know as its own: refused there, not looped.
+    // If the partner does not know the enterprise name, the partner refuses it, and there is no loop.
     assert!(ticket.is_err() || ticket.unwrap().client.to_string() == "bob@PARTNER.EXAMPLE");
 }
 
@@ -224,7 +224,7 @@ fn referrals_in_a_circle_end() {
     realms[1].services.insert("HTTP/partner".into(), Lookup::Referral(REALM.into()));
     let config = client(PASSWORD, &[Etype::Aes256Sha1]);
     let refused = acquire(&mut realms, &config, "HTTP/partner", &mut CredentialCache::default()).unwrap_err();
-    // The way back is refused already: the partner may not speak for our users.
+    // The referral back is already refused: the partner may not name users of this realm.
     assert_eq!(refused, ClientError::Refused { code: KrbErrorCode::POLICY, status: None });
 }
 
@@ -307,7 +307,7 @@ fn a_request_without_a_checksum_is_taken_as_windows_does_or_refused_as_samba_doe
     let (mut realm, request, waiting, key) = tgs_request(0);
     let bare = with_checksum(&request, &key, None);
     assert!(waiting.finish(&realm.answer(&bare, 8, NOW).message).is_ok());
-    // One that is there has to be right, and of the key's kind.
+    // A checksum that is present must be right, and must have the type that belongs to the key.
     let kind = key.etype().checksum_type();
     let wrong = Typed { kind, value: &[0; 12] };
     for (checksum, code) in [(wrong, KrbErrorCode::MODIFIED), (Typed { kind: 1, ..wrong }, KrbErrorCode::INAPP_CKSUM)] {
@@ -346,7 +346,7 @@ fn a_renewable_ticket_is_renewed_within_its_limit() {
 
 #[test]
 fn renewable_ok_renews_no_longer_than_the_life_asked_for() {
-    // MIT's kinit asks for a day, gets ten hours, and refuses a reply that can be renewed for a week.
+    // MIT's kinit asks for a day and gets ten hours. It refuses a reply that is renewable for a week.
     let [mut realm] = one(&[Etype::Aes256Sha1]);
     realm.clients.get_mut("alice").unwrap().preauth_required = false;
     let (day, now) = (86_400, KerberosTime::from_file_time(NOW));
@@ -392,7 +392,7 @@ fn a_reply_to_another_request_is_refused() {
     let (mut realm, request, waiting, _) = tgs_request(0);
     let reply = realm.answer(&request, 8, NOW).message;
     let (_, _, other, _) = tgs_request(0);
-    // Same subkey, same nonce in this test: the reply fits both.
+    // Both requests have the same subkey and the same nonce in this test, so the reply fits both.
     assert!(other.finish(&reply).is_ok());
     for at in 0..reply.len() {
         let mut changed = reply.clone();

@@ -46,7 +46,7 @@ fn an_ap_req_of_mit_is_verified_with_its_binding_and_answered() {
     server.service_name = TokenChecking::Require;
     server.service_names = vec!["http/APP.corp.example".into()];
     let binding = ChannelBinding(v.array("authenticator_Bnd"));
-    // 2026-11-22 02:10:13, when the token was made.
+    // The token was made at 2026-11-22 02:10:13.
     let now = KerberosTime(1_795_313_413).file_time();
     let mut replays = ReplayCache::default();
     let token = v.bytes("token");
@@ -123,7 +123,7 @@ fn extended_protection_follows_the_table() {
             assert_eq!(rejected.refusal, Refusal::BadBindings);
         }
     }
-    // Without the checksum there is nothing to check, which Require does not take.
+    // Without the checksum there is nothing to check, which Require does not accept.
     let config = InitiatorConfig { checksum: false, channel_binding: Some(ours), ..InitiatorConfig::default() };
     let (token, _) = start(&config, &ticket);
     for (checking, good) in [(Never, true), (Allow, true), (Require, false)] {
@@ -193,7 +193,7 @@ fn clocks_are_checked_and_the_client_learns_the_servers() {
                 panic!("the client is told")
             };
             if now < NOW {
-                // By the server's clock the ticket is of tomorrow.
+                // According to the server's clock, the ticket is not valid before tomorrow.
                 continue;
             }
             let (token, _) = Initiator::start(&InitiatorConfig::default(), &ticket, ap_nonces(4), server_time);
@@ -243,7 +243,7 @@ fn what_is_not_an_ap_req_is_an_invalid_token() {
         let rejected = accept(&server, &bad).unwrap_err();
         assert_eq!((rejected.refusal.sec_status(), rejected.token), (SecStatus::INVALID_TOKEN, vec![]));
     }
-    // User to user: the ticket would be in a session key that this server does not have.
+    // In user to user, the ticket would be encrypted with a session key that this server does not have.
     let (request, _) = ApReq::decode(message).unwrap();
     let u2u = ApReq { options: flags::USE_SESSION_KEY, ..request };
     assert_eq!(code(&server, &frame(TokenId::ApReq, &u2u.encode()), NOW).0, Some(KrbErrorCode::NOKEY));
@@ -336,7 +336,7 @@ fn a_key_table_survives_its_file_and_a_broken_one_is_refused() {
     let keytab = Keytab { entries };
     let file = keytab.encode();
     assert_eq!(Keytab::decode(&file).unwrap(), keytab);
-    // A hole, as ktutil leaves where it deletes.
+    // The file has a hole, as after a deletion by ktutil.
     let mut holed = file[..2].to_vec();
     holed.extend_from_slice(&(-4_i32).to_be_bytes());
     holed.extend_from_slice(&[0; 4]);

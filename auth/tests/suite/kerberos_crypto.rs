@@ -1,4 +1,4 @@
-//! Tests of Kerberos cryptography against the vectors of RFC 3961, 3962, 4757, 8009, of MS-KILE and of MIT krb5.
+//! Tests of Kerberos cryptography against the vectors of RFC 3961, 3962, 4757 and 8009, of MS-KILE, and of MIT krb5.
 
 use stickler_auth::kerberos::crypto::derive::n_fold;
 use stickler_auth::kerberos::crypto::{AesCts, CryptoError, Etype, Key, MAX_ITERATIONS, gss_signature};
@@ -137,7 +137,7 @@ fn checksums_are_those_of_mit_and_rfc_8009() {
 #[test]
 fn an_rc4_token_is_signed_as_ms_kile_4_5_shows() {
     let v = Vector::load("kile_rc4_wrap");
-    // The token: 60 3b, the OID, eight bytes of header, SND_SEQ, SGN_CKSUM, the confounder encrypted.
+    // The token consists of 60 3b, the OID, eight bytes of header, SND_SEQ, SGN_CKSUM and the encrypted confounder.
     let signature = v.bytes("signature");
     let (header, rest) = signature[13..].split_at(8);
     let mut data = v.bytes("data");

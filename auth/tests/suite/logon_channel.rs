@@ -117,7 +117,7 @@ fn a_denial_says_why_and_is_no_reply() {
     let (mut client, mut server) = channel();
     let frame = denial(NtStatus::ACCESS_DENIED);
     assert_eq!(frame_len(*frame.first_chunk().unwrap()), Ok(body(&frame).len()));
-    // Even where nothing was asked: there is no channel that could be out of step.
+    // A denial is valid even before any request, because there is no channel yet that could be out of sequence.
     assert_eq!(client.decode_reply(body(&frame)), Err(LogonError::Denied(NtStatus::ACCESS_DENIED)));
     assert_eq!(server.decode_request(body(&frame)), Err(LogonError::Kind));
     assert!(client.decode_reply(&body(&frame)[1..]).is_err());

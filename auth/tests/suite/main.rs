@@ -1,4 +1,4 @@
-//! Tests of `stickler-auth` from outside, in one binary: it links once.
+//! Tests of `stickler-auth` from outside. They are one binary, which is linked only once.
 //!
 //! | module | shows |
 //! |---|---|
@@ -7,11 +7,11 @@
 //! | `verification` | the DC's rules: levels, nil domain, target info |
 //! | `kerberos`, `kdc` | the AP exchange; client and KDC; every refusal |
 //! | `spnego` | every way through a negotiation, and each refusal |
-//! | `mutation` | one changed byte never makes another user |
-//! | `properties`, `der`, `fuzz` | what is encoded decodes to the same; any bytes at all decode or fail |
+//! | `mutation` | one changed byte never authenticates another user |
+//! | `properties`, `der`, `fuzz` | encoded values decode to the same values; any bytes decode or fail |
 //! | `logon_channel`, `headers`, `statuses` | the codecs around them |
 //! | `samba`, `second_opinion` | Samba's `ntlm_auth` and another Kerberos codec as second opinions |
-//! | `common`, `realm`, `samples` | what the tests share |
+//! | `common`, `realm`, `samples` | the code that the tests share |
 
 mod common;
 mod der;

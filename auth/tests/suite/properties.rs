@@ -32,7 +32,7 @@ fn version() -> impl Strategy<Value = Option<Version>> {
 /// Returns random bytes, some of which begin like NTLM messages.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let message = (1..4_u8, vec(any::<u8>(), 0..200), vec(0..250_u8, 0..4)).prop_map(|(kind, mut rest, small)| {
-        // Descriptors with plausible lengths and offsets reach further than noise does.
+        // Descriptors with plausible lengths and offsets reach more of the decoder than random bytes do.
         for (at, value) in small.into_iter().enumerate() {
             let start = at * 8;
             if let Some(field) = rest.get_mut(start..start + 8) {
@@ -217,7 +217,7 @@ proptest! {
         acceptor.accept(&negotiate, SERVER_CHALLENGE, NOW);
         let step = acceptor.accept(&token, SERVER_CHALLENGE, NOW);
         if matches!(step, Step::NeedLogon(_)) {
-            // Even a DC that says yes to all cannot make it panic.
+            // Even a DC that accepts everything cannot make the acceptor panic.
             let yes = LogonReply { authoritative: true, ..LogonReply::default() };
             let _ = acceptor.resume(&yes);
         } else {

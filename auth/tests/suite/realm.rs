@@ -126,7 +126,7 @@ pub(crate) fn acquire(
     carry(realms, acquire, step, cache, NOW)
 }
 
-/// Does the same as [`acquire`], from any beginning. The KDCs' clock is `kdc_now`.
+/// Does the same as [`acquire`], from any first step. The KDCs' clock is `kdc_now`.
 pub(crate) fn carry(
     realms: &mut [Realm],
     mut acquire: Acquire,

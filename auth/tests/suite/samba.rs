@@ -1,4 +1,4 @@
-//! Samba's `ntlm_auth` as a second opinion. It needs no daemon for these tests (Debian: winbind).
+//! Tests with Samba's `ntlm_auth` as a second opinion. It needs no daemon for these tests (Debian: winbind).
 //!
 //! If it is not installed, the tests say so and pass, unless `STICKLER_REQUIRE_PEERS=1`.
 
@@ -159,7 +159,7 @@ fn samba_and_we_agree_on_responses_with_one_changed_byte() {
     for at in (0..good.nt_response.len()).step_by(13) {
         let mut changed = good.clone();
         changed.nt_response[at] ^= 0x10;
-        // A helper each: after a refusal it ends its answer twice.
+        // Each response gets its own helper, because a helper ends its answer twice after a refusal.
         let Some(mut samba) = Samba::start("ntlm-server-1", PASSWORD) else { return };
         let ours = secret.verify(&changed, LmCompatibilityLevel::AcceptAll);
         assert_eq!(second_opinion(&mut samba, &changed).is_some(), ours.is_ok(), "byte {at}");
@@ -222,7 +222,7 @@ fn samba_accepts_our_spnego_with_ntlm_and_its_mics() {
     for profile in [NtlmProfile::windows(), NtlmProfile::browser()] {
         for (password, good) in [(PASSWORD, true), ("Passw0rd?", false)] {
             let Some(mut samba) = Samba::start("gss-spnego", PASSWORD) else { return };
-            // Samba signs only where both may sign later messages too.
+            // Samba signs only if both sides may sign later messages too.
             let signs = profile.flags.contains(NegotiateFlags::SIGN);
             if signs {
                 assert_eq!(samba.ask("SF NTLMSSP_FEATURE_SESSION_KEY NTLMSSP_FEATURE_SIGN"), "OK");
@@ -255,7 +255,7 @@ fn samba_accepts_our_spnego_with_ntlm_and_its_mics() {
 fn our_acceptor_takes_sambas_spnego_and_samba_takes_our_mic() {
     for (password, good) in [(PASSWORD, true), ("Passw0rd?", false)] {
         let Some(mut samba) = Samba::start("gss-spnego-client", password) else { return };
-        // Samba signs only where it may sign later messages too.
+        // Samba signs only if it may sign later messages too.
         assert_eq!(samba.ask("SF NTLMSSP_FEATURE_SESSION_KEY NTLMSSP_FEATURE_SIGN"), "OK");
         let config = spnego::AcceptorConfig { ntlm: Some(Arc::new(server())), kerberos: None };
         let mut acceptor = spnego::Acceptor::new(config, None);

@@ -1,4 +1,4 @@
-//! A valid specimen of every message, for the tests that mutate and compare.
+//! A valid sample of every message, for the tests that mutate and compare messages.
 
 use std::sync::Arc;
 use stickler_auth::kerberos::ap::{Initiator, InitiatorConfig};
@@ -115,7 +115,7 @@ impl Samples {
     }
 }
 
-/// Returns each request of a client on its way to a ticket, with the KDC's answer.
+/// Returns each request that a client sends to acquire a ticket, with the KDC's answer.
 fn kdc_messages(realm: &mut Realm) -> Vec<(Vec<u8>, Vec<u8>)> {
     let config = Arc::new(client(PASSWORD, &[Etype::Aes256Sha1]));
     let mut cache = CredentialCache::default();

@@ -9,8 +9,9 @@ use crate::common::hex;
 
 #[test]
 fn mics_are_those_that_pyspnego_makes_whatever_was_negotiated() {
-    // By pyspnego 0.11.2 (`sign` in `_ntlm_raw/security.py`) for the session key 01 02 .. 10: with extended session security,
-    // where each direction counts for itself; without it, where both share one count; without SIGN.
+    // These signatures were made by pyspnego 0.11.2 (`sign` in `_ntlm_raw/security.py`). The session key consists of
+    // the bytes 0x01 to 0x10. The cases are: with extended session security, where each direction has its own count;
+    // without it, where both share one count; and without SIGN.
     let mech_types = mech_types_der(&[Mechanism::Ntlm]);
     let key = std::array::from_fn(|index| index as u8 + 1);
     let both = |flags: u32, count: u32| {

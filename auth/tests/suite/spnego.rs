@@ -159,7 +159,8 @@ fn a_captured_exchange_of_mit_and_pyspnego_decodes_and_encodes_to_the_same_bytes
 
 #[test]
 fn the_captured_client_is_accepted_with_both_mics() {
-    // The captured type 3 answers another server's Challenge, so its MICs are checked by their key.
+    // The captured type 3 answers another server's Challenge. Therefore its MICs are checked with the session key
+    // directly.
     let v = Vector::load("spnego_ntlm_exchange");
     let key = v.array("ExportedSessionKey");
     let flags = NegotiateFlags(0xE28A_8235);
@@ -196,7 +197,7 @@ fn kerberos_in_spnego_takes_one_token_and_proves_the_server() {
 #[test]
 fn ntlm_in_spnego_is_signed_by_both_sides_where_ntlm_has_a_mic() {
     let (config, _, _) = both(Etype::Aes256Sha1);
-    // Without SIGN a signature is a block that proves nothing: those of curl and of Chromium's own NTLM.
+    // Without SIGN, a signature is a block that proves nothing. This applies to curl and to Chromium's own NTLM.
     for (profile, proved) in [
         (NtlmProfile::windows(), true),
         (NtlmProfile::ntlm2_session(), true),
@@ -208,7 +209,7 @@ fn ntlm_in_spnego_is_signed_by_both_sides_where_ntlm_has_a_mic() {
         let initiator = InitiatorConfig { raw: false, ..InitiatorConfig::windows(None, ntlm) };
         let outcome = negotiate(config.clone(), initiator, unchanged);
         let done = outcome.server.unwrap();
-        // request-mic asks every client to sign, those whose NTLM has no MIC too.
+        // The state request-mic asks every client to sign, even if its NTLM has no MIC.
         assert_eq!((outcome.sent, done.mech_list_mic), (2, true), "{profile:?}");
         let Identity::Ntlm(account) = done.identity else { panic!("by NTLM") };
         assert_eq!((account.user.as_str(), account.domain.as_str()), ("alice", DOMAIN));
@@ -265,7 +266,7 @@ fn a_changed_list_of_mechanisms_or_mic_is_refused() {
     let (config, _, _) = both(Etype::Aes256Sha1);
     let ntlm = || Some(Arc::new(client(NtlmProfile::windows())));
     let initiator = || InitiatorConfig { raw: false, ..InitiatorConfig::windows(None, ntlm()) };
-    // Somebody adds a mechanism to the list on its way.
+    // An attacker adds a mechanism to the list on its way.
     let longer = mech_types_der(&[Mechanism::Ntlm, Mechanism::NegoEx]);
     let outcome = negotiate(config.clone(), initiator(), |sent, token| match sent {
         1 => encode_init(&longer, init(&token).mech_token),
@@ -289,14 +290,14 @@ fn a_changed_list_of_mechanisms_or_mic_is_refused() {
 #[test]
 fn the_optimistic_token_counts_only_if_its_mechanism_is_chosen() {
     let (config, offer, ntlm) = both(Etype::Aes256Sha1);
-    // The client prefers Kerberos, the server has NTLM alone.
+    // The client prefers Kerberos, but the server has only NTLM.
     let only = AcceptorConfig { kerberos: None, ..config.clone() };
     let initiator = InitiatorConfig::windows(Some(offer.clone()), Some(ntlm.clone()));
     let outcome = negotiate(only, initiator, unchanged);
     let done = outcome.server.unwrap();
     assert_eq!((done.identity.package(), done.mech_list_mic, outcome.sent), (Package::Ntlm, true, 3));
     assert!(outcome.client.unwrap().unwrap().server_proved);
-    // The client prefers NTLM, the server has Kerberos alone: with and without mutual authentication.
+    // The client prefers NTLM, but the server has only Kerberos, with and without mutual authentication.
     for (mutual, tokens) in [(true, 3), (false, 2)] {
         let only = AcceptorConfig { ntlm: None, ..config.clone() };
         let offer = KerberosOffer {
@@ -331,7 +332,7 @@ fn mechanisms_that_nobody_knows_are_passed_over() {
     let step = acceptor.accept(&token, nonces(), NOW, &mut ReplayCache::default());
     let Step::Continue(answer) = step else { panic!("the MIC is still due: {step:?}") };
     assert!(resp(&answer).mech_list_mic.is_some());
-    // Without the MIC there is no end to it.
+    // Without the MIC, the handshake cannot end.
     let nothing = NegTokenResp { state: Some(NegState::AcceptCompleted), ..NegTokenResp::default() }.encode();
     let step = acceptor.accept(&nothing, nonces(), NOW, &mut ReplayCache::default());
     assert!(matches!(step, Step::Refused(rejected) if rejected.refusal == Refusal::MissingMic));
@@ -426,7 +427,7 @@ fn a_continuation_without_a_beginning_is_an_invalid_token() {
         let Step::Refused(rejected) = step else { panic!("{step:?}") };
         assert_eq!((rejected.refusal, rejected.token.len()), (Refusal::NoContext, 0));
     }
-    // A SPNEGO continuation does not go on with a raw handshake, nor the other way round.
+    // A SPNEGO token does not continue a raw handshake, and a raw token does not continue a SPNEGO handshake.
     assert!(matches!(
         acceptor.accept(&v.bytes("type1"), nonces(), NOW, &mut ReplayCache::default()),
         Step::Continue(_)
@@ -467,7 +468,7 @@ fn hints_of_windows_and_bare_tokens_are_understood() {
         assert_eq!(decoded.mech_types, [Mechanism::Kerberos.oid(), Mechanism::Ntlm.oid()]);
         assert_eq!((decoded.mech_token, decoded.mech_list_mic), (None, Some(&b"mic"[..])));
     }
-    // A list without a token: the server names its choice and waits.
+    // After a list without a token, the server names its choice and waits.
     let (config, _, _) = both(Etype::Aes256Sha1);
     let mut acceptor = Acceptor::new(config, None);
     let step = acceptor.accept(&encode_init(&mech_types, None), nonces(), NOW, &mut ReplayCache::default());
@@ -496,7 +497,7 @@ fn malformed_tokens_are_refused_with_the_place() {
     let many: Vec<Mechanism> = [Mechanism::NegoEx].repeat(33);
     assert!(matches!(fault(&encode_init(&mech_types_der(&many), None)).fault, Fault::Value(_)));
     assert!(matches!(fault(&vec![0x60; 70_000]).fault, Fault::Value(_)));
-    // Nested without end: refused at the first level that is not the one due.
+    // Endless nesting is refused at the first level that does not have the expected tag.
     let nested = (0..60_u8).fold(vec![0x30, 0], |inner, _| Writer::encode(|w| w.nested(0xA1, |w| w.raw(&inner))));
     assert!(matches!(fault(&nested).fault, Fault::Tag { .. }));
 }
@@ -545,7 +546,7 @@ fn an_end_without_a_token_is_an_end_only_if_nothing_is_to_be_proved() {
     let one_way = Arc::new(KerberosOffer { config, credential: offer.credential.clone() });
     let established = Established { package: Package::Kerberos, server_proved: false };
     assert_eq!(started(InitiatorConfig::mit(one_way)).finish_without_token(), Ok(established));
-    // Signed, and the server owes its own signature.
+    // This handshake is signed, and the server has not yet sent its own signature.
     let mut initiator = started(InitiatorConfig { raw: false, ..InitiatorConfig::windows(None, Some(ntlm)) });
     let mut acceptor = Acceptor::new(both(Etype::Aes256Sha1).0, None);
     let mut replays = ReplayCache::default();

@@ -19,7 +19,7 @@ use stickler_auth::ntlm::session::{Direction, SessionSecurity, extended_seal_key
 use stickler_auth::ntlm::text::utf16le;
 use stickler_auth::ntlm::verify::{LmCompatibilityLevel, Proof, StoredSecret};
 
-/// Asserts that `$actual` is the field `$name` of the vector.
+/// Asserts that `$actual` equals the field `$name` of the vector.
 macro_rules! expect {
     ($vector:expr, $name:expr, $actual:expr) => {
         assert_eq!(hex($actual.as_ref()), $vector.text($name), "{}", $name)
@@ -76,7 +76,8 @@ fn ntlmv1_seal_and_signature_are_those_of_ms_nlmp_4_2_2_4() {
     let mut message = utf16le("Plaintext");
     let signature = client.seal(&mut message);
     expect!(v, "Seal_Data", message);
-    // Version; RandomPad, which Windows zeroes where the sample keeps it; checksum; sequence number.
+    // The signature consists of the version, RandomPad (which Windows sets to zero, unlike the sample), the checksum
+    // and the sequence number.
     let expected = format!("0100000000000000{}{}", v.text("Seal_Checksum"), v.text("Seal_SeqNum"));
     assert_eq!(hex(&signature), expected);
     let mut server = SessionSecurity::new(flags(&v), &session_key, Direction::ClientToServer);
@@ -139,7 +140,7 @@ fn ntlmv2_blob_responses_and_keys_are_those_of_ms_nlmp_4_2_4() {
     let signature = SessionSecurity::new(flags(&v), &random, direction).seal(&mut message);
     expect!(v, "Seal_Data", message);
     expect!(v, "Signature", signature);
-    // The checksum before RC4: what a peer without key exchange would send.
+    // This is the checksum before RC4, which a peer without key exchange would send.
     let without = flags(&v) - NegotiateFlags::KEY_EXCH;
     let plain = SessionSecurity::new(without, &random, direction).sign(&utf16le("Plaintext"));
     assert_eq!(hex(&plain[4..12]), v.text("Checksum_plain"));

@@ -98,7 +98,7 @@ fn the_user_counts_in_any_case_and_the_domain_as_it_was_sent() {
 fn the_cache_changes_no_answer() {
     let mut secret = StoredSecret::from_password(PASSWORD, true);
     let level = LmCompatibilityLevel::RefuseLmAndNtlm;
-    // More spellings than are kept, twice, with a wrong one between.
+    // More spellings are used than are kept, twice, with a wrong password in between.
     let spellings = ["alice", "Alice", "ALICE", "aLICE", "alICE", "aliCE"];
     for _ in 0..2 {
         for user in spellings {

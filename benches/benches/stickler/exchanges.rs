@@ -7,7 +7,7 @@ use stickler_catalogue::{Mechanism, find};
 
 use crate::Bench;
 
-/// One mechanism of each kind. The others differ only in their decisions, which have benchmarks of their own.
+/// One mechanism of each kind. The others differ only in their decisions, which have separate benchmarks.
 const MECHANISMS: [&str; 4] = ["l4-nat", "close-per-request", "shared-pool", "pin-on-401"];
 
 const CLIENTS: [usize; 4] = [1, 10, 100, 1000];
@@ -31,7 +31,7 @@ fn compare(bench: &mut Bench, mechanism: &Mechanism, shape: Shape) {
     let id = |function: &str| format!("{group_name}/{function}/{clients}");
     let mut group = bench.criterion.benchmark_group(&group_name);
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
-    // Set up at the first call, which a filter may prevent; one network at a time.
+    // This is set up at the first call, which a filter may prevent. There is one network at a time.
     let mut plan: Option<Plan> = None;
     let mut site: Option<Site> = None;
     group.bench_function(BenchmarkId::new("site", clients), |b| {

@@ -14,7 +14,7 @@ use crate::Bench;
 /// The number of backends.
 const SERVERS: usize = 2;
 
-/// Stickler's mechanisms, each with the product and its way for comparison.
+/// Stickler's mechanisms, each with the product to which it is compared, and how that product carries requests.
 const PAIRS: [(&str, &str); 5] = [
     ("pin-on-401", "nginx-keepalive"),
     ("shared-pool", "nginx-keepalive"),
@@ -63,7 +63,7 @@ fn compare(
     let mut group = bench.wall.benchmark_group(&group_name);
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
     group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(1200));
-    // Set up at the first call, which a filter may prevent.
+    // This is set up at the first call, which a filter may prevent.
     let mut ours: Option<(Own, Load)> = None;
     group.bench_function(own, |b| {
         bench.estimates.ran(&format!("{group_name}/{own}"));

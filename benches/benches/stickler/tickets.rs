@@ -8,7 +8,7 @@ use stickler_benches::tickets::Realm;
 
 use crate::Bench;
 
-/// The number of verifications at a time, each with a cache of its own.
+/// The number of verifications at a time, each with its own cache.
 const BATCH: u64 = 64;
 
 /// The benchmark with which exchanges and messages are compared, with the encryption type that Windows chooses.
@@ -57,7 +57,7 @@ fn verification(bench: &mut Bench, etype: Etype) {
     });
 }
 
-/// Measures a benchmark that is reported and not judged.
+/// Measures a benchmark that is reported but not judged.
 fn one<T>(bench: &mut Bench, name: &str, what: &str, mut work: impl FnMut() -> T) {
     let mut group = bench.criterion.benchmark_group("kerberos");
     group.bench_function(name, |b| {

@@ -47,9 +47,9 @@ pub struct Load {
     pub scheme: Scheme,
     /// The mechanism between users and servers.
     pub balancer: &'static str,
-    /// The number of users. Each has an account and a browser of its own.
+    /// The number of users, each with an account and a browser.
     pub users: u32,
-    /// The number of requests that each user makes, one after the other.
+    /// The number of requests that each user sends, one after the other.
     pub requests: u32,
     /// The pause before each request, on average.
     pub think: Duration,
@@ -57,12 +57,12 @@ pub struct Load {
     pub idle: Duration,
     /// The time that the DC takes for a logon.
     pub logon: Duration,
-    /// The number of logons that each server asks the DC for at once (`MaxConcurrentApi`).
+    /// The number of logons for which each server asks the DC at once (`MaxConcurrentApi`).
     pub at_once: u16,
 }
 
 impl Load {
-    /// Returns the default load: a hundred users make ten requests each, ten seconds apart on average, to servers with the
+    /// Returns the default load: a hundred users send ten requests each, ten seconds apart on average, to servers with the
     /// default settings of Windows Server.
     pub const fn usual(scheme: Scheme, balancer: &'static str) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl Load {
 /// The costs of a load.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Costs {
-    /// The number of pages that users asked for.
+    /// The number of pages that users requested.
     pub asked: u32,
     /// The number of pages that users received.
     pub served: u32,
@@ -102,7 +102,7 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// Returns the time within which this share of the pages, in per cent, was answered.
+    /// Returns the time within which this percentage of the pages was answered.
     pub fn percentile(&self, percent: usize) -> Duration {
         let last = self.times.len().saturating_sub(1);
         self.times.get((self.times.len() * percent / 100).min(last)).copied().unwrap_or_default()
@@ -112,7 +112,7 @@ impl Costs {
 /// Plays a load and counts its costs.
 ///
 /// # Panics
-/// If the simulation refuses a step, which would be a mistake here.
+/// The simulation refuses a step, which would be a bug in this function.
 pub fn costs(load: &Load) -> Costs {
     let trace = play(&plan(load), &SimArm).unwrap_or_else(|error| panic!("{load:?}: {error}"));
     count(&trace)
@@ -225,7 +225,7 @@ mod tests {
             ..Load::usual(Scheme::Ntlm, "l4-nat")
         };
         let (few, many) = (costs(&Load { at_once: 1, ..load }), costs(&Load { at_once: 150, ..load }));
-        // Twenty users at two servers, a logon of a tenth of a second after the other.
+        // Twenty users log on at two servers, and each logon takes a tenth of a second.
         assert!(few.percentile(100) >= Duration::from_millis(900), "{:?}", few.percentile(100));
         assert!(many.percentile(100) < Duration::from_millis(200), "{:?}", many.percentile(100));
     }

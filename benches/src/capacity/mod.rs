@@ -4,8 +4,8 @@
 //! * `tables.rs` lists the loads that are compared, and writes the counts as CSV.
 //! * `plot.rs` draws the counts as SVG.
 //!
-//! `cargo bench --profile release --bench capacity` writes all of it into `book/src/capacity/`. Nothing of it is a time that was
-//! measured on a machine: the same version of Stickler writes the same bytes everywhere.
+//! `cargo bench --profile release --bench capacity` writes everything into `book/src/capacity/`. No value depends on the
+//! speed of a machine: the same version of Stickler writes the same bytes everywhere.
 
 mod measure;
 mod plot;

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 /// Width and height in pixels.
 const SIZE: (u32, u32) = (900, 480);
 
-/// Colours that differ for people who do not see all of them (Okabe and Ito, "Color Universal Design", 2008).
+/// Colours that people with colour vision deficiency can distinguish (Okabe and Ito, "Color Universal Design", 2008).
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -66,7 +66,7 @@ fn draw(plot: &Plot, backend: SVGBackend<'_>) -> Result<(), Box<dyn std::error::
         .draw()?;
     for (index, line) in plot.lines.iter().enumerate() {
         let colour = COLOURS[index % COLOURS.len()];
-        // Lines of the same colour, and those that lie on each other, differ by their width.
+        // Lines of the same colour, and lines that cover each other, differ by their width.
         let style = colour.stroke_width(if index < COLOURS.len() { 2 } else { 4 });
         let series = LineSeries::new(line.points.iter().copied(), style).point_size(3);
         chart

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::plot::{self, Line, Plot, SeriesLabelPosition};
 use super::{Costs, Load, Scheme, costs};
 
-/// The mechanisms whose costs are compared: bytes that pass untouched; the two ways to pin a connection that products have; and a
-/// connection for each request, through which NTLM never works.
+/// The mechanisms whose costs are compared: one that passes bytes unchanged; the two ways in which products pin a
+/// connection; and one that opens a connection for each request, through which NTLM never works.
 const BALANCERS: [&str; 4] = ["l4-nat", "pin-on-401", "pin-on-authorization", "close-per-request"];
 
 /// The average pauses between two requests of a user, in seconds.
@@ -22,7 +22,7 @@ const USERS: [u32; 6] = [25, 50, 100, 200, 400, 800];
 /// The values of `MaxConcurrentApi`: the defaults of Windows Server 2008 R2 and of Windows Server 2012, and the maximum.
 const AT_ONCE: [u16; 3] = [2, 10, 150];
 
-/// The time that a DC across a slow line takes for a logon.
+/// The time that a DC behind a slow line takes for a logon.
 const LOGON: Duration = Duration::from_millis(250);
 
 /// The names of the files and their contents.
@@ -41,7 +41,7 @@ pub fn tables() -> Tables {
     ]
 }
 
-/// Measures what 1,000 pages cost, as users pause for longer and as servers keep connections for longer.
+/// Measures the cost of 1,000 pages as users pause for longer and as servers keep connections for longer.
 fn costs_by_pause() -> (String, String, String) {
     let mut csv = String::from(
         "scheme,mechanism,users,think_s,connection_life_s,pages_asked,pages_served,http_requests,dc_logons,dc_tickets,ticket_checks,\
@@ -75,7 +75,7 @@ fn costs_by_pause() -> (String, String, String) {
     (csv, think, idle)
 }
 
-/// Measures the loads of one line of a plot, and writes their rows. There is no line where nobody is served.
+/// Measures the loads of one line of a plot, and writes their rows. There is no line if nobody is served.
 fn line(loads: &[(u64, Load)], csv: &mut String) -> Option<Vec<(f64, f64)>> {
     let mut points = Vec::new();
     let mut served = 0;
@@ -89,7 +89,7 @@ fn line(loads: &[(u64, Load)], csv: &mut String) -> Option<Vec<(f64, f64)>> {
     (served > 0).then_some(points)
 }
 
-/// Adds a line to a plot. Mechanisms that cost the same share one.
+/// Adds a line to a plot. Mechanisms with the same costs share one line.
 fn add(lines: &mut Vec<Line>, scheme: Scheme, balancer: &str, points: Option<Vec<(f64, f64)>>) {
     let Some(points) = points else { return };
     let scheme = scheme.to_string();

@@ -57,7 +57,7 @@ struct Seat {
 }
 
 impl Exchanges {
-    /// Creates the connections. All clients send a request at the same time, so that the policy opens as many upstream
+    /// Creates the connections. All clients send a request at the same time, so the policy opens as many upstream
     /// connections as it wants; then each authenticates, one after the other. Clients that must wait or are turned away
     /// take no turns; of the others, `asking` do.
     pub(super) fn new(policy: Box<dyn L7Policy>, count: usize, asking: usize) -> Self {
@@ -178,15 +178,15 @@ impl Exchanges {
                         self.place_of.push(Some(place));
                     }
                 }
-                // The policy has forgotten the one already; the other has no place here.
+                // The policy has already forgotten the one connection, and the other one has no place here.
                 Some(Work::CloseUpstream(_) | Work::Resume(_)) => {}
                 None => break,
             }
         }
     }
 
-    /// Makes a client send the cookie that it was given. There are only few different cookies, because each names a
-    /// backend and a second.
+    /// Makes a client send the cookie that it was given. There are only a few different cookies, because a cookie
+    /// consists only of a backend and a time in seconds.
     fn take_cookie(&mut self, place: usize, edit: &Edit) {
         let Edit::Append(SET_COOKIE, value) = edit else { return };
         let pair = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();

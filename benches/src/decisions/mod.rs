@@ -2,10 +2,10 @@
 //!
 //! * [`Desk`]: a policy with its connections; [`Desk::decide`] is one decision from its beginning to its end.
 //! * `flows` and `exchanges`: decisions at L4 and at L7.
-//! * [`Table`]: a yardstick for the cost of one look-up in a table that outgrows the caches.
+//! * [`Table`]: a reference for the cost of one look-up in a table that is larger than the caches.
 //!
-//! The order in which the connections take turns is independent of the order in which they were opened, so that no data
-//! is in a cache because its neighbour was used before.
+//! The order in which the connections take turns is independent of the order in which they were opened, so no data is
+//! in a cache because its neighbour was used before.
 
 mod exchanges;
 mod flows;
@@ -23,8 +23,8 @@ use self::flows::Flows;
 /// The number of backends in the farm, which is constant, since a decision may depend on it.
 const BACKENDS: u8 = 8;
 
-/// Returns the mechanisms, without those that decide in the same way as an earlier one: how a connection is carried,
-/// who checks the backends, and who authenticates is not the policy's decision.
+/// Returns the mechanisms, without those whose policy is the same as that of an earlier one. Such mechanisms differ only
+/// in how a connection is carried, who checks the backends, or who authenticates, and the policy decides none of these.
 pub fn distinct() -> Vec<&'static Mechanism> {
     let all = mechanisms();
     let is_new = |index: usize| !all[..index].iter().any(|before| before.kind == all[index].kind);
@@ -56,7 +56,7 @@ impl Desk {
     }
 
     /// Makes one decision. At L4 a connection ends and another begins; at L7 a request arrives, then its answer, then
-    /// their end. As the data plane does, it also asks which unsolicited work there is, and when.
+    /// their end. Like the data plane, it also asks for unsolicited work and its time.
     ///
     /// # Panics
     /// A connection that was served before is turned away, which would be a bug in the policy.

@@ -40,7 +40,7 @@ type Sender = SendRequest<Empty<Bytes>>;
 
 /// Clients, a middle host and two servers. There is one engine per thread: drop this value before creating the next.
 pub struct Bare {
-    // Declared before the engine: what holds sockets is dropped before the network is.
+    // This is declared before the engine: objects with sockets are dropped before the network.
     seats: Vec<Seat>,
     engine: Engine,
     work: Work,
@@ -55,7 +55,7 @@ struct Seat {
 }
 
 impl Bare {
-    /// Returns as many clients as the plan has, with the engine's settings of the whole world.
+    /// Returns as many clients as the plan has, on an engine with the same settings as in the whole world.
     ///
     /// # Panics
     /// The engine does not start, which would be a bug in it.
@@ -153,7 +153,7 @@ where
     let stream = net.connect(peer).await?;
     let (sender, connection) = client::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     net.spawn(async move {
-        // Its end is the other side's affair, or shows in the exchange.
+        // The end of the connection is handled by the other side, or shows in the exchange.
         let _ = connection.await;
     });
     Ok(sender)
@@ -210,7 +210,7 @@ impl Page {
     }
 }
 
-/// Serves a connection of a server, with 200 and a body as long as the real one's.
+/// Serves a connection of a server: answers with 200 and with a body of the same length as the real one.
 async fn serve(stream: SimStream, page: Page) {
     let service = service_fn(|_: Request<Incoming>| {
         let mut response = Response::new(Full::new(page.body()));
@@ -221,7 +221,7 @@ async fn serve(stream: SimStream, page: Page) {
         headers.insert(TAG, HeaderValue::from_static("r1234567"));
         std::future::ready(Ok::<_, Infallible>(response))
     });
-    // Its end is the client's affair.
+    // The end of the connection is handled by the client.
     let _ = server::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -240,11 +240,12 @@ async fn proxy(net: SimNet, stream: SimStream, target: SocketAddr, fresh: bool) 
         *kept = (!fresh).then_some(sender);
         Ok::<_, io::Error>(response)
     });
-    // Its end is the client's affair.
+    // The end of the connection is handled by the client.
     let _ = server::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Rewrites addresses by rule, without a table: the server sees the client, and its answers take the same way.
+/// Rewrites addresses by rule, without a table: the server sees the client's address, and its answers go back through
+/// the same rule.
 struct Forwarder;
 
 impl PacketRouter for Forwarder {

@@ -5,7 +5,7 @@
 //! * [`Bare`]: the same exchanges without the world: hyper at both ends, and between them a forwarder of packets or a
 //!   plain proxy, without authentication, policy or trace. The application is the same: for requests, the server
 //!   renders its JSON and the client reads and digests it.
-//! * [`Plan`]: the number of exchanges in a round of `Site`, so that `Bare` performs exactly as many.
+//! * [`Plan`]: the number of exchanges in a round of `Site`, so `Bare` performs exactly as many.
 
 mod bare;
 mod site;

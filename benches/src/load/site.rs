@@ -37,8 +37,8 @@ pub fn standard_topology() -> Topology {
     standard::site(2)
 }
 
-/// Returns a browser, which sends an anonymous request first, so that its handshake takes three exchanges, and which
-/// sends a MIC.
+/// Returns a browser, which sends an anonymous request first, so its handshake takes three exchanges, and which sends a
+/// MIC.
 pub(crate) fn browser(name: &Name, logs_on: bool) -> ClientSpec {
     ClientSpec::new(name.clone(), Profile::BROWSER, logs_on.then(|| standard::identity("alice")))
 }
@@ -46,7 +46,7 @@ pub(crate) fn browser(name: &Name, logs_on: bool) -> ClientSpec {
 impl Site {
     /// Returns a warmed-up site behind `mechanism`.
     ///
-    /// If each request has an upstream connection of its own, no connection can be authenticated. Then the clients of
+    /// If each request has its own upstream connection, no connection can be authenticated. Then the clients of
     /// [`Work::Requests`] have no credentials, and each request results in one 401.
     ///
     /// # Panics
@@ -55,7 +55,7 @@ impl Site {
         let logs_on = shape.work == Work::Authentications || mechanism.name != "close-per-request";
         let mut world = SimWorld::new(standard_topology(), &BalancerSpec::named(&mechanism.name), 1)
             .expect("the topology is sound");
-        // As many rounds as a measurement wants.
+        // A measurement may take any number of rounds.
         world.engine().set_most_turns(u64::MAX);
         let seats = (0..shape.clients).map(|index| {
             let name = Name::from(format!("client{index}"));

@@ -1,4 +1,4 @@
-//! A thread with a runtime of its own.
+//! A thread with its own runtime.
 
 use std::future::Future;
 use std::sync::mpsc;
@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-/// Serves on a thread of its own until it is dropped.
+/// Serves on a separate thread until it is dropped.
 #[derive(Debug)]
 pub(super) struct Background {
     stop: Option<oneshot::Sender<()>>,
@@ -23,7 +23,7 @@ impl Background {
         let (ready, result) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             runtime().block_on(async {
-                // Who waits for it is there, or has panicked.
+                // The receiver exists, or its thread has panicked.
                 let _ = ready.send(setup.await);
                 let _ = stopped.await;
             });
@@ -37,7 +37,7 @@ impl Drop for Background {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It may have panicked, which it has told.
+            // The thread may have panicked, which it has reported.
             let _ = thread.join();
         }
     }

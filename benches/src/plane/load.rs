@@ -14,7 +14,7 @@ use super::origin::PAGE;
 const REQUEST: &[u8] = b"GET /reports/q3 HTTP/1.1\r\nHost: www.corp.example\r\n\
     User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium\r\nAccept: */*\r\n\r\n";
 
-/// The largest number of field lines in an answer; none of the balancers comes close to it.
+/// The maximum number of field lines in an answer; none of the balancers comes close to it.
 const FIELDS: usize = 32;
 
 type Stream = <TokioNet as Net>::Stream;
@@ -50,7 +50,7 @@ impl Load {
     /// Sends all requests of one round, and returns their number.
     ///
     /// # Panics
-    /// A request is not answered with the whole page and 200, so that the figure would mean nothing.
+    /// A request is not answered with the whole page and 200, so the figure would mean nothing.
     pub fn round(&mut self) -> usize {
         let (target, connections, each) = (self.target, self.connections, self.each);
         let clients = &mut self.clients;

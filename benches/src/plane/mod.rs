@@ -1,16 +1,16 @@
-//! The data plane on loopback: our balancers beside nginx and HAProxy, under the same load.
+//! The data plane on loopback: Stickler's balancers beside nginx and HAProxy, under the same load.
 //!
 //! ```text
 //! load (this thread) ══ balancer: ours on a thread, or a child process ══ origin (a thread)
 //! ```
 //!
-//! * [`Load`]: so many clients, each with so many requests, on connections that stay or on one for each.
-//! * [`Origin`]: a farm of plain servers that do nothing but answer.
-//! * [`Own`]: one of our mechanisms; [`Peer`]: nginx or HAProxy, where it is installed.
+//! * [`Load`]: a number of clients, each with a number of requests, on persistent connections or on a new one for each.
+//! * [`Origin`]: a farm of plain servers that only answer.
+//! * [`Own`]: one of Stickler's mechanisms; [`Peer`]: nginx or HAProxy, if it is installed.
 //!
-//! Each balancer has one thread, ours as theirs (`worker_processes 1`, `nbthread 1`), and nothing is tied to a
-//! processor. What is measured is the time on the wall for a fixed number of requests, since the work is that of several
-//! threads and processes: the load's and the origin's own share is in every figure, so that ratios are nearer to 1 than
+//! Each balancer has one thread, Stickler's as well as the others' (`worker_processes 1`, `nbthread 1`), and nothing is
+//! bound to a processor. The measured value is the wall time for a fixed number of requests, because several threads and
+//! processes do the work. The share of the load and the origin is part of every figure, so ratios are nearer to 1 than
 //! those of the balancers alone.
 
 mod background;

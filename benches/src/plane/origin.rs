@@ -12,7 +12,7 @@ use super::background::Background;
 /// The number of bytes of a page.
 pub(super) const PAGE: usize = 512;
 
-/// The longest head of a request that is examined, in bytes.
+/// The maximum length of a request's head that is examined, in bytes.
 const LONGEST: usize = 64 * 1024;
 
 /// Plain servers on one thread: each answers every request without a body with the same page, and keeps the connection.
@@ -51,7 +51,7 @@ async fn listen() -> io::Result<SocketAddr> {
     TokioNet.spawn(async move {
         while let Some((stream, _)) = next_connection(&listener).await {
             TokioNet.spawn(async move {
-                // Its end is the client's affair.
+                // The end of the connection is handled by the client.
                 let _ = serve(stream, answer).await;
             });
         }

@@ -13,7 +13,7 @@ use stickler_wire::WallClock;
 
 use super::background::Background;
 
-/// A mechanism on a thread of its own, with the code and the clock of the command's `serve`.
+/// A mechanism on a separate thread, with the code and the clock of the command's `serve`.
 #[derive(Debug)]
 pub struct Own {
     front: SocketAddr,

@@ -15,7 +15,7 @@ use super::background::runtime;
 /// The time within which a product must start.
 const START: Duration = Duration::from_secs(10);
 
-/// The largest part of a child's output that an error shows, in bytes.
+/// The maximum length of the part of a child's output that an error shows, in bytes.
 const SAID: usize = 2048;
 
 /// A product that can be compared with Stickler's balancers.
@@ -39,7 +39,7 @@ pub struct Peer {
 /// Why a product does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// The product is not installed, which is no fault.
+    /// The product is not installed, which is not an error.
     #[error("{0} is not installed")]
     Missing(&'static str),
     /// The operating system reported an error.
@@ -59,8 +59,8 @@ impl Product {
         }
     }
 
-    /// Returns the ways in which the product can carry a request, each at a front end of its own, by their names in the
-    /// benchmarks.
+    /// Returns the names, as used in the benchmarks, of the ways in which the product can carry a request. Each way has
+    /// its own front end.
     pub const fn ways(self) -> &'static [&'static str] {
         match self {
             Self::Nginx => &["nginx-keepalive"],
@@ -74,7 +74,7 @@ impl Product {
         for place in [PathBuf::from(&program), Path::new("/usr/sbin").join(&program)] {
             match Command::new(&place).arg("-v").stdin(Stdio::null()).output() {
                 Ok(said) => {
-                    // nginx tells it by standard error.
+                    // nginx prints it on standard error.
                     let said = [said.stdout, said.stderr].concat();
                     let line = String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_owned();
                     return Ok((place, line));
@@ -99,7 +99,7 @@ impl Product {
             Self::Nginx => {
                 command.arg("-p").arg(directory).arg("-e").arg("stderr").arg("-c").arg(configuration);
             }
-            // In the foreground.
+            // The program runs in the foreground.
             Self::HaProxy => {
                 command.arg("-db").arg("-f").arg(configuration);
             }
@@ -166,7 +166,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Either it has ended, or it ends now; what it leaves in the temporary directory is no harm.
+        // The process has ended, or ends now; its files in the temporary directory do no harm.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.directory);

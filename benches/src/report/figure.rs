@@ -1,4 +1,4 @@
-//! One figure: what was measured, its counterpart, and its aim.
+//! One figure: what was measured, its counterpart, and its target.
 
 use super::{Baseline, Row};
 
@@ -11,7 +11,7 @@ pub struct Sample {
     pub pieces: u64,
 }
 
-/// The aim of a figure.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Aim {
     /// At most this multiple of the counterpart's time.
@@ -33,7 +33,7 @@ pub struct Figure {
     pub what: String,
     /// The benchmark of the same run that it is compared with.
     pub beside: Option<Sample>,
-    /// The aim. A figure without an aim is reported and not judged.
+    /// The target. A figure without a target is reported and not judged.
     pub aim: Option<Aim>,
     /// Whether the report states pieces of work per second instead of the time of one.
     pub as_rate: bool,

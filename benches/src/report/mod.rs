@@ -1,9 +1,9 @@
-//! The benchmark report: each figure is compared with its aim and with a stored baseline.
+//! The benchmark report: each figure is compared with its target and with a stored baseline.
 //!
-//! * [`Figure`]: what was measured, with a counterpart of the same run if there is one.
+//! * [`Figure`]: a measurement, with a counterpart of the same run if there is one.
 //! * [`Estimates`]: the results of criterion.
-//! * [`Baseline`]: the figures of an earlier run. Machines differ, so it holds *relative speeds*: how fast a figure was
-//!   as a multiple of its counterpart's speed.
+//! * [`Baseline`]: the figures of an earlier run. Machines differ, so it contains *relative speeds*: the speed of a
+//!   figure as a multiple of its counterpart's speed.
 //! * [`Report`]: all of it, as `report.md` and `report.json`.
 
 mod baseline;
@@ -24,7 +24,7 @@ use serde::Serialize;
 pub struct Row {
     /// The benchmark's id.
     pub id: String,
-    /// The description of what was measured.
+    /// The description of the measured work.
     pub what: String,
     /// The value of the figure, in `unit`.
     pub value: f64,
@@ -34,11 +34,11 @@ pub struct Row {
     pub beside: Option<(String, f64)>,
     /// The speed as a multiple of the counterpart's; above 1 means faster than the counterpart.
     pub relative_speed: Option<f64>,
-    /// The description of the aim.
+    /// The description of the target.
     pub aim: Option<String>,
-    /// The value as a multiple of the aim.
+    /// The value as a multiple of the target.
     pub ratio_to_aim: Option<f64>,
-    /// Whether the aim is met.
+    /// Whether the target is met.
     pub met: Option<bool>,
     /// The change of the relative speed since the baseline; above 0 means faster.
     pub change: Option<f64>,

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-/// Returns a directory of this test's own, with the files that criterion would leave.
+/// Returns a directory for this test, with the files that criterion would leave.
 fn estimates(test: &str, medians: &[(&str, f64)]) -> (Estimates, PathBuf) {
     let directory = std::env::temp_dir().join(format!("stickler-report-{test}-{}", std::process::id()));
     let estimates = Estimates::new(directory.clone());

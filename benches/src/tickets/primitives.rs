@@ -34,7 +34,7 @@ impl Primitives {
     }
 }
 
-/// Derives Ke and Ki for authenticator and AP-REP from a session key of so many bytes.
+/// Derives Ke and Ki for authenticator and AP-REP from a session key.
 type Derive = fn(&[u8]) -> [[u8; 32]; 4];
 
 const SESSION_KEY: [u8; 32] = [3; 32];

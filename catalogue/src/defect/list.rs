@@ -23,7 +23,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
         apply: |it| {
             let pin = pin(it)?;
             if pin.trigger != Trigger::Request {
-                return Err("its pin waits for a challenge anyway and so has this hole already");
+                return Err("its pin waits for a challenge, so that it has this weakness already");
             }
             (pin.trigger, pin.applied) = (Trigger::Response(StatusCode::UNAUTHORIZED), Applied::AtOnce);
             Ok(())
@@ -46,7 +46,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B3",
         name: "pin-key-reused",
-        summary: "the pin is kept by the client's address and port, and whoever connects from there next gets it",
+        summary: "the pin is stored under the client's address and port, and the next client from there gets it",
         source: "Caddy's NTLM transport (address:port), nginx NTLM modules (recycled pointer), source",
         apply: |it| {
             let pin = pin(it)?;
@@ -57,8 +57,8 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B4",
         name: "clean-up-drops-another",
-        summary: "when a client that had a pin leaves, the clean-up drops the oldest pin of another client as well",
-        source: "a known defect of pin tables whose keys are used again; no product is on record",
+        summary: "when a client with a pin leaves, the oldest pin of another client is removed as well",
+        source: "a known defect of pin tables whose keys are reused; no product is known to have it",
         apply: |it| {
             pin(it)?;
             rules(it)?.defects.cleanup_drops_another = true;
@@ -68,7 +68,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B5",
         name: "pool-steals-pinned",
-        summary: "a pool around the pin takes the pinned connection after each exchange, for whoever comes next",
+        summary: "a pool takes the pinned connection after each exchange, and gives it to the next client",
         source: "nginx NTLM module with `keepalive` after `ntlm`, measured; ntlm-module#19",
         apply: |it| {
             pin(it)?;
@@ -82,7 +82,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B6",
         name: "host-not-pinned",
-        summary: "the client has connections of its own, but each request chooses a backend anew",
+        summary: "the client has its own connections, but each request chooses a backend anew",
         source: "Traefik and Caddy's NTLM transport, source",
         apply: |it| {
             pin(it)?.host = Host::Repicked;
@@ -104,7 +104,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B8",
         name: "pin-missing-on-one-protocol",
-        summary: "what comes by HTTP/2 is never pinned, and goes over shared connections",
+        summary: "requests over HTTP/2 are never pinned, and go over shared connections",
         source: "traefik#13812",
         apply: |it| {
             pin(it)?;
@@ -115,7 +115,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B9",
         name: "slots-run-out",
-        summary: "one pin at most: the next client's handshake takes the slot of one that is half-way, and nobody is told",
+        summary: "there is only one pin: the next client's handshake silently takes the slot of a handshake in progress",
         source: "nginx NTLM module: least recently used of 100, source",
         apply: |it| {
             let pin = pin(it)?;
@@ -137,7 +137,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B11",
         name: "retry-hides-reset",
-        summary: "a pinned connection that was lost is replaced in silence, so that its client meets a 401, not a close",
+        summary: "a lost pinned connection is silently replaced, so that its client gets a 401 and not a close",
         source: "a retry behind a pin whose close is not coupled; Squid forbids it, source",
         apply: |it| {
             let retry = retry_lost(it)?;
@@ -166,8 +166,8 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B13",
         name: "streams-share-a-connection",
-        summary: "an HTTP/2 stream's pin is kept by its place among the open streams, and each connection has a first",
-        source: "a known defect of front ends that multiplex; no product is on record",
+        summary: "an HTTP/2 stream's pin is stored under its position among the open streams, which other connections have too",
+        source: "a known defect of front ends that multiplex; no product is known to have it",
         apply: |it| {
             pin(it)?;
             rules(it)?.defects.streams_share_pin = true;
@@ -177,7 +177,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B14",
         name: "legs-interleave",
-        summary: "one connection to each backend and no pin: the legs of two users meet on it, and both fail",
+        summary: "one connection to each backend and no pin: the legs of two users share it, and both logons fail",
         source: "Ocelot#2121, with authPersistSingleRequest",
         apply: |it| {
             let rules = rules(it)?;
@@ -206,7 +206,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B16",
         name: "keep-alive-race",
-        summary: "idle connections are kept for longer than the server keeps them, and a lost race is not run again",
+        summary: "idle connections are kept for longer than the server keeps them, and a request that meets a close is not retried",
         source: "a pool's idle limit beyond the 120 s of IIS, without a retry",
         apply: |it| {
             let rules = rules(it)?;
@@ -218,7 +218,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B17",
         name: "pipelining-overtakes",
-        summary: "a pipelined request does not wait for the pinned connection, and goes over another",
+        summary: "a pipelined request does not wait for the pinned connection, and goes over another one",
         source: "what Squid forbids on pinned connections, source",
         apply: |it| {
             pin(it)?;
@@ -240,12 +240,12 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B19",
         name: "tls-drifts",
-        summary: "a client's dedicated connections have lost the authority to trust that shared ones have: 502",
+        summary: "a client's dedicated connections lack the trusted authority that shared ones have: 502",
         source: "traefik#13838",
         apply: |it| {
             let pin = pin(it)?;
             if pin.applied != Applied::Dedicated && pin.host != Host::Repicked {
-                return Err("its pins take the connection that there is, and not another transport");
+                return Err("its pins take the existing connection, and not another transport");
             }
             it.tls_drifts = true;
             Ok(())
@@ -254,12 +254,12 @@ pub(super) static DEFECTS: [Defect; 20] = [
     Defect {
         id: "B20",
         name: "exact-scheme-match",
-        summary: "an exact list of schemes: a challenge or a credential with a token behind it is missed, and so is Nego2",
+        summary: "schemes are compared exactly: a challenge or credential with a token is missed, and so is Nego2",
         source: "haproxy#581",
         apply: |it| {
             let schemes = &mut pin(it)?.schemes;
             if schemes.names == Schemes::HAPROXY.names {
-                // What an exact list has in place of the prefix `Nego`, so that `Nego2` is missed and `Negotiate` is not.
+                // An exact list contains these names in place of the prefix `Nego`, so it misses `Nego2` but not `Negotiate`.
                 schemes.names = texts(&["NTLM", "Negotiate"]);
             }
             schemes.extent = Extent::Whole;

@@ -82,7 +82,7 @@ fn l4() -> Vec<Mechanism> {
             "M1",
             Mechanism::l4_by(
                 "l4-nat",
-                "address translation by 5-tuple: round robin for each connection, bytes pass untouched",
+                "address translation by 5-tuple: round robin for each connection, bytes pass unchanged",
                 FlowRules::ROUND_ROBIN,
             ),
         ),
@@ -113,11 +113,7 @@ fn l4() -> Vec<Mechanism> {
         ),
         entry(
             "M4",
-            carried(
-                "l4-dsr",
-                "direct server return: answers go past the balancer; round robin",
-                Carriage::DirectReturn,
-            ),
+            carried("l4-dsr", "direct server return: answers bypass the balancer; round robin", Carriage::DirectReturn),
         ),
         idle(
             "l4-silent-when-idle",
@@ -127,7 +123,7 @@ fn l4() -> Vec<Mechanism> {
         ),
         idle(
             "l4-reset-when-idle",
-            "address translation; a connection that is idle for 350 s is forgotten, and its next packet meets a reset",
+            "address translation; a connection that is idle for 350 s is forgotten, and its next packet is answered with a reset",
             350,
             FlowIdleEnd::ResetOnNext,
         ),
@@ -135,7 +131,7 @@ fn l4() -> Vec<Mechanism> {
 }
 
 /// Returns the mechanisms whose connections belong to nobody.
-#[expect(clippy::too_many_lines, reason = "a list, one entry after the other")]
+#[expect(clippy::too_many_lines, reason = "a list of entries")]
 fn shared() -> Vec<Mechanism> {
     let pooling = |name, summary, pool| Mechanism::l7_by(name, summary, Rules { pool: Some(pool), ..pooled() });
     vec![
@@ -151,25 +147,25 @@ fn shared() -> Vec<Mechanism> {
             "M6",
             Mechanism::l7_by(
                 "shared-pool",
-                "each request goes to the next backend on the idle upstream connection used last, whoever used it",
+                "each request goes to the next backend on the idle upstream connection that was used last, by any client",
                 pooled(),
             ),
         ),
         pooling(
             "shared-pool-fifo",
-            "a shared pool that gives out the connection that has been idle for longest",
+            "a shared pool that uses the connection that has been idle for longest",
             PoolRule { order: Order::Fifo, ..POOL },
         ),
         pooling(
             "shared-pool-by-location",
-            "a shared pool for each of two locations, `/api` and the rest",
+            "a shared pool for each of two locations, `/api` and all others",
             PoolRule { locations: texts(&["/api"]), ..POOL },
         ),
         entry(
             "M7",
             Mechanism::l7_by(
                 "pool-source",
-                "a shared pool, and source-address persistence: the backend is the client's, the connection anybody's",
+                "a shared pool, and source-address persistence: clients keep their backend, but not their connection",
                 Rules { persist: Some(PersistRule::Source(SOURCES)), ..pooled() },
             ),
         ),
@@ -177,7 +173,7 @@ fn shared() -> Vec<Mechanism> {
             "M8",
             Mechanism::l7_by(
                 "pool-cookie",
-                "a shared pool, and an inserted cookie: the backend is the client's, the connection anybody's",
+                "a shared pool, and an inserted cookie: clients keep their backend, but not their connection",
                 Rules { persist: Some(PersistRule::Cookie(COOKIE)), ..pooled() },
             ),
         ),
@@ -185,7 +181,7 @@ fn shared() -> Vec<Mechanism> {
             "M10",
             pooling(
                 "safe-pool",
-                "HAProxy's `http-reuse safe` without its pin: a first request opens, later ones take what is idle",
+                "HAProxy's `http-reuse safe` without its pin: a first request opens a connection, later ones take an idle one",
                 PoolRule { share: Share::Safe, idle: Duration::from_secs(5), ..POOL },
             ),
         ),
@@ -207,12 +203,12 @@ fn shared() -> Vec<Mechanism> {
         },
         workers(
             "pool-workers",
-            "a shared pool for each of two workers, on which connections land by a hash of the client's address and port",
+            "a shared pool for each of two workers, which get connections by a hash of the client's address and port",
             WorkerRule { count: 2, landing: Landing::Hash, turns: Turns::Own },
         ),
         workers(
             "pool-prefork",
-            "a shared pool for each of 16 processes, which serve one client at a time: the next client inherits it",
+            "a shared pool for each of 16 processes, which serve one client at a time: the next client uses the same pool",
             WorkerRule { count: 16, landing: Landing::Idle, turns: Turns::Own },
         ),
     ]
@@ -251,18 +247,18 @@ fn selections() -> Vec<Mechanism> {
     let by =
         |name, summary, algorithm| Mechanism::l7_by(name, summary, Rules { select: select(algorithm), ..pooled() });
     vec![
-        by("pool-weighted", "a shared pool, smooth weighted round robin 3 : 1", Algorithm::WeightedRoundRobin)
+        by("pool-weighted", "a shared pool; smooth weighted round robin 3 : 1", Algorithm::WeightedRoundRobin)
             .weighted(&[3, 1]),
-        by("pool-random", "a shared pool, the backend drawn at random", Algorithm::Random { draws: 1 }),
-        by("pool-least", "a shared pool, the backend with the fewest connections in use", Algorithm::LeastConnections),
+        by("pool-random", "a shared pool; the backend is drawn at random", Algorithm::Random { draws: 1 }),
+        by("pool-least", "a shared pool; the backend with the fewest connections in use", Algorithm::LeastConnections),
         by(
             "pool-uri",
-            "a shared pool, the backend by a hash of the path",
+            "a shared pool; the backend by a hash of the path",
             Algorithm::Hash(HashKey::Uri { query: false }),
         ),
         by(
             "pool-source-hash",
-            "a shared pool, the backend by a consistent hash of the client's address",
+            "a shared pool; the backend by a consistent hash of the client's address",
             Algorithm::ConsistentHash(HashKey::Source(Mask::HOST)),
         ),
     ]
@@ -285,7 +281,7 @@ fn private() -> Vec<Mechanism> {
             "M15",
             Mechanism::l7_by(
                 "pool-per-downstream",
-                "a pool for each client connection: its upstream connections are its own, the backend is picked anew",
+                "a pool for each client connection, which nobody else uses; each request chooses a backend anew",
                 sound.clone(),
             ),
         ),
@@ -320,7 +316,7 @@ fn pinning() -> Vec<Mechanism> {
             "M13",
             Mechanism::l7_by(
                 "pin-next-request",
-                "any answer with a challenge: from the next request on, a new connection is the client's own",
+                "after any answer with a challenge, the next request opens a connection that only the client uses",
                 Rules {
                     pin: Some(PinRule {
                         trigger: Trigger::AnyResponse,
@@ -335,13 +331,13 @@ fn pinning() -> Vec<Mechanism> {
             "M14",
             Mechanism::l7_by(
                 "pin-on-authorization",
-                "a request with NTLM or Negotiate credentials opens a connection that is the client's own",
+                "a request with NTLM or Negotiate credentials opens a connection that only the client uses",
                 Rules { pin: Some(dedicated.clone()), ..pinned_soundly() },
             ),
         ),
         Mechanism::l7_by(
             "pin-by-address",
-            "the same, but kept by the client's address and port until the backend closes it",
+            "as pin-on-authorization, but the connection is stored under the client's address and port until the backend closes it",
             Rules {
                 pin: Some(PinRule {
                     key: PinKey::Client,
@@ -355,7 +351,7 @@ fn pinning() -> Vec<Mechanism> {
             "M16",
             Mechanism::l7_by(
                 "pin-coupled",
-                "Squid: credentials in a request pin the connection that carries them, and each end closes the other",
+                "Squid: credentials pin the connection that carries them, and each end closes the other",
                 Rules {
                     pin: Some(PinRule { schemes: coupled, ..PinRule::ON_AUTHORIZATION }),
                     retry: RetryRule::NONE,
@@ -375,7 +371,7 @@ fn pin_variants() -> Vec<Mechanism> {
             "M17",
             Mechanism::l7_by(
                 "strip-challenge",
-                "pins on a 401, and takes Negotiate out of challenges, so that clients fall back to NTLM",
+                "pins on a 401, and removes Negotiate from challenges, so that clients fall back to NTLM",
                 Rules { strip: Some(Schemes { names: texts(&["Nego"]), ..Schemes::HAPROXY }), ..pinned_soundly() },
             ),
         ),
@@ -383,7 +379,7 @@ fn pin_variants() -> Vec<Mechanism> {
             "M18",
             Mechanism::l7_by(
                 "pin-source",
-                "pins on a 401, with source-address persistence: what a draining backend keeps",
+                "pins on a 401, with source-address persistence, which a draining backend keeps",
                 Rules { persist: Some(PersistRule::Source(SOURCES)), ..pinned_soundly() },
             ),
         ),
@@ -404,7 +400,7 @@ fn pin_variants() -> Vec<Mechanism> {
         ),
         by(
             "pin-slots",
-            "pins on a 401, 100 connections at most: one more closes the one idle for longest, and its client",
+            "pins at most 100 connections on a 401: one more closes the one that has been idle for longest, and its client",
             on_401(PinRule { slots: Some(100), ..PinRule::ON_401 }),
         ),
         by(
@@ -422,12 +418,12 @@ fn pin_variants() -> Vec<Mechanism> {
         },
         by(
             "pin-services",
-            "pins on a 401, one connection for each of two services, `/api` and the rest",
+            "pins on a 401, one connection for each of two services, `/api` and all others",
             Rules { services: texts(&["/api"]), ..pinned_soundly() },
         ),
         by(
             "pin-queue",
-            "pins on a 401, 64 connections at most in use on a backend; more requests wait for their turn",
+            "pins on a 401; at most 64 connections are in use on a backend, and more requests wait their turn",
             Rules {
                 select: SelectRule { max_connections: Some(64), ..select(Algorithm::RoundRobin) },
                 queue: Some(QueueRule { length: 1024 }),
@@ -438,7 +434,7 @@ fn pin_variants() -> Vec<Mechanism> {
 }
 
 /// Returns the mechanisms with health checks.
-#[expect(clippy::too_many_lines, reason = "a list, one entry after the other")]
+#[expect(clippy::too_many_lines, reason = "a list of entries")]
 fn checked() -> Vec<Mechanism> {
     let by = |name, summary, probe| Mechanism {
         checks: Some(check(probe)),
@@ -452,7 +448,7 @@ fn checked() -> Vec<Mechanism> {
                 checks: Some(check(Probe::Tcp)),
                 ..Mechanism::l7_by(
                     "pin-close-on-down",
-                    "pins on a 401, and closes the clients of a backend that a check of its port finds down",
+                    "pins on a 401; when a check of the port finds a backend down, its clients' connections are closed",
                     Rules { on_down: OnDown::Closed, ..pinned_soundly() },
                 )
             },
@@ -473,17 +469,17 @@ fn checked() -> Vec<Mechanism> {
         by("pin-checked-tcp", "pins on a 401; a check of the port every 2 s, fall 3, rise 2", Probe::Tcp),
         by(
             "pin-checked-http",
-            "pins on a 401; a check by an anonymous request, which a 401 answers well",
+            "pins on a 401; a check by an anonymous request, for which a 401 is a success",
             http(Expect::ALIVE),
         ),
         by(
             "pin-checked-http-2xx",
-            "pins on a 401; a check that wants 2xx or 3xx, and finds each backend of a protected site down",
+            "pins on a 401; a check that expects 2xx or 3xx, and finds each backend of a protected site down",
             http(Expect::SUCCESS),
         ),
         by(
             "pin-checked-logon",
-            "pins on a 401; a check that logs on, over a connection of its own",
+            "pins on a 401; a check that logs on over its own connection",
             Probe::Logon { uri: "/".into(), find: "".into(), forbidden_is_up: true },
         ),
         Mechanism {
@@ -498,7 +494,7 @@ fn checked() -> Vec<Mechanism> {
             checks: Some(check(Probe::Tcp)),
             ..Mechanism::l4_by(
                 "l4-checked",
-                "address translation; a check of the port every 2 s, and the flows of a dead backend end",
+                "address translation; a check of the port every 2 s; the flows of a failed backend end",
                 FlowRules { on_down: FlowsOnDown::Closed, ..FlowRules::ROUND_ROBIN },
             )
         },
@@ -506,7 +502,7 @@ fn checked() -> Vec<Mechanism> {
             checks: Some(check(Probe::Tcp)),
             ..Mechanism::l4_by(
                 "l4-silent-on-down",
-                "address translation; a check of the port every 2 s, and the packets of a dead backend's flows are dropped",
+                "address translation; a check of the port every 2 s; the packets of a failed backend's flows are dropped",
                 FlowRules { on_down: FlowsOnDown::Silent, ..FlowRules::ROUND_ROBIN },
             )
         },
@@ -514,7 +510,7 @@ fn checked() -> Vec<Mechanism> {
             checks: Some(check(Probe::Tcp)),
             ..Mechanism::l4_by(
                 "l4-moved-on-down",
-                "address translation; a check of the port every 2 s, and a dead backend's packets go to another",
+                "address translation; a check of the port every 2 s; a failed backend's packets go to another one",
                 FlowRules { on_down: FlowsOnDown::Moved, ..FlowRules::ROUND_ROBIN },
             )
         },
@@ -542,19 +538,19 @@ fn special() -> Vec<Mechanism> {
         ),
         Mechanism::l7_by(
             "scrub-identity",
-            "pins on a 401, and takes the header that names the user out of what clients send",
+            "pins on a 401, and removes the header that names the user from clients' requests",
             Rules { scrub: Some(USER_HEADER), ..pinned_soundly() },
         ),
         told(
             "client-id",
-            "close per request; a header names the client's connection to an acceptor that keeps a table",
+            "closes per request; a header names the client's connection to an acceptor that keeps a table",
             closing.clone(),
             FORWARDED_ID,
         ),
-        told("client-id-pool", "the same over a shared pool", pooled(), FORWARDED_ID),
+        told("client-id-pool", "as client-id, over a shared pool", pooled(), FORWARDED_ID),
         told(
             "client-id-trusting",
-            "close per request; the header that names the connection is taken from the client if it sends one",
+            "closes per request; if the client sends the header that names the connection, it is passed on",
             closing,
             HeaderRule { overwrite: false, ..FORWARDED_ID },
         ),

@@ -35,18 +35,18 @@ pub struct Mechanism {
     pub checks: Option<CheckRule>,
     /// The rule about failures on live traffic. `None`: they have no effect.
     pub passive: Option<PassiveRule>,
-    /// How an L4 mechanism carries a connection; no effect at L7.
+    /// How an L4 mechanism carries a connection. It has no effect at L7.
     pub carriage: Carriage,
     /// The request header in which the balancer names the user to the backends, if it authenticates clients itself
     /// (M20). `None`: it does not take part in authentication.
     pub ends_authentication: Option<Text>,
     /// What the data plane does with a request that arrives before the previous one is answered.
     pub pipelining: Pipelining,
-    /// How the HTTP data plane treats what HTTP says about connections; no effect at L4.
+    /// How the HTTP data plane treats the fields in which HTTP messages describe connections. It has no effect at L4.
     pub hops: Hops,
     /// The time limits of the HTTP data plane; no effect at L4.
     pub timers: Timers,
-    /// What happens to idle connections at L4. `None`: nothing happens. No effect at L7.
+    /// What happens to idle connections at L4. `None`: nothing happens. It has no effect at L7.
     pub flow_idle: Option<FlowIdle>,
     /// The limits on the head of a request at L7. `None`: only the data plane's own limits apply.
     pub head: Option<HeadRule>,
@@ -167,8 +167,8 @@ impl Mechanism {
     }
 }
 
-/// Returns a selection rule that fits the farm: a mechanism is meant for any farm and a rule's weights for one, so that
-/// they are repeated or cut to its size.
+/// Returns a selection rule that fits the farm. A mechanism must fit a farm of any size, so its weights are repeated or
+/// truncated to the size of this one.
 fn fitted(select: SelectRule, farm: &Farm) -> SelectRule {
     let backends = farm.backends.len();
     if select.weights.is_empty() || select.weights.len() == backends {

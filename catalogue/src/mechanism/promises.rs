@@ -35,7 +35,7 @@ impl Mechanism {
 }
 
 impl Mechanism {
-    /// Returns what a client is told while no backend is available. Dropped packets are no answer, so that they cannot
+    /// Returns the answer to a client while no backend is available. Dropped packets are not an answer, so they cannot
     /// be declared.
     fn told_when_none_is_left(&self) -> trace::NoneLeft {
         match (&self.kind, self.carriage) {
@@ -43,7 +43,7 @@ impl Mechanism {
                 NoneLeft::Status(status) => trace::NoneLeft::Status(status.as_u16()),
                 NoneLeft::Closed => trace::NoneLeft::Closed,
             },
-            // A splice has accepted before it can refuse.
+            // A splice has accepted the connection before it can refuse it.
             (Kind::PerConnection(_), Carriage::Splice { .. }) => trace::NoneLeft::Closed,
             (Kind::PerConnection(_), _) => trace::NoneLeft::default(),
         }
@@ -62,9 +62,9 @@ fn composed(rules: &Rules, hops: Hops, farm: &Farm) -> Promises {
         }
         None => {}
     }
-    // Where something keeps a client to its backend, how requests fall depends on the clients.
+    // If something keeps a client at its backend, the spread of requests depends on the clients.
     if rules.persist.is_none() && rules.pin.is_none() && rules.prefer_last == PreferLast::Never {
-        // A tunnel's first request is the only one that is chosen for.
+        // A backend is chosen only for the first request of a tunnel.
         let unit = if hops.tunnels { SpreadUnit::Connections } else { SpreadUnit::Requests };
         promises.spread = spread(&rules.select, rules.workers, unit, farm);
     }
@@ -91,7 +91,7 @@ fn services(rules: &Rules, farm: &Farm) -> Vec<Service> {
 fn spread(rule: &SelectRule, workers: Option<WorkerRule>, unit: SpreadUnit, farm: &Farm) -> Option<Spread> {
     let turns = matches!(rule.algorithm, Algorithm::RoundRobin);
     let (percent, units) = match rule.algorithm {
-        // Its share, rounded up.
+        // The declared bound is the backend's share, rounded up.
         Algorithm::RoundRobin | Algorithm::WeightedRoundRobin => (0, workers.map_or(1, |rule| rule.takers())),
         // Half as much again and 18 is never less than six standard deviations: with the root of the expected number
         // r, r^2 / 2 + 18 >= 6 r.

@@ -13,7 +13,7 @@ use super::value::Value;
 /// Returns the keys of a profile for a layer, with sections and meanings, in order.
 fn entries(layer: Layer) -> Vec<Entry> {
     let mut describer = Describer { section: "", entries: Vec::new() };
-    // What is described is a mechanism that is sound; where it were not, its keys up to there would be described.
+    // The described mechanism is sound. If it were not, only its keys up to the contradiction would be described.
     let _ = keys::mechanism(&mut describer, keys::blank(layer));
     describer.entries
 }
@@ -78,7 +78,7 @@ impl Port for Describer {
         self.section = name;
         keys(self, blank)?;
         self.section = "";
-        // What is described stays as it is, or parts of it would have to fit that nobody has set.
+        // The described value does not change: otherwise sections would have to be consistent that nobody has set.
         Ok(value)
     }
 
@@ -117,12 +117,12 @@ pub(super) fn markdown() -> String {
 
 fn bullet(text: &mut String, key: &Entry, layers: &str) {
     let Some((kind, needed)) = &key.kind else { return };
-    let needed = if *needed { ", needed" } else { "" };
+    let needed = if *needed { ", required" } else { "" };
     let kind = format!("`{}`{layers}{needed}: {kind}. {}", key.name, key.meaning);
     wrapped(text, "* ", &kind);
 }
 
-/// The longest line, in characters.
+/// The maximum length of a line, in characters.
 const WIDTH: usize = 120;
 
 fn wrapped(text: &mut String, mark: &str, words: &str) {

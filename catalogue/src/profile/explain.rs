@@ -39,20 +39,20 @@ pub(super) fn describe(profile: &Profile) -> Description<'_> {
     match upstream {
         UpstreamHttp::Http1 => {}
         UpstreamHttp::Alpn => told.say("It speaks HTTP/2 to servers that offer it", &["upstream_http"]),
-        UpstreamHttp::Http2 => told.say("It speaks HTTP/2 to servers, and nothing else", &["upstream_http"]),
+        UpstreamHttp::Http2 => told.say("It speaks only HTTP/2 to servers", &["upstream_http"]),
     }
     if falls_back {
-        told.say("What a server wants by HTTP/1.1 goes to it again by that", &["falls_back"]);
+        told.say("A request for which a server requires HTTP/1.1 is repeated over HTTP/1.1", &["falls_back"]);
     }
     match upgrades {
         Upgrades::Dropped => {}
         Upgrades::Passed => told.say("An upgrade is passed on", &["upgrades"]),
         Upgrades::Broken => {
-            told.say("A request to upgrade is passed on, and ends in 502 where the server agrees", &["upgrades"]);
+            told.say("A request to upgrade is passed on, and ends in 502 if the server agrees", &["upgrades"]);
         }
     }
     if tunnels {
-        told.say("What comes after a client connection's first request passes unread", &["tunnels"]);
+        told.say("Everything after the first request of a client's connection passes unread", &["tunnels"]);
     }
     if let Some(rule) = mechanism.head {
         told.say(&heads(rule), &["head.field", "head.whole", "head.fields", "head.status"]);
@@ -75,7 +75,7 @@ fn waiting(told: &mut Description<'_>, mechanism: &Mechanism) {
     if let Some(FlowIdle { after, then }) = mechanism.flow_idle {
         let becomes = match then {
             FlowIdleEnd::Closed => "is reset at both ends",
-            FlowIdleEnd::ResetOnNext => "is forgotten, and its next packet meets a reset",
+            FlowIdleEnd::ResetOnNext => "is forgotten, and its next packet is answered with a reset",
             FlowIdleEnd::Silent => "is forgotten, and its packets are dropped",
         };
         let text = format!("A connection that carries nothing for {} s {becomes}", after.as_secs_f64());
@@ -91,7 +91,7 @@ fn heads(HeadRule { field, whole, fields, status }: HeadRule) -> String {
         fields.map(|most| format!("no more than {most} fields")),
     ];
     let limits: Vec<String> = limits.into_iter().flatten().collect();
-    format!("It takes {}, and answers {} to more", limits.join(", "), status.as_u16())
+    format!("It accepts {}, and answers {} to larger ones", limits.join(", "), status.as_u16())
 }
 
 impl Description<'_> {
@@ -122,7 +122,7 @@ fn flows(told: &mut Description<'_>, rules: &FlowRules, carriage: Carriage) {
     let how = match carriage {
         Carriage::SourceNat => "It translates addresses, and a backend sees the balancer's",
         Carriage::DestinationNat => "It translates addresses, and a backend sees the client's",
-        Carriage::DirectReturn => "Packets go to the backend, and answers past the balancer",
+        Carriage::DirectReturn => "Packets go to the backend, and answers bypass the balancer",
         Carriage::Splice { proxy_protocol: None } => "It passes bytes between two connections",
         Carriage::Splice { .. } => {
             "It passes bytes between two connections, and names the client by the PROXY protocol"
@@ -155,12 +155,12 @@ const fn chosen(algorithm: &Algorithm) -> &'static str {
         Algorithm::Random { .. } => "the less loaded of some backends drawn at random",
         Algorithm::LeastConnections => "the backend with the fewest connections in use",
         Algorithm::Hash(key) | Algorithm::ConsistentHash(key) => match key {
-            HashKey::Source(mask) if mask.v4 < 32 => "the backend that a hash of the client's network names",
-            HashKey::Source(_) => "the backend that a hash of the client's address names",
-            HashKey::SourceAndPort => "the backend that a hash of the client's address and port names",
-            HashKey::FiveTuple => "the backend that a hash of addresses and ports names",
-            HashKey::Uri { .. } => "the backend that a hash of the URI names",
-            HashKey::Header(_) => "the backend that a hash of a header field names",
+            HashKey::Source(mask) if mask.v4 < 32 => "the backend that a hash of the client's network gives",
+            HashKey::Source(_) => "the backend that a hash of the client's address gives",
+            HashKey::SourceAndPort => "the backend that a hash of the client's address and port gives",
+            HashKey::FiveTuple => "the backend that a hash of addresses and ports gives",
+            HashKey::Uri { .. } => "the backend that a hash of the URI gives",
+            HashKey::Header(_) => "the backend that a hash of a header field gives",
         },
     }
 }
@@ -186,9 +186,9 @@ fn requests(told: &mut Description<'_>, rules: &Rules) {
     match rules.prefer_last {
         PreferLast::Never => {}
         PreferLast::AfterChallenge => {
-            told.say("After a challenge, a client connection stays with the backend that it had", &["prefer_last"]);
+            told.say("After a challenge, a client connection stays with its previous backend", &["prefer_last"]);
         }
-        PreferLast::Always => told.say("A client connection stays with the backend that it had", &["prefer_last"]),
+        PreferLast::Always => told.say("A client connection stays with its previous backend", &["prefer_last"]),
     }
     pooling(told, rules.pool.as_ref(), rules.pin.is_some());
     if let Some(pin) = &rules.pin {
@@ -196,12 +196,12 @@ fn requests(told: &mut Description<'_>, rules: &Rules) {
     }
     if let Some(idle) = rules.own_idle {
         told.say(
-            &format!("A client's own connection closes after {} s without a request", idle.as_secs()),
+            &format!("A client's private connection closes after {} s without a request", idle.as_secs()),
             &["own_idle"],
         );
     }
     if let Some(schemes) = &rules.strip {
-        told.say(&format!("Challenges of {} are taken out of answers", schemes.names.join(", ")), &["strip.schemes"]);
+        told.say(&format!("Challenges of {} are removed from answers", schemes.names.join(", ")), &["strip.schemes"]);
     }
     closing(told, rules);
     retries(told, rules);
@@ -224,15 +224,16 @@ fn pooling(told: &mut Description<'_>, pool: Option<&PoolRule>, pins: bool) {
         told.say(&format!("An upstream connection carries one request and closes{unless}"), &[]);
         return;
     };
-    let order = if pool.order == Order::Lifo { "the one used last first" } else { "the one idle longest first" };
+    let order = if pool.order == Order::Lifo { "most recently used first" } else { "longest idle first" };
     let who = match pool.share {
         Share::Never { slots } => {
-            let text = format!("Each client connection has upstream connections of its own, {slots} idle ones at most");
+            let text =
+                format!("Each client connection has its own upstream connections, of which at most {slots} are idle");
             told.say(&text, on);
             return;
         }
-        Share::Safe => "any client, but not by a connection's first request",
-        Share::Aggressive => "any client, a first request only if they were reused before",
+        Share::Safe => "any client, except with a connection's first request",
+        Share::Aggressive => "any client, with a first request only if they were reused before",
         Share::Always if pool.source.is_some_and(|mask| mask.v4 > 0) => "any client of the same masked address",
         Share::Always => "any client",
     };
@@ -258,8 +259,8 @@ fn pinning(told: &mut Description<'_>, pin: &PinRule) {
     let names = pin.schemes.names.join(" or ");
     let effect = match pin.applied {
         Applied::AtOnce => "pins the connection that carries it",
-        Applied::Dedicated if pin.trigger == Trigger::Request => "opens a connection that is the client's own",
-        Applied::Dedicated => "gives the client a new connection of its own, from the next request on",
+        Applied::Dedicated if pin.trigger == Trigger::Request => "opens a connection that only the client uses",
+        Applied::Dedicated => "gives the client its own new connection, from the next request on",
     };
     told.say(
         &format!("{message} ({names} {extent}{case}) {effect}"),
@@ -267,16 +268,16 @@ fn pinning(told: &mut Description<'_>, pin: &PinRule) {
     );
     match pin.host {
         Host::Pinned => told.say("Backend and connection are pinned", &["pin.host"]),
-        Host::Repicked => told.say("The backend is chosen anew for each request all the same", &["pin.host"]),
+        Host::Repicked => told.say("The backend is still chosen anew for each request", &["pin.host"]),
     }
     let closes = match (pin.coupling.upstream_follows, pin.coupling.downstream_follows) {
         (true, true) if !pin.coupling.when_idle => {
-            "The client's close closes the pinned connection; one that is lost with a request on it closes the client, and one that \
-             ends between two requests is replaced in silence"
+            "The client's close closes the pinned connection; if that is lost during a request, the client's is closed, and if it \
+             ends between two requests, it is silently replaced"
         }
         (true, true) => "Each end's close closes the other",
         (true, false) => {
-            "The client's close closes the pinned connection; a lost pinned connection is replaced in silence"
+            "The client's close closes the pinned connection; a lost pinned connection is silently replaced"
         }
         (false, true) => "The pinned connection outlives its client; its own close closes the client",
         (false, false) => "The pinned connection outlives its client, and its loss is hidden",
@@ -287,7 +288,7 @@ fn pinning(told: &mut Description<'_>, pin: &PinRule) {
     }
     if let Some(slots) = pin.slots {
         told.say(
-            &format!("{slots} connections are pinned at most, and the one idle longest makes room"),
+            &format!("At most {slots} connections are pinned, and a further one replaces the one that has been idle for longest"),
             &["pin.slots"],
         );
     }
@@ -300,21 +301,22 @@ fn working(told: &mut Description<'_>, workers: Option<WorkerRule>) {
         Landing::Hash => "by a hash of its client's address and port",
         Landing::RoundRobin => "in turn",
         Landing::Random => "at random",
-        Landing::Idle => "on one that serves nobody, and inherits what the last client left",
+        Landing::Idle => "on one without a client, whose pool has the connections of its last client",
     };
-    told.say(&format!("It has {count} workers, and a connection lands {lands}"), &["workers.count", "workers.landing"]);
+    told.say(&format!("It has {count} workers, which get connections {lands}"), &["workers.count", "workers.landing"]);
 }
 
 /// Explains what happens to clients and servers, apart from the pool and the pin.
 fn closing(told: &mut Description<'_>, rules: &Rules) {
     match rules.credentials {
         Credentials::Ordinary => {}
-        Credentials::OwnConnection => told.say(
-            "A request with `Authorization` goes over a connection of its own, which closes after the answer",
-            &["credentials"],
-        ),
+        Credentials::OwnConnection => told
+            .say("A request with `Authorization` opens a connection, which closes after the answer", &["credentials"]),
         Credentials::NeverPooled => {
-            told.say("A connection that carried credentials or a challenge closes after that", &["credentials"]);
+            told.say(
+                "A connection that carried credentials or a challenge closes after the exchange",
+                &["credentials"],
+            );
         }
         Credentials::NotPassedOn => told.say("`Authorization` is not passed on", &["credentials"]),
     }
@@ -327,7 +329,9 @@ fn closing(told: &mut Description<'_>, rules: &Rules) {
     }
     match rules.on_down {
         OnDown::Nothing => {}
-        OnDown::Closed => told.say("A backend that goes down takes its pinned clients with it", &["on_down"]),
+        OnDown::Closed => {
+            told.say("The connections of clients pinned to a backend that goes down are closed", &["on_down"]);
+        }
         OnDown::Moved => told.say("The clients pinned to a backend that goes down move to another", &["on_down"]),
     }
     if rules.drain_moves {
@@ -338,8 +342,8 @@ fn closing(told: &mut Description<'_>, rules: &Rules) {
 
 fn retries(told: &mut Description<'_>, rules: &Rules) {
     let connect = match rules.retry.connect {
-        Connect::Fail => "A backend that cannot be reached is an error".to_owned(),
-        Connect::Same { retries } => format!("A backend that cannot be reached is tried {retries} times more"),
+        Connect::Fail => "A backend that cannot be reached gives an error".to_owned(),
+        Connect::Same { retries } => format!("A backend that cannot be reached is tried again, {retries} times"),
         Connect::Other => "A backend that cannot be reached is replaced by another".to_owned(),
     };
     told.say(&connect, &["retry.connect", "retry.retries"]);
@@ -351,13 +355,16 @@ fn retries(told: &mut Description<'_>, rules: &Rules) {
     };
     told.say(lost, &["retry.lost", "retry.lost_elsewhere", "retry.carries_authenticate"]);
     if rules.retry.pooled {
-        told.say("An attempt at another backend takes an idle connection where there is one", &["retry.pooled"]);
+        told.say("An attempt at another backend takes an idle connection if there is one", &["retry.pooled"]);
     }
     if let Some(status) = rules.retry.unreachable {
-        told.say(&format!("A backend that cannot be reached is told as {}", status.as_u16()), &["retry.unreachable"]);
+        told.say(
+            &format!("The client gets {} if a backend cannot be reached", status.as_u16()),
+            &["retry.unreachable"],
+        );
     }
     if let Some(status) = rules.retry.broken {
-        told.say(&format!("A lost connection is told as {}", status.as_u16()), &["retry.broken"]);
+        told.say(&format!("The client gets {} if a connection is lost", status.as_u16()), &["retry.broken"]);
     }
 }
 
@@ -378,9 +385,9 @@ fn health(told: &mut Description<'_>, profile: &Profile) {
             let what = match &check.probe {
                 Probe::Tcp => "of the port",
                 Probe::Http { expect, .. } if !expect.holds(StatusCode::UNAUTHORIZED) => {
-                    "by a request to which a 401 is no good answer, so that each server of a protected site is down,"
+                    "by a request for which a 401 is a failure, so that each server of a protected site is down,"
                 }
-                Probe::Http { .. } => "by a request that a 401 answers well",
+                Probe::Http { .. } => "by a request for which a 401 is a success",
                 Probe::Logon { .. } => "that logs on",
             };
             let (every, rise, fall) = (check.interval.as_secs_f64(), check.rise, check.fall);
@@ -392,7 +399,7 @@ fn health(told: &mut Description<'_>, profile: &Profile) {
         Kind::Composed(rules) => rules.fails_open,
     };
     if fails_open {
-        told.say("While every backend is down, each is taken for up", &["fails_open"]);
+        told.say("While all backends are down, all count as up", &["fails_open"]);
     }
     if let Some(passive) = &profile.mechanism.passive {
         let text = format!(
@@ -409,11 +416,11 @@ fn health(told: &mut Description<'_>, profile: &Profile) {
 fn meaning(rules: &Rules) -> String {
     match rules.credentials {
         Credentials::OwnConnection => {
-            return "no leg of a handshake meets the connection of the leg before it: nobody can log on, and nobody is \
-                    served as another."
+            return "no leg of a handshake uses the connection of the previous leg: nobody can log on, and nobody is \
+                    served as another user."
                 .into();
         }
-        Credentials::NotPassedOn => return "no server ever sees credentials: nobody can log on.".into(),
+        Credentials::NotPassedOn => return "servers never see credentials: nobody can log on.".into(),
         Credentials::Ordinary | Credentials::NeverPooled => {}
     }
     if rules.client_requests == Some(1) {
@@ -432,18 +439,18 @@ fn meaning(rules: &Rules) -> String {
     match (&rules.pin, &rules.pool) {
         (Some(pin), pool) => pinned_meaning(pin, pool.is_some(), anew),
         (None, None) => {
-            "no leg of a handshake meets the connection of the leg before it: nobody can log on, and nobody is \
-                         served as another."
+            "no leg of a handshake uses the connection of the previous leg: nobody can log on, and nobody is \
+                         served as another user."
                 .into()
         }
         (None, Some(PoolRule { share: Share::Never { .. }, .. })) => {
-            format!("connections are never shared between clients, so that nobody is served as another; {anew}.")
+            format!("connections are never shared between clients, so that nobody is served as another user; {anew}.")
         }
         (None, Some(PoolRule { source: Some(mask), .. })) if mask.v4 == 32 => {
             format!("connections are shared only by clients of one address, who can be served as one another; {anew}.")
         }
         (None, Some(_)) => format!(
-            "an authenticated connection goes back to the pool, and whoever takes it next is served as its user; legs of \
+            "an authenticated connection returns to the pool, and the next client is served as its user; legs of \
              several clients mix; {anew}."
         ),
     }
@@ -456,25 +463,25 @@ fn pinned_meaning(pin: &PinRule, pool: bool, anew: &str) -> String {
     }
     if pin.applied == Applied::Dedicated && pin.trigger != Trigger::Request {
         parts.push(
-            "a client that begins with its Negotiate leg sends it over another connection than the next, and fails"
+            "the Negotiate leg of a client that begins with it goes over another connection than the next leg, and the logon fails"
                 .into(),
         );
     }
     if pin.trigger != Trigger::Request && pool {
         parts.push(
-            "a client that is let in without a challenge (one-shot Kerberos) is not pinned, and leaves an \
+            "a client that logs on without a challenge (one-shot Kerberos) is not pinned, and leaves an \
                     authenticated connection in the pool"
                 .into(),
         );
     }
     if pin.schemes.extent == Extent::Whole {
-        parts.push("a challenge with a token is missed".into());
+        parts.push("a challenge with a token does not pin".into());
     }
     if !pin.coupling.upstream_follows {
-        parts.push("the authenticated connection outlives its client, and can serve another".into());
+        parts.push("the authenticated connection outlives its client, and can serve another client".into());
     }
     if !pin.coupling.closes_when_idle() {
-        parts.push("the loss of a pinned connection meets the client as a silent 401".into());
+        parts.push("the client notices the loss of a pinned connection only as a 401".into());
     }
     parts.join("; ") + "."
 }

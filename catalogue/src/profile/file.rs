@@ -59,8 +59,11 @@ fn profile(mut reader: Reader<'_>, table: &DeTable<'_>, known: &[Profile], earli
     reader.resting_on(header.layer, source, inherited);
     let other = if header.layer == Layer::L4 { Layer::L7 } else { Layer::L4 };
     reader.only(&describe::keys_of(header.layer, ""), |key| {
-        let why =
-            if other == Layer::L7 { "at L4 a connection stays where it is" } else { "at L7 there are two connections" };
+        let why = if other == Layer::L7 {
+            "an L4 balancer does not read requests"
+        } else {
+            "an L7 balancer opens its own connections to the backends"
+        };
         describe::keys_of(other, "").contains(&key).then(|| format!("`{key}` belongs to {other:?}: {why}"))
     })?;
     let mechanism = keys::mechanism(&mut reader, keys::blank(header.layer))?;
@@ -83,7 +86,7 @@ fn finished(header: Header, mechanism: Mechanism, facts: Vec<Fact>) -> Profile {
 pub(super) fn of_mechanism(mechanism: &Mechanism) -> Read<Profile> {
     let (name, id) = (mechanism.name.to_string(), mechanism.id.as_deref().unwrap_or("a variant"));
     let header = Header {
-        // A mechanism's own name is taken, and a name with defects is none.
+        // The mechanism's own name is in use, and a name with defects is not valid.
         name: format!("my-{}", name.to_ascii_lowercase().replace('+', "-")),
         group: "Mechanisms".into(),
         product: name.clone(),
@@ -185,7 +188,7 @@ fn inherited(reader: &mut Reader<'_>, base: Option<Profile>) -> Read<Vec<Fact>> 
 /// Reads the source that the profile states for all of its values.
 fn source(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Read<Option<Citation>> {
     let evidence = table.get("evidence").map(|value| reader.evidence(value)).transpose()?;
-    // Asked for, so that it counts as known.
+    // The key is read so that it counts as known.
     let stated: Option<Spanned<Text>> = reader.plain("evidence")?;
     match (reader.plain::<Text>("source")?, stated) {
         (Some(source), _) if !source.get_ref().trim().is_empty() => {

@@ -1,6 +1,6 @@
 //! The list of all keys of a profile: their names, their meanings, and the rules that they set. This list alone is used
 //! to read profiles, to write mechanisms, and to describe the schema. Each rule is taken apart and assembled field by
-//! field, so that a field without a key does not compile.
+//! field, so a field without a key does not compile.
 
 mod alternatives;
 mod connections;
@@ -41,7 +41,7 @@ words! {
     }
 }
 
-/// Returns a mechanism at this layer that does as little as possible, from which the keys of a profile start.
+/// Returns a mechanism at this layer that does as little as possible. The keys of a profile change it.
 pub(super) fn blank(layer: Layer) -> Mechanism {
     match layer {
         Layer::L4 => Mechanism::l4_by("", "", FlowRules::ROUND_ROBIN),
@@ -75,7 +75,7 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         Kind::PerConnection(rules) => {
             let carriage = p.or(
                 "carriage",
-                "How a connection is carried to its backend.",
+                "The way in which a connection is carried to its backend.",
                 CarriageWord::from(carriage),
                 CarriageWord::SourceNat,
             )?;
@@ -86,13 +86,13 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         Kind::Composed(rules) => {
             read.ends_authentication = p.key(
                 "ends_authentication",
-                "The balancer authenticates clients itself, and names the user to the backends in this request field.",
+                "The request field in which a balancer that authenticates clients itself names the user to the backends.",
                 ends_authentication,
             )?;
-            read.pipelining = p.or("pipelining", "A request that comes before the answer to the one before it waits, or, a defect, overtakes it on another connection.", pipelining, Pipelining::InOrder)?;
+            read.pipelining = p.or("pipelining", "What happens to a request that arrives before the answer to the previous one. It waits, or it overtakes the other on another connection, which is a defect.", pipelining, Pipelining::InOrder)?;
             read.tls_drifts = p.or(
                 "tls_drifts",
-                "A defect: connections that are dedicated to a client have lost the authority that they should trust.",
+                "Whether the connections that are dedicated to a client have lost the authority that they should trust, which is a defect.",
                 tls_drifts,
                 false,
             )?;
@@ -106,14 +106,14 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
     }
     read.checks = p.section(
         "check",
-        "Active health checks. Without the section there are none.",
+        "The active health checks. Without the section there are none.",
         checks,
         CheckRule::TCP,
         health::check,
     )?;
     read.passive = p.section(
         "passive",
-        "What is made of failures on live traffic. Without the section, nothing.",
+        "The effect of failures on live traffic. Without the section they have none.",
         passive,
         health::BLANK,
         health::passive,
@@ -124,15 +124,16 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
 /// Refuses sections that would have no effect.
 fn refuse_unused<P: Port>(p: &P, hops: Hops, rules: &Rules) -> Read<()> {
     if hops.tunnels && (rules.pool.is_some() || rules.pin.is_some()) {
-        let message = "a tunnel from the first request leaves nothing to pool or to pin: leave these sections out";
+        let message = "a tunnel from the first request on leaves nothing to pool or to pin: remove these sections";
         return Err(p.wrong(message));
     }
     Ok(())
 }
 
-const FAILS_OPEN: &str = "Whether every backend is taken for up while all are down.";
-const SELECT: &str = "How a backend is chosen for what no affinity decides. The section is needed.";
-const PERSIST: &str = "What brings a client back to its backend, on any connection. Without the section, nothing does.";
+const FAILS_OPEN: &str = "Whether all backends count as up while all are down.";
+const SELECT: &str = "The choice of a backend where no affinity decides. The section is required.";
+const PERSIST: &str =
+    "Affinity: the rule that brings a client back to its backend on any connection. Without the section there is none.";
 
 fn flows<P: Port>(p: &mut P, rules: FlowRules) -> Read<FlowRules> {
     let FlowRules { select, source, on_down, fails_open, none_left, workers } = rules;
@@ -142,7 +143,7 @@ fn flows<P: Port>(p: &mut P, rules: FlowRules) -> Read<FlowRules> {
     let select = p.needed_section("select", SELECT, select, |p, rule| selection(p, rule, Layer::L4))?;
     let rule =
         p.section("persist", PERSIST, source.map(PersistRule::Source), SOURCE, |p, rule| match persist(p, rule)? {
-            PersistRule::Cookie(_) => Err(p.wrong("a cookie is not seen at L4: use `source`")),
+            PersistRule::Cookie(_) => Err(p.wrong("there are no cookies at L4: use `source`")),
             source @ PersistRule::Source(_) => Ok(source),
         })?;
     let source = rule.and_then(|rule| if let PersistRule::Source(source) = rule { Some(source) } else { None });
@@ -175,27 +176,27 @@ fn requests<P: Port>(p: &mut P, rules: Rules) -> Read<Rules> {
         defects: flags,
     } = rules;
     let rules = Rules {
-        prefer_last: p.or("prefer_last", "When a client connection's requests stay with the backend of the one before. A hash is never overridden.", prefer_last, PreferLast::Never)?,
-        own_idle: p.key("own_idle", "A connection that is a client's own, private or pinned, closes after this time without a request; without the key, it lives as long as its client.", own_idle)?,
-        services: p.or("services", "Path prefixes, each a service of its own, among which the farm is dealt out in turn.", services, List::Borrowed(&[]))?,
+        prefer_last: p.or("prefer_last", "When a request stays with the backend of the previous request on the client's connection. A hash is never overridden.", prefer_last, PreferLast::Never)?,
+        own_idle: p.key("own_idle", "The time without a request after which a client's private or pinned connection closes. Without the key, the connection lives as long as its client.", own_idle)?,
+        services: p.or("services", "The path prefixes of the services. The backends are distributed to the services in turn.", services, List::Borrowed(&[]))?,
         forwarded_for: p.or("forwarded_for", "Whether the client's address is added to `X-Forwarded-For`.", forwarded_for, false)?,
-        scrub: p.key("scrub", "This field is taken out of requests.", scrub)?,
+        scrub: p.key("scrub", "The field that is removed from requests.", scrub)?,
         credentials: connections::credentials(p, credentials)?,
-        client_requests: p.key("client_requests", "Most requests on a client's connection, whose last answer closes it: with 1, each answer does; without the key, any number.", client_requests)?,
+        client_requests: p.key("client_requests", "The maximum number of requests on a client's connection. The answer to the last one closes the connection; with 1, each answer does. Without the key there is no limit.", client_requests)?,
         on_down: connections::on_down(p, on_down)?,
-        drain_moves: p.or("drain_moves", "Whether clients that are pinned to a backend go to another one, with their next requests, when it is drained.", drain_moves, false)?,
+        drain_moves: p.or("drain_moves", "Whether the next requests of clients that are pinned to a drained backend go to another backend.", drain_moves, false)?,
         none_left: connections::none_left(p, none_left)?,
         fails_open: p.or("fails_open", FAILS_OPEN, fails_open, false)?,
         select: p.needed_section("select", SELECT, select, |p, rule| selection(p, rule, Layer::L7))?,
-        queue: p.section("queue", "Requests wait while every backend is full. Without the section they are answered 503.", queue, QueueRule { length: 1 }, queue_rule)?,
+        queue: p.section("queue", "The queue in which requests wait while every backend is full. Without the section they are answered 503.", queue, QueueRule { length: 1 }, queue_rule)?,
         persist: p.section("persist", PERSIST, persistence, SOURCE, persist)?,
-        pool: p.section("pool", "Idle upstream connections are kept. Without the section, one that is not pinned carries one request.", pooling, PoolRule::shared(Duration::from_mins(1)), pool)?,
-        pin: p.section("pin", "Some messages pin an upstream connection to the client's. Without the section, nothing does.", pinning, pin::BLANK, pin::pin)?,
-        strip: p.section("strip", "Challenges of these schemes are taken out of answers. They still pin.", strip, pin::SCHEMES, pin::schemes)?,
-        client_id: p.section("client_id", "Tells the backend which client connection a request came by, as address and port.", client_id, HeaderRule { name: "X-Client".into(), overwrite: true }, header_rule)?,
-        retry: p.needed_section("retry", "Which failures are hidden from the client by another attempt. The section is needed.", trying, retry)?,
+        pool: p.section("pool", "The pool of idle upstream connections. Without the section, a connection that is not pinned carries one request.", pooling, PoolRule::shared(Duration::from_mins(1)), pool)?,
+        pin: p.section("pin", "Pinning: the messages that pin an upstream connection to the client's connection. Without the section, no message does.", pinning, pin::BLANK, pin::pin)?,
+        strip: p.section("strip", "The schemes whose challenges are removed from answers. These challenges still pin.", strip, pin::SCHEMES, pin::schemes)?,
+        client_id: p.section("client_id", "The field that tells the backend the client connection of a request, as address and port.", client_id, HeaderRule { name: "X-Client".into(), overwrite: true }, header_rule)?,
+        retry: p.needed_section("retry", "The failures that the balancer hides from the client by another attempt. The section is required.", trying, retry)?,
         workers: connections::worker_section(p, workers)?,
-        defects: p.section("defects", "Mistakes of products that no rule expresses. Without the section there are none.", Some(flags).filter(|flags| *flags != Defects::NONE), Defects::NONE, defects::defects)?.unwrap_or_default(),
+        defects: p.section("defects", "The mistakes of products that no rule expresses. Without the section there are none.", Some(flags).filter(|flags| *flags != Defects::NONE), Defects::NONE, defects::defects)?.unwrap_or_default(),
     };
     rules.check().map_err(|error| p.wrong(&error.to_string()))?;
     Ok(rules)
@@ -205,33 +206,44 @@ fn selection<P: Port>(p: &mut P, rule: SelectRule, layer: Layer) -> Read<SelectR
     let SelectRule { algorithm, weights, max_connections, bound_take_turns } = rule;
     let (word, draws, key) = split_algorithm(algorithm);
     let (key, mask, header) = hashed(key);
-    let word = p.needed("algorithm", "In turn; in turn by weight, and smoothly; at random by weight; where the fewest connections are in use; or by a hash. When a backend goes, a plain hash moves most keys, and a consistent one that backend's alone.", word)?;
+    let word = p.needed("algorithm", "The algorithm: backends in turn; in turn by weight (smooth); at random by weight; the backend with the fewest connections in use; or a hash. When a backend goes down, a plain hash moves most keys, while a consistent hash moves only the keys of that backend.", word)?;
     let draws = p.key(
         "draws",
-        "With `random`: so many backends are drawn, and the one with the least load serves; without the key, one.",
+        "With `random`: the number of backends that are drawn, of which the one with the least load serves. Without the key it is one.",
         draws,
     )?;
-    let key =
-        p.key("key", "With a hash: what is hashed. The 5-tuple is known at L4 alone, URI and header at L7.", key)?;
+    let key = p.key(
+        "key",
+        "With a hash: the value that is hashed. The 5-tuple exists only at L4, URI and header only at L7.",
+        key,
+    )?;
     let mask = p.key(
         "mask",
-        "With the key `source`: how much of the client's address counts; without the key, all of it.",
+        "With the key `source`: the part of the client's address that counts. Without the key, all of it counts.",
         mask,
     )?;
-    let header =
-        p.key("header", "With the key `header`: the field's name. A request without it takes its turn.", header)?;
+    let header = p.key(
+        "header",
+        "With the key `header`: the name of the field. Requests without the field go to the backends in turn.",
+        header,
+    )?;
     let weights = p.or(
         "weights",
-        "By backend, 0 to 256, repeated over the farm; 0: never chosen.",
+        "The weights of the backends, from 0 to 256, repeated over the farm. A backend with weight 0 is never chosen.",
         weights,
         List::Borrowed(&[]),
     )?;
     let max_connections = p.key(
         "max_connections",
-        "Most connections in use on a backend at once; a full one is passed over.",
+        "The maximum number of connections in use on a backend at once. A full backend is skipped.",
         max_connections,
     )?;
-    let bound_take_turns = p.or("bound_take_turns", "Whether a request, or at L4 a connection, that affinity has sent to its backend counts as a turn all the same.", bound_take_turns, false)?;
+    let bound_take_turns = p.or(
+        "bound_take_turns",
+        "Whether a request (at L4, a connection) that affinity sends to its backend also counts as a turn.",
+        bound_take_turns,
+        false,
+    )?;
     let algorithm = selected(word, draws, key, mask, header).map_err(|wrong| p.wrong(wrong))?;
     let rule = SelectRule { algorithm, weights, max_connections, bound_take_turns };
     let fits = |rule: &SelectRule| -> Result<(), RuleError> {
@@ -264,22 +276,34 @@ fn persist<P: Port>(p: &mut P, rule: PersistRule) -> Read<PersistRule> {
     let (name, on_401, life, indirect) = cookie
         .map(|CookieRule { name, on_401, life, indirect }| (Some(name), Some(on_401), life, Some(indirect)))
         .unwrap_or_default();
-    let by = p.needed("by", "By the client's address, in a table, or by a cookie that the balancer inserts.", by)?;
+    let by = p.needed(
+        "by",
+        "The key of affinity: the client's address, in a table, or a cookie that the balancer inserts.",
+        by,
+    )?;
     let timeout =
-        p.key("timeout", "With `source`, needed: an entry that is not used for this time is forgotten.", timeout)?;
-    let entries = p.key("entries", "With `source`: most entries of the table; without the key, 100000.", entries)?;
-    let mask =
-        p.key("mask", "With `source`: how much of the client's address counts; without the key, all of it.", mask)?;
-    let name = p.key("cookie", "With `cookie`, needed: its name.", name)?;
-    let on_401 = p.key("on_401", "With `cookie`: whether a 401 sets it too; without the key, it does.", on_401)?;
+        p.key("timeout", "With `source`, required: the time after which an unused entry is removed.", timeout)?;
+    let entries = p.key(
+        "entries",
+        "With `source`: the maximum number of entries in the table. Without the key it is 100000.",
+        entries,
+    )?;
+    let mask = p.key(
+        "mask",
+        "With `source`: the part of the client's address that counts. Without the key, all of it counts.",
+        mask,
+    )?;
+    let name = p.key("cookie", "With `cookie`, required: the name of the cookie.", name)?;
+    let on_401 =
+        p.key("on_401", "With `cookie`: whether a 401 sets the cookie too. Without the key, it does.", on_401)?;
     let life = p.key(
         "life",
-        "With `cookie`: it counts for this long after it was set; without the key, as long as the balancer runs.",
+        "With `cookie`: the time for which the cookie is valid after it was set. Without the key, it is valid as long as the balancer runs.",
         life,
     )?;
     let indirect = p.key(
         "indirect",
-        "With `cookie`: whether it is taken out of a request before a backend sees it; without the key, it is not.",
+        "With `cookie`: whether the cookie is removed from a request before a backend sees it. Without the key, it is not.",
         indirect,
     )?;
     let cookies = name.is_some() || on_401.is_some() || life.is_some() || indirect.is_some();
@@ -297,9 +321,9 @@ fn persist<P: Port>(p: &mut P, rule: PersistRule) -> Read<PersistRule> {
             mask: mask.unwrap_or(Mask::HOST),
         }),
         (By::Cookie, ..) => {
-            return Err(p.wrong("a cookie needs `cookie`, its name, and nothing of a source table"));
+            return Err(p.wrong("`by = cookie` needs `cookie`, its name, and no keys of a source table"));
         }
-        (By::Source, ..) => return Err(p.wrong("a source table needs `timeout`, and nothing of a cookie")),
+        (By::Source, ..) => return Err(p.wrong("`by = source` needs `timeout`, and no keys of a cookie")),
     };
     rule.check().map_err(|error| p.wrong(&error.to_string()))?;
     Ok(rule)
@@ -307,19 +331,76 @@ fn persist<P: Port>(p: &mut P, rule: PersistRule) -> Read<PersistRule> {
 
 fn pool<P: Port>(p: &mut P, rule: PoolRule) -> Read<PoolRule> {
     let PoolRule { idle, share, order, locations, source, per_key, in_all, overflow, requests, life } = rule;
+    let (share, idle) = sharing(p, share, idle)?;
+    let shared = PoolRule::shared(idle);
+    Ok(PoolRule {
+        idle,
+        share,
+        order: p.or(
+            "order",
+            "The idle connection that is taken: the one that was used last, or the one that has been idle for longest.",
+            order,
+            shared.order,
+        )?,
+        locations: p.or(
+            "locations",
+            "The path prefixes whose requests share no connection with those of other prefixes.",
+            locations,
+            List::Borrowed(&[]),
+        )?,
+        source: p.key(
+            "source_mask",
+            "The mask of the client's address. Clients whose masked addresses differ share no connection.",
+            source,
+        )?,
+        per_key: p.key(
+            "per_key",
+            "The maximum number of idle connections to one backend. Without the key there is no limit.",
+            per_key,
+        )?,
+        in_all: p.key(
+            "in_all",
+            "The maximum number of idle connections in all. Without the key there is no limit.",
+            in_all,
+        )?,
+        overflow: p.or(
+            "overflow",
+            "The connection that is closed if there are too many.",
+            overflow,
+            shared.overflow,
+        )?,
+        requests: p.key(
+            "requests",
+            "The number of requests after which a connection closes. Without the key there is no limit.",
+            requests,
+        )?,
+        life: p.key(
+            "life",
+            "The age above which a connection is not kept. Without the key, its age does not matter.",
+            life,
+        )?,
+    })
+}
+
+/// Reads or writes which requests may take an idle connection, and how long one is kept.
+fn sharing<P: Port>(p: &mut P, share: Share, idle: Duration) -> Read<(Share, Duration)> {
     let (word, slots) = match share {
         Share::Never { slots } => (ShareWord::Never, Some(slots)),
         Share::Safe => (ShareWord::Safe, None),
         Share::Aggressive => (ShareWord::Aggressive, None),
         Share::Always => (ShareWord::Always, None),
     };
-    let word = p.needed("share", "Who may take an idle connection: nobody else; anybody, except with a client connection's first request; the same, but a first request may take one that was reused before; anybody.", word)?;
-    let slots = p.key("slots", "With `never`, needed: how many idle ones a client connection keeps.", slots)?;
-    let idle = p.key("idle", "An idle connection is closed after this time. Needed, except with `never`, where it has no effect: private connections live as long as their client.", Some(idle))?;
+    let word = p.needed("share", "The requests that may take an idle connection. With `never`, only those of the same client connection. With `safe`, all except the first request of a client connection. With `aggressive`, such a first request may also take a connection that was reused before. With `always`, all.", word)?;
+    let slots = p.key(
+        "slots",
+        "With `never`, required: the number of idle connections that a client connection keeps.",
+        slots,
+    )?;
+    let idle = p.key("idle", "The time after which an idle connection is closed. It is required except with `never`, where it has no effect: private connections live as long as their client.", Some(idle))?;
     let share = match (word, slots) {
         (ShareWord::Never, Some(slots)) => Share::Never { slots },
         (ShareWord::Never, None) => {
-            return Err(p.wrong("`pool.slots` is missing: how many connections a client keeps"));
+            return Err(p.wrong("`pool.slots` is missing: it is the number of connections that a client keeps"));
         }
         (_, Some(_)) => return Err(p.wrong("`pool.slots` belongs to `share = never`")),
         (ShareWord::Safe, None) => Share::Safe,
@@ -329,48 +410,25 @@ fn pool<P: Port>(p: &mut P, rule: PoolRule) -> Read<PoolRule> {
     let idle = match (share, idle) {
         (_, Some(idle)) => idle,
         (Share::Never { .. }, None) => Duration::from_mins(1),
-        _ => return Err(p.wrong("`pool.idle` is missing: say it, or what is assumed and why")),
+        _ => return Err(p.wrong("`pool.idle` is missing: state it, or state what is assumed and why")),
     };
-    let shared = PoolRule::shared(idle);
-    Ok(PoolRule {
-        idle,
-        share,
-        order: p.or("order", "Which one is taken: that used last, or that idle for longest.", order, shared.order)?,
-        locations: p.or(
-            "locations",
-            "Path prefixes; requests of different ones share no connection.",
-            locations,
-            List::Borrowed(&[]),
-        )?,
-        source: p.key("source_mask", "Clients whose addresses differ under it share no connection.", source)?,
-        per_key: p.key("per_key", "Most idle connections to one backend; without the key, any number.", per_key)?,
-        in_all: p.key("in_all", "Most idle connections in all; without the key, any number.", in_all)?,
-        overflow: p.or("overflow", "What goes when there are too many.", overflow, shared.overflow)?,
-        requests: p.key(
-            "requests",
-            "A connection closes after so many requests; without the key, after none.",
-            requests,
-        )?,
-        life: p.key(
-            "life",
-            "A connection that is older is not kept; without the key, its age does not matter.",
-            life,
-        )?,
-    })
+    Ok((share, idle))
 }
 
 fn queue_rule<P: Port>(p: &mut P, rule: QueueRule) -> Read<QueueRule> {
     let QueueRule { length } = rule;
-    Ok(QueueRule { length: p.needed("length", "Most requests that wait at once, of each service.", length)? })
+    Ok(QueueRule {
+        length: p.needed("length", "The maximum number of requests of each service that wait at once.", length)?,
+    })
 }
 
 fn header_rule<P: Port>(p: &mut P, rule: HeaderRule) -> Read<HeaderRule> {
     let HeaderRule { name, overwrite } = rule;
     Ok(HeaderRule {
-        name: p.needed("name", "The field's name.", name)?,
+        name: p.needed("name", "The name of the field.", name)?,
         overwrite: p.or(
             "overwrite",
-            "Whether it replaces what the client sent. If not, a client can claim another's connection.",
+            "Whether the balancer replaces the field that the client sent. Otherwise a client can claim another client's connection.",
             overwrite,
             true,
         )?,
@@ -382,17 +440,17 @@ fn retry<P: Port>(p: &mut P, rule: RetryRule) -> Read<RetryRule> {
     let (word, retries) = ConnectWord::split(connect);
     let word = p.needed(
         "connect",
-        "A backend that cannot be reached: the client is told, the same one is tried again, or another.",
+        "What happens if a backend cannot be reached: the client gets an error, the same backend is tried again, or another one is tried.",
         word,
     )?;
-    let retries = p.key("retries", "With `same`, needed: how often.", retries)?;
+    let retries = p.key("retries", "With `same`, required: the number of further attempts.", retries)?;
     Ok(RetryRule {
         connect: word.join(retries).map_err(|wrong| p.wrong(wrong))?,
-        lost: p.needed("lost", "Which requests are sent again when their connection ended without an answer: none; idempotent ones on a connection that was used before; idempotent ones; all that are still at hand.", lost)?,
-        lost_elsewhere: p.or("lost_elsewhere", "Whether a lost one goes to another backend.", lost_elsewhere, false)?,
-        carries_authenticate: p.or("carries_authenticate", "Whether a lost one is sent again even if it has NTLM or Negotiate credentials, which belong to the connection that is gone.", carries_authenticate, true)?,
-        pooled: p.or("pooled", "Whether an attempt at another backend may take an idle connection of the pool. If not, it opens one.", pooled, false)?,
-        unreachable: p.key("unreachable", "What a request is told whose backend cannot be reached; without the key, 502, or 504 where it took too long.", unreachable)?,
-        broken: p.key("broken", "What a request is told whose connection ended without an answer, or with something that is none; without the key, 502.", broken)?,
+        lost: p.needed("lost", "The requests that are sent again if their connection ended without an answer: none; idempotent ones on a connection that was used before; idempotent ones; or all that the balancer still has.", lost)?,
+        lost_elsewhere: p.or("lost_elsewhere", "Whether a request that lost its connection goes to another backend.", lost_elsewhere, false)?,
+        carries_authenticate: p.or("carries_authenticate", "Whether a request that lost its connection is sent again even if it has NTLM or Negotiate credentials, which belong to the lost connection.", carries_authenticate, true)?,
+        pooled: p.or("pooled", "Whether an attempt at another backend may take an idle connection of the pool. Otherwise it opens one.", pooled, false)?,
+        unreachable: p.key("unreachable", "The status of the answer to a request whose backend cannot be reached. Without the key it is 502, or 504 after a timeout.", unreachable)?,
+        broken: p.key("broken", "The status of the answer to a request whose connection ended without an answer, or with invalid data. Without the key it is 502.", broken)?,
     })
 }

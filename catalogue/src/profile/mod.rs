@@ -217,8 +217,8 @@ impl Profile {
         self.mechanism.clone()
     }
 
-    /// Describes the profile as a balancer under test. The description contains the profile's data, so that a run does
-    /// not depend on this version's catalogue.
+    /// Describes the profile as a balancer under test. The description contains the profile's data, so a run does not
+    /// depend on this version's catalogue.
     pub fn spec(&self) -> BalancerSpec {
         BalancerSpec::Profile { name: self.name.clone(), toml: self.toml.to_string(), defects: Vec::new() }
     }

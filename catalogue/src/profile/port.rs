@@ -5,8 +5,8 @@ use super::value::Value;
 
 pub(super) type Read<T> = Result<T, ProfileError>;
 
-/// The source or the destination of the keys of a profile. It is called for each key with a value: the default (for
-/// reading) or the present value (for writing). It returns the value that counts.
+/// The source or the destination of the keys of a profile. Its methods are called once for each key, with the default
+/// value (for reading) or the current value (for writing), and return the value that applies.
 pub(super) trait Port {
     /// Processes a key that may be left out and then means `value`. `None` is never written.
     fn key<T: Value>(&mut self, name: &'static str, meaning: &'static str, value: Option<T>) -> Read<Option<T>>;
@@ -14,8 +14,7 @@ pub(super) trait Port {
     /// Processes a key that its section requires. `value` is the value to write.
     fn needed<T: Value>(&mut self, name: &'static str, meaning: &'static str, value: T) -> Read<T>;
 
-    /// Processes a section that may be left out. `value` is what is to be written; for reading, its keys start from
-    /// `blank`.
+    /// Processes a section that may be left out. `value` is the section to write; for reading, its keys change `blank`.
     fn section<T: Clone>(
         &mut self,
         name: &'static str,
@@ -43,6 +42,6 @@ pub(super) trait Port {
         keys: impl FnOnce(&mut Self, T) -> Read<T>,
     ) -> Read<T> {
         let read = self.section(name, meaning, Some(value.clone()), value, keys)?;
-        read.ok_or_else(|| self.wrong(&format!("`{name}` is missing: say it, or what is assumed and why")))
+        read.ok_or_else(|| self.wrong(&format!("`{name}` is missing: state it, or state what is assumed and why")))
     }
 }

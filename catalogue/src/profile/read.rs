@@ -30,14 +30,14 @@ impl fmt::Display for ProfileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, column, text, message } = self;
         write!(f, "{path}:{line}:{column}: {message}\n  {text}")?;
-        // Nothing to point at beyond what is shown.
+        // The mark would be beyond the part of the line that is shown.
         if *column <= text.chars().count() + 1 { write!(f, "\n  {:>column$}", "^") } else { Ok(()) }
     }
 }
 
 impl std::error::Error for ProfileError {}
 
-/// The longest line that an error shows, in characters.
+/// The maximum length of a line that an error shows, in characters.
 const LINE: usize = 160;
 
 impl ProfileError {
@@ -60,7 +60,7 @@ pub(super) struct Part<'t> {
     span: Range<usize>,
     /// The table of the part; `None` if all of it is inherited.
     table: Option<&'t DeTable<'t>>,
-    /// The keys that were read so far, which are all that exist.
+    /// The keys that were read so far. In the end, these are all keys that the part may contain.
     known: Vec<&'static str>,
 }
 
@@ -145,7 +145,7 @@ impl<'t> Reader<'t> {
     }
 
     fn unfit<T: Value>(&self, name: &str, span: &Range<usize>) -> ProfileError {
-        self.at(span, format!("`{}` cannot be that: it is {}", self.whole(name), T::kind()))
+        self.at(span, format!("`{}` has to be {}", self.whole(name), T::kind()))
     }
 
     /// Reads a value and its source.
@@ -223,7 +223,7 @@ impl Port for Reader<'_> {
         if let Some(value) = self.cited(name)? {
             return Ok(value);
         }
-        let message = format!("`{}` is missing: say it, or what is assumed and why", self.whole(name));
+        let message = format!("`{}` is missing: state it, or state what is assumed and why", self.whole(name));
         Err(self.wrong(&message))
     }
 
@@ -244,7 +244,7 @@ impl Port for Reader<'_> {
             Some((span, _)) => return Err(self.at(&span, format!("`{name}` is a section: write [profile.{name}]"))),
         };
         self.section = Some(Part { name, span, table, known: Vec::new() });
-        // Before what is missing: that may be what is misspelt.
+        // This check comes before the one for missing keys, because a missing key may be a misspelt one.
         self.only(&describe::keys_of(self.layer, name), |_| None)?;
         let value = keys(self, blank)?;
         self.section = None;

@@ -110,14 +110,14 @@ impl Value for Duration {
     }
 
     fn kind() -> String {
-        "a time like `500ms`, `60s`, `30m` or `1h`, and not zero".into()
+        "a time other than zero, such as `500ms`, `60s`, `30m` or `1h`".into()
     }
 
     fn read(value: &DeValue<'_>) -> Option<Self> {
         let text = value.as_str()?;
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
-        // Enough for everybody, and nothing overflows.
+        // This limit is large enough for every use, and nothing overflows.
         let number: u64 = number.parse().ok().filter(|&number| number <= 1_000_000)?;
         let duration = match unit {
             "ms" => Self::from_millis(number),

@@ -9,7 +9,7 @@ use crate::Mechanism;
 /// Returns the values of a mechanism, each with its key (`pool.share`), as TOML, in the order of the keys.
 ///
 /// # Errors
-/// The rules contradict one another, so that no profile can express them.
+/// The rules contradict one another, so no profile can express them.
 pub(super) fn values(mechanism: &Mechanism) -> Read<Vec<(String, String)>> {
     let mut writer = Writer { section: "", values: Vec::new() };
     keys::mechanism(&mut writer, mechanism.clone())?;

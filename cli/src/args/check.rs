@@ -17,24 +17,24 @@ Examples:\n  stickler check /etc/haproxy/haproxy.cfg\n  stickler check nginx.con
 stickler check haproxy.cfg --site www --write fixed.cfg"
 )]
 pub(crate) struct Check {
-    /// The configuration file: haproxy.cfg, nginx.conf, httpd.conf, a Caddyfile, envoy.yaml or a file of VCL. It is only read, and
-    /// what it includes as well. Of HAProxy, there may be several, and folders with files `*.cfg`, in the order in which HAProxy gets
-    /// them (`-f`).
+    /// The configuration file: haproxy.cfg, nginx.conf, httpd.conf, a Caddyfile, envoy.yaml or a file of VCL. It is only
+    /// read, together with the files that it includes. For HAProxy, there may be several files, and folders with files
+    /// `*.cfg`, in the order in which HAProxy gets them (`-f`).
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// The product, where the file does not tell.
+    /// The product, if it cannot be determined from the file.
     #[arg(long, value_name = "NAME", value_parser = language)]
     pub(crate) product: Option<Language>,
-    /// Check the sites with this text in their names, a backend or a server name, alone; may be given more than once.
+    /// Check only the sites with this text in their names, that is, in a backend or a server name; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) site: Vec<String>,
-    /// The host name that clients use, if the configuration expects another name than www.corp.example.
+    /// The host name that clients use, if the configuration expects a name other than www.corp.example.
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,
-    /// Only read the file, and say what the simulation makes of it. Nothing is started.
+    /// Only read the file, and report what the simulation concludes from it. Nothing is started.
     #[arg(long = "static", conflicts_with = "write")]
     pub(crate) is_static: bool,
-    /// Write the changed file to this one, where the changes were seen to cure it. No file is ever overwritten.
+    /// Write the changed file to this path, if the changes were seen to cure it. No file is ever overwritten.
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
     /// Do not enter an empty network namespace before the product is started.
@@ -43,14 +43,14 @@ pub(crate) struct Check {
     /// Show the events that prove each violation.
     #[arg(long)]
     pub(crate) evidence: bool,
-    /// The form in which the outcome is shown.
+    /// The form in which the result is shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Write a report: sarif=FILE (for code-scanning services) or json=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. May be given more
-    /// than once.
+    /// Write a report: sarif=FILE (for code-scanning services) or json=FILE. An older file is replaced. `-` is standard output, and
+    /// replaces what --format shows. May be given more than once.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Sarif, ReportFormat::Json]))]
     pub(crate) report: Vec<Report>,
-    /// Worlds to run at a time, at most 256; twice as many as there are cores by default.
+    /// The number of worlds that run at a time, at most 256; by default twice the number of cores.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 }

@@ -5,15 +5,15 @@ use clap::{Args, ValueEnum};
 /// The arguments of `explain`: the names, and the form of the explanations.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 explained; 2 the name or the arguments are wrong.\n\nExamples:\n  stickler explain ID-1\n  stickler explain haproxy-safe --format toml > mine.toml"
+    after_help = "Exit codes: 0 explained; 2 the name or the arguments are wrong.\n\nExamples:\n  stickler explain ID-1\n  stickler explain haproxy-safe --format toml > mine.toml\n  stickler explain ID-1 --format json"
 )]
 pub(crate) struct Explain {
-    /// The name of a product profile, a file of your own profiles, a mechanism (with defects, if you like), a requirement (ID-1), a
-    /// defect (B6) or a scenario. The names are looked up in this order, and explained one after the other.
+    /// The name of a product profile, a file with your own profiles, a mechanism (optionally with defects), a requirement
+    /// (ID-1), a defect (B6) or a scenario. The names are looked up in this order, and explained one after the other.
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
-    /// The form of the explanation: text for a terminal, Markdown, or, for profiles and mechanisms, the file of a profile from which to
-    /// start your own.
+    /// The form of the explanation: text for a terminal, Markdown, JSON, or, for profiles and mechanisms, a file of profiles as
+    /// a starting point for your own.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Explanation,
 }
@@ -28,4 +28,6 @@ pub(crate) enum Explanation {
     Markdown,
     /// A file of profiles, for `--profile`.
     Toml,
+    /// For programs: one document, whose schema is in docs/schemas.
+    Json,
 }

@@ -14,7 +14,7 @@ use super::{Arm, Format, Report, report};
 /// The arguments of `hunt`: the balancers, the plans, and the folder for findings.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the arguments, the folder or the corpus are wrong; 4 nothing found, and runs are missing because somebody ended it, or a product is missing.\n\n\
+    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the arguments, the folder or the corpus are wrong; 4 nothing found, but runs are missing because the hunt was ended, or a product is missing.\n\n\
 Examples:\n  stickler hunt --balancer haproxy-safe --runs 2000\n  stickler hunt --for 10m --undeclared\n  \
 stickler hunt --exhaustive --steps 3 --balancer pin-on-401 --undeclared\n  \
 stickler hunt --runs 1000000 --shard 3/16 --out shard-3    (then: stickler merge shard-* --out all)"
@@ -22,45 +22,44 @@ stickler hunt --runs 1000000 --shard 3/16 --out shard-3    (then: stickler merge
 pub(crate) struct Hunt {
     #[command(flatten)]
     pub(crate) balancers: Balancers,
-    /// Where to hunt: simulated; or on real sockets of this machine, over the real product where the profile says how it is started.
-    /// There, plans break nothing and take no long times, and what one of product and simulation alone violates is a finding as well.
+    /// The arm: the simulation; or real sockets of this machine, over the real product if the profile says how to start it. On real
+    /// sockets, plans inject no faults and need no long times, and a violation by only one of product and simulation is a finding, too.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
     /// Hunt for this long: 90s, 10m, 2h, 1day.
     #[arg(long = "for", value_name = "TIME", conflicts_with = "runs", value_parser = time)]
     pub(crate) time: Option<Duration>,
-    /// Make so many runs, in all shards together; 20,000 by default, and 200 on real sockets.
+    /// The number of runs, in all shards together; by default 20,000, and 200 on real sockets.
     #[arg(long, value_name = "N")]
     pub(crate) runs: Option<NonZeroU64>,
-    /// In place of random plans, play every plan of at most --steps steps: each step is a letter of an alphabet that is printed, in
-    /// six worlds. Nothing that is found is random, and what is not found has no example that is so small.
+    /// Instead of random plans, play every plan of at most --steps steps in six worlds. Each step is a letter of an alphabet,
+    /// which is printed. The search is not random: a failure that is not found has no example of this size.
     #[arg(long, requires = "steps", conflicts_with_all = ["time", "runs", "seed", "corpus", "no_guidance", "without"])]
     pub(crate) exhaustive: bool,
-    /// How many steps a plan has at the most, 1 to 8: each more takes about ten times as long.
+    /// The maximum number of steps of a plan, 1 to 8. Each further step takes about ten times as long.
     #[arg(long, value_name = "N", requires = "exhaustive", value_parser = clap::value_parser!(u8).range(1..=MAX_STEPS as i64))]
     pub(crate) steps: Option<u8>,
-    /// The seed that all plans follow from: the same seed finds the same.
+    /// The seed from which all plans are derived: the same seed has the same findings.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Begin with the plans of this folder: that of an earlier hunt, or any with run files.
+    /// Begin with the plans of this folder: that of an earlier hunt, or any folder with run files.
     #[arg(long, value_name = "DIR")]
     pub(crate) corpus: Option<PathBuf>,
-    /// Do this part of the hunt alone: the I-th of N, from 1. `stickler merge` puts the parts together, whichever machines they
-    /// were made on.
+    /// Do only this part of the hunt: the I-th of N, from 1. `stickler merge` merges the parts, whichever machines made them.
     #[arg(long, value_name = "I/N", value_parser = shard, default_value = "1/1")]
     pub(crate) shard: Shard,
-    /// Keep everything in this folder: findings with their scripts, the plans that reached something new, how far it came. The same
-    /// command goes on where it was ended; a folder of another hunt is refused.
+    /// Keep everything in this folder: findings with their scripts, the plans that reached something new, and the progress.
+    /// The same command continues where it was ended. A folder of another hunt is refused.
     #[arg(long, value_name = "DIR", default_value = "stickler-hunt")]
     pub(crate) out: PathBuf,
-    /// Report only what the shipped expectations do not declare of the balancer, or, of a product, what the shipped scenarios do
-    /// not show.
+    /// Report only violations that the shipped expectations do not declare for the balancer or, for a product, that the
+    /// shipped scenarios do not show.
     #[arg(long)]
     pub(crate) undeclared: bool,
     /// Leave a feature out of all plans (http2, kerberos, server-faults ...); may be given more than once.
     #[arg(long, value_name = "FEATURE")]
     pub(crate) without: Vec<String>,
-    /// Draw every plan afresh, in place of changing those that reach something new.
+    /// Draw every plan from the seed, instead of changing those that reach something new.
     #[arg(long)]
     pub(crate) no_guidance: bool,
     #[command(flatten)]
@@ -70,17 +69,18 @@ pub(crate) struct Hunt {
 /// The treatment of findings.
 #[derive(Debug, Args)]
 pub(crate) struct Findings {
-    /// Leave the plans of findings as they were found.
+    /// Leave the plans of findings unchanged.
     #[arg(long)]
     pub(crate) no_shrink: bool,
     /// The form in which findings are shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Write a report at the end: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE or html=FILE (one page for people). An
-    /// older file is replaced. `-` is standard output, and replaces what --format shows. May be given more than once.
+    /// Write a report at the end: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE or html=FILE (one page for
+    /// people). An older file is replaced. `-` is standard output, and replaces what --format shows. May be given more than
+    /// once.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Html]))]
     pub(crate) report: Vec<Report>,
-    /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
+    /// The number of worlds that run at a time, at most 256; by default the number of cores, and twice that on real sockets.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
@@ -88,14 +88,14 @@ pub(crate) struct Findings {
 /// The arguments of `merge`: the folders of the shards.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the folders are wrong, or not of one hunt; 4 nothing found, and shards are missing or not at their end.\n\n\
+    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the folders are wrong, or belong to different hunts; 4 nothing found, but shards are missing or incomplete.\n\n\
 Examples:\n  stickler merge shard-1 shard-2 shard-3 --out all"
 )]
 pub(crate) struct Merge {
     /// The folders of shards of one hunt. They are only read.
     #[arg(value_name = "DIR", required = true)]
     pub(crate) folders: Vec<PathBuf>,
-    /// The folder for all of it: a new one, or that of an earlier merge of the same hunt.
+    /// The folder for the result: a new one, or that of an earlier merge of the same hunt.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
@@ -122,5 +122,5 @@ pub(super) fn shard(text: &str) -> Result<Shard, String> {
 /// Parses a time: `90s`, `10m`, `2h`.
 fn time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("{error}; for example 90s, 10m, 2h"))?;
-    if time.is_zero() { Err("in no time, nothing is found".to_owned()) } else { Ok(time) }
+    if time.is_zero() { Err("a hunt needs a time above zero".to_owned()) } else { Ok(time) }
 }

@@ -44,7 +44,7 @@ pub(crate) use supervise::Supervise;
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target is clean in too few requests to say so."
+    after_help = "Exit codes: 0 as expected, or equal to the record; 1 not as expected or not equal, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target had too few requests to be called clean."
 )]
 pub(crate) struct Arguments {
     /// The command.
@@ -59,50 +59,51 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run scenarios over balancers in the simulated world, and judge them.
     Run(Box<Run>),
-    /// Perform the plans of run files again, without their scripts, and compare what is seen with what is recorded.
+    /// Perform the plans of run files again, without their scripts, and compare the results with the recorded ones.
     Replay(Replay),
     /// Show the shipped scenarios, the balancers and the requirements.
     List(List),
-    /// Measure which product keeps which requirement.
+    /// Measure which requirements each product keeps.
     Matrix(Matrix),
     /// Run the same scenarios over profiles in the simulation and over the products themselves, and show where they differ.
     #[cfg(unix)]
     Compare(Compare),
-    /// Say whether a balancer keeps users apart, from its own configuration file: run the real product on a safe copy of it, in front
-    /// of Stickler's servers, and show which line to change.
+    /// Judge whether a balancer keeps users apart, from its own configuration file: run the real product on a safe copy of
+    /// the file, in front of Stickler's servers, and show which line to change.
     #[cfg(unix)]
     Check(Check),
-    /// Search for failures that no script covers: generate random plans, mutate those that reach something new, judge them, and shrink
-    /// each finding to the shortest plan that shows it.
+    /// Search for failures that no script covers: generate random plans, mutate those that reach something new, judge them,
+    /// and shrink each finding to the shortest plan that shows it.
     Hunt(Hunt),
-    /// Put the shards of a hunt together.
+    /// Merge the shards of a hunt.
     Merge(Merge),
-    /// Explain how a product or a mechanism treats connections; or a requirement, a defect or a scenario, how its violation shows in the
-    /// logs of IIS, and how to cure it. Every statement has its source.
+    /// Explain how a product or a mechanism treats connections. Or explain a requirement, a defect or a scenario, the signs of its
+    /// violation in the logs of IIS, and its cures. Every statement has its source.
     Explain(Explain),
     /// Write scenarios: begin one, find its mistakes, look the language up, and see the verdict after each save.
     Script(Script),
-    /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
+    /// Start a mock DC, mock IIS servers and a balancer on real sockets, for real clients.
     ///
-    /// When a user is served as another one, the command prints it at once with its evidence ("LEAK: bob was served as alice"). At the
-    /// end it prints all leaks again, and exits with 1. A server cannot know who sent a request without credentials, so clients have to
-    /// name their user with every request: curl -H 'x-stickler-user: bob', or '-' for a client without credentials. A browser can name
-    /// its user in the query: /?x-stickler-user=bob. The servers only record that name. A request without a name is served, but not
-    /// judged, because it may come from the client that authenticated the connection.
+    /// When a user is served as another one, the command prints it at once with its evidence ("LEAK: bob was served as
+    /// alice"). At the end it prints all leaks again, and exits with 1. A server cannot know who sent a request without
+    /// credentials, so clients have to name their user with every request: curl -H 'x-stickler-user: bob', or '-' for a
+    /// client without credentials. A browser can name its user in the query: /?x-stickler-user=bob. The servers only record
+    /// that name. A request without a name is served, but not judged, because it may come from the client that authenticated
+    /// the connection.
     Serve(Serve),
-    /// Print what a shell completes after `stickler`.
+    /// Print completions of `stickler` for a shell.
     Completions(Completions),
     /// Write the man pages that packages contain.
     #[command(hide = true)]
     Man(Man),
-    /// Run a program until standard input ends, and then kill it with all processes that it started; or keep a folder until then. This
-    /// command is not meant for use by hand.
+    /// Run a program until standard input ends, and then kill it along with all processes that it started; or keep a folder
+    /// until then, and then remove it. This command is not meant for use by hand.
     #[cfg(unix)]
     #[command(hide = true)]
     Supervise(Supervise),
 }
 
-/// The arm that scenarios run on.
+/// The arm on which scenarios run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Arm {
     /// In simulated time: the same seed gives the same trace.
@@ -141,7 +142,7 @@ mod tests {
                 help.split_once("\n\nExamples:\n").unwrap_or_else(|| panic!("{}", command.get_name()));
             assert!(codes.starts_with("Exit codes: 0 "), "{codes}");
             for example in examples.lines() {
-                // What the shell does with it, and what is said of it.
+                // Redirections, pipes and remarks after an example are not among its arguments.
                 let line = example.trim_start().split(['>', '|']).next().unwrap_or_default();
                 let line = line.split("    ").next().unwrap_or_default();
                 let words = shlex::split(line).unwrap_or_else(|| panic!("{example}"));

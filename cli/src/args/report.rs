@@ -1,4 +1,4 @@
-//! `--report FORMAT=FILE`, of several commands.
+//! The option `--report FORMAT=FILE`, which several commands have.
 
 use std::path::PathBuf;
 

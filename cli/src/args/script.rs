@@ -21,7 +21,7 @@ pub(crate) struct Script {
 /// The commands for authors of scripts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ScriptCommand {
-    /// Write a commented script to start from. No file is ever overwritten.
+    /// Write a commented script as a starting point. No file is ever overwritten.
     New(New),
     /// Find the mistakes of scripts, and of the tables beside them, without running them.
     #[command(after_help = "Exit codes: 0 nothing found; 1 findings; 2 something cannot be read.\n\n\
@@ -52,8 +52,8 @@ pub(crate) struct Lint {
     /// The form in which mistakes are shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Write a report: sarif=FILE (for code-scanning services). An older file is replaced. `-` is standard output, and replaces what
-    /// --format shows. May be given more than once.
+    /// Write a report: sarif=FILE (for code-scanning services). An older file is replaced. `-` is standard output, and
+    /// replaces what --format shows. May be given more than once.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Sarif]))]
     pub(crate) report: Vec<Report>,
 }
@@ -80,8 +80,8 @@ pub(crate) struct Watch {
     /// A script, or a folder of scripts.
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
-    /// A mechanism or a product profile to run over; may be given more than once. By default a sound one and two that are not:
-    /// l4-nat, pin-on-401 and shared-pool.
+    /// A mechanism or a product profile over which to run; may be given more than once. The default is one sound balancer and
+    /// two that are not: l4-nat, pin-on-401 and shared-pool.
     #[arg(long, short, value_name = "NAME")]
     pub(crate) balancer: Vec<String>,
     /// The seed.

@@ -7,15 +7,16 @@ use stickler_oracle::Requirement;
 /// The selection among the scenarios that the command line names.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Selection {
-    /// Only scenarios that put this requirement to the test (ID-1), as their tables of expected outcomes say; a script without a
-    /// table is kept. May be given more than once: one of them is enough.
+    /// Only scenarios that put this requirement to the test (ID-1), according to their tables of expected outcomes; a script
+    /// without a table is kept. May be given more than once: a scenario has to match one of them.
     #[arg(long, value_name = "ID", value_parser = requirement)]
     pub(crate) requirement: Vec<Requirement>,
     /// Only scenarios of groups with this name or pattern ('kerberos*'). May be given more than once.
     #[arg(long, value_name = "PATTERN", value_parser = pattern)]
     pub(crate) group: Vec<Pattern>,
-    /// Only scenarios with this tag: ntlm, kerberos or negotiate (what their site takes), conformance (what holds whatever the balancer
-    /// is), or one of a script's own, which stands in a line `Tags: one, two` of its docstring. May be given more than once.
+    /// Only scenarios with this tag: ntlm, kerberos or negotiate (what their site accepts), conformance (which holds for
+    /// every balancer), or a tag of the script, given in a line `Tags: one, two` of its docstring. May be given more than
+    /// once.
     #[arg(long, value_name = "TAG")]
     pub(crate) tag: Vec<String>,
 }

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// The balancers that a command works on.
+/// The balancers of a command.
 #[derive(Debug, Args)]
 pub(crate) struct Balancers {
-    /// A mechanism or a product profile, with defects on top if you like (pin-on-401+B6). May be given more than once. All mechanisms by
-    /// default.
+    /// A mechanism or a product profile, optionally with defects (pin-on-401+B6). May be given more than once. The default is all
+    /// mechanisms.
     #[arg(long, short, value_name = "NAME")]
     pub(crate) balancer: Vec<String>,
-    /// A file of product profiles of your own (see docs/profile-schema.md), in addition to those of --balancer. May be given more than
-    /// once.
+    /// A file with your own product profiles (see docs/profile-schema.md), in addition to those of --balancer. May be given
+    /// more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
 }
@@ -21,10 +21,10 @@ pub(crate) struct Balancers {
 /// The seeds of each pair of a scenario and a balancer.
 #[derive(Debug, Args)]
 pub(crate) struct Seeds {
-    /// The seed: the same seed gives the same trace, byte for byte; on real sockets, the same requests.
+    /// The seed: the same seed gives the same trace, byte for byte; on real sockets, it gives the same requests.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Run each pair of a scenario and a balancer with this many seeds, from --seed on. The worst outcome counts in a table.
+    /// Run each pair of a scenario and a balancer with this many seeds, starting from --seed. The worst outcome counts in a table.
     #[arg(long, default_value = "1", value_name = "N")]
     pub(crate) repeat: NonZeroU32,
 }

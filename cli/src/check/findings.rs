@@ -42,13 +42,13 @@ fn rules() -> Vec<Rule> {
     let unread = Rule {
         id: UNREAD.to_owned(),
         text: "Every line that may matter for authentication is read".to_owned(),
-        help: "What this line does is not known to Stickler, and it may decide who is served as whom. The simulation knows nothing of it."
+        help: "Stickler does not know the effect of this line, which may decide as whom users are served. The simulation does not contain it."
             .to_owned(),
     };
     let left_out = Rule {
         id: LEFT_OUT.to_owned(),
-        text: "The copy of the file that is run has every line that the verdict may depend on".to_owned(),
-        help: "The product ran without this line, which cannot be part of a copy that is safe to run. The verdict is that of the rest."
+        text: "The copy of the file that is run has every line on which the verdict may depend".to_owned(),
+        help: "The product ran without this line, which cannot be part of a copy that is safe to run. The verdict applies to the rest of the file."
             .to_owned(),
     };
     Requirement::all().map(of).chain([unread, left_out]).collect()

@@ -83,7 +83,7 @@ fn single(servers: usize) -> Vec<String> {
 
 impl Judged {
     /// Performs the scenarios over a balancer whose farm has `servers` servers; 0 if the number is not known. A
-    /// requirement that is violated once on real sockets counts as violated. The control tells, as always, whether a
+    /// requirement that is violated once on real sockets counts as violated. As always, the control shows whether a
     /// busy machine made a run fail.
     pub(super) fn new(
         balancer: &BalancerSpec,
@@ -142,7 +142,7 @@ impl Judged {
         }
     }
 
-    /// Returns the reasons for which runs were not performed to their end, each with its scenarios.
+    /// Returns the reasons why runs were not performed to their end, each with its scenarios.
     pub(super) fn not_performed(&self) -> BTreeMap<String, Vec<&str>> {
         let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for run in &self.runs {
@@ -164,8 +164,8 @@ impl Judged {
         self.complete().count()
     }
 
-    /// Returns the reason for which no run can be judged: no request of a client has reached a server. Returns `None`
-    /// if one has.
+    /// Returns the reason why no run can be judged: no request of a client has reached a server. Returns `None` if one
+    /// has.
     pub(super) fn unreached(&self) -> Option<String> {
         let mut statuses: BTreeMap<u16, u32> = BTreeMap::new();
         for run in self.complete() {
@@ -181,7 +181,7 @@ impl Judged {
         let most = statuses.into_iter().max_by_key(|&(_, count)| count);
         let answer = most.map_or("nothing".into(), |(status, _)| format!("status {status}"));
         Some(format!(
-            "no request reached a server, and clients were answered {answer}: does the configuration want another name of the site (--host NAME)?"
+            "no request reached a server, and clients were answered {answer}: does the configuration expect another name of the site (--host NAME)?"
         ))
     }
 

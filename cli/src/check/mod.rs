@@ -41,11 +41,11 @@ struct Check<'a> {
     files: Vec<PathBuf>,
     /// The product's version; `None` if it is not known.
     version: Option<String>,
-    /// The changed texts, by the paths of their files, that have cured sites so far.
+    /// The changed texts that have cured sites so far, by the paths of their files.
     cured: RefCell<BTreeMap<PathBuf, String>>,
 }
 
-/// The largest number of sites that one command checks.
+/// The maximum number of sites that one command checks.
 const MOST_SITES: usize = 16;
 
 pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
@@ -77,7 +77,7 @@ fn check_all(arguments: &args::Check, report: &mut Report, silent: bool) -> Resu
     };
     let document = read(language, &files, &Disk, version.as_deref())?;
     if let Some(target) = arguments.write.as_ref().filter(|target| target.exists()) {
-        let message = format!("{} is there already, and nothing is written over it", target.display());
+        let message = format!("{} exists already, and is not overwritten", target.display());
         return Err(Failure::Wrong(message));
     }
     let check = Check { arguments, files, version, cured: RefCell::default() };
@@ -105,7 +105,9 @@ fn language(files: &[PathBuf], product: Option<Language>) -> Result<Language, Fa
         let text = Disk.read(path).map_err(cannot)?;
         guess = guess.or_else(|| Language::guess(&text));
     }
-    guess.ok_or_else(|| Failure::Wrong(format!("{}: of which product is it? Say so with --product", all(files))))
+    guess.ok_or_else(|| {
+        Failure::Wrong(format!("{}: the product cannot be determined: name it with --product", all(files)))
+    })
 }
 
 /// Returns the paths of files as one text for people.
@@ -135,7 +137,8 @@ impl Check<'_> {
     fn chosen(&self, sites: &[Site]) -> Result<Vec<usize>, Failure> {
         let path = self.name();
         if sites.is_empty() {
-            let message = format!("{path}: it has no site: nothing in it takes requests and passes them on to servers");
+            let message =
+                format!("{path}: it has no site: nothing in it accepts requests and passes them on to servers");
             return Err(Failure::Nothing(message));
         }
         let is_meant = |site: &Site| {
@@ -144,13 +147,13 @@ impl Check<'_> {
         let chosen: Vec<usize> = (0..sites.len()).filter(|&index| is_meant(&sites[index])).collect();
         if chosen.is_empty() {
             let names: Vec<&str> = sites.iter().map(|site| &*site.name).collect();
-            let message = format!("{path}: no site is called so; there are: {}", names.join("; "));
+            let message = format!("{path}: there is no site with this name; there are: {}", names.join("; "));
             return Err(Failure::Nothing(message));
         }
         if chosen.len() > MOST_SITES {
             let names: Vec<&str> = chosen.iter().take(MOST_SITES).map(|&index| &*sites[index].name).collect();
             let message = format!(
-                "{path}: it has {} sites, and {MOST_SITES} are checked at a time: choose with --site NAME; the first are {}",
+                "{path}: it has {} sites, but at most {MOST_SITES} are checked at a time: choose with --site NAME; the first are {}",
                 chosen.len(),
                 names.join("; ")
             );
@@ -223,7 +226,7 @@ fn of_files(said: &str, path: &str, document: &dyn Document) -> String {
     text + rest
 }
 
-/// Returns the TLS of a site whose balancer terminates it; `None` if the site has no TLS.
+/// Returns the TLS settings of a site whose balancer terminates TLS; `None` if the site has no TLS.
 fn tls(site: &Site) -> Option<TlsSpec> {
     let (front, back) = site.tls;
     let upstream = if back { UpstreamTls::Own } else { UpstreamTls::Plain };
@@ -241,7 +244,10 @@ fn profile(document: &dyn Document, site: &Site, template: &str) -> Result<Profi
     let toml = site.profile(document, NAME, template);
     let profiles = Profile::parse(&toml, "the profile of this site");
     let profiles = profiles.map_err(|error| {
-        Failure::Wrong(format!("what {} says makes no profile, which is a mistake of Stickler's: {error}", site.name))
+        Failure::Wrong(format!(
+            "the settings of {} are not a valid profile, which is a defect of Stickler: {error}",
+            site.name
+        ))
     })?;
     profiles.into_iter().next().ok_or_else(|| Failure::Wrong("a site without a profile".into()))
 }

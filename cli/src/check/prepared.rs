@@ -21,7 +21,7 @@ pub(super) struct Prepared {
     pub(super) all: bool,
 }
 
-/// The largest number of servers that a site gets.
+/// The maximum number of servers that a site gets.
 const MOST: usize = 8;
 
 impl Prepared {
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    /// An arm that notes the servers of each site, and builds no world.
+    /// An arm that records the servers of each site, and builds no world.
     #[derive(Default)]
     struct Noted(Mutex<Vec<Vec<String>>>);
 

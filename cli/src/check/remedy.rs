@@ -55,7 +55,7 @@ pub(super) fn try_all(
                         let outcome = Some(changed.outcome());
                         Tried { title, diff, edits, outcome, cures: is_cured, cost, refused: None }
                     }
-                    // A change that the product rejects is no cure. The verdict on the file itself remains valid.
+                    // A change that the product rejects is not a cure. The verdict on the file itself remains valid.
                     Err(Failure::Wrong(why) | Failure::WrongFile(_, why)) => {
                         Tried { title, diff, refused: Some(why), ..Tried::default() }
                     }
@@ -83,7 +83,7 @@ fn judge(
     let document = read(language, &check.files, &files, check.version.as_deref())?;
     let index = document.sites().iter().position(|site| site.name == name).unwrap_or_default();
     let Some(site) = document.sites().get(index) else {
-        return Err(Failure::Wrong("the changed file has no site, which is a mistake of Stickler's".into()));
+        return Err(Failure::Wrong("the changed file has no site, which is a defect of Stickler".into()));
     };
     let sandbox = document.sandbox(index);
     check.real(&*document, site, &profile(&*document, site, &whole(site, &sandbox)?)?)
@@ -96,8 +96,10 @@ fn judge(
 pub(super) fn write(path: &Path, changed: &BTreeMap<PathBuf, String>) -> Result<(), Failure> {
     if changed.len() > 1 {
         let names: Vec<String> = changed.keys().map(|path| path.display().to_string()).collect();
-        let message =
-            format!("{} are changed, and --write writes one: choose a site with --site NAME", names.join(", "));
+        let message = format!(
+            "{} are changed, but --write writes only one file: choose a site with --site NAME",
+            names.join(", ")
+        );
         return Err(Failure::Wrong(message));
     }
     let Some(text) = changed.values().next() else { return Ok(()) };

@@ -23,12 +23,12 @@ pub(crate) struct Report {
     file: String,
     /// The name of the product.
     product: &'static str,
-    /// The version of the product; missing if the product is not installed or does not tell its version.
+    /// The version of the product; missing if the product is not installed or does not state its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     /// Whether the product ran at all. If not, all results are those of the simulation alone.
     ran: bool,
-    /// Whether the product ran in a network namespace of its own; missing if it did not run.
+    /// Whether the product ran in a separate network namespace; missing if it did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     isolated: Option<bool>,
     #[serde(skip)]
@@ -47,7 +47,7 @@ pub(crate) struct SiteReport {
     servers: usize,
     /// The name of the shipped profile that the site resembles.
     like: String,
-    /// The reasons for which the site resembles that profile.
+    /// The reasons why the site resembles that profile.
     pub(super) mechanism: Vec<Reason>,
     /// The values of a profile that lines of the file set.
     pub(super) facts: Vec<Value>,
@@ -274,7 +274,7 @@ impl SiteReport {
         self.real.as_ref().unwrap_or(&self.simulated)
     }
 
-    /// Returns the failure that this site means for the exit code; `None` if there is none.
+    /// Returns the failure of this site that determines the exit code; `None` if there is none.
     pub(super) fn failure(&self) -> Option<Failure> {
         let judgement = self.judgement();
         let name = &self.name;

@@ -1,8 +1,8 @@
 //! Compares profiles in the simulation with the products themselves.
 //!
-//! The simulation is as uncertain here as real sockets are (`Overtaking`), so that a result that depends on the order
-//! of two messages is no difference. A difference is an error, unless an [`Exception`] accepts it. An exception that is
-//! out of date is an error, too. `show.rs` has the table and the JSON document.
+//! The simulation is as uncertain here as real sockets are (`Overtaking`), so a result that depends on the order of two
+//! messages does not count as a difference. A difference is an error, unless an [`Exception`] accepts it. An exception
+//! that is out of date is an error, too. `show.rs` has the table and the JSON document.
 
 mod page;
 mod show;
@@ -54,7 +54,7 @@ struct Compared {
 /// The results of one scenario over a profile and its product.
 struct Scenario {
     name: String,
-    /// The reason for which the scenario was not compared; `None` if it was.
+    /// The reason why the scenario was not compared; `None` if it was.
     not_compared: Option<String>,
     cells: Vec<Judged>,
 }
@@ -140,7 +140,7 @@ fn profiles<'a>(arguments: &args::Compare, own: &'a [Profile]) -> Result<Vec<&'a
     let profiles: Vec<&Profile> =
         profiles.into_iter().filter(|profile| profile.program.is_some()).filter(named).collect();
     if profiles.is_empty() {
-        return Err(Failure::Nothing("none of these profiles says how its product is started".into()));
+        return Err(Failure::Nothing("no product of these profiles can be started".into()));
     }
     Ok(profiles)
 }
@@ -176,8 +176,7 @@ impl Comparison {
         Ok(())
     }
 
-    /// Returns the result of the command. `all` says that everything was compared, so that the limit on exceptions
-    /// applies.
+    /// Returns the result of the command. `all` says that everything was compared, so the limit on exceptions applies.
     fn end(&self, all: bool) -> Result<(), Failure> {
         let cells = || self.compared.iter().flat_map(Compared::cells);
         let explained: usize = self.compared.iter().map(Compared::explained).sum();
@@ -186,7 +185,7 @@ impl Comparison {
         }
         if all && explained * ONE_OF > cells().count() {
             let cells = cells().count();
-            let message = format!("{explained} of {cells} verdicts are exceptions: 1 of {ONE_OF} are the most");
+            let message = format!("{explained} of {cells} verdicts are exceptions, but at most 1 of {ONE_OF} may be");
             return Err(Failure::Wrong(message));
         }
         match (self.missing.first(), cells().next()) {
@@ -264,7 +263,7 @@ fn tallies(
     Ok(tallies)
 }
 
-/// The largest additional delay of a message in a comparison. It is about the time that threads of one machine take to
+/// The maximum additional delay of a message in a comparison. It is about the time that threads of one machine take to
 /// wake up.
 const JITTER: Duration = Duration::from_micros(500);
 

@@ -33,7 +33,7 @@ pub(super) fn page(comparison: &Comparison, arguments: &args::Compare) -> Page {
     let again = |subject: &Subject| format!("stickler compare {}{files}", subject.name);
     let page = Page {
         sort: Sort::Comparison,
-        title: "Profiles beside their products".to_owned(),
+        title: "Profiles compared with their products".to_owned(),
         lead: vec![
             "The same scenarios over each profile in the simulation, and over the product itself on real sockets. A verdict differs where \
              the real rate of violations is, with 99% confidence, further than a tenth from the simulated one."
@@ -41,7 +41,7 @@ pub(super) fn page(comparison: &Comparison, arguments: &args::Compare) -> Page {
         ],
         facts,
         notes: notes(comparison),
-        caption: "Profiles, and whether their products show the same by requirement".to_owned(),
+        caption: "Profiles, and whether their products behave in the same way, by requirement".to_owned(),
         ..Page::default()
     };
     page.with_told(&subjects, told, &again)

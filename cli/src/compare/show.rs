@@ -53,7 +53,7 @@ pub(super) fn sentence(judged: &Judged) -> String {
     let rest = match judged.verdict {
         Verdict::Explained(exception) => format!(" (explained: {})", exception.reason),
         Verdict::Expired(exception) => format!(" (its exception ended on {})", exception.until),
-        Verdict::Needless(_) => ": equal, so that its exception has to go".to_owned(),
+        Verdict::Needless(_) => ": equal, so that its exception has to be removed".to_owned(),
         Verdict::Equal | Verdict::Differs => String::new(),
     };
     format!("{requirement}: violated in {violated} of {of} simulated runs, and in {again} of {all} real ones{rest}")
@@ -111,7 +111,7 @@ pub(crate) struct Comparisons<'a> {
 struct Missing<'a> {
     /// The profile's name.
     profile: &'a str,
-    /// The reason for which the product could not be compared.
+    /// The reason why the product could not be compared.
     why: &'a str,
 }
 
@@ -122,7 +122,7 @@ struct Pair<'a> {
     profile: &'a str,
     /// The product's name.
     product: &'a str,
-    /// The version of the product; null if the product does not tell it.
+    /// The version of the product; null if the product does not state it.
     version: Option<&'a str>,
     /// The duration of the comparison in seconds.
     seconds: f64,
@@ -144,7 +144,7 @@ impl<'a> Pair<'a> {
 struct One<'a> {
     /// The scenario's name.
     scenario: &'a str,
-    /// The reason for which the scenario was not compared; missing if it was.
+    /// The reason why the scenario was not compared; missing if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_compared: Option<&'a str>,
     /// A cell for each requirement that was put to the test.

@@ -68,8 +68,8 @@ fn conforming(cases: &[Case]) -> impl Iterator<Item = &Case> {
     cases.iter().filter(|case| case.group.conformance)
 }
 
-/// Returns the requirements that a mechanism is expected to violate in a scenario, each with whether it does so with
-/// every seed.
+/// Returns the requirements that a mechanism is expected to violate in a scenario, each with a flag that says whether
+/// it does so with every seed.
 fn violated(case: &Case, mechanism: &str) -> BTreeMap<Requirement, bool> {
     let is_broken = |grade: &Grade| matches!(grade, Grade::Violated | Grade::NonStrict);
     let expected = case.expectations.expected(case.scenario.name(), mechanism).grades.into_iter();

@@ -1,6 +1,6 @@
 //! Profiles, mechanisms, requirements, defects and scenarios as pages of the book (`book/src/reference`). Links to the
-//! other pages are relative to the folder of a page's kind. A scenario has no page of its own: it is a section of its
-//! group's page.
+//! other pages are relative to the folder of a page's kind. A scenario has no separate page: it is a section of its group's
+//! page.
 
 use std::fmt::Write as _;
 use std::iter;
@@ -15,7 +15,7 @@ use stickler_scenarios::{Case, catches};
 
 use super::known::{self, command, marked};
 
-/// The largest number of characters of a line that can be broken.
+/// The maximum number of characters of a line that can be broken.
 const WIDTH: usize = 150;
 
 /// Returns the page of a profile: how the product treats connections, the sources of that, and the cures in this
@@ -162,7 +162,7 @@ pub(super) fn scenario(case: &Case) -> String {
         let _ = writeln!(text, "* {}: {names}", requirement_link(*requirement));
     }
     if !expected.is_empty() && !case.group.conformance {
-        text.push_str("\nWhat goes wrong in this scenario need not be the balancer's doing.\n");
+        text.push_str("\nFailures in this scenario are not necessarily the balancer's fault.\n");
     }
     for (Defect { id, .. }, catch) in known::caught().filter(|(_, catch)| catch.scenario == name) {
         let (defect, requirement) = (defect_link(id), requirement_link(catch.requirement));

@@ -3,10 +3,12 @@
 //!
 //! * `words`: the last four of them in words, for a terminal. A profile describes itself.
 //! * `markdown`: all of them as pages of the book.
+//! * `record`: all of them as a JSON document.
 //! * `known`: the relations between the last four.
 
 mod known;
 mod markdown;
+mod record;
 mod words;
 
 use std::io::{self, Write as _};
@@ -17,15 +19,26 @@ use stickler_model::escape;
 use stickler_oracle::Requirement;
 use stickler_scenarios::Case;
 
+use self::record::Record;
 use crate::args::{Explain, Explanation};
+use crate::output::Reports;
 use crate::{Failure, balancers, jobs};
 
+pub(crate) use self::record::Explained;
+
 pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
-    let (mut told, cases) = (Vec::new(), jobs::cases(&[])?);
+    let cases = jobs::cases(&[])?;
+    let format = match arguments.format {
+        Explanation::Json => return in_json(&arguments.names, &cases),
+        Explanation::Pretty => Form::Pretty,
+        Explanation::Markdown => Form::Markdown,
+        Explanation::Toml => Form::Toml,
+    };
+    let mut told = Vec::new();
     for name in &arguments.names {
-        told.push(match profile(name, arguments.format)? {
-            Some(text) => text,
-            None => other(name, arguments.format, &cases)?,
+        told.push(match profiles_called(name)? {
+            Some(profiles) => of_profiles(&profiles, format),
+            None => other(name, format, &cases)?,
         });
     }
     let told: Vec<&str> = told.iter().map(|text| text.trim_end()).collect();
@@ -33,24 +46,52 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Explains the shipped profile of that name, or the profiles of the file at that path; returns `None` if there is
-/// neither.
-fn profile(name: &str, format: Explanation) -> Result<Option<String>, Failure> {
-    let told = |profile: &Profile| match format {
-        Explanation::Pretty => profile.describe().to_string(),
-        Explanation::Markdown => markdown::profile(profile),
-        Explanation::Toml => profile.toml().to_owned(),
-    };
+/// Returns the shipped profile of that name, or the profiles of the file at that path; `None` if there is neither.
+fn profiles_called(name: &str) -> Result<Option<Vec<Profile>>, Failure> {
     if let Some(profile) = profiles().iter().find(|profile| profile.name.eq_ignore_ascii_case(name)) {
-        return Ok(Some(told(profile)));
+        return Ok(Some(vec![profile.clone()]));
     }
     let file = PathBuf::from(name);
     if !file.is_file() {
         return Ok(None);
     }
-    let told: Vec<String> = balancers::own_profiles(&[file])?.iter().map(told).collect();
+    balancers::own_profiles(&[file]).map(Some)
+}
+
+fn of_profiles(profiles: &[Profile], format: Form) -> String {
+    let told = |profile: &Profile| match format {
+        Form::Pretty => profile.describe().to_string(),
+        Form::Markdown => markdown::profile(profile),
+        Form::Toml => profile.toml().to_owned(),
+    };
+    let told: Vec<String> = profiles.iter().map(told).collect();
     // A file of somebody else may contain control characters, which must not reach the terminal.
-    Ok(Some(escape::lines(&told.join("\n")).into_owned()))
+    escape::lines(&told.join("\n")).into_owned()
+}
+
+fn in_json(names: &[String], cases: &[Case]) -> Result<(), Failure> {
+    let mut explanations = Vec::new();
+    for name in names {
+        if let Some(profiles) = profiles_called(name)? {
+            explanations.extend(profiles.iter().map(record::profile));
+            continue;
+        }
+        let before = explanations.len();
+        explanations.extend(mechanism(name)?.map(|mechanism| record::mechanism(&mechanism, cases)));
+        explanations.extend(meant(name, cases).iter().map(|meant| meant.record(cases)));
+        if explanations.len() == before {
+            return Err(Failure::Wrong(unknown(name, cases)));
+        }
+    }
+    Reports::open("explain", &[], true)?.finish(None, &Explained { explanations })
+}
+
+/// The form of an explanation that is text.
+#[derive(Clone, Copy)]
+enum Form {
+    Pretty,
+    Markdown,
+    Toml,
 }
 
 /// A thing that a name may mean besides a profile or a mechanism.
@@ -78,18 +119,26 @@ impl Meant<'_> {
         }
     }
 
-    fn told(&self, cases: &[Case], format: Explanation) -> Result<String, Failure> {
+    fn record(&self, cases: &[Case]) -> Record {
+        match self {
+            Self::Requirement(requirement) => record::requirement(*requirement, cases),
+            Self::Defect(defect) => record::defect(defect),
+            Self::Scenario(case) => record::scenario(case),
+        }
+    }
+
+    fn told(&self, cases: &[Case], format: Form) -> Result<String, Failure> {
         Ok(match (self, format) {
-            (Self::Requirement(requirement), Explanation::Pretty) => words::requirement(*requirement, cases),
-            (Self::Requirement(requirement), Explanation::Markdown) => markdown::requirement(*requirement, cases),
-            (Self::Defect(defect), Explanation::Pretty) => words::defect(defect),
-            (Self::Defect(defect), Explanation::Markdown) => markdown::defect(defect),
-            (Self::Scenario(case), Explanation::Pretty) => words::scenario(case),
-            (Self::Scenario(case), Explanation::Markdown) => markdown::scenario(case),
-            (_, Explanation::Toml) => {
+            (Self::Requirement(requirement), Form::Pretty) => words::requirement(*requirement, cases),
+            (Self::Requirement(requirement), Form::Markdown) => markdown::requirement(*requirement, cases),
+            (Self::Defect(defect), Form::Pretty) => words::defect(defect),
+            (Self::Defect(defect), Form::Markdown) => markdown::defect(defect),
+            (Self::Scenario(case), Form::Pretty) => words::scenario(case),
+            (Self::Scenario(case), Form::Markdown) => markdown::scenario(case),
+            (_, Form::Toml) => {
                 let (name, kind) = (self.unique_name(), self.kind());
                 return Err(Failure::Wrong(format!(
-                    "`{name}` is a {kind}: as TOML there are profiles and mechanisms alone"
+                    "`{name}` is a {kind}: only profiles and mechanisms can be shown as TOML"
                 )));
             }
         })
@@ -98,12 +147,12 @@ impl Meant<'_> {
 
 /// Explains the mechanism of that name, or else the first other thing of that name. Further things of that name are
 /// mentioned.
-fn other(name: &str, format: Explanation, cases: &[Case]) -> Result<String, Failure> {
+fn other(name: &str, format: Form, cases: &[Case]) -> Result<String, Failure> {
     let mut meant = meant(name, cases).into_iter();
     let mut text = match (mechanism(name)?, format) {
-        (Some(mechanism), Explanation::Toml) => return in_toml(&mechanism),
-        (Some(mechanism), Explanation::Pretty) => words::mechanism(&mechanism, cases),
-        (Some(mechanism), Explanation::Markdown) => markdown::mechanism(&mechanism, cases),
+        (Some(mechanism), Form::Toml) => return in_toml(&mechanism),
+        (Some(mechanism), Form::Pretty) => words::mechanism(&mechanism, cases),
+        (Some(mechanism), Form::Markdown) => markdown::mechanism(&mechanism, cases),
         (None, _) => {
             let first = meant.next().ok_or_else(|| Failure::Wrong(unknown(name, cases)))?;
             first.told(cases, format)?

@@ -88,7 +88,7 @@ pub(super) fn scenario(case: &Case) -> String {
     let title = "Expected to be violated, by requirement, over the mechanisms";
     list(&mut text, title, &expected, Some(mechanisms().len()));
     if !expected.is_empty() && !group.conformance {
-        text.push_str("\nWhat goes wrong in this scenario need not be the balancer's doing.\n");
+        text.push_str("\nFailures in this scenario are not necessarily the balancer's fault.\n");
     }
     text.push_str(if expected.is_empty() { "\nNo mechanism is expected to violate anything in it.\n" } else { MORE });
     for (Defect { id, .. }, catch) in known::caught().filter(|(_, catch)| catch.scenario == name) {

@@ -54,7 +54,8 @@ pub(super) fn shrink_all(
     let left =
         open.iter().filter(|finding| folder.record(finding).is_some_and(|record| record.short.is_none())).count();
     if left > 0 {
-        let _ = writeln!(io::stderr(), "stickler: {left} findings are not shrunk; the same command goes on with them");
+        let _ =
+            writeln!(io::stderr(), "stickler: {left} findings are not shrunk; the same command continues with them");
     }
     Ok(())
 }

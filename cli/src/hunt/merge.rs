@@ -37,7 +37,7 @@ fn put_together(arguments: &args::Merge, reports: &mut Option<Reports>) -> Resul
             Some((first, whole)) => {
                 if let Some((field, here, there)) = first.difference(&description) {
                     return Err(Failure::Wrong(format!(
-                        "{} and {} are not of one hunt: `{field}` is {here} in the first, and {there} in the other",
+                        "{} and {} belong to different hunts: `{field}` is {here} in the first, and {there} in the other",
                         arguments.folders[0].display(),
                         path.display()
                     )));
@@ -68,7 +68,7 @@ fn put_together(arguments: &args::Merge, reports: &mut Option<Reports>) -> Resul
         let (made, missing) = (whole.runs(), runs - whole.runs());
         let _ = writeln!(
             io::stderr(),
-            "stickler: {missing} of {runs} runs are missing: name all shards, or let them come to their end ({made} were made)"
+            "stickler: {missing} of {runs} runs are missing: name all shards, or complete them ({made} were made)"
         );
     }
     let steps = description.exhaustive;

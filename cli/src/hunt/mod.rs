@@ -60,7 +60,7 @@ fn with_reports(
     let ended = make(&mut reports);
     if let (Some(mut reports), Err(failure)) = (reports, &ended) {
         reports.add_failure(failure);
-        reports.finish(Some("the hunt did not come to its end"), &Hunted::default())?;
+        reports.finish(Some("the hunt was not completed"), &Hunted::default())?;
     }
     ended
 }
@@ -125,7 +125,7 @@ fn make(arguments: &args::Hunt, reports: &mut Option<Reports>) -> Result<(), Fai
     reports.take().map_or(Ok(()), |reports| shown.show(reports))
 }
 
-/// Returns the present moment of real time, in which a user waits for a hunt.
+/// Returns the current moment of real time, in which a user waits for a hunt.
 #[expect(
     clippy::disallowed_methods,
     reason = "a hunt may take so much time of its user's, and shows it; no plan sees it"

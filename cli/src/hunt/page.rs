@@ -14,7 +14,7 @@ use stickler_sim::SimArm;
 use super::show::{Shown, again};
 use crate::page;
 
-/// The largest size of a script that is shown, in bytes.
+/// The maximum size of a script that is shown, in bytes.
 const MAX_SCRIPT: u64 = 1 << 16;
 
 /// Returns the page of the findings in the folder of a hunt: a row for each balancer of the hunt.
@@ -50,13 +50,13 @@ pub(super) fn page(shown: &Shown<'_>, findings: &[(&Record, String)], summary: S
     };
     let fact = |count, text: &str, is_bad| Fact { count, of: subjects.len(), text: text.to_owned(), is_bad };
     let facts = vec![
-        fact(has(Mark::Violated), "balancers violate what nothing declares of them", true),
-        fact(has(Mark::Partly), "violate what is declared, or do not follow a SHOULD", false),
+        fact(has(Mark::Violated), "balancers have violations that are not declared", true),
+        fact(has(Mark::Partly), "have declared violations, or do not follow a SHOULD", false),
     ];
     let page = Page {
         sort: Sort::Hunt,
         title: "What a hunt has found".to_owned(),
-        lead: vec!["Plans that nobody has scripted, over each balancer, judged; and of each finding the shortest plan that shows the same.".to_owned()],
+        lead: vec!["This hunt played plans that nobody has scripted over each balancer. Each finding has the shortest plan that shows it.".to_owned()],
         facts,
         notes: std::iter::once(summary).chain(shown.clean.filter(|_| findings.is_empty()).map(str::to_owned)).collect(),
         caption: "Balancers, and the requirements that plans of the hunt violate over them".to_owned(),

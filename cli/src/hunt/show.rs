@@ -81,7 +81,7 @@ impl Shown<'_> {
     }
 
     /// Returns each finding as a case that failed, and each balancer without one as a case that passed, or that was
-    /// skipped if the hunt did not come to its end.
+    /// skipped if the hunt was not completed.
     fn cases(&self, findings: &[(&Record, String)]) -> Vec<TestCase> {
         let case = |suite: String, name: String, result| TestCase { suite, name, result, place: None, took: None };
         let failed = findings.iter().map(|(record, path)| {
@@ -99,7 +99,7 @@ impl Shown<'_> {
 }
 
 /// The message of a hunt that did not come to its end.
-const MISSING: &str = "the hunt is not at its end";
+const MISSING: &str = "the hunt is not complete";
 
 /// Returns a finding in words, with the command that shows it again.
 fn finding(record: &Record, path: &str) -> String {
@@ -146,7 +146,7 @@ fn summary(out: &Path, found: &Found, progress: &Progress, findings: usize) -> S
     let before = if all > runs { format!(", {all} with those before") } else { String::new() };
     let ended = match (progress.incomplete, progress.time.is_zero()) {
         (false, _) => "",
-        (true, false) => "; ended before its time, and the same command goes on",
+        (true, false) => "; ended early, and the same command continues",
         (true, true) => "; runs are missing",
     };
     let s = if findings == 1 { "" } else { "s" };

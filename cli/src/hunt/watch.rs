@@ -14,7 +14,7 @@ use stickler_model::escape;
 use super::now;
 use crate::{Failure, terminal};
 
-/// The interval between two writings of the completed units.
+/// The interval at which completed units are written.
 const SAVED: Duration = Duration::from_secs(5);
 
 /// The interval between two lines about the progress, if there is no terminal for a bar.
@@ -38,7 +38,7 @@ pub(super) struct Keeper {
     began: Instant,
     runs: AtomicU64,
     bar: ProgressBar,
-    /// Whether units that may have been ended in their middle count as not done.
+    /// Whether units that may have been interrupted count as not done.
     whole_units: bool,
 }
 
@@ -65,8 +65,8 @@ impl Keeper {
         Self { state: Mutex::new(state), over, deadline, began, runs: AtomicU64::new(0), bar, whole_units: false }
     }
 
-    /// Notes a unit as done only if the hunt has not been ended: the length of such units is not known, so that a part
-    /// of one cannot be recognized.
+    /// Records a unit as done only if the hunt has not been ended: the length of such units is not known, so a part of
+    /// one cannot be recognised.
     pub(super) fn of_whole_units(self) -> Self {
         Self { whole_units: true, ..self }
     }
@@ -77,7 +77,7 @@ impl Keeper {
         let State { mut folder, found, error, .. } = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let saved = folder.save(&found);
         if let Some(error) = error.or(saved.err()) {
-            return Err(Failure::Wrong(format!("{error}; what was written until then is there")));
+            return Err(Failure::Wrong(format!("{error}; everything that was written before remains")));
         }
         let (runs, time) = (self.runs.into_inner(), self.began.elapsed());
         Ok((folder, found, Progress { runs, time, incomplete: self.over.load(Ordering::Relaxed) }))

@@ -33,7 +33,7 @@ pub(crate) struct Reports {
     of_cases: Vec<(ReportFormat, Output)>,
     /// The reports to which each run is written as soon as it is made.
     of_runs: Vec<Writer<Output>>,
-    /// The reports that are one JSON document of the command's own.
+    /// The reports that are one JSON document of the command itself.
     of_document: Vec<Output>,
     /// The reports of findings in files.
     of_files: Vec<Output>,
@@ -87,8 +87,8 @@ pub(crate) struct Document<'a, T> {
 }
 
 impl Reports {
-    /// Opens the reports of a command that writes a document of its own. `json` says that the document goes to standard
-    /// output as well.
+    /// Opens the reports of a command that writes its own document. `json` says that the document goes to standard output
+    /// as well.
     ///
     /// # Errors
     /// A file cannot be written, or two reports would go to standard output.
@@ -166,8 +166,8 @@ impl Reports {
         self.cases.push(case);
     }
 
-    /// Writes the reports that are pages, if there are any. A command that ran nothing does not call this, so that an
-    /// older page stays.
+    /// Writes the reports that are pages, if there are any. A command that ran nothing does not call this, so an older
+    /// page stays.
     pub(crate) fn write_pages(&mut self, page: impl FnOnce() -> Page) -> Result<(), Failure> {
         if self.of_pages.is_empty() {
             return Ok(());
@@ -201,15 +201,15 @@ impl Reports {
         self.errors.push(ErrorRecord { message: message.to_owned(), place });
     }
 
-    /// Completes the reports of runs. `missing` is the reason for which some of the requested runs were not made;
-    /// `tail` is the last part of a document.
+    /// Completes the reports of runs. `missing` is the reason why some of the requested runs were not made; `tail` is
+    /// the last part of a document.
     pub(crate) fn finish_runs(mut self, missing: Option<&str>, tail: Tail) -> Result<(), Failure> {
         let tail = Tail { complete: self.is_complete(missing), errors: self.errors.clone(), ..tail };
         let written = self.of_runs.drain(..).try_for_each(|writer| writer.end(&tail)?.finish());
         written.and_then(|()| self.write_cases(missing)).map_err(of_report)
     }
 
-    /// Writes the reports of a command whose document has the fields of `says`. `missing` is the reason for which the
+    /// Writes the reports of a command whose document has the fields of `says`. `missing` is the reason why the
     /// document does not contain everything that was requested.
     pub(crate) fn finish(mut self, missing: Option<&str>, says: &impl Serialize) -> Result<(), Failure> {
         let complete = self.is_complete(missing);

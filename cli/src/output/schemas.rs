@@ -16,6 +16,8 @@ fn schemas() -> Vec<(&'static str, String)> {
         ("matrix.json", schema_of::<Document<'_, Matrix>>()),
         ("hunt.json", schema_of::<Document<'_, crate::hunt::Hunted<'_>>>()),
         ("replay.json", schema_of::<Document<'_, crate::replay::Replays>>()),
+        ("explain.json", schema_of::<Document<'_, crate::explain::Explained>>()),
+        ("lint.json", schema_of::<Document<'_, crate::script::Linted<'_>>>()),
         ("list.json", schema_of::<Document<'_, crate::list::Catalogue>>()),
     ];
     #[cfg(unix)]

@@ -1,20 +1,22 @@
 //! `stickler script`: helps the authors of scenarios.
 //!
 //! * This module begins a script, and shows mistakes and the language reference.
+//! * `linted`: the JSON document of `script lint`.
 //! * `watch`: runs scripts whenever they are saved.
 
+mod linted;
 mod watch;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
-use serde_json::json;
 use stickler_model::escape;
 use stickler_report::sarif::{Finding, Level, Log, Rule};
 use stickler_report::test_case::Place;
 use stickler_scenarios::lint::{self, Report};
 
+pub(crate) use self::linted::Linted;
 use crate::args::{DocsFormat, Format, Lint, New, ScriptCommand};
 use crate::output::Reports;
 use crate::{Failure, jobs, terminal};
@@ -45,7 +47,7 @@ fn new(arguments: &New) -> Result<(), Failure> {
     let shown = path.display();
     write_new(&path, &text).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
-            Failure::Wrong(format!("{shown} is there already, and no file is overwritten: choose another name"))
+            Failure::Wrong(format!("{shown} exists already, and no file is overwritten: choose another name"))
         }
         _ => Failure::Wrong(format!("cannot write {shown}: {error}")),
     })?;
@@ -76,28 +78,22 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn lint(arguments: &Lint) -> Result<(), Failure> {
-    let mut reports = Reports::open("script lint", &arguments.report, false)?;
+    let mut reports = Reports::open("script lint", &arguments.report, arguments.format == Format::Json)?;
     let report = match lint::lint(&arguments.paths, &stickler_catalogue::names()) {
         Ok(report) => report,
         Err(error) => {
             let failure = Failure::Wrong(error.to_string());
             reports.add_failure(&failure);
             reports.write_findings(Log::default())?;
+            reports.finish(None, &Linted::of(&Report::default()))?;
             return Err(failure);
         }
     };
     reports.write_findings(log(&report))?;
     if !reports.takes_stdout() {
-        let mut out = io::stdout().lock();
-        match arguments.format {
-            Format::Json => {
-                let findings = &report.findings;
-                let document = json!({ "format": "stickler-lint-1", "files": report.files(), "findings": findings });
-                writeln!(out, "{}", escape::json(&format!("{document:#}")))?;
-            }
-            Format::Pretty => show(&report, &mut out)?,
-        }
+        show(&report, &mut io::stdout().lock())?;
     }
+    reports.finish(None, &Linted::of(&report))?;
     if report.findings.is_empty() { Ok(()) } else { Err(Failure::NotAsExpected) }
 }
 

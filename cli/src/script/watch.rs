@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(30);
 /// The default balancers: a sound one, one with a weakness, and one that mixes users up.
 const USUAL: [&str; 3] = ["l4-nat", "pin-on-401", "shared-pool"];
 
-/// The largest number of files that are watched.
+/// The maximum number of files that are watched.
 const MOST: usize = 10_000;
 
 /// The time of the last change of a file and its size, which show whether it has changed.

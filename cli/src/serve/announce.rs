@@ -21,7 +21,7 @@ pub(super) fn announce(site: &Site, topology: &Topology, balancer: &str, argumen
     let workgroup = topology.servers.iter().all(|server| server.workgroup);
     let domain = if workgroup { "." } else { &topology.domain.netbios };
     if workgroup {
-        writeln!(out, "no domain {:<18} each server has the users as accounts of its own", "")?;
+        writeln!(out, "no domain {:<18} each server has the users as local accounts", "")?;
     } else {
         writeln!(out, "DC        {:<18} {}", topology.domain.dns, site.dc)?;
         writeln!(out, "KDC       {:<18} {}, TCP and UDP", site.kdc.realm, site.kdc.address)?;
@@ -57,10 +57,7 @@ pub(super) fn announce(site: &Site, topology: &Topology, balancer: &str, argumen
     if arguments.log {
         writeln!(out, "{}", stickler_mock_iis::log::FIELDS)?;
     }
-    writeln!(
-        out,
-        "          -H '{SENDER_HEADER}: bob' says who sends a request, and whoever is served as another user is told"
-    )?;
+    writeln!(out, "          -H '{SENDER_HEADER}: bob' says who sends a request; service as another user is reported")?;
     writeln!(out, "Ctrl-C ends it")?;
     out.flush()
 }

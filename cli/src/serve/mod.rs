@@ -109,6 +109,6 @@ fn balancer(arguments: &Serve) -> Result<BalancerSpec, Failure> {
     };
     match &balancers::named(&names, &own)?[..] {
         [only] => Ok(only.clone()),
-        _ => Err(Failure::Wrong(format!("--balancer has to say which of these serves: {}", names.join(", ")))),
+        _ => Err(Failure::Wrong(format!("--balancer has to select one of these: {}", names.join(", ")))),
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn topology(arguments: &Serve) -> Result<Topology, Failure> {
     };
     let (servers, named) = (topology.servers.len(), arguments.servers.len());
     if named > servers {
-        return Err(Failure::Wrong(format!("--servers names {named} addresses, and the site's servers are {servers}")));
+        return Err(Failure::Wrong(format!("--servers names {named} addresses, but the site has {servers} servers")));
     }
     Ok(topology)
 }
@@ -36,7 +36,7 @@ pub(super) fn topology(arguments: &Serve) -> Result<Topology, Failure> {
 fn of_script(name: &str) -> Result<Topology, Failure> {
     let cases = jobs::cases(&[name.to_owned()])?;
     let [case] = &cases[..] else {
-        return Err(Failure::Wrong(format!("`{name}` has {} scripts: --site takes the site of one", cases.len())));
+        return Err(Failure::Wrong(format!("`{name}` has {} scripts: --site needs exactly one", cases.len())));
     };
     stickler_scenarios::site(&case.scenario).map_err(|error| Failure::Wrong(error.to_string()))
 }

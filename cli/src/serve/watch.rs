@@ -145,7 +145,7 @@ fn note(noticed: &Noticed) -> String {
     match noticed {
         Noticed::Leak(leak) => leak_text(leak),
         Noticed::Misnamed { sender, user } => format!(
-            "who says that it is {sender} ({SENDER_HEADER}) has logged on as {user}, and is not believed from now on"
+            "a client that claims to be {sender} ({SENDER_HEADER}) has logged on as {user}, and is not believed from now on"
         ),
         Noticed::Shared { server, connection, before, now } => format!(
             "{now} has logged on on connection {connection} of {server}, which {before} had authenticated: one client with two users, \
@@ -183,7 +183,7 @@ fn verdict(seen: &Seen) -> String {
     format!("{}; {named} of {answered} requests said who sent them", confidence(seen))
 }
 
-/// The largest number of pairs of users that a verdict names.
+/// The maximum number of pairs of users that a verdict names.
 const MOST_PAIRS: usize = 20;
 
 #[derive(Serialize)]
@@ -191,7 +191,7 @@ struct VerdictValue<'a> {
     conclusion: Conclusion,
     answered: u64,
     named: u64,
-    /// The number of requests with a known sender that could have been served as somebody else.
+    /// The number of requests with a known sender that could have been served as another user.
     requests: u64,
     clients: usize,
     missed_at_1_percent: f64,

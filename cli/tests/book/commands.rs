@@ -3,8 +3,8 @@
 //! An example is a part of a block of code in the language `console`: a line `$ stickler ...`, followed by `? CODE` if
 //! the exit code is not 0, and the output of the command. `...` as a line stands for any lines, `[..]` for any part of
 //! a line. Spaces at the ends of lines, and empty lines at the end, are not compared. The commands of a page run one
-//! after the other in one folder, which is a copy of `PAGE.files` if the page has that. Crates for such tests are not
-//! used, because they change each backslash into a slash, and `CORP\alice` is on every other page.
+//! after the other in one folder, which is a copy of `PAGE.files` if that exists. Crates for such tests are not used,
+//! because they change each backslash into a slash, and `CORP\alice` is on many pages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! Tests of the book (`book/`): its pages about the catalogue are the command's output (`catalogue`), its commands
 //! print the output that it shows (`commands`), and the targets of its links exist (`links`).
 //!
-//! With `STICKLER_UPDATE=1`, the pages of the catalogue are written anew.
+//! With `STICKLER_UPDATE=1`, the pages of the catalogue are regenerated.
 
 mod catalogue;
 mod commands;

@@ -47,7 +47,10 @@ fn a_profile_of_ones_own_is_served() {
     let output = Command::new(env!("CARGO_BIN_EXE_stickler")).args(["serve", "--profile", path]).output();
     let output = output.expect("the command starts");
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && error.contains("which of these serves: ours, other"), "{error}");
+    assert!(
+        output.status.code() == Some(2) && error.contains("--balancer has to select one of these: ours, other"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -66,7 +69,7 @@ fn what_cannot_be_is_said_and_ends_it() {
         (&["--site", "crowd", "--iis", "1"], "--iis"),
         (
             &["--site", "crowd", "--servers", "127.0.0.1:1,127.0.0.1:2"],
-            "--servers names 2 addresses, and the site's servers are 1",
+            "--servers names 2 addresses, but the site has 1 servers",
         ),
         (&["--tls", "--servers", "0.0.0.0:0"], "TLS is served only on loopback addresses, and 0.0.0.0 is not one"),
         (&["--protection-flag", "proxy"], "--token-checking"),

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::kerberos::{Realm, assert_alice};
 use crate::served::{Served, is_missing};
 
-/// The ways through a balancer: the balancer, and its TLS towards the servers.
+/// The paths through a balancer: the balancer, and the TLS that it uses towards the servers.
 const WAYS: [(&str, &str); 4] =
     [("l4-nat", "own"), ("pin-on-401", "own"), ("pin-on-401", "same"), ("pin-on-401", "plain")];
 
@@ -87,8 +87,8 @@ fn curl_gets_past_extended_protection_that_allows_tokens_without_a_binding_and_n
     }
 }
 
-/// If TLS ends in front of a server, the flag `Proxy` makes the server compare the service's name. curl's ticket
-/// contains one, and its NTLM messages do not.
+/// If TLS ends in front of a server, the flag `Proxy` makes the server check the name of the service in the client's
+/// token. curl's ticket contains one, and its NTLM messages do not.
 #[test]
 fn behind_termination_the_name_of_the_service_is_required_in_place_of_the_binding() {
     for (upstream, flags, ticket) in [
@@ -125,7 +125,7 @@ fn an_anonymous_curl_gets_its_401_over_http_2_where_tls_ends_and_over_http_1_1_t
     }
 }
 
-/// curl 7.88 sends its first leg over HTTP/2. It changes to HTTP/1.1 and begins anew if it gets a challenge, and also
+/// curl 7.88 sends its first leg over HTTP/2. It changes to HTTP/1.1 and begins again if it gets a challenge, and also
 /// if the server requires HTTP/1.1.
 #[test]
 fn curl_asked_for_http_2_and_ntlm_falls_back_to_http_1_1_and_logs_on() {

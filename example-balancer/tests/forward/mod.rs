@@ -1,4 +1,4 @@
-//! The adapter that plugs the whole proxy into Stickler.
+//! The adapter that connects the complete proxy with Stickler.
 
 use stickler_conformance::ForeignProxy;
 use stickler_conformance::lb_core::{Control, Farm};

@@ -1,4 +1,4 @@
-//! The letters of which plans consist. Each letter is something that happens in one step.
+//! The letters of which plans consist. Each letter is an event that happens in one step.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 /// The server that faults and drains concern.
 pub(super) const STRUCK: &str = "iis1";
 
-/// One step of a plan, which stands for one or a few actions. A letter that needs an earlier one, such as a restart
-/// after a crash, is the same letter as that one. Therefore each letter makes sense after most others, and a word never
-/// has one where it does not.
+/// One step of a plan, which consists of one or a few actions. A letter that needs an earlier one, such as a restart
+/// after a crash, is the same letter as the earlier one. Therefore each letter is meaningful after most others. Where
+/// it would not be, it does not occur in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Letter {
     /// Requests a page, and waits for the answer.
@@ -26,8 +26,8 @@ pub enum Letter {
     /// Sends three requests in a row as raw bytes. The first carries the token with which the person would begin to
     /// authenticate.
     Pipeline(Person),
-    /// Resets every connection between the balancer and the first server. Servers are alike, so that faults of one
-    /// server suffice.
+    /// Resets every connection between the balancer and the first server. Servers are alike, so faults of one server
+    /// suffice.
     Reset,
     /// The first server crashes or, if it is down, starts again.
     Crash,
@@ -62,10 +62,10 @@ pub enum Time {
 }
 
 impl Person {
-    /// All persons.
+    /// All people.
     pub(super) const ALL: [Self; 3] = [Self::Alice, Self::Bob, Self::Mallory];
 
-    /// The persons with credentials.
+    /// The users with credentials.
     pub(super) const USERS: [Self; 2] = [Self::Alice, Self::Bob];
 
     /// Returns the other user; mallory remains mallory.

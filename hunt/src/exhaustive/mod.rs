@@ -1,18 +1,18 @@
-//! Plays every plan of a few steps: a failure that none of them shows has no example of that size.
+//! Plays every plan of a few steps. If none of them shows a failure, there is no example of that size.
 //!
-//! A step is one [`Letter`] of an alphabet, and a plan is a word of at most so many letters, in one of a few
-//! [`World`]s. Words are left out if another word shows the same (`plans.rs`). All plans have seed 0. The search is not
-//! random. It does not prove that a failure is absent: there are other letters, other worlds and longer words.
+//! A step is one [`Letter`] of an alphabet, and a plan is a word of limited length, in one of a few [`World`]s. A word is
+//! left out if another word shows the same (`plans.rs`). All plans have seed 0. The search is not random. It does not
+//! prove that a failure is absent: there are other letters, other worlds and longer words.
 //!
-//! * `alphabet.rs`: what can happen in one step.
+//! * `alphabet.rs`: the events that can happen in one step.
 //! * `worlds.rs`: the worlds in which it happens.
 //! * `plans.rs`: the words, one after the other, without those that show nothing new.
 //! * `steps.rs`: the actions of a word, and the end that every plan has.
 //!
-//! The words are played in units, as a random hunt is: a unit is all words of a world that begin with the same two
-//! letters, over one balancer. What is found follows from the number of the unit alone, and of all plans that show the
-//! same over one balancer, the first one is kept. So units can be distributed over threads and machines
-//! ([`Found`](crate::Found) puts them together).
+//! The words are played in units, like those of a random hunt. A unit is all words of a world that begin with the same
+//! two letters, over one balancer. The findings depend on the number of the unit alone, and of all plans that show the
+//! same over one balancer, the first one is kept. Therefore units can be distributed over threads and machines, and
+//! [`Found`](crate::Found) merges them.
 
 mod alphabet;
 mod plans;
@@ -33,7 +33,7 @@ pub use alphabet::{Letter, Person, Time};
 pub use plans::Word;
 pub use worlds::{World, worlds};
 
-/// The largest number of letters in a plan.
+/// The maximum number of letters in a plan.
 pub const MAX_STEPS: usize = 8;
 
 /// The scope of an exhaustive hunt.
@@ -151,9 +151,9 @@ impl<'a> Scope<'a> {
 impl World {
     /// Returns the plan of a word over a balancer, with seed 0.
     ///
-    /// At the end, held packets are released, faults are mended, and requests that were started are awaited. If a
-    /// server was concerned by a fault or a drain, the balancer has time to notice. Then everybody sends one more
-    /// request.
+    /// At the end, held packets are released, faults are repaired, and requests that were started are awaited. If a
+    /// fault or a drain concerned a server, the balancer is given time to notice that it is over. Then everybody sends
+    /// one more request.
     pub fn plan(&self, word: &Word, balancer: BalancerSpec) -> Plan {
         steps::plan(self, word, balancer)
     }

@@ -21,7 +21,7 @@ use super::worlds::World;
 pub struct Word {
     /// The letters, in order.
     pub letters: Vec<Letter>,
-    /// The persons whose held legs are released at the end, in this order.
+    /// The people whose held legs are released at the end, in this order.
     pub release: Vec<Person>,
 }
 
@@ -133,7 +133,7 @@ pub(super) struct Now {
     down: bool,
     /// Whether anybody has sent a request since that server's connections last ended.
     used: bool,
-    /// Whether anybody has sent a request, or a fault stands.
+    /// Whether anybody has sent a request, or a fault is in effect.
     begun: bool,
     /// Whether the server was concerned by a fault or a drain.
     struck: bool,
@@ -146,7 +146,7 @@ impl Now {
         match letter {
             Letter::Start(who) | Letter::Hold(who) => !self.started[who as usize] && !self.held[who as usize],
             Letter::Reset | Letter::Restart => !self.down,
-            // Whoever is held for longer than a user agent waits has given up.
+            // A person who is held for longer than a user agent waits has given up.
             Letter::Wait(Time::Minute | Time::IdleEnd) => !self.held.contains(&true),
             _ => true,
         }
@@ -159,15 +159,15 @@ impl Now {
             // Nobody has a connection that could end.
             Letter::Disconnect(who) => !self.connected[who as usize],
             Letter::Reset | Letter::Restart => !self.used,
-            // A crash that is mended at once is a restart, and a drain that is over at once is none.
+            // A crash that is repaired at once is a restart, and a drain that ends at once has no effect.
             Letter::Crash | Letter::Drain => self.last == Some(letter),
-            // Nothing is on its way.
+            // No packet is in transit.
             Letter::Wait(Time::Packets) => {
                 !self.started.contains(&true) && !matches!(self.last, Some(Letter::Disconnect(_)))
             }
-            // Nothing is idle; or whoever began has ended meanwhile, as if it had waited.
+            // No connection is idle; or the person who began has ended in the meantime, as if the person had waited.
             Letter::Wait(_) => !self.begun || matches!(self.last, Some(Letter::Start(_))) && count(&self.started) == 1,
-            // What was held goes on, and nothing has happened meanwhile.
+            // The held packets continue, and nothing has happened in the meantime.
             Letter::Get(who) | Letter::Post(who) | Letter::Pipeline(who) => self.last == Some(Letter::Hold(who)),
             Letter::Start(_) | Letter::Hold(_) => false,
         }
@@ -176,11 +176,12 @@ impl Now {
     /// Returns whether the word that ends here shows the same as another one, which is played.
     fn ends_as_another(&self) -> bool {
         match self.last {
-            // All is awaited at the end: as if the person had waited.
+            // All requests are awaited at the end, as if the person had waited.
             Some(Letter::Start(_) | Letter::Hold(_)) => count(&self.started) + count(&self.held) == 1,
-            // All is mended at the end, as if the server had been restarted at once, or not been drained; and packets arrive.
+            // All faults are repaired at the end, as if the server had been restarted at once, or not been drained; and all
+            // packets arrive.
             Some(Letter::Crash | Letter::Drain | Letter::Wait(Time::Packets)) => true,
-            // Everybody asks at the end, at once where no server was struck.
+            // Everybody sends a request at the end, immediately if no server was affected.
             Some(Letter::Get(_)) => !self.struck && !self.is_under_way(),
             _ => false,
         }
@@ -238,7 +239,7 @@ impl Now {
         self.started.contains(&true) || self.held.contains(&true)
     }
 
-    /// Returns the persons whose legs are held.
+    /// Returns the people whose legs are held.
     fn held(&self) -> Vec<Person> {
         Person::ALL.into_iter().filter(|&who| self.held[who as usize]).collect()
     }
@@ -266,9 +267,9 @@ fn ordered(mut word: Vec<Letter>) -> Vec<Letter> {
     ordered
 }
 
-/// Returns whether two adjacent letters have the same effect in either order: no time passes between them that the
-/// other would notice, and they share no connection, server or account. This holds for the ends of two clients'
-/// connections, for such an end and a drain, which touches no connection, and for two lengths of time.
+/// Returns whether two adjacent letters have the same effect in either order. No time passes between them that the other
+/// would notice, and they share no connection, server or account. This holds for the ends of two clients' connections,
+/// for such an end and a drain, which affects no connection, and for two lengths of time.
 fn commute(a: Letter, b: Letter) -> bool {
     match (a, b) {
         (Letter::Disconnect(one), Letter::Disconnect(other)) => one != other,
@@ -364,7 +365,7 @@ mod tests {
         assert!(is_first(&[ALICE, alice, Letter::Drain]) && !is_first(&[ALICE, Letter::Drain, alice]));
         let (minute, end) = (Letter::Wait(Time::Minute), Letter::Wait(Time::IdleEnd));
         assert!(is_first(&[ALICE, minute, end]) && !is_first(&[ALICE, end, minute]));
-        // What ends the connections of all is felt by those who ask before or after it.
+        // The end of everybody's connections affects those who send requests before or after it.
         assert!(is_first(&[ALICE, alice, Letter::Reset]) && is_first(&[ALICE, Letter::Reset, alice]));
         assert!(is_first(&[ALICE, BOB, Letter::Crash]) && is_first(&[ALICE, Letter::Crash, BOB]));
     }

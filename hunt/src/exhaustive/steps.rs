@@ -15,8 +15,9 @@ const NOTICED: Duration = Duration::from_secs(15);
 
 /// Returns the plan of a word over a balancer. All plans have seed 0.
 ///
-/// At the end, held packets are released, faults are mended, and requests that were started are awaited. If a server
-/// was concerned by a fault or a drain, the balancer has time to notice. Then everybody sends one more request.
+/// At the end, held packets are released, faults are repaired, and requests that were started are awaited. If a fault
+/// or a drain concerned a server, the balancer is given time to notice that it is over. Then everybody sends one more
+/// request.
 pub(super) fn plan(place: &World, word: &Word, balancer: BalancerSpec) -> Plan {
     let mut steps = Steps::new(place);
     for letter in &word.letters {
@@ -35,7 +36,7 @@ struct Steps<'a> {
     held: Vec<Person>,
     is_down: bool,
     is_drained: bool,
-    /// Whether something has happened to a server that a balancer must notice.
+    /// Whether a server has changed in a way that a balancer must notice.
     is_struck: bool,
     /// The person who has a connection from the shared port.
     at_port: Option<Person>,
@@ -109,7 +110,7 @@ impl<'a> Steps<'a> {
         id
     }
 
-    /// Closes the connections of the person who occupies the port from which this one connects too.
+    /// Closes the connections of the person who occupies the port from which this person connects too.
     fn leave_port_to(&mut self, who: Person) {
         if !self.world.has_one_port() {
             return;
@@ -156,7 +157,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Sends requests behind the first token, on a connection of their own.
+    /// Sends requests behind the first token, on a separate connection.
     fn pipeline(&mut self, who: Person) {
         self.go_on(who);
         self.tokens += 1;

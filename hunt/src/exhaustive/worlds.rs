@@ -7,7 +7,7 @@ use stickler_model::{ClientSpec, Profile, Topology, standard};
 
 use super::alphabet::{Letter, Person, Time};
 
-/// A site with three persons in front of it: alice and bob, who have credentials and the same user agent, and mallory,
+/// A site with three people in front of it: alice and bob, who have credentials and the same user agent, and mallory,
 /// who has none.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -86,21 +86,21 @@ pub fn worlds() -> Vec<World> {
 /// The first leg of curl: the connection takes 0.5 ms, and the leg takes 0.25 ms to the balancer.
 const CURL_LEG: Duration = Duration::from_micros(900);
 
-/// The first leg of a browser, which sends a request without credentials first and has the 401 after 2 ms.
+/// The first leg of a browser, which first sends a request without credentials and has the 401 after 2 ms.
 const BROWSER_LEG: Duration = Duration::from_micros(2_400);
 
 const STRUCK: [Letter; 3] = [Letter::Reset, Letter::Crash, Letter::Restart];
 
-/// The letters about a server. With one backend a drain is not among them, since none would be left.
+/// The letters about a server. With one backend there is no drain among them, since no backend would be left.
 const STRUCK_OR_DRAINED: [Letter; 4] = [Letter::Reset, Letter::Crash, Letter::Restart, Letter::Drain];
 
-/// The times for worlds in which no request is ever under way, so that packets need no time of their own.
+/// The times for worlds in which no request is ever in progress, so the time of packets does not matter.
 const LONG_TIMES: [Time; 2] = [Time::Minute, Time::IdleEnd];
 
 const TIMES: [Time; 3] = [Time::Packets, Time::Minute, Time::IdleEnd];
 
-/// Returns the letters of a world in ascending order: what everybody requests, what the users do, what happens to a
-/// server, and how time passes.
+/// Returns the letters of a world in ascending order: everybody's requests, the actions of the users, the events of a
+/// server, and the times.
 fn letters(users: &[fn(Person) -> Letter], servers: &[Letter], times: &[Time]) -> Vec<Letter> {
     let gets = Person::ALL.into_iter().map(Letter::Get);
     let of_users = users.iter().flat_map(|letter| Person::USERS.map(letter));

@@ -12,7 +12,7 @@ use stickler_runner::{Source, text_file};
 
 use super::{FolderError, Problem};
 
-/// The largest `state.json` that is read, in bytes; it suffices for ten million points.
+/// The maximum size of a `state.json` that is read, in bytes; it suffices for ten million points.
 const MAX_JSON: u64 = 256 << 20;
 
 /// Returns a function that adds this path to an error.
@@ -54,7 +54,7 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&mut Vec<u8>) -> io::Resul
         let new = path.with_extension("new");
         let mut file = File::create(&new)?;
         file.write_all(&bytes).inspect_err(|_| {
-            // A file that is cut off helps nobody; what was there stays.
+            // An incomplete file is useless; the previous one stays.
             let _ = fs::remove_file(&new);
         })?;
         fs::rename(new, path)

@@ -7,13 +7,13 @@
 //! | `corpus/UNIT-RUN.jsonl` | the plan of each such run, as a run file that holds a plan alone |
 //! | `findings/BALANCER/KIND/finding.json` | a finding ([`Record`]) |
 //! | `findings/BALANCER/KIND/found.jsonl` | the plan that found it |
-//! | `findings/BALANCER/KIND/short.jsonl` | the run of the plan that is left of it after shrinking |
-//! | `findings/BALANCER/KIND/finding.star` | the same as a script |
-//! | `lock` | nothing: whoever hunts in this folder holds a lock on it |
+//! | `findings/BALANCER/KIND/short.jsonl` | the run of the plan after shrinking |
+//! | `findings/BALANCER/KIND/finding.star` | the plan after shrinking as a script |
+//! | `lock` | nothing: a process that hunts in this folder holds a lock on it |
 //!
-//! Whatever is written replaces a file whole or not at all, so that whoever dies leaves nothing that cannot be read.
-//! Units that are not in `state.json` are done again, which changes nothing: they find the same. None of it depends on
-//! which shard, thread or machine has found what, or when.
+//! Each file is replaced as a whole or not at all, so a process that is killed leaves nothing unreadable. Units that are
+//! not in `state.json` are made again, with the same results. No content depends on the shard, thread or machine that has
+//! found something, or on the time.
 //!
 //! * `files.rs`: reads and writes single files.
 //! * `read.rs`: reads a folder. `write.rs`: writes it.
@@ -36,7 +36,7 @@ pub use write::{Folder, finding_folder};
 /// The format that this version writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
 
-/// The version of the generator. Another version draws different plans from the same seed, so that its units cannot be
+/// The version of the generator. Another version draws different plans from the same seed, so its units cannot be
 /// merged with those of this version.
 pub const GENERATOR: u32 = 2;
 

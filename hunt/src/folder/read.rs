@@ -15,7 +15,7 @@ use super::{Description, FORMAT, FolderError, GENERATOR, Problem, Record};
 use crate::judge::Point;
 use crate::search::{Finding, Found, Key, Place};
 
-/// The largest number of plans in a corpus.
+/// The maximum number of plans in a corpus.
 const MAX_CORPUS: usize = 1_000_000;
 
 /// The content of `state.json`.
@@ -118,7 +118,7 @@ pub fn corpus(folder: &Path) -> Result<(Vec<Plan>, String), FolderError> {
         return Err(at(folder)(Problem::Wrong("there is no plan (*.jsonl) in this folder".to_owned())));
     }
     let digest = digest.finalize().iter().fold(String::new(), |mut text, byte| {
-        // A string takes whatever is written.
+        // A string accepts any content.
         let _ = write!(text, "{byte:02x}");
         text
     });
@@ -149,7 +149,7 @@ fn findings(folder: &Path) -> Result<Vec<Kept>, FolderError> {
     }
     for balancer in list(folder)? {
         for kind in list(&balancer)? {
-            // Where a hunt died between the two files, the unit is done again.
+            // If a hunt was killed between the two files, the unit is made again.
             let path = kind.join("finding.json");
             if !exists(&path) {
                 continue;

@@ -15,7 +15,7 @@ impl Draw {
         Self(Entropy::new(seed, &format!("hunt {unit}/{run}")))
     }
 
-    /// Returns a number from `low` to `high`, both included.
+    /// Returns a number from `low` to `high` (inclusive).
     pub(crate) fn between(&self, low: u64, high: u64) -> u64 {
         low + self.0.below(high - low + 1)
     }

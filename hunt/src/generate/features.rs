@@ -47,7 +47,7 @@ impl Limits {
         Ok(self)
     }
 
-    /// The names of the features that are left out, in order.
+    /// Returns the names of the features that are left out, in order.
     pub fn left_out(&self) -> impl Iterator<Item = &'static str> {
         self.without.iter().copied()
     }
@@ -61,8 +61,8 @@ impl Limits {
 /// Defines the features, each with a field and its name.
 macro_rules! features {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
-        /// The features that a plan may use. Every plan has users who send requests, wait, and let time pass, which are
-        /// not among the features.
+        /// The features that a plan may use. Sending requests, waiting and letting time pass are not features, because
+        /// every plan may contain them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub struct Features {
             $($(#[$doc])+ pub $name: bool,)+
@@ -128,9 +128,9 @@ features! {
     same_user,
     /// Some requests have a body.
     bodies,
-    /// Some requests are for a part of the site that may have backends of its own.
+    /// Some requests are for a part of the site that may have separate backends.
     services,
-    /// Several requests are under way at the same time.
+    /// Several requests are in progress at the same time.
     at_once,
     /// All clients send several requests each at the same time.
     crowds,

@@ -30,7 +30,7 @@ pub(crate) use steps::{A_MOMENT, behind_token};
 
 /// Draws a plan over a balancer. The same seed gives the same plan, over every balancer.
 ///
-/// All faults are mended at the end. Then, after the balancer had time to notice, every client sends one more request.
+/// All faults are repaired at the end. Then, after the balancer had time to notice, every client sends one more request.
 pub fn generate(seed: u64, balancer: BalancerSpec) -> Plan {
     generate_within(&Limits::default(), seed, balancer)
 }

@@ -7,7 +7,7 @@ use super::situation::Situation;
 use super::steps::Steps;
 use super::{Draw, Features, Limits};
 
-/// A change of a plan.
+/// A change to a plan.
 #[derive(Clone, Copy)]
 enum Change {
     /// The plan is cut off somewhere, and continues in another way.

@@ -9,7 +9,7 @@ use stickler_model::{Topology, standard};
 
 use super::{Draw, Features};
 
-/// Draws a site that is set up correctly, so that every failure has another cause.
+/// Draws a site that is set up correctly, so every failure has another cause.
 pub(super) fn draw(draw: &Draw, features: &Features) -> Topology {
     let backends = if features.farm { draw.between(2, 3) as u32 } else { 1 };
     let mut topology = standard::site(backends);

@@ -13,12 +13,12 @@ pub(crate) struct Situation {
     pub(crate) under_way: Vec<RequestId>,
     started: BTreeSet<RequestId>,
     tokens: BTreeSet<TokenId>,
-    /// The servers that are down or hang, each with the fault that mends it, in the order in which they failed.
+    /// The servers that are down or hang, each with the action that repairs it, in the order in which they failed.
     pub(crate) broken: Vec<(Name, Fault)>,
     pub(crate) held: BTreeSet<(Name, Name)>,
     pub(crate) drained: BTreeSet<Name>,
     pub(crate) dc_is_down: bool,
-    /// Whether something has happened that a balancer must notice.
+    /// Whether something that a balancer must notice has happened.
     pub(crate) something_broke: bool,
     /// The client that has a connection from the shared port.
     at_port: Option<Name>,
@@ -33,7 +33,7 @@ impl Situation {
         Self { servers, ..Self::default() }
     }
 
-    /// Takes those of the steps that make sense one after the other, and leaves out the others.
+    /// Keeps those of the steps that make sense one after the other, and leaves out the others.
     pub(crate) fn sensible(topology: &Topology, steps: impl IntoIterator<Item = Action>) -> Vec<Action> {
         let mut now = Self::new(topology);
         let mut sensible = Vec::new();
@@ -176,7 +176,7 @@ impl Situation {
         self.clients.iter().any(|spec| spec.port.is_some())
     }
 
-    /// Returns whether nothing is broken, held, drained or under way.
+    /// Returns whether nothing is broken, held, drained or in progress.
     pub(crate) fn is_settled(&self) -> bool {
         self.broken.is_empty()
             && self.held.is_empty()

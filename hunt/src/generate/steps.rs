@@ -11,7 +11,7 @@ use super::people::is_usual;
 use super::situation::{Situation, has_token};
 use super::{Draw, Features};
 
-/// The kinds of steps. A fault is mended by a later step, or at the end.
+/// The kinds of steps. A fault is repaired by a later step, or at the end.
 #[derive(Clone, Copy)]
 enum Kind {
     Ask,
@@ -53,13 +53,13 @@ const IDLE: [u64; 5] = [120, 120, 60, 30, 10];
 const SETTLED: CheckWait =
     CheckWait { change: CheckChange::Up, extra: Duration::from_secs(130), otherwise: Duration::from_secs(130) };
 
-/// The way of failing in which the server's host tells every peer of the server's connections.
+/// The kind of failure after which the server's host tells every peer that its connection has ended.
 const CRASH: u64 = 0;
 
 /// A unit of time; a request with its handshake takes about fifteen of them.
 const STEP: Duration = Duration::from_micros(250);
 
-/// A time in which the ends of connections arrive.
+/// A time that is long enough for the closing of a connection to reach the other end.
 pub(crate) const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// The prefix of a part of the site for which some balancers have separate backends.
@@ -125,14 +125,14 @@ impl<'a> Steps<'a> {
         self.actions
     }
 
-    /// Mends all faults, lets every client send one more request, and returns all steps.
+    /// Repairs all faults, lets every client send one more request, and returns all steps.
     pub(super) fn end(mut self) -> Vec<Action> {
         self.mend_everything();
         self.everybody_asks_once_more();
         self.actions
     }
 
-    /// Ends a plan that may already have an end: nothing is added if no fault stands and no request is under way.
+    /// Ends a plan that may already have an end: nothing is added if no fault is in effect and no request is under way.
     pub(super) fn end_if_open(self) -> Vec<Action> {
         if self.now.is_settled() { self.actions } else { self.end() }
     }
@@ -284,7 +284,7 @@ impl<'a> Steps<'a> {
         self.push(Action::Advance(time));
     }
 
-    /// Adds requests without credentials that are sent one after the other on a connection of their own.
+    /// Adds requests without credentials that are sent one after the other on a separate connection.
     fn pipeline(&mut self) {
         let client = self.client().name.clone();
         let count = self.draw.between(1, 3);
@@ -296,8 +296,8 @@ impl<'a> Steps<'a> {
         self.push(Action::SendRaw(RawSpec::new(client, text, PATIENCE)));
     }
 
-    /// Adds requests behind a client's first token, on a connection of their own. The client always has a token: if it
-    /// gets no ticket, it begins with NTLM.
+    /// Adds requests behind a client's first token, on a separate connection. The client always has a token: if it gets no
+    /// ticket, it begins with NTLM.
     fn logged_on_pipeline(&mut self) {
         let able: Vec<Name> =
             self.now.clients.iter().filter(|spec| has_token(spec)).map(|spec| spec.name.clone()).collect();
@@ -311,8 +311,8 @@ impl<'a> Steps<'a> {
     }
 
     /// Lets another user take over a client. Programs that are started separately for each user, such as curl, are
-    /// excluded: they would keep their connections here, and with them the identity of the previous user, which is no
-    /// balancer's fault.
+    /// excluded: they would keep their connections here, and with them the identity of the previous user, which is not
+    /// the fault of any balancer.
     fn switch_user(&mut self) {
         let seats: Vec<Name> =
             self.now.clients.iter().filter(|spec| is_usual(spec.profile.agent)).map(|spec| spec.name.clone()).collect();
@@ -322,7 +322,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Makes a server fail that is up, in one of three ways, of which the first is a crash.
+    /// Makes a server that is up fail, in one of three ways, of which the first is a crash.
     fn break_server(&mut self, how: u64) {
         let server = self.draw.one_of(&self.now.well()).clone();
         self.push(Action::Fault(match how {
@@ -379,7 +379,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Mends all faults, and waits until the balancer has noticed.
+    /// Repairs all faults, and waits until the balancer has noticed.
     fn mend_everything(&mut self) {
         while !self.now.held.is_empty() {
             self.release_link();
@@ -405,7 +405,7 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// Returns three requests in a row as raw bytes on a connection of their own, of which the first carries this token.
+/// Returns three requests in a row as raw bytes for a separate connection. The first carries this token.
 pub(crate) fn behind_token(client: Name, token: TokenId) -> RawSpec {
     let head = "HTTP/1.1\r\nHost: www.corp.example\r\n";
     let first = format!("GET /echo/1 {head}Authorization: ");

@@ -1,9 +1,9 @@
 //! The coverage of a run, as a set of small numbers.
 //!
 //! A point of coverage is a combination that occurred at one moment: the last decision of the balancer about a request,
-//! the state of its client, the state in which its server found the connection, and the fault that stood. A requirement
-//! that was put to the test, with its outcome, is a point too. A plan is worth changing if it reaches a point that no
-//! earlier plan has reached.
+//! the state of its client, the state in which its server found the connection, and the fault that was in effect. A
+//! requirement that was put to the test, with its outcome, is a point too. A plan is worth changing if it reaches a
+//! point that no earlier plan has reached.
 
 use std::collections::BTreeSet;
 
@@ -86,7 +86,7 @@ struct Reader {
     requests: FxHashMap<RequestId, ClientState>,
     connections: FxHashMap<(Name, u32), ServerState>,
     standing: Standing,
-    /// The worst fault that stood at any time.
+    /// The worst fault that was in effect at any time.
     most: Standing,
 }
 

@@ -9,18 +9,19 @@ use stickler_runner::{Arm, End};
 
 use super::{Judged, Kind, judge};
 
-/// The number of seeds of the simulation, and of repetitions on real sockets, before the two arms count as different.
+/// The number of runs of a plan on each arm before the two arms count as different: with different seeds in the
+/// simulation, and repeated on real sockets.
 const REPETITIONS: u64 = 5;
 
 /// The latency in one direction of this machine's own sockets. A round trip over loopback, including a server's work,
 /// takes about 50 us.
 const LOOPBACK: Duration = Duration::from_micros(15);
 
-/// Returns the requirements that a balancer violates each time on real sockets and never in its simulation, or the
-/// other way round. A requirement that is violated some of the time does not differ: real sockets have races of their
-/// own. Neither does one whose violation depends on the speed of the network. Therefore the simulation runs with the
-/// plan's latency and with that of loopback: a plan that waits a millisecond between two requests sends the second one
-/// while the first one is under way in one of them, and afterwards in the other.
+/// Returns the requirements that a balancer violates each time on real sockets and never in its simulation, or the other
+/// way round. A requirement that is violated some of the time does not differ, because real sockets have additional
+/// races. Neither does one whose violation depends on the speed of the network. Therefore the simulation runs both with
+/// the plan's latency and with that of loopback. For example, if a plan waits a millisecond between two requests, the
+/// first one is still in progress at one of these latencies, and has ended at the other.
 pub fn differences(plan: &Plan, first: &Judged, wire: &dyn Arm, simulation: &dyn Arm) -> Vec<(Kind, String)> {
     let Some(once) = violated(first) else { return Vec::new() };
     let Some(simulated) = simulated(plan, simulation) else { return Vec::new() };
@@ -119,7 +120,7 @@ mod tests {
         }
     }
 
-    /// Two users, a curl and a browser, ask one server through a pool that all share, the second one after this time.
+    /// Two users, a curl and a browser, send requests to one server through a shared pool, the second one after this time.
     fn two_requests(pause: Duration) -> Plan {
         let people = [("alice", Profile::CURL), ("bob", Profile::BROWSER)];
         let add = |(name, profile): (&str, Profile)| {

@@ -20,7 +20,7 @@ pub enum Kind {
         after: Option<Decided>,
         /// The role of the client that sent that request.
         sender: Sender,
-        /// The user for whom a server took the sender, if the application answered.
+        /// The user as whom a server processed the request, if the application answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         served_as: Option<ServedAs>,
     },
@@ -50,11 +50,11 @@ pub enum Sender {
     Nobody,
 }
 
-/// The user for whom a server took a sender, in relation to the sender.
+/// The user as whom a server processed a request, in relation to the sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServedAs {
-    /// The user that the sender is.
+    /// The sender itself.
     Itself,
     /// Another user.
     Another,
@@ -188,8 +188,7 @@ fn user_at<'t>(client: &Name, step: usize, events: &'t [Event]) -> Option<&'t Pr
     actions.take(step).filter_map(sits).fold(None, |_, user| user).map(|identity| &identity.principal)
 }
 
-/// Returns the user for whom a server took the sender of this request, if the application ran. `sender` is the user who
-/// sent it.
+/// Returns the user as whom a server processed this request, if the application ran. `sender` is the user who sent it.
 fn served(event: &Event, id: Option<RequestId>, sender: Option<&Principal>) -> Option<ServedAs> {
     let user = match &event.what {
         What::ServerAnswered { request, processed: true, user, .. } if *request == id => user.as_ref(),

@@ -1,8 +1,8 @@
 //! Searches for findings, plan after plan and unit after unit.
 //!
 //! A hunt consists of units, each of which is a few hundred runs over one balancer. The results of a unit depend on the
-//! hunt's seed and the unit's number alone, so that units can be distributed over threads and machines, repeated, and
-//! merged in any order.
+//! hunt's seed and the unit's number alone, so units can be distributed over threads and machines, repeated, and merged
+//! in any order.
 //!
 //! * `unit.rs`: one unit, whose plans are guided by what it has reached.
 //! * `found.rs`: the findings, merged from the units.
@@ -24,10 +24,10 @@ pub(crate) use threads::distribute;
 pub use threads::{Watch, search};
 pub use unit::Unit;
 
-/// The largest number of runs in a unit.
+/// The maximum number of runs in a unit.
 pub const MAX_UNIT: u64 = 500;
 
-/// The smallest number of runs in a unit, if the hunt has as many.
+/// The smallest number of runs in a unit, if the hunt has that many runs.
 const MIN_UNIT: u64 = 50;
 
 /// The smallest number of units for each balancer, if there are enough runs.

@@ -34,7 +34,7 @@ impl Unit {
     pub(super) fn run(hunt: &Hunt<'_>, number: u64, runs: u64, arm: &dyn Arm, watch: &dyn Watch) -> Self {
         let balancer = hunt.balancer(number);
         let mut unit = Self::new(number, balancer);
-        // Plans of earlier hunts are tried as they are first: what they reach is known then, and they can be changed.
+        // Plans of earlier hunts are first played unchanged. Then it is known what they reach, and they can be changed.
         let mut old = hunt.corpus.iter();
         while unit.runs < runs && !watch.is_over() {
             let plan = match old.next() {
@@ -63,7 +63,7 @@ impl Unit {
         let draw = Draw::of_run(hunt.seed, self.number, self.runs);
         let seed = draw.between(0, 0xffff_ffff);
         if hunt.guidance && !self.corpus.is_empty() && draw.chance(33) {
-            // What was reached last has been changed least.
+            // The latest plans have been changed least.
             let newest = self.corpus.len().saturating_sub(16);
             let from = if draw.chance(50) { newest } else { 0 };
             let (_, parent) = draw.one_of(&self.corpus[from..]);
@@ -97,8 +97,8 @@ impl Unit {
         watch.ran();
     }
 
-    /// Keeps what the latest run is the first in this unit to show. `known` contains the function that returns the
-    /// declared violations, and whether these are left out.
+    /// Keeps the findings and points of the latest run that are new in this unit. `known` contains the function that
+    /// returns the declared violations, and whether these are left out.
     pub(crate) fn keep(&mut self, known: (&Declared<'_>, bool), plan: &Plan, judged: Judged, watch: &dyn Watch) {
         let (declared, undeclared_only) = known;
         let new = |shown: &(Kind, String)| !self.findings.iter().any(|finding| finding.kind == shown.0);

@@ -86,7 +86,7 @@ struct Shrinking<'a> {
 }
 
 impl Shrinking<'_> {
-    /// Accepts a plan if it shows the finding as often as the present one. Steps that no longer make sense are removed
+    /// Accepts a plan if it shows the finding as often as the current one. Steps that no longer make sense are removed
     /// from it before.
     fn take(&mut self, mut candidate: Plan) -> bool {
         candidate.steps = Situation::sensible(&candidate.topology, candidate.steps);

@@ -5,10 +5,11 @@ use stickler_model::{Action, ClientSpec, Plan, Profile, Topology, standard};
 
 use super::Shrinking;
 
-/// A change of the site. A change without effect is not tried.
+/// A change to the site. A change without effect is not tried.
 type Change = fn(&mut Topology);
 
-/// Removes parts of the site, the largest first. Clients are steps like others, so that they have been tried before.
+/// Removes parts of the site, the largest first. Clients are steps like any other, so removing them has been tried
+/// before.
 pub(super) fn shrink(shrinking: &mut Shrinking<'_>) {
     while shrinking.plan.topology.servers.len() > 1 {
         let mut plan = shrinking.plan.clone();
@@ -45,7 +46,7 @@ pub(super) fn shrink(shrinking: &mut Shrinking<'_>) {
     plain_clients(shrinking);
 }
 
-/// Gives one server after the other the settings of the first one, or the default settings.
+/// Gives one server after another the settings of the first one, or the default settings.
 fn plain_servers(shrinking: &mut Shrinking<'_>) {
     for index in 0..shrinking.plan.topology.servers.len() {
         let mut plan = shrinking.plan.clone();

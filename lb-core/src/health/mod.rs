@@ -1,9 +1,9 @@
-//! The rules of health checks: which backends are alive, according to active checks and to live traffic. This is the
-//! pure half; `stickler-lb-proxy` sends the checks and watches the traffic.
+//! The rules of health checks, which determine from active checks and from live traffic which backends are alive. This
+//! module is pure; `stickler-lb-proxy` sends the checks and watches the traffic.
 //!
 //! * [`rule`]: what a check asks, how often it asks, and which answers count as alive.
-//! * [`state`]: the state that the results of a backend's checks add up to. [`passive`]: the effect of failures on live
-//!   traffic.
+//! * [`state`]: the state of a backend that follows from the results of its checks. [`passive`]: the effect of failures
+//!   on live traffic.
 //!
 //! The findings go to a [`crate::Control`], which passes them on to the balancer's policy.
 

@@ -12,11 +12,10 @@ use stickler_model::Time;
 use super::rule::{FailureTarget, PassiveRule};
 use crate::BackendState;
 
-/// Records what live traffic shows of each backend. The ledger is pure: the same calls give the same answers.
+/// Records the results of live traffic for each backend. The ledger is pure: the same calls give the same answers.
 ///
 /// Each state that a method returns is a change to be reported: `Down` while the backend is out, `Up` when a trial is
-/// due, `Drain` while the trial is under way, so that no second request joins it, and `Up` when the trial has
-/// succeeded.
+/// due, `Drain` while the trial is under way, so no second request joins it, and `Up` when the trial has succeeded.
 #[derive(Debug)]
 pub struct Ledger {
     rule: PassiveRule,
@@ -48,9 +47,9 @@ enum Standing {
 }
 
 impl Ledger {
-    /// Returns a ledger for so many backends, none of which has failed.
+    /// Returns a ledger for this number of backends, none of which has failed.
     pub fn new(rule: PassiveRule, backends: usize) -> Self {
-        // The only one of a farm is never out: it has no account.
+        // The only backend of a farm is never out, so it has no account.
         let accounts = if backends > 1 { backends } else { 0 };
         let backends = std::iter::repeat_with(Account::default).take(accounts).collect();
         Self { rule, backends, picked: None }
@@ -68,7 +67,7 @@ impl Ledger {
         Some((backend, BackendState::Drain))
     }
 
-    /// Records that a request which this backend carried got no answer, for a reason other than the client. Returns the
+    /// Records that a request to this backend got no answer, for a reason that is not the client's fault. Returns the
     /// change that this makes.
     pub fn failed(&mut self, now: Time, carrier: usize) -> Option<News> {
         let blamed = match self.rule.blame {
@@ -86,15 +85,17 @@ impl Ledger {
             account.failures.clear();
         }
         let was_out = matches!(account.standing, Standing::Out(_));
-        // Another failure of those under way puts the trial off: nginx notes the time of the latest (`checked`).
+        // A failure of another request that was under way postpones the trial, because nginx notes the time of the
+        // latest failure (`checked`).
         account.standing = Standing::Out(now + out_for);
         (!was_out).then_some((blamed, BackendState::Down))
     }
 
-    /// Records that a request which this backend carried was answered. Returns the change that this makes.
+    /// Records that a request to this backend was answered. Returns the change that this makes.
     pub fn succeeded(&mut self, backend: usize) -> Option<News> {
         let account = self.backends.get_mut(backend)?;
-        // While it is out, or not yet tried, this is an old connection's answer: it says nothing of new ones.
+        // While the backend is out, or not yet tried, the answer came over an old connection. It does not show whether
+        // new connections would work.
         if !matches!(account.standing, Standing::Trial(_)) {
             return None;
         }

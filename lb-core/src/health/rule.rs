@@ -66,7 +66,7 @@ pub struct Expect {
     pub find: Text,
 }
 
-/// A range of HTTP statuses, both ends included.
+/// A range of HTTP statuses, including both ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statuses {
@@ -102,10 +102,10 @@ pub enum FailureTarget {
     PickedLast,
 }
 
-/// Why checks cannot be made, or cannot notice what they promise to notice in time.
+/// The reason why checks cannot be made, or cannot notice in time what they promise to notice.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
-    /// `rise` or `fall` is zero, so that a backend would change its state without a check.
+    /// `rise` or `fall` is zero, so a backend would change its state without a check.
     #[error("the rise and the fall of a health check must be at least 1")]
     NoCount,
     /// The interval or the timeout is zero: checks would follow one another without a pause, or none could succeed.
@@ -125,7 +125,7 @@ pub enum CheckError {
     /// The jitter, in percent, is so large that two checks could start at once.
     #[error("the jitter of a health check is {0} %, but must be at most 50 %")]
     Jitter(u8),
-    /// The ranges of statuses are empty, so that no answer could count as alive.
+    /// The ranges of statuses are empty, so no answer could count as alive.
     #[error(
         "no answer could show that a backend is alive: give a status from 100 to 999, or a range that begins with its lowest status"
     )]
@@ -136,7 +136,7 @@ pub enum CheckError {
 }
 
 impl Statuses {
-    /// The statuses 200 to 399, which many checks take for success.
+    /// The statuses 200 to 399, which many checks treat as success.
     pub const SUCCESS: Self = Self { first: 200, last: 399 };
 
     /// Returns the range that contains this status only.
@@ -196,7 +196,7 @@ impl CheckRule {
     /// Checks that the rule can notice deaths and returns in the time that it promises.
     ///
     /// # Errors
-    /// [`CheckError`]: what is wrong, and what to do.
+    /// [`CheckError`] says what is wrong, and how to correct it.
     pub fn check(&self) -> Result<(), CheckError> {
         if self.rise == 0 || self.fall == 0 {
             return Err(CheckError::NoCount);

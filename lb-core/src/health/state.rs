@@ -1,4 +1,4 @@
-//! The state that the results of a backend's checks add up to.
+//! The state of a backend that follows from the results of its checks.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use super::rule::CheckRule;
 /// The health of one backend: up or down according to the results of its checks. It is pure.
 ///
 /// A backend starts up, and the first result counts fully: a single failure takes it down. HAProxy starts in this way
-/// ("up, but will fall down at first failure": `server.c`, `check.health = check.rise`). It keeps a balancer that has
-/// just started from answering 503 to everybody, and the first check reveals which backends are dead.
+/// ("up, but will fall down at first failure": `server.c`, `check.health = check.rise`). Therefore a balancer that has
+/// just started does not answer 503 to every client, and the first check reveals which backends are dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     rise: u32,
     fall: u32,
     up: bool,
-    /// The number of results in a row that contradict the present state.
+    /// The number of results in a row that contradict the current state.
     against: u32,
     fresh: bool,
 }
@@ -62,7 +62,7 @@ const STEPS: u8 = 10;
 pub fn slow_start(rule: &CheckRule) -> impl Iterator<Item = (Duration, u8)> + use<> {
     let whole = rule.slow_start;
     let steps = if whole.is_zero() { 0 } else { STEPS };
-    // With the first step a backend that is back has some share at once, or nobody would ever try it.
+    // The first step gives a backend that has come back some share at once. Otherwise no request would ever reach it.
     (1..=steps).map(move |step| (whole * u32::from(step - 1) / u32::from(STEPS - 1), step * (100 / STEPS)))
 }
 
@@ -70,7 +70,7 @@ pub fn slow_start(rule: &CheckRule) -> impl Iterator<Item = (Duration, u8)> + us
 /// `jitter` percent, where `random` (any number) decides by how much.
 pub fn interval(rule: &CheckRule, random: u64) -> Duration {
     let jitter = u64::from(rule.jitter.min(50));
-    // In thousandths of the interval.
+    // The deviation is in thousandths of the interval.
     let off = random.checked_rem(20 * jitter + 1).unwrap_or(0);
     rule.interval * u32::try_from(1000 - 10 * jitter + off).unwrap_or(1000) / 1000
 }

@@ -1,10 +1,10 @@
-//! What a policy learns about its backends and what it does without being asked, which is the same at both layers.
+//! The trait that both layers share: it tells a policy about its backends, and asks for work that no message requested.
 
 use stickler_model::Time;
 
 use crate::{BackendState, Change};
 
-/// The methods that [`crate::L4Policy`] and [`crate::L7Policy`] have in common. Each has a default, so that an
+/// The methods that [`crate::L4Policy`] and [`crate::L7Policy`] have in common. Each has a default, so an
 /// implementation may leave it out.
 pub trait BackendAware: Send {
     /// The kind of work that a policy wants done although no message asked for it: [`crate::L4Work`] or
@@ -37,8 +37,8 @@ pub trait BackendAware: Send {
         None
     }
 
-    /// Returns the time at which [`BackendAware::poll`] is to be called again, which may be now. `None`: not before
-    /// another method was called.
+    /// Returns the time at which [`BackendAware::poll`] must be called again, which may be now. `None`: no call is
+    /// needed until another method was called.
     fn next_deadline(&self) -> Option<Time> {
         None
     }

@@ -54,7 +54,7 @@ impl Backends {
         self.state.is_empty()
     }
 
-    /// Returns the state in which a backend counts as being. A backend that does not exist is down.
+    /// Returns the state that counts for a backend. A backend that does not exist is down.
     pub fn state(&self, backend: usize) -> BackendState {
         let known = self.state.get(backend).copied();
         if self.fails_open && self.all_down && known.is_some() {

@@ -1,8 +1,8 @@
 //! The policy behind all L7 mechanisms: selection, persistence, pool, pin and retry, composed by parameters.
 //!
 //! [`Rules`] are the parameters; [`Composed`] is the policy that follows them. `connections` holds the state of all
-//! connections and is the only module that changes it, `routing` decides where a request goes, `queue` holds the
-//! waiting requests, `request_edits` changes a request's header section, and `defects` lists the mistakes of products
+//! connections, and is the only module that changes it. `routing` decides where a request goes, `queue` holds the
+//! waiting requests, and `request_edits` changes a request's header section. `defects` lists the mistakes of products
 //! that no other rule expresses.
 
 mod connections;
@@ -38,8 +38,8 @@ use crate::{
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// A balancer that reads HTTP. It consists of [`Rules`], the state of its connections, and what it remembers of its
-/// clients.
+/// A balancer that reads HTTP. It consists of [`Rules`], the state of its connections, and the data that it remembers
+/// about its clients.
 #[derive(Debug)]
 pub struct Composed {
     rules: Rules,
@@ -55,8 +55,7 @@ pub struct Composed {
 }
 
 impl Composed {
-    /// Returns a policy with these rules over this farm that has no connections yet. All randomness comes from
-    /// `entropy`.
+    /// Returns a policy without connections that has these rules and this farm. All randomness comes from `entropy`.
     ///
     /// # Errors
     /// The rules contradict themselves or the farm.
@@ -196,7 +195,7 @@ impl BackendAware for Composed {
 }
 
 impl Composed {
-    /// Ends a call: resumes waiting requests where there is a free place again, and verifies the state in debug builds.
+    /// Ends a call: resumes waiting requests if there is a free place, and verifies the state in debug builds.
     fn end_call(&mut self, now: Time) {
         if let Some(mut queue) = self.queue.take() {
             while let Some(resumed) = queue.resume_next(now, |service| self.free(service)) {
@@ -216,7 +215,7 @@ impl Composed {
         }
     }
 
-    /// Decides what an answer's head does to the bond between the connections, and how the head is changed.
+    /// Decides how an answer's head affects the bond between the connections, and how the head is changed.
     fn decide_bond(&mut self, now: Time, at: Exchange, head: &ResponseHead<'_>) -> Decision<Bond> {
         let mut decision = Decision::from(Bond::Keep);
         let Some(holder) = self.table.downstream(at.downstream) else { return decision };
@@ -244,7 +243,8 @@ impl Composed {
         }
         let coupled = self.table.is_pinned(at.upstream) && self.pins_with(|pin| pin.coupling.closes_when_idle());
         if self.is_last_request(at.downstream) || (head.closes && coupled) {
-            // The close will be passed on; saying so spares the client a request into a closing connection.
+            // The close will be passed on. If the client knows of it, the client sends no request into a closing
+            // connection.
             decision.edits.push(Edit::Set(CONNECTION, CLOSE));
         }
         if let Some(schemes) = &self.rules.strip {
@@ -253,14 +253,14 @@ impl Composed {
         decision
     }
 
-    /// Ends an exchange that is complete, and decides what becomes of its upstream connection.
+    /// Ends an exchange that is complete, and decides the fate of its upstream connection.
     fn finish(&mut self, now: Time, at: Exchange) -> Finish {
         let Some(upstream) = self.table.upstream(at.upstream) else { return Finish::Close };
         let next = self.after_exchange(now, upstream);
         self.table.end_exchange(now, at, next)
     }
 
-    /// Decides what becomes of an upstream connection whose exchange is about to end.
+    /// Decides the fate of an upstream connection whose exchange is about to end.
     fn after_exchange(&self, now: Time, upstream: &Upstream) -> AfterExchange {
         if upstream.ownership == Ownership::Pinned && !self.rules.defects.pool_steals_pinned {
             return AfterExchange::StayPinned;
@@ -276,7 +276,7 @@ impl Composed {
             None => AfterExchange::Close,
             Some(rule) => match rule.share {
                 Share::Never { slots } => AfterExchange::KeepPrivate { slots: usize::from(slots) },
-                // A drain has ended its pin: nobody else gets it all the same.
+                // A drain has ended the pin of this connection, but no other client may get it.
                 _ if upstream.ownership == Ownership::Private => AfterExchange::KeepPrivate { slots: usize::MAX },
                 Share::Safe | Share::Aggressive | Share::Always => AfterExchange::Pool,
             },
@@ -299,7 +299,7 @@ impl Composed {
     /// Returns whether a client's connection has brought as many requests as it may.
     fn is_last_request(&self, downstream: DownstreamId) -> bool {
         let Some(most) = self.rules.client_requests else { return false };
-        // What the table does not remember is a first request.
+        // If the table does not know the connection, this is its first request.
         self.table.downstream(downstream).map_or(1, |holder| holder.requests) >= most
     }
 

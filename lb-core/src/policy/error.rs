@@ -2,7 +2,7 @@
 
 use crate::{Layer, Text};
 
-/// Why parameters do not make a mechanism. Each message says what to change.
+/// The reason why parameters do not form a mechanism. Each message says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// The number of weights differs from the number of backends. Weights are given in the farm's order.
@@ -31,7 +31,7 @@ pub enum RuleError {
     /// The algorithm uses something that a balancer at this layer does not see.
     #[error("a balancer at {layer:?} does not see {what}: choose another key for the hash")]
     UnknownAtLayer {
-        /// What the algorithm uses.
+        /// The property that the algorithm uses.
         what: &'static str,
         /// The layer of the balancer.
         layer: Layer,
@@ -42,7 +42,7 @@ pub enum RuleError {
     /// The text is not a token of 1 to 64 characters, as the name of a cookie must be (RFC 6265 4.1.1).
     #[error("`{0}` is not the name of a cookie: use 1 to 64 letters, digits, `-` or `_`")]
     CookieName(Text),
-    /// A limit is zero, so that nothing could ever be kept.
+    /// A limit is zero, so nothing could ever be kept.
     #[error("{0} is zero: leave it out, or give at least 1")]
     Zero(&'static str),
     /// A mask has more bits than an address, which has 32 or 128.
@@ -71,7 +71,7 @@ pub enum RuleError {
         /// The second of the two rules.
         other: &'static str,
     },
-    /// A list of schemes is empty or has an empty entry, so that nothing or everything would match.
+    /// A list of schemes is empty or has an empty entry, so nothing or everything would match.
     #[error("{0} lists no scheme, or an empty one: name at least one scheme, or leave the rule out")]
     Schemes(&'static str),
 }

@@ -30,7 +30,7 @@ pub struct Pools {
 impl Pools {
     /// Returns empty pools for this farm.
     pub fn new(rule: PoolRule, farm: &Farm) -> Self {
-        // What is limited in all is not limited in a group.
+        // The limit on all pools together does not apply within a group.
         let in_all = rule.in_all.filter(|_| rule.source.is_none());
         let own = PoolRule { in_all, ..rule.clone() };
         let (groups, deadlines) = (IndexMap::new(), BTreeSet::new());

@@ -1,14 +1,14 @@
 //! A hash for selection that is the same in every process on every machine.
 
-/// Returns the 64-bit FNV-1a hash over the parts, finished with the finaliser of SplitMix64: FNV alone leaves the low
-/// bits of similar keys (addresses, short paths) too much alike for a remainder. It does not protect secrets: whoever
-/// knows the function can choose keys with the same hash.
+/// Returns the 64-bit FNV-1a hash over the parts, finished with the finaliser of SplitMix64: FNV alone makes the low
+/// bits of similar keys (addresses, short paths) so similar that a remainder would not be well distributed. The hash
+/// does not protect secrets: anybody who knows the function can choose keys with the same hash.
 pub(super) fn hash(parts: &[&[u8]]) -> u64 {
     let step = |state: u64, &byte: &u8| (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     let mut state = 0xcbf2_9ce4_8422_2325_u64;
     for part in parts {
         state = part.iter().fold(state, step);
-        // Where one part ends matters.
+        // A separator makes the end of each part significant.
         state = step(state, &0xff);
     }
     mix(state)

@@ -34,17 +34,16 @@ pub enum L4Decision {
 pub enum L4Work {
     /// End this flow on both sides.
     CloseFlow(FiveTuple),
-    /// From now on, drop everything that arrives for this flow from either side, without notice. The flow has not
-    /// ended.
+    /// Drop everything that arrives for this flow from either side from now on, without notice. The flow has not ended.
     SilenceFlow(FiveTuple),
-    /// From now on, send everything that arrives for this flow to the backend with this index. A splice ends the flow
+    /// Send everything that arrives for this flow to the backend with this index from now on. A splice ends the flow
     /// instead.
     MoveFlow(FiveTuple, usize),
 }
 
 /// The decisions of a balancer that sees connections or packets, and no HTTP.
 ///
-/// The splice (`serve_l4` of `stickler-lb-proxy`) and the packet router of the simulation obey it alike. An
+/// Both the splice (`serve_l4` of `stickler-lb-proxy`) and the packet router of the simulation obey it. An
 /// implementation must be pure: the same calls give the same answers.
 pub trait L4Policy: BackendAware<Work = L4Work> {
     /// Decides what happens to a connection that a client opens (its first SYN).

@@ -88,7 +88,7 @@ pub struct Exchange {
     pub upstream: UpstreamId,
 }
 
-/// The decision where a request goes.
+/// The decision about where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     /// The request takes the upstream connection that belongs to its downstream connection.
@@ -110,7 +110,7 @@ pub enum Route {
 /// The effect of an answer's head on the bond between a downstream and an upstream connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bond {
-    /// From now on the upstream connection belongs to this downstream connection alone.
+    /// The upstream connection belongs to this downstream connection alone from now on.
     Pin,
     /// The upstream connection no longer belongs to this downstream connection.
     Unpin,
@@ -129,7 +129,7 @@ pub enum Finish {
     Close,
 }
 
-/// Why a request got no answer from the upstream connection that it was sent to.
+/// The reason why a request got no answer from the upstream connection that it was sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// The connection could not be opened: it was refused or reset, or the backend is unreachable.
@@ -225,8 +225,8 @@ pub enum Work {
 ///
 /// The data plane (`serve_l7` of `stickler-lb-proxy`) calls the policy under one lock and obeys it. An implementation
 /// must be pure: the same calls give the same answers. A downstream connection has one exchange at a time: the data
-/// plane asks about the next request only after the previous one was reported finished, failed or closed, or was
-/// answered by the balancer itself. The streams of an HTTP/2 connection also take turns unless
+/// plane asks about the next request only after it has reported the previous one as finished, failed or closed, or
+/// after the balancer itself has answered it. The streams of an HTTP/2 connection also take turns unless
 /// [`L7Policy::takes_streams`] returns `true`.
 pub trait L7Policy: BackendAware<Work = Work> {
     /// Returns whether the policy can decide on several requests of one downstream connection at a time, which only
@@ -265,12 +265,12 @@ pub trait L7Policy: BackendAware<Work = Work> {
     }
 
     /// Tells the policy that a downstream connection is gone. Returns the upstream connections to close with it; the
-    /// policy must have forgotten them. If one of them carries an unfinished exchange, [`L7Policy::upstream_closed`]
-    /// has always reported it before.
+    /// policy must have forgotten them. If one of them carried an unfinished exchange, [`L7Policy::upstream_closed`]
+    /// has always reported that connection before.
     fn downstream_closed(&mut self, now: Time, downstream: DownstreamId) -> Vec<UpstreamId>;
 
-    /// Tells the policy that an upstream connection is gone that was idle, or had an exchange whose answer had begun.
-    /// Returns the downstream connection to close with it, which is treated like [`Work::CloseDownstream`].
+    /// Tells the policy that an upstream connection is gone. The connection was idle, or had an exchange whose answer
+    /// had begun. Returns the downstream connection to close with it, which is treated like [`Work::CloseDownstream`].
     fn upstream_closed(&mut self, now: Time, upstream: UpstreamId) -> Option<DownstreamId>;
 }
 

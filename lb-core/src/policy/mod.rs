@@ -1,11 +1,13 @@
-//! Pure decisions: what a mechanism is asked and what it may answer, and the shared parts that mechanisms are made of.
+//! Pure decisions: the questions that a mechanism is asked, its possible answers, and the shared parts that mechanisms
+//! are made of.
 //!
 //! * [`l7`]: the trait for balancers that read HTTP, and its vocabulary.
 //! * [`l4`]: the trait for balancers that see connections or packets only.
 //! * [`backend_aware`]: what both have in common.
-//! * [`select`]: which backend; [`persist`]: which one the client had; [`pool`], [`grouped`]: which idle upstream connection;
-//!   [`pin`]: when a downstream connection gets an upstream connection of its own. Each is a parameter structure with
-//!   its state. [`backends`]: which backends are up, and their load. [`error`]: what parameters can have wrong.
+//! * [`select`] chooses the backend of a request. [`persist`] remembers the backend that a client had. [`pool`] and
+//!   [`grouped`] hold the idle upstream connections. [`pin`] says when a downstream connection gets its own upstream
+//!   connection. Each is a parameter structure with its state. [`backends`] knows which backends are up, and their
+//!   load. [`error`] reports invalid parameters.
 //! * [`workers`]: which process or thread of the balancer a client's connection lands on.
 //! * [`composed`]: the L7 mechanisms, composed of those parts.
 //! * [`per_connection`]: the L4 mechanisms, which choose once for each connection.

@@ -20,21 +20,21 @@ use crate::{BackendAware, Farm, FiveTuple, L4Decision, L4Policy, L4Work, Layer};
 pub struct FlowRules {
     /// The choice of a backend for each connection.
     pub select: SelectRule,
-    /// The rule by which all connections from one client address go to one backend, from the first connection until a
-    /// time after the last one has ended. `None`: each connection goes where the selection says.
+    /// The rule by which all connections from one client address go to one backend. It applies from the first
+    /// connection until some time after the last one has ended. `None`: each connection goes where the selection says.
     pub source: Option<SourceRule>,
-    /// What happens to the connections of a backend that goes down.
+    /// The fate of the connections of a backend that goes down.
     pub on_down: FlowsOnDown,
     /// Whether every backend counts as up while all are down (AWS NLB). If not, connections are treated as `none_left`
     /// says.
     pub fails_open: bool,
-    /// What happens to a connection for which no backend is available.
+    /// The fate of a connection for which no backend is available.
     pub none_left: NoneLeft,
     /// The balancer's processes or threads. `None`: the balancer has one.
     pub workers: Option<WorkerRule>,
 }
 
-/// What happens to the connections of a backend that goes down.
+/// The fate of the connections of a backend that goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FlowsOnDown {
@@ -42,15 +42,15 @@ pub enum FlowsOnDown {
     Nothing,
     /// The connections end on both sides (AWS NLB: RST).
     Closed,
-    /// Packets are dropped, so that both ends notice only when their own time limits expire: LVS, whose
-    /// `expire_nodest_conn` is off by default (Linux, `Documentation/networking/ipvs-sysctl.rst`).
+    /// Packets are dropped, so both ends notice only when their own time limits expire: LVS, whose `expire_nodest_conn`
+    /// is off by default (Linux, `Documentation/networking/ipvs-sysctl.rst`).
     Silent,
     /// Packets go to another backend, which does not know the connections and resets them: Google's passthrough load
     /// balancer with connection persistence `NEVER_PERSIST`. A splice, which has two connections, ends them instead.
     Moved,
 }
 
-/// What happens to a connection for which no backend is available.
+/// The fate of a connection for which no backend is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum NoneLeft {
@@ -62,7 +62,7 @@ pub enum NoneLeft {
 }
 
 impl FlowRules {
-    /// The plainest rules: round robin and nothing else.
+    /// The simplest rules: round robin and nothing else.
     pub const ROUND_ROBIN: Self = Self {
         select: SelectRule::new(Algorithm::RoundRobin),
         source: None,
@@ -74,7 +74,7 @@ impl FlowRules {
 }
 
 /// The L4 policy that assigns each new 5-tuple to a backend, where it stays. The network address translation or the
-/// splice holds the flow, so that nothing remains to be decided until the flow ends.
+/// splice holds the flow, so no further decision is needed until the flow ends.
 #[derive(Debug)]
 pub struct PerConnection {
     rules: FlowRules,
@@ -207,7 +207,7 @@ impl Sources {
 
 impl L4Policy for PerConnection {
     fn connect(&mut self, now: Time, flow: FiveTuple) -> L4Decision {
-        // The same ports again: the old flow's end was not seen.
+        // The ports are the same as those of an old flow, whose end was not seen.
         self.end(now, flow);
         let worker = self.workers.land(flow.client);
         let Some(backend) = self.choose(now, flow, worker) else {
@@ -237,7 +237,7 @@ impl BackendAware for PerConnection {
 
     fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
         let news = self.backends.set_state(backend, state);
-        // What fails open is not down.
+        // A backend of a farm that fails open does not count as down.
         let affected = self.rules.on_down != FlowsOnDown::Nothing;
         if news && self.backends.state(backend) == BackendState::Down && affected {
             let of_it = self.flows.iter().filter(|(_, (other, _))| *other == backend);
@@ -252,7 +252,8 @@ impl BackendAware for PerConnection {
     }
 
     fn poll(&mut self, _now: Time) -> Option<L4Work> {
-        // A flow that ended meanwhile needs no end, and one of the same ports on another backend must not get it.
+        // A flow that has ended meanwhile need not be ended. A new flow with the same ports on another backend must not
+        // be ended.
         let dead = |flow: &FiveTuple| {
             self.flows.get(flow).is_some_and(|&(backend, _)| self.backends.state(backend) == BackendState::Down)
         };

@@ -1,7 +1,7 @@
 //! Persistence: how a balancer finds the backend that a client had before.
 //!
-//! A balancer remembers clients by address, in a table of bounded size, or by a cookie, which the balancer signs, so
-//! that it needs no table.
+//! A balancer remembers clients by address, in a table of bounded size, or by a cookie, which the balancer signs, so it
+//! needs no table.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,9 +21,9 @@ use crate::{Edit, Farm, Text};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PersistRule {
-    /// The client's address brings it back.
+    /// The balancer remembers the backend of the client's address.
     Source(SourceRule),
-    /// A cookie that the balancer inserts brings the client back.
+    /// A cookie that the balancer inserts names the backend.
     Cookie(CookieRule),
 }
 
@@ -46,11 +46,11 @@ impl PersistRule {
 #[serde(deny_unknown_fields)]
 pub struct SourceRule {
     /// The time after which an unused entry is forgotten. At L7, each request uses the entry. At L4, an open connection
-    /// uses it all the time, so that the time begins when the last connection ends: LVS keeps a persistence template as
-    /// long as there are connections that it controls (`libipvs.h`, `IPVS_SVC_PERSISTENT_TIMEOUT`). HAProxy's table in
-    /// TCP mode differs: only the beginning of a connection counts there (`stick-table`, `expire`).
+    /// uses it all the time, so the timeout only starts when the last connection ends: LVS keeps a persistence template
+    /// as long as there are connections that it controls (`libipvs.h`, `IPVS_SVC_PERSISTENT_TIMEOUT`). HAProxy's table
+    /// in TCP mode differs: only the beginning of a connection counts there (`stick-table`, `expire`).
     pub timeout: Duration,
-    /// The largest number of entries. If there is one more, the entry that was not used for longest is forgotten.
+    /// The maximum number of entries. If there is one more, the entry that was not used for longest is forgotten.
     pub entries: usize,
     /// The mask that decides which addresses count as one client.
     pub mask: Mask,
@@ -60,9 +60,9 @@ pub struct SourceRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mask {
-    /// The number of bits that count of an IPv4 address, 0 to 32.
+    /// The number of bits of an IPv4 address that count, 0 to 32.
     pub v4: u8,
-    /// The number of bits that count of an IPv6 address, 0 to 128.
+    /// The number of bits of an IPv6 address that count, 0 to 128.
     pub v6: u8,
 }
 
@@ -78,8 +78,8 @@ impl Mask {
         if self.v4 > 32 || self.v6 > 128 { Err(RuleError::Mask { v4: self.v4, v6: self.v6 }) } else { Ok(()) }
     }
 
-    /// Returns the part of this address that counts, with the rest set to zero. An IPv4 address in IPv6 notation counts
-    /// as an IPv4 address.
+    /// Returns the part of this address that counts, with the rest set to zero. An IPv4-mapped IPv6 address counts as
+    /// an IPv4 address.
     pub fn apply(self, address: IpAddr) -> IpAddr {
         match address.to_canonical() {
             IpAddr::V4(v4) => {
@@ -181,7 +181,8 @@ impl SourceTable {
     }
 }
 
-/// The longest cookie value that is examined, in bytes: three hexadecimal numbers of 16 digits and two dots.
+/// The maximum length of a cookie value that is examined, in bytes: three hexadecimal numbers of 16 digits and two
+/// dots.
 const LONGEST: usize = 50;
 
 /// Creates the cookies of this run, and recognises them.
@@ -189,8 +190,8 @@ const LONGEST: usize = 50;
 pub struct CookieJar {
     rule: CookieRule,
     backends: Vec<String>,
-    /// The key of the signatures. It is drawn anew for each run, so that neither a client nor an earlier run can name a
-    /// backend.
+    /// The key of the signatures. A new key is drawn for each run, so that neither a client nor an earlier run can name
+    /// a backend.
     key: [u8; 16],
 }
 
@@ -218,10 +219,10 @@ impl CookieJar {
         HeaderValue::try_from(format!("{name}={backend:x}.{issued:x}.{signature:016x}; Path=/; HttpOnly")).ok()
     }
 
-    /// Returns the backend that this request's cookie names, or `None` if there is no such cookie, or if the cookie is
+    /// Returns the backend that this request's cookie names. Returns `None` if there is no cookie, or if the cookie is
     /// not from this run, is too old, or names a backend that does not exist.
     pub fn get(&self, now: Time, headers: &HeaderMap) -> Option<usize> {
-        // RFC 6265 5.4: pairs apart by `; `. The first of this name counts, as it does for HAProxy.
+        // RFC 6265 5.4: the pairs are separated by `; `. The first pair with this name counts, as it does for HAProxy.
         let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
         let value = pairs
             .map(<[u8]>::trim_ascii)
@@ -247,13 +248,13 @@ impl CookieJar {
             return None;
         }
         let rest: Vec<&[u8]> = pairs().filter(|pair| !own(pair)).map(<[u8]>::trim_ascii).collect();
-        // What a field's value was made of makes one again.
+        // The remaining pairs come from a valid field value, so together they form a valid one.
         let rest = HeaderValue::from_bytes(&rest.join(&b"; "[..])).ok().filter(|rest| !rest.is_empty());
         Some(rest.map_or(Edit::Remove(COOKIE), |rest| Edit::Set(COOKIE, rest)))
     }
 
-    /// Returns the signature. The key comes first and has a fixed length, and the result is truncated, so that nothing
-    /// can be appended to what was signed.
+    /// Returns the signature. The key comes first and has a fixed length, and the result is truncated, so nothing can
+    /// be appended to what was signed.
     fn sign(&self, backend: usize, issued: u64) -> Option<u64> {
         let name = self.backends.get(backend)?;
         let digest = Sha256::new().chain_update(self.key).chain_update(issued.to_be_bytes()).chain_update(name);
@@ -307,7 +308,7 @@ mod tests {
         ) {
             let mut table = table(5, size);
             let mut now = Time(0);
-            // Newest last, no client twice.
+            // The newest entry is last, and no client occurs twice.
             let mut model: Vec<(Time, u8, usize)> = Vec::new();
             for (pause, who, backend) in uses {
                 now = now + Duration::from_secs(pause);

@@ -1,5 +1,4 @@
-//! Pinning: when a downstream connection gets an upstream connection of its own, and how closely the two are tied
-//! together.
+//! Pinning: when a downstream connection gets its own upstream connection, and how closely the two are tied together.
 
 use http::header::{AUTHORIZATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -14,31 +13,32 @@ use crate::{Edit, List, RequestHead, ResponseHead, Text};
 pub struct PinRule {
     /// The message that pins.
     pub trigger: Trigger,
-    /// The schemes of which the message has to name one.
+    /// The schemes; the message has to name one of them.
     pub schemes: Schemes,
     /// The connection that is pinned.
     pub applied: Applied,
-    /// Whether the backend is pinned too.
+    /// The choice between pinning the backend as well and choosing one for each request.
     pub host: Host,
     /// The client's requests to which the pin applies.
     pub covers: Covers,
     /// The owner of the pinned connection.
     pub key: PinKey,
-    /// Which connection closes with which.
+    /// The rule for closing one connection of a pin when the other one closes.
     pub coupling: Coupling,
-    /// The largest number of connections that are pinned at once. For one more, the pinned connection that has been
+    /// The maximum number of connections that are pinned at once. For one more, the pinned connection that has been
     /// idle for longest is closed, together with its client if [`Coupling::downstream_follows`] says so. If all are
     /// busy, the new connection is not pinned, and closes after its exchange. `None`: there is no limit. The limit of
     /// nginx's NTLM module is 100.
     pub slots: Option<u32>,
-    /// Whether a request over a pinned connection takes a turn in the selection all the same. nginx's NTLM modules do
+    /// Whether a request over a pinned connection nevertheless takes a turn in the selection. nginx's NTLM modules do
     /// so, because the pinned connection overrides the pick.
     pub picks_anyway: bool,
-    /// What a request does when the pinned connection is busy with another stream of the same HTTP/2 connection.
+    /// The behaviour of a request while the pinned connection is busy with another stream of the same HTTP/2
+    /// connection.
     pub streams: Streams,
 }
 
-/// How concurrent streams of one HTTP/2 connection use the pinned connection.
+/// The way in which concurrent streams of one HTTP/2 connection use the pinned connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Streams {
@@ -69,16 +69,16 @@ pub enum Trigger {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schemes {
-    /// The names, with one of which a value must begin. HAProxy has `NTLM` and `Nego`, so that `NTLM TlRM...`,
-    /// `Negotiate` and `Nego2` all match.
+    /// The names; a value must begin with one of them. HAProxy has `NTLM` and `Nego`, so `NTLM TlRM...`, `Negotiate`
+    /// and `Nego2` all match.
     pub names: List<Text>,
-    /// Whether letter case matters. It should not (RFC 9110 11.1), but it does in Traefik and Caddy.
+    /// Whether the case of letters matters. It should not (RFC 9110 11.1), but it does in Traefik and Caddy.
     pub exact_case: bool,
-    /// How much of a value the name must cover.
+    /// The part of a value that the name must cover.
     pub extent: Extent,
 }
 
-/// How much of a field value the name of a scheme must cover.
+/// The part of a field value that the name of a scheme must cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Extent {
@@ -86,7 +86,7 @@ pub enum Extent {
     Prefix,
     /// The value begins with the name, and a space follows: Squid.
     PrefixAndSpace,
-    /// The value equals the name, so that a token after the scheme prevents a match. This is a defect that HAProxy had.
+    /// The value equals the name, so a token after the scheme prevents a match. This is a defect that HAProxy had.
     Whole,
 }
 
@@ -94,14 +94,14 @@ pub enum Extent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Applied {
-    /// The connection that carries the exchange, wherever it comes from.
+    /// The connection that carries the exchange, whether it is new or was idle.
     AtOnce,
     /// A new connection. If a request triggers the pin, that request opens the connection; if an answer does, the next
     /// request opens it (Traefik).
     Dedicated,
 }
 
-/// Whether a pin also ties the client to the backend.
+/// The choice whether a pin also ties the client to the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Host {
@@ -134,7 +134,7 @@ pub enum PinKey {
     Client,
 }
 
-/// The closes that one connection of a pin causes on the other.
+/// The rule for closing one connection of a pin when the other one closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coupling {
@@ -144,7 +144,7 @@ pub struct Coupling {
     /// Whether the client's connection closes when the pinned connection ends. If not, the client's next request goes
     /// elsewhere.
     pub downstream_follows: bool,
-    /// Whether `downstream_follows` applies to a pinned connection that ends between two requests, too. If not, only a
+    /// Whether `downstream_follows` also applies to a pinned connection that ends between two requests. If not, only a
     /// pinned connection that is lost during a request closes the client's. HAProxy behaves in that way, because its
     /// client connections do not watch idle connections to servers.
     pub when_idle: bool,
@@ -162,7 +162,7 @@ impl Coupling {
 
 impl PinRule {
     /// The pin of HAProxy, in all versions, for a server's challenge: a 401 whose challenge begins with `Nego` or
-    /// `NTLM`, in any letter case, pins backend and connection.
+    /// `NTLM`, in upper or lower case, pins the backend and the connection.
     pub const ON_401: Self = Self {
         trigger: Trigger::Response(StatusCode::UNAUTHORIZED),
         schemes: Schemes::HAPROXY,
@@ -177,7 +177,7 @@ impl PinRule {
     };
 
     /// HAProxy's pin with the trigger of Squid and of nginx's NTLM modules: credentials in a request pin the connection
-    /// that will carry the request, so that no answer needs to be examined.
+    /// that will carry the request, so no answer needs to be examined.
     pub const ON_AUTHORIZATION: Self = Self { trigger: Trigger::Request, ..Self::ON_401 };
 
     /// Checks that the rule can pin.

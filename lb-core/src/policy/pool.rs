@@ -13,27 +13,27 @@ use super::error::RuleError;
 use super::persist::Mask;
 use crate::{Farm, List, Text, UpstreamId};
 
-/// The rule that says which idle connections a pool keeps, who may take them, and how long they stay.
+/// The rule that says which idle connections a pool keeps, which requests may take them, and how long they stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoolRule {
     /// The time after which an idle connection is closed (nginx `keepalive_timeout`: 60 s).
     pub idle: Duration,
-    /// Who may take a connection that another downstream connection has used (HAProxy `http-reuse`).
+    /// The requests that may take a connection which another downstream connection has used (HAProxy `http-reuse`).
     pub share: Share,
-    /// Which idle connection is taken first.
+    /// The order in which idle connections are taken.
     pub order: Order,
-    /// Path prefixes. Requests with different prefixes share no connection; the longest prefix that matches counts
-    /// (nginx locations, each with a `keepalive` of its own). Empty: the key is the backend's address alone.
+    /// Path prefixes. Requests with different prefixes share no connection. The longest prefix that matches counts
+    /// (nginx locations, each with its own `keepalive`). Empty: the key is the backend's address alone.
     pub locations: List<Text>,
     /// The mask that groups clients: those whose addresses differ under it share no connection (F5 OneConnect's source
     /// mask). `None`: the client's address does not matter.
     pub source: Option<Mask>,
-    /// The largest number of idle connections with one key. `None`: there is no limit.
+    /// The maximum number of idle connections with one key. `None`: there is no limit.
     pub per_key: Option<u32>,
-    /// The largest number of idle connections in all. `None`: there is no limit. nginx's `keepalive` is 32 here.
+    /// The maximum number of idle connections in all. `None`: there is no limit. nginx's `keepalive` is 32 here.
     pub in_all: Option<u32>,
-    /// Which connection is closed if there are too many.
+    /// The connection that is closed if there are too many.
     pub overflow: Overflow,
     /// The number of requests after which a connection is closed. `None`: there is no limit. nginx's
     /// `keepalive_requests` is 1000.
@@ -42,27 +42,28 @@ pub struct PoolRule {
     pub life: Option<Duration>,
 }
 
-/// Who may take an idle connection. Names and rules are HAProxy's. nginx and httpd are `Always`, and httpd with
-/// `proxy-initial-not-pooled` is `Safe`.
+/// The requests that may take an idle connection. The names and rules are HAProxy's. nginx and httpd are `Always`, and
+/// httpd with `proxy-initial-not-pooled` is `Safe`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Share {
-    /// Nobody else: each connection stays with its downstream connection and closes with it.
+    /// Only requests of the same downstream connection: each connection stays with its downstream connection and closes
+    /// with it.
     Never {
-        /// The largest number of idle connections of one downstream connection. HAProxy `max-session-srv-conns`: 5;
+        /// The maximum number of idle connections of one downstream connection. HAProxy `max-session-srv-conns`: 5;
         /// SKUDONET: 1.
         slots: u8,
     },
-    /// Any request, except for the first request of a downstream connection, which opens a connection of its own.
+    /// Any request, except for the first request of a downstream connection, which opens a new connection.
     Safe,
-    /// Any request, but the first request of a downstream connection takes only a connection that was reused before and
-    /// is therefore known to tolerate it.
+    /// Any request. However, the first request of a downstream connection takes only a connection that was reused
+    /// before, and that is therefore known to tolerate reuse.
     Aggressive,
     /// Any request.
     Always,
 }
 
-/// Which idle connection is taken first.
+/// The order in which idle connections are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Order {
@@ -72,7 +73,7 @@ pub enum Order {
     Fifo,
 }
 
-/// What happens when a pool is full.
+/// The treatment of a connection for which a full pool has no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Overflow {
@@ -145,7 +146,7 @@ pub struct PoolKey {
     pub location: usize,
     /// The part of the client's address that counts, or `None` if addresses do not matter.
     pub group: Option<IpAddr>,
-    /// The worker that has the connection ([`super::workers::WorkerRule`]). Each worker has a pool of its own.
+    /// The worker that has the connection ([`super::workers::WorkerRule`]). Each worker has its own pool.
     pub worker: usize,
     /// Whether the connection was reused before. This matters under [`Share::Aggressive`] only. A request for `false`
     /// gets a connection of either kind, preferably one that was not reused.
@@ -158,7 +159,7 @@ impl From<usize> for PoolKey {
     }
 }
 
-/// The result of putting a connection into the pool.
+/// The result when a connection is put into the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
     /// The pool keeps the connection.
@@ -172,7 +173,8 @@ pub enum Put {
 /// Idle upstream connections, keyed by the backend's address and the location. [`super::grouped::Pools`] decides which
 /// clients share them.
 ///
-/// The pool knows numbers only. The cost of taking and putting does not depend on the number of connections.
+/// The pool knows numbers only. The cost of taking and returning a connection does not depend on the number of
+/// connections.
 #[derive(Debug, Clone)]
 pub struct Pool {
     rule: PoolRule,

@@ -13,7 +13,7 @@ use super::hash::{hash, mix};
 use super::persist::Mask;
 use crate::{Layer, List, RequestHead, Text};
 
-/// The largest weight, which is HAProxy's limit.
+/// The maximum weight, which is also HAProxy's.
 const MAX_WEIGHT: u16 = 256;
 
 /// The rule by which a backend is chosen if no affinity decides.
@@ -25,11 +25,11 @@ pub struct SelectRule {
     /// The weight of each backend, 0 to 256, in the farm's order; a backend with weight 0 is never chosen. Empty: all
     /// weights are equal. Plain round robin only distinguishes zero from other weights.
     pub weights: List<u16>,
-    /// The largest number of connections in use on a backend at once; a backend that has as many is passed over.
+    /// The maximum number of connections in use on a backend at once; a backend with this number is passed over.
     /// `None`: there is no limit.
     pub max_connections: Option<u32>,
-    /// Whether a request (at L4, a connection) that affinity sent to its backend counts as a turn, so that the next one
-    /// without affinity goes one backend further. For a pin, [`super::pin::PinRule::picks_anyway`] decides.
+    /// Whether a request (at L4, a connection) that affinity sent to its backend counts as a turn. If it does, the next
+    /// one without affinity goes one backend further. For a pin, [`super::pin::PinRule::picks_anyway`] decides.
     pub bound_take_turns: bool,
 }
 
@@ -44,7 +44,7 @@ pub enum Algorithm {
     WeightedRoundRobin,
     /// A number of backends is drawn by weight, and the one with the least load for its weight serves. HAProxy draws 2.
     Random {
-        /// The number of backends that are drawn; 0 counts as 1.
+        /// The number of backends that are drawn. Zero counts as 1.
         draws: u8,
     },
     /// The backend with the fewest connections in use for its weight serves. Equals take turns.
@@ -55,14 +55,14 @@ pub enum Algorithm {
     ConsistentHash(HashKey),
 }
 
-/// What a hash is computed over.
+/// The properties from which a hash is computed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum HashKey {
     /// The client's address, as much of it as this mask keeps. nginx's `ip_hash` keeps 24 bits of an IPv4 address and
     /// the whole of an IPv6 address.
     Source(Mask),
-    /// The client's address and port, so that each connection of a client has a key of its own.
+    /// The client's address and port, so that each connection of a client has its own key.
     SourceAndPort,
     /// Both addresses and both ports; L4 only.
     FiveTuple,
@@ -93,18 +93,18 @@ impl SelectRule {
         Self { algorithm, weights: List::Borrowed(&[]), max_connections: None, bound_take_turns: false }
     }
 
-    /// Returns whether the choice depends on a key. Prefer-last does not override such a choice.
+    /// Returns whether the choice depends on a key. A preference for the last backend does not override such a choice.
     pub const fn hashes(&self) -> bool {
         matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::ConsistentHash(_))
     }
 
-    /// Returns the largest number of `choices` that this backend may get while `backends` backends are eligible all the
-    /// time, or `None` if the algorithm promises no such limit: least connections depends on how long each connection
-    /// lasts, and a hash on how many keys there are.
+    /// Returns the maximum number of `choices` that this backend may get while `backends` backends are eligible all the
+    /// time, or `None` if the algorithm promises no such limit. Least connections depends on the durations of the
+    /// connections, and a hash depends on the number of keys.
     ///
-    /// For taking turns, the limit is the backend's share, rounded up (for the smooth form, since a backend's credit
-    /// never falls to minus the sum of all weights). For random draws, it is the share plus six standard deviations,
-    /// which one draw in 10^9 exceeds.
+    /// If backends take turns, the limit is the backend's share, rounded up. This holds for the smooth form as well,
+    /// since a backend's credit never falls to minus the sum of all weights. For random draws, the limit is the share
+    /// plus six standard deviations, which one draw in 10^9 exceeds.
     pub fn bound(&self, backend: usize, backends: usize, choices: u64) -> Option<u64> {
         let weight = |index: usize| u64::from(self.weights.get(index).copied().unwrap_or(1));
         let of = |mine: u64, all: u64| (choices * mine).div_ceil(all.max(1));
@@ -194,7 +194,7 @@ impl Selection {
             let eligible = failed != Some(index) && backends.takes_new(index);
             if eligible { weights.get(index).copied().unwrap_or(0) } else { 0 }
         };
-        // In hundredths while somebody starts slowly.
+        // Weights are in hundredths while a backend starts slowly.
         let weight = |index: usize| {
             shares.as_ref().map_or_else(|| plain(index), |shares| plain(index) * u32::from(shares[index]))
         };
@@ -300,14 +300,14 @@ const fn common_divisor(a: u16, b: u16) -> u16 {
 }
 
 /// Picks by nginx's smooth weighted round robin: every backend gains its weight in credit, and the one with the highest
-/// credit serves and pays the sum.
+/// credit serves and loses the sum of all weights.
 fn smooth(credit: &mut [i64], weight: impl Fn(usize) -> u32) -> Option<usize> {
     let mut total = 0;
     let mut best: Option<usize> = None;
     for index in 0..credit.len() {
         let gain = i64::from(weight(index));
         if gain == 0 {
-            // Away: it neither saves up nor owes when it is back.
+            // A backend that takes no part starts again without credit or debt when it is back.
             credit[index] = 0;
             continue;
         }
@@ -321,7 +321,7 @@ fn smooth(credit: &mut [i64], weight: impl Fn(usize) -> u32) -> Option<usize> {
     best
 }
 
-/// Returns the index into whose weight a point below the sum of all weights falls.
+/// Returns the index of the backend in whose range of weights a point below the sum of all weights lies.
 fn by_weight(len: usize, weight: impl Fn(usize) -> u32, point: impl FnOnce(u64) -> u64) -> Option<usize> {
     let total = (0..len).map(|index| u64::from(weight(index))).sum();
     if total == 0 {
@@ -361,7 +361,7 @@ impl fmt::Debug for Draws {
     }
 }
 
-/// Round robin: the backends take turns in their order, and after the last the first follows.
+/// Round robin: the backends take turns in their order, and the first follows after the last.
 #[derive(Debug, Clone)]
 pub struct RoundRobin {
     backends: usize,

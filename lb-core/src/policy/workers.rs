@@ -9,8 +9,8 @@ use stickler_model::Entropy;
 use super::error::RuleError;
 use super::hash::hash;
 
-/// The processes or threads of a balancer. Each has a pool of its own: a connection that lands on another worker does
-/// not find what the first one keeps. All workers share the state of the backends, the tables and the cookies.
+/// The processes or threads of a balancer. Each has its own pool: a connection that lands on one worker does not find
+/// what another one keeps. All workers share the state of the backends, the tables and the cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerRule {
@@ -18,7 +18,7 @@ pub struct WorkerRule {
     pub count: u16,
     /// The rule by which a client's connection lands on a worker, where it stays.
     pub landing: Landing,
-    /// Whether each worker counts the turns of round robin by itself.
+    /// The choice between one count of round robin's turns for each worker and one for all.
     pub turns: Turns,
 }
 
@@ -32,8 +32,8 @@ pub enum Landing {
     RoundRobin,
     /// The kernel wakes any of the workers: the seed decides.
     Random,
-    /// The first worker that serves nobody takes the connection, so that the next client inherits what the last one left: prefork servers. Where
-    /// all are busy, the one with the fewest connections takes it.
+    /// The first worker without a connection takes the new one, so the next client finds the connections that the last
+    /// one left: prefork servers. If all workers are busy, the one with the fewest connections takes it.
     Idle,
 }
 
@@ -41,7 +41,8 @@ pub enum Landing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Turns {
-    /// Each worker counts its own: nginx without `zone`, Envoy, httpd's threads of other processes.
+    /// Each worker counts only its own turns: nginx without `zone`, Envoy, and threads of httpd that belong to
+    /// different processes.
     Own,
     /// All workers share one count: HAProxy's threads.
     Shared,
@@ -56,7 +57,7 @@ impl WorkerRule {
         if self.count == 0 { Err(RuleError::Zero("the number of workers")) } else { Ok(()) }
     }
 
-    /// Returns the number of workers that take turns of their own.
+    /// Returns the number of workers that take turns separately.
     pub const fn takers(&self) -> u32 {
         match self.turns {
             Turns::Own => self.count as u32,
@@ -64,7 +65,7 @@ impl WorkerRule {
         }
     }
 
-    /// Returns the number of selections, each of which takes turns of its own.
+    /// Returns the number of selections that take turns separately.
     pub(super) const fn turns(self) -> usize {
         self.takers() as usize
     }

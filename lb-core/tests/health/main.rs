@@ -1,4 +1,4 @@
-//! The state machines of health checks, by properties.
+//! Property tests of the state machines of health checks.
 
 mod passive;
 mod state;

@@ -1,4 +1,4 @@
-//! What failures of live traffic add up to.
+//! Tests of the conclusions from failures of live traffic.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a backend's checks add up to.
+//! Tests of the conclusions from a backend's checks.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn a_flapping_backend_stays_what_it_is() {
     assert!(health.is_up());
 }
 
-/// The same by its definition: the last `rise` or `fall` results decide, where they agree.
+/// Returns whether a backend is up according to the definition: the last `rise` or `fall` results decide if they agree.
 fn defined(rise: usize, fall: usize, results: &[bool]) -> bool {
     let mut up = true;
     let mut since = 0;

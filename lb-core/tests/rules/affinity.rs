@@ -1,4 +1,4 @@
-//! Persistence and prefer-last.
+//! Tests of persistence, and of the preference for the last backend.
 
 use std::time::Duration;
 

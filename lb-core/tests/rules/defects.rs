@@ -1,4 +1,4 @@
-//! Each defect changes a decision of the mechanism that it sits on, in the way that its name says.
+//! Tests that each defect changes a decision of the mechanism that has it, in the way that its name says.
 
 use http::StatusCode;
 use stickler_catalogue::{Mechanism, defect, defects, find, mechanisms};
@@ -19,7 +19,7 @@ const fn reuse(number: u32) -> Route {
     Route::Reuse(UpstreamId(number))
 }
 
-/// A handshake that begins with the Negotiate leg; how its two legs were routed.
+/// Performs a handshake that begins with the Negotiate leg, and returns the routes of its two legs.
 fn handshake(front: &mut Front, client: u32) -> [Route; 2] {
     [front.exchange(client, &TYPE1, CHALLENGE).0, front.exchange(client, &TYPE3, OK).0]
 }
@@ -40,7 +40,7 @@ fn all_twenty_are_listed_in_order_and_sit_somewhere() {
     assert!(mechanisms().iter().all(|mechanism| mechanism.defects.is_empty()));
 }
 
-/// A ticket without a challenge before it, and an answer that is none either.
+/// A request with a ticket. No challenge comes before it, and its answer is not a challenge.
 const ONE_SHOT: Ask = Ask { path: "/", authorization: Some("Negotiate YIIGhgYGKwYBBQUC"), cookie: None, claim: None };
 
 #[test]
@@ -63,7 +63,7 @@ fn b1_is_what_pins_on_answers_have_anyway_and_those_on_requests_have_not() {
     let has_hole = |mechanism: &&Mechanism| {
         let mut front = Front::of(&mechanism.name, 1);
         front.exchange(1, &ONE_SHOT, OK);
-        // Where a connection's first request is never sent over a shared one, the second is.
+        // Some mechanisms never send the first request of a connection over a shared one. They do so with the second.
         front.route(2);
         front.route(2) == reuse(1) || front.served[&UpstreamId(1)].len() > 1
     };
@@ -273,7 +273,7 @@ fn b19_is_left_to_the_data_plane_which_is_told_what_is_dedicated() {
     let drifts = |balancer| find(balancer).map(|mechanism| mechanism.tls_drifts);
     assert_eq!((drifts("pin-on-authorization"), drifts("pin-on-authorization+B19")), (Ok(false), Ok(true)));
     let refused = drifts("pin-on-401+B19").unwrap_err().to_string();
-    assert!(refused.contains("its pins take the connection that there is, and not another transport"), "{refused}");
+    assert!(refused.contains("its pins take the existing connection, and not another transport"), "{refused}");
     let mut front = Front::of("pin-on-authorization+B19", 1);
     front.request(1, &Ask::default());
     front.request(2, &TYPE1);

@@ -1,4 +1,4 @@
-//! Draining and dead backends, at both layers.
+//! Tests of draining and dead backends, at both layers.
 
 use std::net::SocketAddr;
 use std::time::Duration;

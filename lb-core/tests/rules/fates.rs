@@ -1,5 +1,5 @@
-//! What becomes of connections beside pool and pin: of those that carry credentials, of clients, of the farm's last backend,
-//! and between workers.
+//! Tests of the fate of connections, apart from pools and pins: connections with credentials, connections of clients,
+//! connections to the farm's last backend, and connections of several workers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,7 +28,8 @@ const fn reuse(number: u32) -> Route {
     Route::Reuse(UpstreamId(number))
 }
 
-/// Asks, and ends the exchange with this answer; where it went, and what became of the connection.
+/// Sends a request and ends the exchange with this answer. Returns the route of the request and the fate of the
+/// connection.
 fn ask(front: &mut Front, client: u32, ask: &Ask, challenged: bool) -> (Route, Finish) {
     let route = front.request(client, ask).verdict;
     front.answer(client, if challenged { CHALLENGE } else { OK });

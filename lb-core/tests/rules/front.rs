@@ -1,4 +1,4 @@
-//! Stands where the data plane does: asks a policy, obeys it, and holds it to the contract.
+//! A substitute for the data plane: asks a policy, obeys it, and verifies that it keeps the contract.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,17 +22,17 @@ pub(crate) fn farm(backends: usize) -> Farm {
     Farm { backends: (0..backends).map(backend).collect() }
 }
 
-/// What a client asks.
+/// The request of a client.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ask {
     pub(crate) path: &'static str,
     pub(crate) authorization: Option<&'static str>,
     pub(crate) cookie: Option<String>,
-    /// One more field.
+    /// An additional header field.
     pub(crate) claim: Option<(&'static str, &'static str)>,
 }
 
-/// What a backend answers.
+/// The answer of a backend.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -42,20 +42,21 @@ pub(crate) struct Answer {
 pub(crate) const OK: Answer = Answer { status: 200, challenge: None };
 pub(crate) const CHALLENGE: Answer = Answer { status: 401, challenge: Some("NTLM TlRMTVNTUAAC") };
 
-/// Clients are numbers. Where they speak HTTP/2, the number is that of a stream of a client: the last digit says whose,
-/// those before it which place the stream has ([`Protocol::Http2`]).
+/// A data plane whose clients are numbers. If they speak HTTP/2, a number names a stream of a client: the last digit is
+/// the client, and the digits before it are the stream's place ([`Protocol::Http2`]).
 pub(crate) struct Front {
     pub(crate) http2: bool,
     pub(crate) policy: Composed,
     pub(crate) now: Time,
     pub(crate) fresh: u32,
-    /// Each open upstream connection's backend.
+    /// The backend of each open upstream connection.
     pub(crate) open: BTreeMap<UpstreamId, usize>,
     pub(crate) busy: BTreeMap<u32, UpstreamId>,
-    /// The present downstream connection of each client, by its number; its address and port stay.
+    /// The current downstream connection of each client, by the client's number. A client's address and port stay the
+    /// same.
     downstream: BTreeMap<u32, DownstreamId>,
     last_downstream: u32,
-    /// Requests that were told to wait, and what they ask.
+    /// The requests that were told to wait.
     pub(crate) waiting: BTreeMap<u32, Ask>,
     /// The downstream connections that each upstream connection ever served, in order.
     pub(crate) served: BTreeMap<UpstreamId, Vec<DownstreamId>>,
@@ -77,17 +78,17 @@ impl Front {
         }
     }
 
-    /// The policy of this mechanism, with its defects.
+    /// Returns a front end with the policy of this mechanism, including its defects.
     pub(crate) fn of(balancer: &str, backends: usize) -> Self {
         Self::new(find(balancer).unwrap().rules().expect("it works at L7").clone(), backends)
     }
 
-    /// Likewise, and clients speak HTTP/2 to it.
+    /// Returns a front end with the policy of this mechanism, whose clients speak HTTP/2.
     pub(crate) fn http2(balancer: &str, backends: usize) -> Self {
         Self { http2: true, ..Self::of(balancer, backends) }
     }
 
-    /// Whose stream this is.
+    /// Returns the client that this stream belongs to.
     fn owner(&self, client: u32) -> u32 {
         if self.http2 { client % 10 } else { client }
     }
@@ -105,7 +106,7 @@ impl Front {
         })
     }
 
-    /// Asks, and obeys; the exchange is then under way.
+    /// Asks the policy about a request and obeys. The exchange is then under way.
     pub(crate) fn request(&mut self, client: u32, ask: &Ask) -> Decision<Route> {
         let id = self.id(client);
         let (uri, headers) = head(ask);
@@ -142,7 +143,7 @@ impl Front {
         self.busy.insert(client, upstream);
     }
 
-    /// The answer's head comes. Returns the `Set-Cookie` pair that the balancer added, if any.
+    /// Delivers the answer's head. Returns the `Set-Cookie` pair that the balancer added, if any.
     pub(crate) fn answer(&mut self, client: u32, answer: Answer) -> Option<String> {
         let mut headers = HeaderMap::new();
         for edit in self.answer_edits(client, answer) {
@@ -152,7 +153,7 @@ impl Front {
         Some(cookie.split(';').next().unwrap().to_owned())
     }
 
-    /// The answer's head comes. Returns what the balancer changes in it.
+    /// Delivers the answer's head. Returns the changes that the balancer makes to it.
     pub(crate) fn answer_edits(&mut self, client: u32, answer: Answer) -> Vec<Edit> {
         let at = Exchange { downstream: self.id(client), upstream: self.busy[&client] };
         let mut headers = HeaderMap::new();
@@ -174,7 +175,7 @@ impl Front {
         finish
     }
 
-    /// A whole exchange: how it was routed, to which backend, and the cookie that came back.
+    /// Performs a whole exchange. Returns its route, its backend, and the cookie that came back.
     pub(crate) fn exchange(
         &mut self,
         client: u32,
@@ -189,17 +190,17 @@ impl Front {
         (route, Some(backend), cookie)
     }
 
-    /// The backend that a plain request reaches.
+    /// Sends a plain request, and returns the backend that it reaches.
     pub(crate) fn get(&mut self, client: u32) -> Option<usize> {
         self.exchange(client, &Ask::default(), OK).1
     }
 
-    /// The route of a plain request that is answered.
+    /// Sends a plain request that is answered, and returns its route.
     pub(crate) fn route(&mut self, client: u32) -> Route {
         self.exchange(client, &Ask::default(), OK).0
     }
 
-    /// The request gets no answer; the data plane still has it.
+    /// Makes a request fail while the data plane still has it. Returns the route of the next attempt.
     pub(crate) fn fail(&mut self, client: u32, kind: FailureKind) -> Route {
         self.fail_asking(client, kind, &Ask::default(), 1)
     }
@@ -218,7 +219,7 @@ impl Front {
         route
     }
 
-    /// Returns the upstream connections that close with it.
+    /// Closes a client's connection, and returns the upstream connections that close with it.
     pub(crate) fn close_client(&mut self, client: u32) -> Vec<UpstreamId> {
         let client = self.owner(client);
         let streams: Vec<u32> = self.busy.keys().copied().filter(|&stream| self.owner(stream) == client).collect();
@@ -238,7 +239,7 @@ impl Front {
         closes
     }
 
-    /// Returns whether the client's connection closes with it.
+    /// Closes an upstream connection, and returns whether the client's connection closes with it.
     pub(crate) fn close_upstream(&mut self, upstream: UpstreamId) -> bool {
         self.open.remove(&upstream);
         self.busy.retain(|_, busy| *busy != upstream);
@@ -276,7 +277,7 @@ impl Front {
                 }
                 Work::Resume(id) => {
                     let client = self.downstream.iter().find(|(_, other)| **other == id).map(|(client, _)| *client);
-                    // One whose request was given up meanwhile does not come.
+                    // A request that was given up meanwhile is not sent again.
                     let called = |stream: &u32| Some(self.owner(*stream)) == client;
                     let streams: Vec<u32> = self.waiting.keys().copied().filter(called).collect();
                     for stream in streams {

@@ -1,4 +1,4 @@
-//! What a request's header section looks like to the backend.
+//! Tests of a request's header section as the backend sees it.
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -10,7 +10,7 @@ use crate::front::{Ask, Front, OK};
 
 const ID: &str = "Jespa-Connection-Id";
 
-/// What a client's request with this field becomes.
+/// Returns the header section of a client's request with this field, as the backend sees it.
 fn seen(rules: Rules, claim: Option<(&'static str, &'static str)>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Some((name, value)) = claim {
@@ -43,7 +43,7 @@ fn the_clients_address_is_the_last_entry_of_x_forwarded_for() {
     let after = |before| value(&seen(rules(), before), "x-forwarded-for").map(ToOwned::to_owned);
     assert_eq!(after(None).as_deref(), Some("10.0.1.1"));
     assert_eq!(after(Some(("x-forwarded-for", "1.2.3.4"))).as_deref(), Some("1.2.3.4, 10.0.1.1"));
-    // As it comes back for a retry.
+    // A retry applies the edits to the edited request.
     let again = Some(("x-forwarded-for", "1.2.3.4, 10.0.1.1"));
     assert_eq!(after(again).as_deref(), Some("1.2.3.4, 10.0.1.1"));
 }

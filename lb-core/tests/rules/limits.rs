@@ -1,4 +1,4 @@
-//! Services, queues, slots, idle limits, groups of clients, slow start.
+//! Tests of services, queues, slots, idle limits, groups of clients and slow start.
 
 use std::time::Duration;
 
@@ -152,7 +152,7 @@ fn a_backend_that_starts_slowly_gets_its_share_under_each_algorithm_that_balance
         let mut front = Front::new(Rules { select, ..Rules::PLAIN }, 2);
         front.policy.set_share(front.now, 1, 25);
         let slow = (0..200).filter(|_| front.get(1) == Some(1)).count();
-        // A fifth of the weights; without load, the least loaded for its weight is always the other one.
+        // Backend 1 has a fifth of all weights. Without load, least connections always chooses the other backend.
         let least = if algorithm == Algorithm::LeastConnections { 0 } else { 20 };
         assert!((least..=60).contains(&slow), "{algorithm:?}: {slow} of 200");
         front.policy.set_share(front.now, 1, 100);

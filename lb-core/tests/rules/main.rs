@@ -1,4 +1,4 @@
-//! What each parameter of the L7 and L4 rules does, and that random combinations of them keep the books.
+//! Tests of the effect of each parameter of the L7 and L4 rules, and of the consistency of random combinations.
 
 mod affinity;
 mod defects;

@@ -1,4 +1,4 @@
-//! What was measured on products or read in their source, and shows in their decisions alone.
+//! Tests of behaviour that was measured on products or read in their source, and that decisions alone can show.
 
 use crate::front::{Ask, CHALLENGE, Front, OK};
 
@@ -10,7 +10,7 @@ const AUTHENTICATE: Ask = Ask { path: "/", authorization: Some("NTLM TlRMTVNTUAA
 const ALICE: u32 = 1;
 const MALLORY: u32 = 2;
 
-/// Whether mallory's requests, between alice's, ever go over a connection on which alice has authenticated.
+/// Returns whether any of mallory's requests, between alice's, goes over a connection on which alice has authenticated.
 fn served_as_alice(balancer: &str, log_on: impl Fn(&mut Front)) -> bool {
     let mut front = Front::of(balancer, 1);
     for _ in 0..2 {

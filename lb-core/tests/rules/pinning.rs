@@ -1,4 +1,4 @@
-//! What pins, which connection, whose it is, and what the close of one side does to the other.
+//! Tests of pinning: the trigger, the pinned connection, its owner, and the effect of a close on the other side.
 
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ fn challenges_are_stripped_and_still_pin() {
     assert_eq!(front.route(1), pinned(1));
 }
 
-/// Streams 1, 11, 21 ... are those of the first client, in their places.
+/// The streams 1, 11, 21 ... belong to the first client, in the order of their places.
 #[test]
 fn streams_beside_a_busy_pin_open_further_connections_on_which_nobody_has_authenticated() {
     let mut front = Front::http2("pin-on-401", 1);

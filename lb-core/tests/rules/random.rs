@@ -1,5 +1,5 @@
-//! Random combinations of all parameters, under random traffic. In debug builds every call also ends in the policy's
-//! own `check_invariants`; `Front` holds it to the data plane's contract.
+//! Tests of random combinations of all parameters with random traffic. In debug builds, every call also ends with the
+//! policy's own `check_invariants`. `Front` verifies that the policy keeps its contract with the data plane.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const BACKENDS: usize = 3;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Where clients speak HTTP/2, the number is that of a stream.
+    /// A request of the client with this number. If clients speak HTTP/2, the number is that of a stream.
     Request {
         client: u32,
         credentials: bool,
@@ -129,7 +129,7 @@ fn pin() -> impl Strategy<Value = PinRule> {
             host: if repicked { Host::Repicked } else { Host::Pinned },
             covers: if picks_anyway && dedicated { Covers::WithCredentials } else { Covers::All },
             key: if by_client { PinKey::Client } else { PinKey::Downstream },
-            // A pinned connection that may end unnoticed has another request behind it.
+            // With `picks_anyway`, a pinned connection may end between two requests without an effect on its client.
             coupling: Coupling { upstream_follows, downstream_follows, when_idle: !picks_anyway },
             slots,
             picks_anyway,
@@ -249,13 +249,13 @@ fn rules() -> impl Strategy<Value = Rules> {
     rules.prop_filter("the parts fit together", |rules| rules.check().is_ok())
 }
 
-/// Traffic, and what must hold of it whatever the rules are.
+/// Random traffic, and the properties that it must have under all rules.
 struct Run {
     rules: Rules,
     front: Front,
     states: [BackendState; BACKENDS],
     cookies: BTreeMap<u32, String>,
-    /// Who was told that a connection is its own.
+    /// The downstream connection that each upstream connection was pinned to.
     owners: BTreeMap<UpstreamId, DownstreamId>,
 }
 
@@ -325,7 +325,7 @@ impl Run {
         assert!(open || self.states[backend] != BackendState::Down, "a dead backend gets no connection");
         let limit = self.rules.select.max_connections.unwrap_or(u32::MAX) as usize;
         let used = self.front.busy.values().filter(|up| self.front.open[up] == backend).count();
-        // A lost race is run again against the same backend, in the place of the connection that was lost.
+        // A retry at the same backend replaces the connection that was lost.
         assert!(used <= limit, "a full backend gets no connection");
     }
 
@@ -342,7 +342,7 @@ impl Run {
         }
     }
 
-    /// Whether what was a client's own never becomes another's.
+    /// Returns whether the rules ensure that a client's own connection never becomes another's.
     fn sound(&self) -> bool {
         let shared = self.front.http2 && self.rules.defects.streams_share_pin;
         !shared
@@ -363,7 +363,7 @@ impl Run {
         }
     }
 
-    /// When all clients are gone and time has passed, nothing is left, but what waits for an address.
+    /// Ends the run. When all clients are gone and time has passed, only connections that wait for an address are left.
     fn end(mut self) {
         (1..5).for_each(|client| drop(self.front.close_client(client)));
         self.front.pass(600);

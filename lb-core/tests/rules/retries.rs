@@ -1,4 +1,4 @@
-//! What is tried again, where, and what is not.
+//! Tests of retries: which requests are sent again, and where.
 
 use http::StatusCode;
 use stickler_lb_core::policy::composed::{Connect, Credentials, Lost, RetryRule, Rules};
@@ -15,7 +15,7 @@ fn front(retry: RetryRule, backends: usize) -> Front {
     Front::new(Rules { pool, retry, ..Rules::PLAIN }, backends)
 }
 
-/// A request on a connection that was used before, or not, and that is then lost.
+/// Loses a request on a connection that was used before, or on a new one. Returns the route of the next attempt.
 fn lose(retry: RetryRule, used: bool, ask: &Ask) -> Route {
     let mut front = front(retry, 2);
     if used {
@@ -88,7 +88,7 @@ fn an_attempt_at_another_backend_opens_a_connection_or_takes_one_of_the_pool() {
         let retry = RetryRule { connect: Connect::Other, pooled, ..RetryRule::NONE };
         let pool = Some(PoolRule { share, ..PoolRule::shared(std::time::Duration::from_mins(1)) });
         let mut front = Front::new(Rules { pool, retry, ..Rules::PLAIN }, 2);
-        // One idle connection to each backend.
+        // These requests leave one idle connection to each backend.
         front.route(1);
         front.route(1);
         front.request(2, &Ask::default());

@@ -1,4 +1,4 @@
-//! Who may share an idle connection: HAProxy's `http-reuse`, and the limits.
+//! Tests of reuse: the requests that may share an idle connection (HAProxy's `http-reuse`), and the limits.
 
 use std::time::Duration;
 

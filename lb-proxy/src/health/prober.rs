@@ -1,4 +1,4 @@
-//! One check of one backend.
+//! A single check of one backend.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,14 +21,13 @@ use crate::{BoxFuture, UpstreamTls};
 /// command.
 pub trait Prober: Send + Sync {
     /// Returns whether this backend, which has this index in the farm, is alive. The future is dropped when its time is
-    /// up, so that everything it owns (a connection, a child process) must end with it. Checks of one backend never
-    /// overlap.
+    /// up, so everything it owns (a connection, a child process) must end with it. Checks of one backend never overlap.
     fn probe<'a>(&'a self, index: usize, backend: &'a Backend) -> BoxFuture<'a, bool>;
 }
 
 /// Logs on to a site, for [`Probe::Logon`]. The agent knows the user and the password, which a balancer does not.
 pub trait LogonAgent: Send + Sync {
-    /// Requests `uri` from the backend on a connection of its own, and logs on with as many legs as necessary. The
+    /// Requests `uri` from the backend on a separate connection, and logs on with as many legs as necessary. The
     /// connection is closed at the end: a connection that is authenticated as the check's user never serves a client.
     /// The requests carry no request id. The future is dropped when its time is up.
     fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> BoxFuture<'a, LogonResult>;
@@ -41,25 +40,25 @@ pub enum LogonResult {
     Answered {
         /// The status of the answer.
         status: StatusCode,
-        /// Whether the user was authenticated, whatever the status: the acceptor accepted the Authenticate leg, and did
-        /// not ask for credentials again.
+        /// Whether the user was authenticated, with any status: the acceptor accepted the Authenticate leg, and did not
+        /// ask for credentials again.
         logged_on: bool,
-        /// The start of the answer's body, of which the agent decides how much it keeps (64 KiB suffice).
+        /// The start of the answer's body. The agent decides on its length (64 KiB are sufficient).
         body: Bytes,
     },
     /// The backend could not be reached, or did not give a valid answer.
     Unanswered,
 }
 
-/// The largest head of an answer, in bytes.
+/// The maximum size of the head of an answer, in bytes.
 const HEAD: usize = 64 * 1024;
 
-/// The largest part of an answer's body that is searched for a string, in bytes.
+/// The maximum length of the part of an answer's body that is searched for a string, in bytes.
 const BODY: usize = 64 * 1024;
 
 /// Returns the prober for a probe. Only [`Probe::Logon`] uses `agent`; without an agent, such a check fails. If
 /// backends speak TLS, checks that send a request use it with the balancer's own settings (`tls`). A check of the port
-/// remains a TCP check, and an agent decides itself how it logs on.
+/// remains a TCP check. An agent itself decides whether it uses TLS.
 pub fn probe<N: Net>(
     net: N,
     tls: Option<UpstreamTls>,
@@ -81,8 +80,9 @@ impl<N: Net> Prober for Own<N> {
     fn probe<'a>(&'a self, _index: usize, backend: &'a Backend) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             match &self.probe {
-                // Closed with FIN, as the simulated kernel and a plain socket do. HAProxy resets (SO_LINGER of zero,
-                // haproxy issue 560), which costs the backend less and tells it no more.
+                // The connection is closed with FIN, as the simulated kernel and a plain socket do. HAProxy resets it
+                // (SO_LINGER of zero, haproxy issue 560), which costs the backend less and gives it the same
+                // information.
                 Probe::Tcp => self.net.connect(backend.address).await.is_ok(),
                 Probe::Http { uri, expect } => self.ask(backend, uri, expect).await.unwrap_or(false),
                 Probe::Logon { uri, find, forbidden_is_up } => {
@@ -95,7 +95,7 @@ impl<N: Net> Prober for Own<N> {
 }
 
 impl<N: Net> Own<N> {
-    /// Sends one request without credentials and without an id, on a connection of its own, and reads as much of the
+    /// Sends one request without credentials and without an id, on a separate connection, and reads as much of the
     /// answer as is necessary to decide whether it is the expected one. Returns `None` if there is no answer.
     async fn ask(&self, backend: &Backend, uri: &str, expect: &Expect) -> Option<bool> {
         let stream = self.net.connect(backend.address).await.ok()?;
@@ -116,12 +116,12 @@ async fn ask<S: Stream>(stream: S, backend: &Backend, uri: &str, expect: &Expect
     tokio::select! {
         biased;
         judged = judged => judged,
-        // It ends after the answer only when that is whole; then both are ready at once.
+        // If the connection ends after a complete answer, both futures are ready at once, and the first one counts.
         () = async { connection.await.ok(); std::future::pending().await } => None,
     }
 }
 
-/// Returns whether an answer is the expected one. Of its body, no more is read than necessary.
+/// Returns whether an answer is the expected one. Reads only as much of its body as is necessary.
 async fn meets(answer: Response<Incoming>, expect: &Expect) -> bool {
     if !expect.holds(answer.status()) || expect.is_found_in(b"") {
         return expect.holds(answer.status());

@@ -17,8 +17,8 @@ use crate::UpstreamTls;
 /// Checks the backends of a farm by `rule` until the future is dropped, and reports to `control`.
 ///
 /// `agent` logs on for [`stickler_lb_core::health::Probe::Logon`]; `tls` has the settings for backends that speak TLS.
-/// Checks have connections of their own, on which no client is ever served. Jitter is drawn from `env`. The tasks run
-/// in `net`, so that they end with its host.
+/// Checks have their own connections, on which no client is ever served. Jitter is drawn from `env`. The tasks run in
+/// `net`, so they end with its host.
 pub async fn run<N: Net>(
     net: N,
     env: Env,
@@ -51,7 +51,7 @@ pub async fn run_with<N: Net>(
             prober: Arc::clone(&prober),
             control: control.clone(),
         };
-        // Spread over one interval, so that a large farm is not asked all at once.
+        // The first checks are spread over one interval, so that a large farm is not checked all at once.
         net.spawn(checks.run(start + rule.interval * index / count))
     });
     let _tasks = Tasks(tasks.collect());
@@ -79,14 +79,14 @@ struct Checks {
     control: Control,
 }
 
-/// The shortest interval, whatever the rule says: a check must not keep the world from advancing.
+/// The shortest interval, which no rule can reduce: a check must not prevent the world from advancing.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Checks {
     async fn run(self, first: Instant) {
         let mut health = Health::new(self.rule.rise, self.rule.fall);
         let mut next = first;
-        // The rest of a slow start, the nearest step last.
+        // The remaining steps of a slow start; the next step is last.
         let mut steps: Vec<(Instant, u8)> = Vec::new();
         loop {
             let step = steps.last().map(|&(at, _)| at).filter(|&at| at <= next);
@@ -97,7 +97,8 @@ impl Checks {
             }
             let began = next;
             let random = if self.rule.jitter > 0 { self.env.entropy.below(u64::MAX) } else { 0 };
-            // Not before this one is over: a check that is still running is not doubled, its successor starts late.
+            // The next check does not begin before this one is over. If this check takes long, the next one starts
+            // late.
             next = began + interval(&self.rule, random).max(SHORTEST);
             let probing = self.prober.probe(self.index, &self.backend);
             let passed = timeout(self.rule.timeout, probing).await.unwrap_or(false);

@@ -40,7 +40,7 @@ impl Traffic {
         self.tell(|ledger, _| ledger.succeeded(backend));
     }
 
-    /// Puts backends on trial whenever that is due, until the future is dropped.
+    /// Puts each backend on trial when its trial is due, until the future is dropped.
     pub(crate) async fn watch(&self) {
         loop {
             let woken = self.wake.notified();
@@ -72,7 +72,7 @@ impl Traffic {
     }
 }
 
-/// Watches for passive checks if there are any; otherwise it never returns.
+/// Watches for passive checks until the future is dropped. Without passive checks, it does nothing, and never returns.
 pub(crate) async fn watch(traffic: Option<&Traffic>) {
     match traffic {
         Some(traffic) => traffic.watch().await,

@@ -1,4 +1,4 @@
-//! The activity of a downstream connection: whether it is idle, in the middle of a head, or has exchanges under way,
+//! The activity of a downstream connection: whether it is idle, is in the middle of a head, or has exchanges under way,
 //! and which places its HTTP/2 streams occupy.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -11,19 +11,19 @@ use super::config::Limits;
 
 /// The activity of a downstream connection, and the number of requests that it has brought.
 ///
-/// After an answer that came before its request's end, the rest of that request counts as a head, too: it must arrive
-/// within the same time.
+/// If a request was answered before its end, the rest of that request counts as a head too: it must arrive within the
+/// same time.
 #[derive(Debug, Default)]
 pub(super) struct HeadWatch {
     moment: AtomicU32,
     /// The number of exchanges under way.
     open: AtomicU32,
-    /// Whether a request was given up before its end, so that the rest of it is still to come.
+    /// Whether a request was given up before its end, in which case the rest of it is still to come.
     owing: AtomicBool,
 }
 
-/// The state of a [`HeadWatch`] at one moment: two bits say what the connection does, and the others count, so that two
-/// idle times differ.
+/// The state of a [`HeadWatch`] at one moment. Two bits say what the connection is doing. The others count changes, so
+/// two idle times differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment(u32);
 
@@ -53,19 +53,19 @@ impl HeadWatch {
         Moment(self.moment.load(Ordering::Relaxed))
     }
 
-    /// Records that the rest of a request is still to come, and that nobody will read it.
+    /// Records that the rest of a request is still to come, and that no code will read it.
     pub(super) fn owes(&self) {
         self.owing.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the client may still be sending the rest of a request that nobody reads.
+    /// Returns whether the client may still be sending the rest of a request that no code reads.
     pub(super) fn is_owing(&self) -> bool {
         self.owing.load(Ordering::Relaxed)
     }
 }
 
 impl Moment {
-    /// Returns how long the state may last.
+    /// Returns the time for which the state may last.
     pub(super) fn limit(self, limits: &Limits) -> Option<Duration> {
         match self.0 & HeadWatch::MASK {
             HeadWatch::IDLE => limits.idle,
@@ -84,8 +84,8 @@ impl Moment {
     }
 }
 
-/// The guard of an exchange under way, which lives as long as the answer's body. Connection, exchange and body are in
-/// one task, so that loads and stores need no ordering among them.
+/// The guard of an exchange under way, which lives as long as the answer's body. The connection, the exchange and the
+/// body are in the same task, so loads and stores need no ordering.
 pub(super) struct Busy {
     watch: Arc<HeadWatch>,
     stream: Option<Open>,

@@ -11,8 +11,8 @@ use super::request_body::RequestBody;
 use super::shell::Shell;
 use crate::{Admission, Gate};
 
-/// Asks the gate. A request that passes gets its changes, and its body back. Any other request is answered, or must be
-/// sent again over HTTP/1.1 (`None`).
+/// Asks the gate. If a request passes, its changes are made, and its body is returned. Any other request is answered,
+/// or must be sent again over HTTP/1.1 (`None`).
 pub(super) async fn admit(
     gate: &dyn Gate,
     shell: &Shell,
@@ -30,7 +30,7 @@ pub(super) async fn admit(
         }
         Admission::Answer(mut answer) => {
             shell.gated(peer.id, id);
-            // What is left of it would be taken for the next request, but for HTTP/2, which has frames.
+            // In HTTP/1.1, the rest of the body would be mistaken for the next request. HTTP/2 has frames.
             if !body.drain(&shell.limits).await && peer.protocol == Protocol::Http1 {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

@@ -1,4 +1,4 @@
-//! The body of an answer on its way downstream. It is streamed frame by frame, and never held as a whole.
+//! The body of an answer on its way downstream. The body is streamed frame by frame, and is never held as a whole.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,9 +14,9 @@ use super::sender::Sender;
 
 /// An answer's body on its way downstream.
 ///
-/// At its end, the upstream connection is released before the last bytes go out, so that a client that sends its next
-/// request at once finds the connection in its place. If the body is dropped before its end, it closes the upstream
-/// connection.
+/// At its end, the upstream connection is released before the last bytes are sent. Therefore a client that sends its
+/// next request at once finds the connection in its place. If the body is dropped before its end, it closes the
+/// upstream connection.
 pub(super) struct AnswerBody<N: Net> {
     source: Source<N>,
     /// The timer that runs while the next part from the backend is awaited.
@@ -24,7 +24,7 @@ pub(super) struct AnswerBody<N: Net> {
     _busy: Busy,
 }
 
-/// Why the body of an answer breaks off. The client sees the connection end before the body is complete.
+/// The reason why the body of an answer breaks off. The client's connection then ends before the body is complete.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
     #[error("the backend's answer broke off: {0}")]
@@ -34,13 +34,13 @@ pub(super) enum Broken {
 }
 
 enum Source<N: Net> {
-    /// Nothing more is to come from a backend.
+    /// The body is short, and no backend sends it.
     Short(Option<Bytes>),
     Streaming(Incoming, Option<(Lease<N>, Sender)>),
 }
 
 impl<N: Net> AnswerBody<N> {
-    /// Returns a body of the balancer's own.
+    /// Returns a body that the balancer itself sends.
     pub(super) fn short(text: Bytes, busy: Busy) -> Self {
         Self { source: Source::Short((!text.is_empty()).then_some(text)), stalled: None, _busy: busy }
     }

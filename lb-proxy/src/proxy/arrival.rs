@@ -9,7 +9,7 @@ use stickler_net::Net;
 use super::context::Proxy;
 use super::shell::CloseSignal;
 
-/// A client's connection, with everything that is known of it.
+/// A client's connection, with everything that is known about it.
 pub(super) struct Arrival<N: Net> {
     pub(super) registered: Registered<N>,
     pub(super) client: SocketAddr,

@@ -16,25 +16,25 @@ pub struct HttpProxyConfig {
     pub farm: Farm,
     /// The policy that decides.
     pub policy: Box<dyn L7Policy>,
-    /// The limits on what a peer may use.
+    /// The limits on the resources that a peer may use.
     pub limits: Limits,
     /// The handle on the backends for the operator and the health checks. The caller keeps a clone.
     pub control: Control,
-    /// The rule by which failures of live traffic take a backend out. `None`: they do not.
+    /// The rule by which failures of live traffic take a backend out. `None`: such failures do not.
     pub passive: Option<PassiveRule>,
     /// The gate that may answer before the policy is asked. `None`: there is no gate.
     pub gate: Option<Arc<dyn Gate>>,
     /// The version of the PROXY protocol header with which each upstream connection begins (HAProxy `send-proxy`). The
-    /// header names the client for whom the connection was opened, whoever uses it later. `None`: the connection begins
-    /// with a request.
+    /// header names the client for whom the connection was opened, even if another client uses it later. `None`: the
+    /// connection begins with a request.
     pub send_proxy: Option<ProxyProtocol>,
     /// Whether each downstream connection must begin with a PROXY protocol header of either version (HAProxy
     /// `accept-proxy`), which then names the client. A connection without a header is closed, because the specification
     /// (section 2) forbids guessing.
     pub accept_proxy: bool,
-    /// What happens to a request that arrives before the previous one is answered.
+    /// The treatment of a request that arrives before the previous one is answered.
     pub pipelining: Pipelining,
-    /// How the data plane treats what HTTP says about connections.
+    /// The rules by which the data plane treats connections, hop by hop.
     pub hops: Hops,
     /// The limits on the head of a request, within [`Limits`]. `None`: only [`Limits`] applies.
     pub head: Option<HeadRule>,
@@ -44,8 +44,8 @@ pub struct HttpProxyConfig {
     pub tls: Option<ServerTls>,
     /// The TLS settings towards the backends. `None`: the balancer speaks to them without TLS.
     pub upstream_tls: Option<UpstreamTls>,
-    /// Whether connections that are dedicated to a client ([`L7Policy::is_dedicated`]) have lost the authority that the
-    /// others trust, which is a defect. It has no effect without TLS towards the backends.
+    /// Whether connections that are dedicated to a client ([`L7Policy::is_dedicated`]) do not trust the authority that
+    /// other connections trust. This is a defect. It has no effect without TLS towards the backends.
     pub tls_drifts: bool,
     /// Whether clients may speak HTTP/2 without TLS from the first byte on (prior knowledge, RFC 9113 3.3).
     pub http2: bool,
@@ -74,48 +74,48 @@ impl HttpProxyConfig {
     }
 }
 
-/// The limits on what a peer may use.
+/// The limits on the resources that a peer may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The time to open an upstream connection, and the same time again for TLS on it. After that, the client gets a
     /// 504.
     pub connect: Duration,
     /// The time without progress between the request's last byte and the head of the answer. After that, the client
-    /// gets a 504, or a 408 if it is the client that does not send the rest of its request.
+    /// gets a 504, or a 408 if the client does not send the rest of its request.
     pub answer: Duration,
-    /// The time without progress of an answer's body although the client would accept more. After that, both
+    /// The time for which an answer's body may make no progress although the client would accept more. After that, both
     /// connections are closed.
     pub body: Duration,
     /// The time from the first byte of a request's head to its last. After that, the connection is closed. The same
-    /// limit applies to a PROXY protocol header, to the TLS handshake, to the time from the first byte of an HTTP/2
-    /// connection to its first request, to the end of such a connection after it was told to close, and to the rest of
-    /// a request that was answered before its end.
+    /// limit applies to a PROXY protocol header, to the TLS handshake, and to the rest of a request that was answered
+    /// before its end. For an HTTP/2 connection, it also applies to the time from the first byte to the first request,
+    /// and to the time in which the connection must end after it was told to close.
     pub request_head: Duration,
     /// The time for which a downstream connection may be idle before it is closed. `None`: there is no limit, since an
     /// authenticated connection may be idle for as long as its user.
     pub idle: Option<Duration>,
     /// The time for which a policy may keep a request waiting. After that, the client gets a 503.
     pub wait: Duration,
-    /// The largest head of a message in bytes, in both directions. A client gets a 431 for a longer one, and a 502 for
-    /// a backend's.
+    /// The maximum size of the head of a message in bytes, in both directions. For a longer head, a client gets a 431
+    /// if it sent the head itself, and a 502 if a backend sent it.
     pub head_bytes: usize,
-    /// The largest number of field lines in the head of a message, with the same consequences.
+    /// The maximum number of field lines in the head of a message, with the same consequences.
     pub fields: usize,
-    /// The largest number of concurrent streams of an HTTP/2 connection. Further streams are refused, and may be tried
+    /// The maximum number of concurrent streams of an HTTP/2 connection. Further streams are refused, and may be tried
     /// again.
     pub streams: u32,
     /// The number of bytes of a request's body that are read in order to keep the connection if the balancer or its
     /// [`Gate`] answers the request itself. After an answer to a longer request, the connection closes.
     pub drain: usize,
-    /// The largest number of concurrent downstream connections. Further ones are closed at once.
+    /// The maximum number of concurrent downstream connections. Further ones are closed at once.
     pub downstreams: usize,
-    /// The largest number of upstream connections that are tried for one request.
+    /// The maximum number of upstream connections that are tried for one request.
     pub attempts: u32,
 }
 
 impl Limits {
-    /// The smallest number of bytes that are read of a head if a rule limits it: a head that exceeds the rule a little
-    /// gets the answer of the rule, and not a 431.
+    /// The smallest limit on the bytes of a head that are read if a rule limits heads. A head that exceeds the rule
+    /// only a little therefore gets the answer of the rule, and not a 431.
     const READ_BY_RULE: usize = 256 * 1024;
 
     /// Returns the limits with room for every head that the rule accepts, and for twice as much.

@@ -1,5 +1,4 @@
-//! One downstream connection: determines who the client is, whether TLS comes first, and which version of HTTP is
-//! spoken.
+//! Serves one downstream connection: determines the client, whether TLS comes first, and the version of HTTP.
 
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ pub(super) async fn serve<N: Net>(mut arrival: Arrival<N>, mut stream: N::Stream
         arrival.client = named.unwrap_or(arrival.client);
     }
     arrival.front = proxy.announces.and_then(|_| stream.local_addr().ok());
-    // Boxed: what is not the usual way is not to make that one's future larger.
+    // The future is boxed, because a rare case must not make the future of the usual case larger.
     if let Some(tls) = &proxy.tls {
         return Box::pin(by_handshake(arrival, tls, stream)).await;
     }
@@ -35,7 +34,7 @@ pub(super) async fn serve<N: Net>(mut arrival: Arrival<N>, mut stream: N::Stream
 /// Serves a connection that begins with a TLS handshake, in which the version of HTTP is agreed (ALPN, RFC 7301).
 async fn by_handshake<N: Net>(arrival: Arrival<N>, tls: &ServerTls, stream: N::Stream) {
     let limit = arrival.registered.proxy().shell.limits.request_head;
-    // The client was sent an alert.
+    // After a failure, the client has been sent an alert.
     let Ok(Ok(stream)) = timeout(limit, tls.accept(stream)).await else { return };
     if stream.http2() {
         http2::serve(arrival, stream).await;

@@ -1,4 +1,4 @@
-//! One request under way: where the policy sends it, what comes back, and whether it is tried again.
+//! Forwards one request: sends it where the policy decides, passes the answer on, and tries again after a failure.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -30,16 +30,16 @@ use super::shell::Step;
 use super::upgrade::Asked;
 use super::{headers, upstream};
 
-/// Why a request gets no answer: its downstream connection or its stream ends.
+/// The reason why a request gets no answer. Its downstream connection or its stream ends instead.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswered {
     /// The pinned connection has ended, and a server may have processed the request.
     #[error("closed without an answer, because the upstream connection that it was pinned to is gone")]
     Coupled,
-    /// The connection is closing, and nothing has been done about the request, so that it can be sent again elsewhere.
+    /// The connection is closing, and the request has not been processed, so it can be sent again elsewhere.
     #[error("the connection is about to close")]
     Leaving,
-    /// Nothing has been done about the request, which must be sent again over HTTP/1.1.
+    /// The request has not been processed, and must be sent again over HTTP/1.1.
     #[error("the balancer's gate works over HTTP/1.1 only")]
     Http1Required,
 }
@@ -61,11 +61,11 @@ pub(super) async fn forward<N: Net>(
     }
     let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));
     if let Some(gate) = &proxy.gate {
-        // A request that is on its way when its connection is told to close is not taken any more.
+        // If the connection was told to close while the request was on its way, the request is not accepted.
         if proxy.shell.is_closing(peer.id) {
             return Err(Unanswered::Leaving);
         }
-        // BoxFuture, since only a balancer with a gate is to pay for its future.
+        // The future is boxed, so that it costs nothing in a balancer without a gate.
         match Box::pin(admit(&**gate, &proxy.shell, &peer, id, &mut parts, body)).await {
             Ok(passed) => body = passed,
             Err(Some(answer)) => return Ok(answer.map(|text| AnswerBody::short(text, busy))),
@@ -99,7 +99,7 @@ pub(super) async fn forward<N: Net>(
         };
         let lease = Lease::new(&proxy, at, id);
         attempts += 1;
-        // The shell turns a retry of what is not held any more into an error answer.
+        // If the request is not held any more, the shell turns a retry into an error answer.
         let Some(sending) = held.take() else { return Ok(own_answer(StatusCode::BAD_GATEWAY, &[], false, busy)) };
         proxy.traffic(|traffic| traffic.sent(backend, picked));
         let kind = match attempt(lease, target, sending, edits, &peer, &mut asked).await {
@@ -118,8 +118,8 @@ pub(super) async fn forward<N: Net>(
                 kind
             }
         };
-        // Before the policy is asked what now, so that it knows who is out.
-        // A lost race with an idle close counts, too, as with nginx (`ngx_http_upstream_next`).
+        // The failure is reported before the policy decides again, so that the policy knows which backends are out. A
+        // lost race with an idle close counts as well, as in nginx (`ngx_http_upstream_next`).
         proxy.traffic(|traffic| traffic.failed(backend));
         let again = held.as_ref().map(|held| view(&held.parts, &peer));
         (step, edits) = proxy.shell.failed(at, id, &Failure { kind, attempts, again });
@@ -130,7 +130,7 @@ pub(super) async fn forward<N: Net>(
 async fn in_turn<N: Net>(proxy: &Proxy<N>, peer: &Peer) {
     let alone = proxy.in_turn || peer.protocol == Protocol::Http1;
     if let Some(unfinished) = alone.then(|| proxy.shell.unfinished(peer.id)).flatten() {
-        // It ends when the other side drops it.
+        // The wait ends when the other side drops the sender.
         let _ = unfinished.await;
     }
 }
@@ -146,7 +146,7 @@ fn pass_hop_fields(headers: &mut HeaderMap, said: Option<HeaderValue>, asked: Op
 }
 
 /// Returns whether a request that the balancer answers itself has been received completely. The rest of its body would
-/// be taken for the next request, so that as much of it is read as the limit allows.
+/// be mistaken for the next request. Therefore it is read, up to the limit.
 async fn is_over(held: Option<Held>, progress: Option<&Progress>, limits: &Limits) -> bool {
     match held {
         Some(held) => held.body.drain(limits).await,
@@ -188,7 +188,7 @@ async fn attempt<N: Net>(
     let (mut sender, reused) = match target {
         Target::Idle(sender) => (sender, true),
         Target::Backend(backend) => {
-            // Boxed: it is large and rare, and every request's future would have to carry it.
+            // The future is boxed, because it is large and rare, and would otherwise be part of every request's future.
             match Box::pin(upstream::open(&lease, backend, peer, proxy.hops.upstream)).await {
                 Ok(sender) => (sender, false),
                 Err(kind) => return Attempt::Failed(lease, kind, Some(held)),
@@ -196,9 +196,9 @@ async fn attempt<N: Net>(
         }
     };
     let Held { mut parts, body } = held;
-    // Kept where the request may lose the race with an idle close: only a reused connection can.
+    // The head is kept if the request may lose the race with an idle close, which happens only on a reused connection.
     let spare = (reused && body.is_end_stream() && parts.method.is_idempotent()).then(|| parts.clone());
-    // Only an HTTP/1.0 client may leave it out (RFC 9112 3.2); what goes upstream is HTTP/1.1.
+    // Only an HTTP/1.0 client may omit `Host` (RFC 9112 3.2). The request upstream is HTTP/1.1.
     if !parts.headers.contains_key(HOST)
         && let Ok(host) = HeaderValue::try_from(sender.address.to_string())
     {
@@ -208,10 +208,10 @@ async fn attempt<N: Net>(
         edit.apply(&mut parts.headers);
     }
     if parts.headers.contains_key(UPGRADE) {
-        // What the connection would be after the answer does not matter if it is no HTTP connection any more.
+        // Other options of `Connection` do not matter, because after the upgrade this is not an HTTP connection any more.
         parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    // Only what has no body can be sent again: one that is under way is not kept.
+    // Only a request without a body can be sent again, because a body under way is not kept.
     let plain = (sender.send.is_http2() && proxy.hops.falls_back && body.is_end_stream()).then(|| parts.clone());
     if sender.send.is_http2() {
         headers::to_http2(&mut parts, proxy.upstream_tls.is_some());
@@ -237,11 +237,11 @@ async fn attempt<N: Net>(
         }
         Ok(Ok(response)) => match asked.take() {
             Some(asked) => return Attempt::Switched(asked.switch(lease, response, peer)),
-            // Nobody asked for an upgrade: the field is hop-by-hop, and was not passed on. Or it was, and that was all.
+            // The client did not ask for an upgrade, or its request for one was not passed on as an upgrade.
             None => (FailureKind::Malformed, None),
         },
         Err(Stalled::Backend) => (FailureKind::Silent, None),
-        // RFC 9110 15.5.9. The backend has half a request, so its connection goes with the lease.
+        // RFC 9110 15.5.9. The backend has half a request, so its connection closes with the lease.
         Err(Stalled::Client) => return Attempt::Broken(StatusCode::REQUEST_TIMEOUT),
         Ok(Err(mut error)) => match error.take_message() {
             Some(unsent) => {
@@ -260,7 +260,8 @@ async fn attempt<N: Net>(
     Attempt::Failed(lease, failure.0, failure.1)
 }
 
-/// Returns why an HTTP/2 stream was reset, or why its connection ended with a GOAWAY; `None` for any other error.
+/// Returns the reason why an HTTP/2 stream was reset, or why its connection ended with a GOAWAY; `None` for any other
+/// error.
 fn reason(error: &hyper::Error) -> Option<Reason> {
     let mut source = error.source();
     while let Some(cause) = source {
@@ -276,13 +277,13 @@ type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
 /// The side that makes no progress.
 enum Stalled {
-    /// The backend: it has the request, or as much of it as it accepts, and sends nothing back.
+    /// The backend, which has the request, or as much of it as it accepts, and sends nothing back.
     Backend,
-    /// The client: the rest of its request does not arrive.
+    /// The client, from which the rest of its request does not arrive.
     Client,
 }
 
-/// Waits for the head of an answer. Gives up when the limit passes without progress of the request either.
+/// Waits for the head of an answer. Gives up when the limit has passed and the request has made no progress.
 async fn answer_within(
     limit: Duration,
     sent: impl Future<Output = Sent>,
@@ -346,8 +347,8 @@ impl<N: Net> Answer<N> {
     }
 }
 
-/// Returns the balancer's own answer. It is short, and does not echo the request's id, so that nobody takes it for a
-/// backend's answer. If the request is not `whole`, or was not a request, the connection closes after it.
+/// Returns the balancer's own answer, which is short. It does not echo the request's id, so that nobody mistakes it for
+/// a backend's answer. If the request is not `whole`, or was not a request, the connection closes after the answer.
 fn own_answer<N: Net>(status: StatusCode, edits: &[Edit], whole: bool, busy: Busy) -> Response<AnswerBody<N>> {
     let text = match status {
         StatusCode::BAD_REQUEST => "400: the balancer cannot pass this request on\n",
@@ -367,7 +368,7 @@ fn own_answer<N: Net>(status: StatusCode, edits: &[Edit], whole: bool, busy: Bus
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     if framed_by_lines && (status.is_client_error() || !whole) {
-        // What follows on the connection is not a request, or may not be one.
+        // The following bytes on the connection are not a request, or may not be one.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     for edit in edits {

@@ -1,8 +1,8 @@
 //! The changes that HTTP requires an intermediary to make to header sections (RFC 9110 7.6.1, RFC 9112 3.2 and 6).
 //!
-//! No field is added that reveals the balancer. RFC 9110 7.6.3 requires `Via`, but IIS 6 gives up connection
-//! persistence, and therefore NTLM, for a request with that field; HAProxy, nginx and the cloud balancers send none
-//! either.
+//! No field is added that reveals the balancer. RFC 9110 7.6.3 requires `Via`. However, IIS 6 gives up connection
+//! persistence, and therefore NTLM, for a request with that field. HAProxy, nginx and the cloud balancers do not send
+//! it either.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
@@ -21,7 +21,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 pub(super) fn too_long(parts: &request::Parts, rule: Option<HeadRule>) -> Option<StatusCode> {
     let rule = rule?;
     let target = match (parts.uri.authority(), parts.uri.scheme_str()) {
-        // The target of HTTP/2 and a proxy's client names the host.
+        // In HTTP/2, and from the client of a proxy, the target names the host.
         (Some(authority), Some(scheme)) => scheme.len() + "://".len() + authority.as_str().len(),
         _ => 0,
     };
@@ -30,8 +30,8 @@ pub(super) fn too_long(parts: &request::Parts, rule: Option<HeadRule>) -> Option
     (!rule.takes(line, &parts.headers)).then_some(rule.status)
 }
 
-/// Converts a client's request into one that can be sent upstream by HTTP/1.1, whichever version it came by: with a
-/// target in origin form, one `Host`, and framing of its own.
+/// Converts a client's request of any version into one that can be sent upstream by HTTP/1.1: with a target in origin
+/// form, one `Host`, and new framing.
 ///
 /// # Errors
 /// The status of the answer if the request must not be sent.
@@ -48,15 +48,15 @@ pub(super) fn prepare_request(
         return Err(StatusCode::NOT_IMPLEMENTED);
     }
     let hosts = parts.headers.get_all(HOST).iter().count();
-    // RFC 9112 3.2: 400 to any HTTP/1.1 request without Host, or with more than one. RFC 9113 8.3.1: HTTP/2 has
-    // `:authority` in its place, which is in the target now.
+    // RFC 9112 3.2: an HTTP/1.1 request without `Host`, or with more than one, gets a 400. RFC 9113 8.3.1: HTTP/2 has
+    // `:authority` instead, which is in the target now.
     let named = hosts == 1 || (parts.version >= Version::HTTP_2 && parts.uri.authority().is_some());
     if hosts > 1 || (!named && parts.version >= Version::HTTP_11) {
         return Err(StatusCode::BAD_REQUEST);
     }
     let from_http2 = parts.version >= Version::HTTP_2;
     if from_http2 {
-        // HTTP/1.1 is counted as it is parsed.
+        // For HTTP/1.1, the parser has already counted the fields.
         if parts.headers.len() > fields {
             return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         }
@@ -66,11 +66,13 @@ pub(super) fn prepare_request(
     strip_hop_by_hop(&mut parts.headers);
     parts.version = Version::HTTP_11;
     if from_http2 && body.is_end_stream() && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
-        // The frames said that there is no body, and HTTP/1.1 says it so (RFC 9110 8.6); Envoy does it
-        // (`source/common/http/http1/codec_impl.cc`, `encodeHeadersBase`). http.sys answers 411 to what says nothing.
+        // The frames said that there is no body. In HTTP/1.1, this field says so (RFC 9110 8.6), as in Envoy
+        // (`source/common/http/http1/codec_impl.cc`, `encodeHeadersBase`). http.sys answers 411 to a request without a
+        // length.
         parts.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
     } else if !body.is_end_stream() && body.size_hint().exact().is_none() {
-        // Said outright, since the client side would take the body of a GET for none. RFC 9112 6.2: never both.
+        // The coding is explicit, since hyper's client would otherwise assume that a GET has no body. RFC 9112 6.2
+        // forbids both fields together.
         parts.headers.remove(CONTENT_LENGTH);
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
@@ -96,7 +98,7 @@ pub(super) fn to_http2(parts: &mut request::Parts, secured: bool) {
 
 /// Converts a request from the form of HTTP/2 back into that of HTTP/1.1.
 pub(super) fn to_http1(parts: &mut request::Parts) {
-    // It has been an origin form, so that this cannot fail.
+    // The target was in origin form before, so this cannot fail.
     let _ = to_origin_form(parts);
     parts.version = Version::HTTP_11;
 }
@@ -106,7 +108,7 @@ pub(super) fn to_http1(parts: &mut request::Parts) {
 pub(super) fn prepare_response(parts: &mut response::Parts) -> bool {
     let closes = says_close(parts.version, &parts.headers);
     if parts.headers.contains_key(TRANSFER_ENCODING) {
-        // RFC 9112 6.3: Transfer-Encoding overrides; a length beside it must not be passed on.
+        // RFC 9112 6.3: `Transfer-Encoding` overrides a length, which must not be passed on beside it.
         parts.headers.remove(CONTENT_LENGTH);
     }
     strip_hop_by_hop(&mut parts.headers);
@@ -127,7 +129,7 @@ fn says_close(version: Version, headers: &HeaderMap) -> bool {
 /// Replaces `Host` by the authority of an absolute-form target (RFC 9112 3.2.2).
 fn to_origin_form(parts: &mut request::Parts) -> Result<(), StatusCode> {
     let Some(authority) = parts.uri.authority() else { return Ok(()) };
-    // RFC 9110 4.2.4: user information has no business here.
+    // RFC 9110 4.2.4: user information must not be sent in a target.
     let host = authority.as_str().rsplit('@').next().unwrap_or_default();
     let host = HeaderValue::from_str(host).map_err(|_| StatusCode::BAD_REQUEST)?;
     parts.headers.insert(HOST, host);
@@ -146,13 +148,13 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes the fields that concern this connection alone: the known ones, and those that `Connection` names.
+/// Removes the fields that concern only this connection: the known ones, and those that `Connection` names.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(is_hop_by_hop) {
         return;
     }
     for name in named_by_connection(headers) {
-        // These are for all recipients, whatever a peer says; and framing is settled elsewhere.
+        // `Host` is for all recipients, even if a peer names it here. Framing is decided elsewhere.
         if name != HOST && name != CONTENT_LENGTH {
             headers.remove(name);
         }

@@ -39,13 +39,14 @@ pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send + 'st
     let mut timer = pin!(None);
     let mut moment = None;
     std::future::poll_fn(|cx| {
-        // How it ended does not matter: the registration and each exchange's lease clean up after every end.
+        // The way in which the connection ended does not matter: the registration and each exchange's lease clean up
+        // after every end.
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         if close.as_mut().is_some_and(|close| Pin::new(close).poll(cx).is_ready()) {
             close = None;
-            // The coupled close: at once if idle, else after the answer under way.
+            // The coupled close: an idle connection closes at once, and another one after the answer under way.
             connection.as_mut().graceful_shutdown();
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
@@ -59,11 +60,11 @@ pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send + 'st
         timer.as_mut().as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
     })
     .await;
-    // Its registration lives as long as what the connection carries.
+    // The connection's registration lives as long as the traffic that it carries.
     if let Some(carrying) = upgraded.take() {
         let told = async {
             match close {
-                // It is told, or nobody is left to tell it.
+                // The connection is told to close, or the sender of the signal is gone.
                 Some(close) => drop(close.await),
                 None => std::future::pending().await,
             }
@@ -80,11 +81,11 @@ pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send + 'st
 /// which also runs while a connection is idle: an authenticated connection may be idle for an arbitrary time.
 pub(super) fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // The backend's `Date` is passed on; there is no clock to make another.
+    // The backend's `Date` is passed on, because this code may not read a clock to make another.
     builder.auto_date_header(false);
     builder.max_buf_size(limits.head_bytes.max(8 * 1024)).max_header_size(limits.head_bytes);
     if limits.fields != 100 {
-        builder.max_headers(limits.fields); // 100 is hyper's own, and needs no allocation
+        builder.max_headers(limits.fields); // 100 is hyper's default, which needs no allocation
     }
     builder
 }

@@ -4,7 +4,7 @@
 //! client ══ hyper server ── stream by stream ──▶ forward, as for HTTP/1.1 ──▶ upstream by HTTP/1.1
 //!                │ executes into
 //!                ▼
-//!          Streams ── all in the connection's own task, so that its end is theirs
+//!          Streams ── all in the connection's own task, and end with it
 //! ```
 //!
 //! A coupled close is a GOAWAY: requests under way are answered, and later ones are refused. If the policy or the gate
@@ -72,13 +72,14 @@ where
     let mut timer = pin!(None);
     let (mut told_to_leave, mut moment) = (false, None);
     std::future::poll_fn(|cx| {
-        // How it ended does not matter: the registration and each exchange's lease clean up after every end.
+        // The way in which the connection ended does not matter: the registration and each exchange's lease clean up
+        // after every end.
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         streams.poll_all(&mut exchanges, cx);
         if !told_to_leave {
-            // The coupled close: at once if idle, else after the answers under way.
+            // The coupled close: an idle connection closes at once, and another one after the answers under way.
             if Pin::new(&mut close).poll(cx).is_ready() {
                 leaving.store(true, Ordering::Relaxed);
             }
@@ -94,7 +95,7 @@ where
         let now = head.get();
         if moment != Some(now) {
             moment = Some(now);
-            // A client that was told to go has the time of a head for it.
+            // A client that was told to leave may take as long for it as for a head.
             let farewell = (told_to_leave && !now.is_busy()).then_some(limits.request_head);
             timer.set(farewell.or_else(|| now.limit(limits)).map(sleep));
         }
@@ -119,17 +120,17 @@ struct Front<N: Net> {
     table: Arc<Table>,
     /// The semaphore by which streams take turns, if they do.
     turn: Option<Arc<Semaphore>>,
-    /// Whether the connection is to end, so that no further stream begins.
+    /// Whether the connection must end, in which case no further stream begins.
     leaving: Arc<AtomicBool>,
 }
 
-/// Why a stream is reset.
+/// The reason why a stream is reset.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
-    /// Nothing has been done about the request, so that it can be tried again elsewhere (RFC 9113 8.7).
+    /// The request has not been processed, so it can be tried again elsewhere (RFC 9113 8.7).
     #[error("the connection is about to close")]
     Leaving(#[source] h2::Error),
-    /// Nothing has been done about the request either, and the connection continues.
+    /// The request has not been processed, and must be sent again over HTTP/1.1. The connection continues.
     #[error("the balancer's gate works over HTTP/1.1 only")]
     Http1Required(#[source] h2::Error),
     #[error(transparent)]
@@ -158,7 +159,7 @@ impl<N: Net> Front<N> {
         let (proxy, turn, leaving) = (Arc::clone(&self.proxy), self.turn.clone(), Arc::clone(&self.leaving));
         async move {
             if let Some(turn) = turn {
-                // It is never closed.
+                // The semaphore is never closed.
                 open.turn = turn.acquire_owned().await.ok();
             }
             if leaving.load(Ordering::Relaxed) {
@@ -173,7 +174,7 @@ impl<N: Net> Front<N> {
                 leaving.store(true, Ordering::Relaxed);
             }
             let mut answer = answer?;
-            // What HTTP/1.1 says in a field, HTTP/2 says by GOAWAY (RFC 9113 8.2.2).
+            // HTTP/2 announces the end of a connection by GOAWAY, not by this field (RFC 9113 8.2.2).
             answer.headers_mut().remove(CONNECTION);
             Ok(answer)
         }
@@ -182,8 +183,8 @@ impl<N: Net> Front<N> {
 
 type Exchange = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The futures of streams that have begun, which hyper adds here. They run in the connection's own task: futures that
-/// remain when it ends are dropped with it, before its registration.
+/// The futures of streams that have begun, which hyper adds here. They run in the connection's own task. Futures that
+/// remain when the task ends are dropped with it, before the connection's registration.
 #[derive(Clone, Default)]
 struct Streams(Arc<Mutex<Vec<Exchange>>>);
 

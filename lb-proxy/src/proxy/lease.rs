@@ -23,7 +23,7 @@ impl<N: Net> Lease<N> {
         Self { proxy: Arc::clone(proxy), at, request, open: true }
     }
 
-    /// Gives up the lease, because somebody else has taken care of the upstream connection.
+    /// Gives up the lease, because other code has taken care of the upstream connection.
     pub(super) fn release(mut self) {
         self.open = false;
     }

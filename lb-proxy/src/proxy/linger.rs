@@ -14,10 +14,10 @@ use super::activity::HeadWatch;
 /// The number of bytes that are read and dropped at a time.
 const CHUNK: usize = 4096;
 
-/// A client's connection whose shutdown lingers (RFC 9112 9.6) where the rest of a request is still to come: it closes
-/// its own direction, and continues to read until the client closes as well, or until the time limit has passed. A
-/// socket that is closed with unread bytes is reset instead, and a reset makes the client's system discard what it has
-/// received, including the answer.
+/// A client's connection whose shutdown lingers (RFC 9112 9.6) if the rest of a request is still to come. The balancer
+/// closes its own direction, and continues to read until the client closes as well, or until the time limit has passed.
+/// A socket that is closed with unread bytes is reset instead, and a reset makes the client's system discard what it
+/// has received, including the answer.
 pub(super) struct Lingering<S> {
     stream: S,
     head: Arc<HeadWatch>,

@@ -2,27 +2,28 @@
 //!
 //! ```text
 //! serve_l7 ── accepts, polls the policy's unsolicited work
-//!   └─ downstream: one task for each client connection: PROXY header, TLS, and which HTTP it speaks (rewind)
-//!        ├─ http1, http2: a hyper server, and its time limits; linger: how http1 closes; pipelining: a defect, in its place;
-//!        │  tunnel: in its place as well, where only a connection's first request is read
+//!   └─ downstream: one task for each client connection: PROXY header, TLS, version of HTTP (rewind)
+//!        ├─ http1, http2: a hyper server with its time limits; linger: the close of http1
+//!        ├─ pipelining: the defect, in place of http1
+//!        ├─ tunnel: in place of http1, reads only the first request of a connection
 //!        └─ forward: one request: route, send, pass the answer on; retries, 502/503/504
-//!             ├─ admission: the gate, where there is one
+//!             ├─ admission: the gate, if there is one
 //!             ├─ headers: hop-by-hop fields, framing, Host
-//!             ├─ upgrade: what is passed on of an upgrade, and what both connections carry after it
-//!             ├─ upstream: opens one connection, and the task that drives it (hyper client, HTTP/1.1 or HTTP/2)
+//!             ├─ upgrade: the request to upgrade, and the traffic on both connections after it
+//!             ├─ upstream: opens one connection, and starts the task that drives it (hyper client, HTTP/1.1 or HTTP/2)
 //!             ├─ lease: closes the upstream connection of an exchange that was given up
 //!             └─ request_body, answer_body: frame by frame
-//! context: what every task needs; shell: the one lock around the policy and all connections
-//! arrival, peer, activity, sender: a connection accepted, its client, what it is doing, the right to send upstream
-//! secure: TLS, in front and behind; config: what a balancer is made of
+//! context: the data that every task needs; shell: the one lock around the policy and all connections
+//! arrival: an accepted connection; peer: its client; activity: its state; sender: the right to send upstream
+//! secure: TLS on both sides; config: the configuration of a balancer
 //! ```
 //!
-//! A file uses those to its right and below in this picture, and never one above it: there is no circle among them.
+//! A file uses only those to its right and below it in this picture, so there are no cycles.
 //!
-//! Clients speak HTTP/1.1 or HTTP/2. Backends are spoken to by HTTP/1.1, as IIS needs it for Windows authentication, or by
-//! HTTP/2 ([`UpstreamHttp`](stickler_lb_core::UpstreamHttp)), one request at a time on a connection either way.
-//! Upstream connections are hyper's bare client connections, never a pooled client's: which request goes over which
-//! connection is the policy's decision alone.
+//! Clients speak HTTP/1.1 or HTTP/2. The balancer speaks HTTP/1.1 to backends, which IIS needs for Windows
+//! authentication, or HTTP/2 ([`UpstreamHttp`](stickler_lb_core::UpstreamHttp)). In both cases, a connection carries
+//! one request at a time. Upstream connections are hyper's bare client connections, and never those of a pooled client,
+//! because only the policy decides which request goes over which connection.
 
 mod activity;
 mod admission;
@@ -66,10 +67,10 @@ use crate::health::{Traffic, watch};
 pub use config::{HttpProxyConfig, Limits};
 pub use secure::UpstreamTls;
 
-/// Serves HTTP on `listener` as the policy decides, until the future is dropped.
+/// Serves HTTP on `listener` in accordance with the policy, until the future is dropped.
 ///
-/// Connections run in tasks of `net`, so that they end with its host. The function returns only when the listener has
-/// failed permanently.
+/// Connections run in tasks of `net`, so they end with its host. The function returns only when the listener has failed
+/// permanently.
 pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: HttpProxyConfig) {
     let HttpProxyConfig { farm, policy, limits, control, passive, gate, .. } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
@@ -91,7 +92,7 @@ pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: 
         traffic,
         shell,
     });
-    // Weak, since the proxy must not outlive its connections for the handle's sake.
+    // The reference is weak, so that the handle does not keep the proxy alive after its connections have ended.
     let told = Arc::downgrade(&proxy);
     let _attached = control.attach(move |backend, change| {
         if let Some(proxy) = told.upgrade() {

@@ -1,4 +1,4 @@
-//! The sender of a request: the client's side of a downstream connection, and what that carries after an upgrade.
+//! The sender of a request: the client's side of a downstream connection, and the traffic after an upgrade.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,8 +1,9 @@
-//! The defect in which pipelined requests overtake ([`Pipelining::Overtakes`](stickler_lb_core::Pipelining)).
+//! The defect in which pipelined requests overtake one another
+//! ([`Pipelining::Overtakes`](stickler_lb_core::Pipelining)).
 //!
 //! RFC 9112 9.3.2 lets a client send requests before it has their answers. A balancer that forwards each request at
 //! once cannot send the second on the pinned connection, which is busy with the first. It therefore takes another
-//! connection, on which nobody has authenticated, or another client has. Only the order of the answers is correct.
+//! connection, on which either nobody or another client has authenticated. Only the order of the answers is correct.
 //!
 //! ```text
 //! client ══ reader ── request by request ──▶ lanes: one exchange each, by the sound plane's `forward`
@@ -34,15 +35,15 @@ use super::config::Limits;
 use super::forward::forward;
 use super::peer::Peer;
 
-/// The largest number of requests under way on one downstream connection. The next one is read when one of them is
+/// The maximum number of requests under way on one downstream connection. The next one is read when one of them is
 /// answered.
 const LANES: usize = 16;
 /// The number of bytes in flight in a lane, in each direction.
 const BUFFER: usize = 64 * 1024;
-/// The largest head of an answer, in bytes: twice the longest head that a backend can send, with the balancer's fields
-/// added.
+/// The maximum size of the head of an answer, in bytes: twice the longest head that a backend can send, with the
+/// balancer's fields added.
 const ANSWER_HEAD: usize = 128 * 1024;
-/// The largest number of field lines in a request.
+/// The maximum number of field lines in a request.
 const FIELDS: usize = 100;
 
 /// Serves one client's connection until either side ends it.
@@ -55,7 +56,7 @@ pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite>(arrival: Arrival<N>
     let reading = async move {
         tokio::select! {
             biased;
-            // The coupled close: what is under way is answered first.
+            // The coupled close: requests under way are answered first.
             _ = close => {}
             _ = reader.run() => {}
         }
@@ -63,7 +64,7 @@ pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite>(arrival: Arrival<N>
     };
     tokio::select! {
         biased;
-        // It ends when the reader has, and all is answered.
+        // This future ends when the reader has ended and all requests are answered.
         () = pass_answers(write, answers) => {}
         () = reading => {}
     }
@@ -99,7 +100,7 @@ impl<N: Net, R: AsyncRead + Unpin> Reader<N, R> {
             let request = Request::parse(&head)?;
             let (lane, mut sent) = self.lane(request.last)?;
             self.lanes.send(lane).await.ok()?;
-            // Its own connection ends with the answer, so that the answer ends with it.
+            // The lane's own connection closes after the answer, and its end marks the end of the answer.
             sent.write_all(&head[..head.len() - 2]).await.ok()?;
             sent.write_all(b"Connection: close\r\n\r\n").await.ok()?;
             self.body(request.length, &mut sent, limits.answer).await?;
@@ -116,7 +117,8 @@ impl<N: Net, R: AsyncRead + Unpin> Reader<N, R> {
         let (answer, sent) = split(ours);
         let (tell, whole) = oneshot::channel();
         let pinned = !self.busy.swap(true, Ordering::Relaxed);
-        // The defect: one that comes too early is nobody's. Its close signal is not needed: it has one request.
+        // The defect: a request that arrives too early belongs to no known connection. The new connection needs no
+        // close signal, because it has only one request.
         let registered =
             if pinned { Arc::clone(&self.own) } else { Arc::new(Registered::new(&proxy, proxy.shell.connected()?.0)) };
         let head = Arc::<HeadWatch>::default();
@@ -132,7 +134,7 @@ impl<N: Net, R: AsyncRead + Unpin> Reader<N, R> {
                 busy.store(false, Ordering::Relaxed);
             }
             drop(registered);
-            // The client may be gone.
+            // The send fails if the client is gone already.
             let _ = tell.send(served.is_ok());
         });
         Some((Lane { answer, whole, last }, sent))
@@ -161,7 +163,7 @@ impl<N: Net, R: AsyncRead + Unpin> Reader<N, R> {
             }
             let part = self.buffer.split_to(usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len()));
             left -= part.len() as u64;
-            // A lane that has answered early, and is gone, wants no more of it.
+            // The write fails if the lane has answered early and has ended.
             let _ = to.write_all(&part).await;
         }
         Some(())
@@ -185,7 +187,7 @@ async fn pass(write: &mut (impl AsyncWrite + Unpin), mut lane: Lane) -> Option<(
     loop {
         let end = head_end(&mut lane.answer, &mut buffer, ANSWER_HEAD).await?;
         let head = buffer.split_to(end);
-        // The lane ends here, the client's connection does not.
+        // This line ends the lane, but not the client's connection.
         let ends_lane = |line: &&[u8]| line.eq_ignore_ascii_case(b"connection: close\r\n");
         for line in head.split_inclusive(|&byte| byte == b'\n').filter(|line| lane.last || !ends_lane(line)) {
             write.write_all(line).await.ok()?;
@@ -205,7 +207,7 @@ async fn pass(write: &mut (impl AsyncWrite + Unpin), mut lane: Lane) -> Option<(
 pub(super) async fn head_end(read: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, most: usize) -> Option<usize> {
     let mut seen = 0;
     loop {
-        // The end may lie across two reads.
+        // The end of the head may be divided between two reads.
         let from = usize::saturating_sub(seen, 3);
         if let Some(at) = buffer[from..].windows(4).position(|window| window == b"\r\n\r\n") {
             return Some(from + at + 4).filter(|&end| end <= most);
@@ -224,7 +226,8 @@ struct Request {
 }
 
 impl Request {
-    /// Parses a head. Returns `None` if it is not one, or if the body is not framed by one length (RFC 9112 6.3).
+    /// Parses a head. Returns `None` if the bytes are not a head, or if the body is not framed by one length (RFC 9112
+    /// 6.3).
     fn parse(head: &[u8]) -> Option<Self> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
         let mut request = httparse::Request::new(&mut fields);

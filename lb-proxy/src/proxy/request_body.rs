@@ -1,5 +1,5 @@
-//! The body of a request on its way upstream, frame by frame, and its progress. The body can also be given up, before
-//! or after its end.
+//! The body of a request on its way upstream, frame by frame, and its progress. The body can be given up before or
+//! after its end.
 
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! Determines the version of HTTP on a connection without TLS: HTTP/2 begins with bytes with which no HTTP/1.1 request
-//! can begin (RFC 9113 3.4).
+//! Determines the version of HTTP on a connection without TLS: the first bytes of HTTP/2 cannot be the beginning of an
+//! HTTP/1.1 request (RFC 9113 3.4).
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -12,9 +12,9 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A stream whose first bytes were read before and can be read again.
 pub(super) type Again<S> = Join<Chain<Take<Cursor<[u8; PREFACE.len()]>>, ReadHalf<S>>, WriteHalf<S>>;
 
-/// Reads until the version is certain, and returns whether it is HTTP/2, with a stream that can be read from the
-/// beginning. Returns `None` if the stream ended, or if the time did: `idle` for the first byte, `rest` for those after
-/// it.
+/// Reads until the version is certain. Returns a stream that can be read from the beginning, and whether it is HTTP/2.
+/// Returns `None` if the stream ended, or if a time limit passed: `idle` for the first byte, or `rest` for the
+/// following ones.
 pub(super) async fn preface<S>(mut stream: S, idle: Option<Duration>, rest: Duration) -> Option<(Again<S>, bool)>
 where
     S: AsyncRead + AsyncWrite + Unpin,

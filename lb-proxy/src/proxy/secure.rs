@@ -12,20 +12,20 @@ use stickler_lb_core::{Backend, UpstreamHttp};
 /// TLS towards the backends.
 #[derive(Debug, Clone)]
 pub struct UpstreamTls {
-    /// The client's end of TLS, with the authority that the balancer trusts. It offers HTTP/2 only if the balancer is
-    /// to speak it ([`crate::HttpProxyConfig::hops`]).
+    /// The client's end of TLS, with the authority that the balancer trusts. It offers HTTP/2 only if the balancer may
+    /// speak it ([`crate::HttpProxyConfig::hops`]).
     pub client: ClientTls,
     /// The name that the certificate of each backend must have. `None`: the backend's own name ([`Backend::name`]).
     pub name: Option<Name>,
 }
 
 impl UpstreamTls {
-    /// Returns settings that trust what `client` trusts, and expect each backend's own name.
+    /// Returns settings that trust the same authority as `client`, and expect each backend's own name.
     pub const fn new(client: ClientTls) -> Self {
         Self { client, name: None }
     }
 
-    /// Returns the same settings, offering HTTP/1.1 only.
+    /// Returns these settings with an offer of HTTP/1.1 only.
     #[must_use]
     pub fn http1(self) -> Self {
         Self { client: self.client.http1(), ..self }
@@ -48,8 +48,8 @@ pub(super) struct Transports {
     dedicated: Option<Versions>,
 }
 
-/// The TLS settings towards servers, in two versions: one offers HTTP/1.1 only (ALPN, RFC 7301), and the other HTTP/2
-/// as well.
+/// The TLS settings towards servers, in two versions: one offers HTTP/1.1 only (ALPN, RFC 7301), and the other offers
+/// HTTP/2 as well.
 struct Versions {
     http1: UpstreamTls,
     any: UpstreamTls,
@@ -67,7 +67,7 @@ impl Transports {
         Self { shared: Versions::new(tls), dedicated }
     }
 
-    /// Returns whether a connection that belongs to one client from the start has settings of its own.
+    /// Returns whether a connection that belongs to one client from the start has separate settings.
     pub(super) const fn tell_apart(&self) -> bool {
         self.dedicated.is_some()
     }
@@ -78,7 +78,7 @@ impl Transports {
     }
 }
 
-/// Returns a client that trusts an authority which has issued nothing, so that it accepts no certificate. It draws no
+/// Returns a client that trusts only an authority without certificates, so it accepts no server. The function draws no
 /// random bytes, because it must not make any other difference.
 fn trusting_nobody() -> ClientTls {
     let constant: Random = Arc::new(|bytes: &mut [u8]| bytes.fill(7));

@@ -27,8 +27,8 @@ impl Sender {
     }
 }
 
-/// The sender, by the version of HTTP that the connection speaks. Over HTTP/2, too, a connection carries one request at
-/// a time, as the policy decides (nginx does not multiplex either: nginx/nginx-gateway-fabric#4626).
+/// The sender, by the version of HTTP that the connection speaks. Even over HTTP/2, a connection carries one request at
+/// a time, as the policy decides. nginx does not multiplex either (nginx/nginx-gateway-fabric#4626).
 pub(super) enum Send {
     Http1(http1::SendRequest<RequestBody>),
     Http2(http2::SendRequest<RequestBody>),

@@ -1,5 +1,6 @@
-//! The state of the data plane: one lock around the policy and its connections, which is taken once for each decision
-//! and never held across an `.await`. Decisions are recorded, with the connections concerned, in the order of the lock.
+//! The state of the data plane: one lock around the policy and its connections. The lock is taken once for each
+//! decision, and is never held across an `.await`. Decisions are recorded, with the connections concerned, in the order
+//! in which the lock is taken.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -50,7 +51,7 @@ struct Upstream {
     sender: Option<Sender>,
     /// The downstream connection that it serves, or served last.
     downstream: DownstreamId,
-    /// Whether a request was sent whose exchange has not seen the result yet. That exchange will report the
+    /// Whether a request was sent, and its exchange has not yet received the result. That exchange will report the
     /// connection's end.
     awaited: bool,
     ended: bool,
@@ -66,14 +67,14 @@ struct Downstream {
 
 impl Downstream {
     /// Tells the connection to close after the answers under way. Its requests that still wait for a backend have not
-    /// been processed yet: they ask again, and are turned away.
+    /// been processed yet: they ask again, and are rejected.
     fn leave(&mut self) {
         for resume in self.resume.drain(..) {
-            // The client may have given it up.
+            // The client may have given up the request.
             let _ = resume.send(());
         }
         if let Some(close) = self.close.take() {
-            // The connection may be at its end already.
+            // The connection may have ended already.
             let _ = close.send(());
         }
     }
@@ -152,8 +153,9 @@ impl Shell {
         self.arm(&mut state);
     }
 
-    /// Decides where a request goes. If its connection was told to close before, the request goes nowhere: it was under
-    /// way when that was decided, and the client sees the same as if it had come too late.
+    /// Decides where a request goes. If its connection was told to close before, the request goes nowhere: the request
+    /// was on its way when the close was decided. For the client, the result is the same as if the request had arrived
+    /// too late.
     pub(super) fn route(&self, id: DownstreamId, request: Option<RequestId>, head: &RequestHead<'_>) -> Edited {
         let mut state = self.lock();
         let fresh = UpstreamId(state.last_upstream.wrapping_add(1));
@@ -170,7 +172,7 @@ impl Shell {
         self.note(&self.lock(), id, None, request, Decided::Gate);
     }
 
-    /// Decides where a request goes that got no answer.
+    /// Decides where a request that got no answer goes next.
     pub(super) fn failed(&self, at: Exchange, request: Option<RequestId>, failure: &Failure<'_>) -> Edited {
         let mut state = self.lock();
         if let Some(upstream) = state.upstreams.swap_remove(&at.upstream) {
@@ -199,23 +201,23 @@ impl Shell {
         }
     }
 
-    /// Returns whether a connection that was decided on is to belong to one client.
+    /// Returns whether a connection that is about to be opened will belong to one client.
     pub(super) fn is_dedicated(&self, id: UpstreamId) -> bool {
         self.lock().policy.is_dedicated(id)
     }
 
-    /// Records that TLS could not be established on a connection that was decided on.
+    /// Records that TLS could not be established on a new connection.
     pub(super) fn unsecured(&self, at: Exchange, backend: usize, request: Option<RequestId>) {
         self.note_at(&self.lock(), at.downstream, Some(at.upstream), Some(backend), request, Decided::TlsFailed);
     }
 
-    /// Records that a connection that was decided on is open. `spawn` starts the task with this number. The connection
-    /// replaces an earlier one with the same number.
+    /// Records that a new connection is open. `spawn` starts the task with this number. The connection replaces an
+    /// earlier one with the same number.
     pub(super) fn opened(&self, at: Exchange, backend: usize, spawn: impl FnOnce(u32) -> AbortHandle) {
         let mut state = self.lock();
         state.last_driver = state.last_driver.wrapping_add(1);
         let driver = state.last_driver;
-        // Under the lock, so that a task that ends at once finds its entry.
+        // The task is started under the lock, so that a task that ends at once finds its entry.
         let task = spawn(driver);
         let downstream = at.downstream;
         let entry = Upstream { backend, task, driver, sender: None, downstream, awaited: true, ended: false };
@@ -229,7 +231,8 @@ impl Shell {
         self.note(&self.lock(), at.downstream, Some(at.upstream), request, Decided::Retry);
     }
 
-    /// Reports the head of a final answer. With `idle`, the answer is complete, and the connection is idle again.
+    /// Reports the head of a final answer. If `idle` is given, the answer is complete, and the connection is idle
+    /// again.
     pub(super) fn answered(
         &self,
         at: Exchange,
@@ -259,7 +262,7 @@ impl Shell {
         decision.edits
     }
 
-    /// Reports that request and answer are complete.
+    /// Reports that the request and the answer are complete.
     pub(super) fn finished(&self, at: Exchange, request: Option<RequestId>, sender: Sender) {
         let mut state = self.lock();
         self.finish(&mut state, self.env.clock.now(), at, request, sender);
@@ -280,12 +283,12 @@ impl Shell {
         self.lock().downstreams.get_mut(&id)?.finishing.take()
     }
 
-    /// Returns whether this downstream connection was told to close, so that it has no next request.
+    /// Returns whether this downstream connection was told to close, in which case it has no next request.
     pub(super) fn is_closing(&self, id: DownstreamId) -> bool {
         self.lock().is_closing(id)
     }
 
-    /// Records that an exchange was abandoned, so that its upstream connection cannot be used any more.
+    /// Records that an exchange was abandoned, so its upstream connection cannot be used any more.
     pub(super) fn aborted(&self, at: Exchange, request: Option<RequestId>) {
         let mut state = self.lock();
         self.close_upstream(&mut state, at.upstream, request, Decided::CloseUpstream);
@@ -307,7 +310,7 @@ impl Shell {
         }
     }
 
-    /// Performs the unsolicited work that is due, and returns when more will be due.
+    /// Performs the unsolicited work that is due, and returns the time at which more will be due.
     pub(super) fn work(&self) -> Option<Time> {
         let mut state = self.lock();
         while let Some(work) = state.policy.poll(self.env.clock.now()) {
@@ -364,7 +367,8 @@ impl Shell {
         let backend = if let Route::Open(backend) = decision.verdict { Some(backend) } else { None };
         self.note_at(state, id, named, backend, request, decided);
         self.arm(state);
-        // A connection that is not there, or not idle, is a mistake of the policy's: the request goes nowhere.
+        // If the connection does not exist, or is not idle, the policy has made a mistake, and the request goes
+        // nowhere.
         (step.unwrap_or(Step::Answer(StatusCode::BAD_GATEWAY)), decision.edits)
     }
 
@@ -454,7 +458,7 @@ impl Shell {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic in a policy must not take the other connections down with it.
+        // A panic in a policy must not affect the other connections.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

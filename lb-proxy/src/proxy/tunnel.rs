@@ -1,6 +1,6 @@
-//! A client's connection that is a tunnel from its first request on ([`Hops::tunnels`](stickler_lb_core::Hops)): the
-//! policy is asked about that request, which goes to its backend unchanged, and everything after it passes unread in
-//! both directions.
+//! A client's connection that is a tunnel from its first request on ([`Hops::tunnels`](stickler_lb_core::Hops)). The
+//! policy is asked about that request, which goes to its backend unchanged. All later bytes pass unread in both
+//! directions.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ where
         let (at, backend) = match step {
             Step::Open(at, backend) => (at, backend),
             Step::Answer(status) => return refuse(&mut stream, status, limits).await,
-            // A policy that makes requests wait, or uses connections again, has no place for tunnels.
+            // A policy that makes requests wait, or reuses connections, does not support tunnels.
             Step::Wait(_) => return refuse(&mut stream, StatusCode::SERVICE_UNAVAILABLE, limits).await,
             Step::Send { at, .. } => {
                 drop(Lease::new(proxy, at, request));
@@ -79,7 +79,7 @@ where
 async fn until_end<N: Net>(carried: oneshot::Receiver<()>, close: CloseSignal, _lease: Lease<N>) {
     tokio::select! {
         biased;
-        // It ends when the other side drops it.
+        // The tunnel ends when the other side drops the sender.
         _ = carried => {}
         _ = close => {}
     }
@@ -123,13 +123,13 @@ fn parse(head: &[u8], most: usize) -> Option<request::Parts> {
     Some(parts)
 }
 
-/// Answers the request with this status, and sends nothing after it. What the client still sends is read and dropped
-/// for as long as a head may take: a socket that is closed with unread bytes is reset, and a reset would destroy the
-/// answer (RFC 9112 9.6).
+/// Answers the request with this status, and sends nothing after it. Bytes that the client still sends are read and
+/// dropped, for as long as a head may take. A socket that is closed with unread bytes is reset, and a reset would
+/// destroy the answer (RFC 9112 9.6).
 async fn refuse(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), status: StatusCode, limits: &Limits) {
     let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     if stream.write_all(answer.as_bytes()).await.is_ok() && stream.shutdown().await.is_ok() {
-        // The client may be gone, or stay for longer than it may.
+        // The client may be gone already, or may stay for longer than the limit.
         let _ = timeout(limits.request_head, copy(stream, &mut sink())).await;
     }
 }

@@ -1,4 +1,5 @@
-//! Upgrades (RFC 9110 7.8): what is passed on of a request to upgrade, and what both connections carry after a 101.
+//! Upgrades (RFC 9110 7.8): the fields of a request to upgrade that are passed on, and the traffic on both connections
+//! after a 101.
 
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -33,18 +34,18 @@ impl Asked {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
 
-    /// Passes a 101 on. From then on, both connections carry whatever arrives until one of them ends. Then the other is
-    /// closed, and the upstream connection never serves another request.
+    /// Passes a 101 on. From then on, both connections carry all bytes that arrive until one of them ends. Then the
+    /// other is closed, and the upstream connection never serves another request.
     pub(super) fn switch<N: Net>(self, lease: Lease<N>, mut answer: Response<Incoming>, peer: &Peer) -> Response<()> {
         let to = answer.headers().get(UPGRADE).cloned().unwrap_or(self.to);
         let backend = hyper::upgrade::on(&mut answer);
         let client = self.client;
         let carrying = Box::pin(async move {
-            // Dropped at the end, it closes the upstream connection.
+            // The lease is dropped at the end, which closes the upstream connection.
             let _lease = lease;
             let (Ok(client), Ok(backend)) = tokio::join!(client, backend) else { return };
             let (mut client, mut backend) = (TokioIo::new(client), TokioIo::new(backend));
-            // An error on either side drops both, which closes both.
+            // An error on either side drops both connections, which closes them.
             let _ = copy_bidirectional(&mut client, &mut backend).await;
         });
         peer.upgraded.put(carrying);

@@ -1,4 +1,4 @@
-//! One upstream connection: how it is opened, and the task that drives it.
+//! Opens an upstream connection, and starts the task that drives it.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -42,7 +42,7 @@ pub(super) async fn open<N: Net>(
     drive(lease, backend, server.address, secured, http2).await
 }
 
-/// Opens a connection to a backend in the same way, and starts the task that carries bytes between the client and the
+/// Opens a connection to a backend like [`open`], and starts the task that carries bytes between the client and the
 /// backend, beginning with these bytes. The result ends with the task.
 ///
 /// # Errors
@@ -121,7 +121,7 @@ async fn drive<N: Net, S: Stream>(
 ) -> Result<Sender, FailureKind> {
     let proxy = &lease.proxy;
     let received = Arc::new(AtomicU64::new(0));
-    // An answer that broke off is not the same as none.
+    // The number of bytes distinguishes an answer that broke off from no answer.
     let counted = Arc::clone(&received);
     let io = TokioIo::new(ReadObserver::new(stream, move |count| {
         counted.fetch_add(count as u64, Ordering::Relaxed);
@@ -139,8 +139,8 @@ async fn drive<N: Net, S: Stream>(
     Ok(Sender { send, address, backend, received })
 }
 
-/// Starts the task that drives a connection. The task ignores how the connection ends, because an exchange under way
-/// learns it from its own future.
+/// Starts the task that drives a connection. The task ignores the way in which the connection ends, because an exchange
+/// under way learns it from its own future.
 fn opened<N: Net>(
     lease: &Lease<N>,
     backend: usize,
@@ -163,10 +163,10 @@ fn http2_builder<N: Net>(net: &N, limits: &Limits) -> http2::Builder<Tasks<N>> {
     builder
 }
 
-/// Lets hyper start its tasks on a host.
+/// An executor that lets hyper start its tasks on a host.
 struct Tasks<N>(Arc<N>);
 
-// Derived, it would ask for a clone of the network.
+// A derived implementation would require that the network can be cloned.
 impl<N> Clone for Tasks<N> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
@@ -184,7 +184,7 @@ pub(super) fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(limits.head_bytes.max(8 * 1024)).max_header_size(limits.head_bytes);
     if limits.fields != 100 {
-        builder.max_headers(limits.fields); // 100 is hyper's own, and needs no allocation
+        builder.max_headers(limits.fields); // 100 is hyper's default, which needs no allocation
     }
     builder
 }
@@ -196,11 +196,11 @@ where
     B: AsyncRead + AsyncWrite + Unpin,
 {
     if backend.write_all(&first).await.is_ok() {
-        // An error on either side drops both, which closes both.
+        // An error on either side drops both connections, which closes them.
         let _ = copy_bidirectional(&mut client, &mut backend).await;
     }
     drop(done);
 }
 
-/// Why nothing is carried, with the client's connection.
+/// The reason why no bytes are carried, with the client's connection.
 pub(super) type NotCarried<C> = (FailureKind, C);

@@ -1,5 +1,5 @@
-//! Tests of invalid input: each is answered, refused or cut off, and the bytes that remain on its connection reach
-//! nobody.
+//! Tests of invalid input: it is answered or refused, or its connection is closed. The bytes that remain on the
+//! connection never reach anybody.
 
 use std::time::Duration;
 
@@ -40,11 +40,11 @@ async fn a_rule_for_heads_has_limits_and_an_answer_of_its_own() {
     let few = HeadRule { fields: Some(150), ..HeadRule::NONE };
     let cookie = |length| format!("GET / HTTP/1.1\r\nHost: s\r\nCookie: c={}\r\n\r\n", "x".repeat(length));
     let fields = |count| format!("GET / HTTP/1.1\r\nHost: s\r\n{}\r\n", "X: 1\r\n".repeat(count));
-    // `Cookie: c=` has ten bytes, and the head without its value 39.
+    // `Cookie: c=` has 10 bytes, and the head without the cookie's value has 39.
     for (rule, taken, refused, status) in [
         (field, cookie(8_180), cookie(8_181), "HTTP/1.1 400"),
         (whole, cookie(99_961), cookie(99_962), "HTTP/1.1 413"),
-        // What is beyond the data plane's own limit is answered as the rule says, too.
+        // A head that exceeds the data plane's own limit also gets the answer of the rule.
         (field, cookie(8_180), cookie(200_000), "HTTP/1.1 400"),
         (few, fields(149), fields(150), "HTTP/1.1 431"),
     ] {
@@ -92,7 +92,7 @@ async fn garbage_on_a_connection_that_stays_open_is_502_even_to_a_post_and_the_p
         let bed = Bed::with("shared-pool", &[&server], limits).await;
         let mut client = bed.client().await;
         let (head, _) = client.ask(POST).await;
-        // Where it could be the start of a line, the end of it is waited for.
+        // If the bytes could be the start of a line, the balancer waits for the end of that line.
         assert!(head.starts_with("HTTP/1.1 502") || head.starts_with("HTTP/1.1 504"), "{bytes:?}: {head}");
         assert_eq!(client.ask(POST).await.1, "fine");
         server.until_closed(1).await;
@@ -113,7 +113,7 @@ async fn bytes_beyond_a_short_length_never_reach_the_next_request() {
         let bed = Bed::start(mechanism, &[&server]).await;
         let (mut alice, mut bob) = (bed.client().await, bed.client().await);
         alice.ask(POST).await;
-        // A POST would not be tried again: it must not even be sent there.
+        // A POST would not be tried again. Therefore it must not be sent on that connection at all.
         assert_eq!(bob.ask(POST).await.1, "fine");
         assert_eq!(server.seen().iter().map(|seen| seen.connection).collect::<Vec<_>>(), [1, 2]);
     }
@@ -147,7 +147,7 @@ async fn a_length_that_is_longer_than_the_body_breaks_off_and_is_not_pooled() {
     assert_eq!(client.until_closed().await, b"four");
     assert_eq!(bed.client().await.ask(POST).await.1, "fine");
     let decisions = bed.decisions();
-    // Who notices first, the exchange or the connection's task, is not the point.
+    // The test does not depend on whether the exchange or the connection's task notices first.
     assert!(!decisions.contains(&"reuse") && decisions.ends_with(&["open", "pool"]), "{decisions:?}");
 }
 
@@ -178,9 +178,9 @@ async fn a_backend_that_never_stops_its_head_is_cut_off() {
     server.until_closed(1).await;
 }
 
-/// Sends more after the answer. Returns `None` if the client is cut off, otherwise the rest of what arrived.
+/// Sends more after the answer. Returns `None` if the connection breaks, otherwise all further bytes that arrived.
 async fn sends_on(client: &mut crate::peers::Client, rest: usize) -> Option<Vec<u8>> {
-    // Time for a reset to arrive.
+    // This is enough time for a reset to arrive.
     sleep(Duration::from_millis(20)).await;
     for part in vec![b'x'; rest].chunks(16 * 1024) {
         timeout(PATIENCE, client.socket.write_all(part)).await.unwrap().ok()?;
@@ -201,7 +201,7 @@ async fn an_answer_of_the_balancers_own_is_not_taken_back_from_a_client_that_is_
         client.send(format!("POST / HTTP/1.1\r\nHost: s\r\nContent-Length: {length}\r\n\r\n").as_bytes()).await;
         client.send(&vec![b'x'; at_once]).await;
         if !closes {
-            // It is read first, so that the connection goes on.
+            // The rest of the request is read first, so that the connection can continue.
             client.send(&vec![b'x'; length - at_once]).await;
         }
         let (head, body) = client.answer().await;

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::peers::{Bed, Server, challenge, farm, flows, service};
 
-/// Returns a backend that names itself.
+/// Returns a backend that states its name in each answer.
 async fn named(name: &'static str) -> Server {
     Server::start(move |_| crate::peers::Reply::Bytes(crate::peers::ok(name))).await
 }
@@ -40,7 +40,7 @@ async fn a_backend_that_is_down_gets_nothing_and_with_none_left_the_answer_is_50
     client.get("/").await;
     control.set_health(0, false);
     assert_eq!((client.get("/").await.1, client.get("/").await.1), ("2".into(), "2".into()));
-    first.until_closed(1).await; // idle connections to the dead are given up
+    first.until_closed(1).await; // idle connections to a dead backend are closed
     control.set_health(1, false);
     assert!(client.get("/").await.0.starts_with("HTTP/1.1 503"));
     control.set_health(0, true);

@@ -1,4 +1,4 @@
-//! Tests of what the client gets when a backend fails.
+//! Tests of the answers that a client gets when a backend fails.
 
 use std::time::Duration;
 

@@ -16,8 +16,8 @@ use crate::peers::{Bed, Server, service};
 struct Doorman {
     known: Mutex<Vec<DownstreamId>>,
     closed: Mutex<Vec<DownstreamId>>,
-    /// The connections about which the gate is being asked. For each downstream connection, it must be asked about one
-    /// request at a time.
+    /// The connections about which the gate is being asked. It must be asked about only one request of each downstream
+    /// connection at a time.
     asked: Mutex<Vec<DownstreamId>>,
 }
 
@@ -27,7 +27,7 @@ impl Gate for Doorman {
             let twice = self.asked.lock().unwrap().contains(&downstream);
             assert!(!twice, "{downstream} is asked about already");
             self.asked.lock().unwrap().push(downstream);
-            sleep(Duration::from_millis(1)).await; // as one that asks a domain controller
+            sleep(Duration::from_millis(1)).await; // the time for a question to a domain controller
             self.asked.lock().unwrap().retain(|other| *other != downstream);
             let mut known = self.known.lock().unwrap();
             if head.headers.contains_key(AUTHORIZATION) {
@@ -68,7 +68,7 @@ async fn a_refused_request_costs_no_backend_and_the_connection_goes_on_past_its_
     let seen = &server.seen()[0].head;
     assert!(seen.contains("x-remote-user: alice\r\n") && !seen.contains("mallory"), "{seen}");
     assert_eq!(bed.decisions(), ["gate", "open", "pool"]);
-    // Another connection is another client.
+    // A separate connection makes another client.
     assert!(bed.client().await.get("/").await.0.starts_with("HTTP/1.1 401"));
     drop(client);
     while !doorman.closed.lock().unwrap().contains(&DownstreamId(1)) {
@@ -112,7 +112,7 @@ async fn streams_are_put_to_it_one_at_a_time_and_what_it_refuses_does_not_end_th
     assert_eq!(statuses(http2::at_a_time(&client, 4).await), [StatusCode::OK; 4]);
 }
 
-/// A gate that requires HTTP/1.1 of everybody.
+/// A gate that requires HTTP/1.1 of every client.
 struct Old;
 
 impl Gate for Old {

@@ -1,4 +1,4 @@
-//! Tests of how the data plane treats what HTTP says about connections: `Connection`, upgrades, and tunnels.
+//! Tests of the rules about connections, hop by hop: `Connection`, upgrades and tunnels.
 
 use stickler_lb_core::{Hops, Upgrades};
 use stickler_lb_proxy::HttpProxyConfig;
@@ -15,7 +15,7 @@ async fn with(mechanism: &str, hops: Hops, server: &Server) -> Bed {
     Bed::with_service(HttpProxyConfig { hops, ..service(mechanism, &[server]) }).await
 }
 
-/// Returns a backend that agrees to an upgrade, and then sends everything back in capital letters.
+/// Returns a backend that agrees to an upgrade, and then sends everything back in upper case.
 async fn shouting() -> Server {
     Server::raw(|mut socket| async move {
         let mut head = Vec::new();
@@ -56,7 +56,7 @@ async fn an_upgrade_that_is_passed_on_carries_what_comes_and_its_connection_serv
         timeout(PATIENCE, client.socket.read_exact(&mut answer)).await.unwrap().unwrap();
         assert_eq!(answer, word.to_ascii_uppercase().as_bytes());
     }
-    // Somebody else meets a connection of his own, while the upgraded one lives and when it is gone.
+    // Another client gets its own connection, both while the upgraded one exists and after it has ended.
     assert_eq!(bed.client().await.get("/").await.1, "no upgrade");
     drop(client);
     server.until_closed(1).await;
@@ -80,7 +80,7 @@ async fn an_upgrade_is_dropped_by_default_and_one_that_is_not_understood_ends_in
     assert_eq!(dropped.client().await.ask(UPGRADE).await.1, "no upgrade");
     let broken = with("shared-pool", Hops { upgrades: Upgrades::Broken, ..Hops::default() }, &server).await;
     assert!(broken.client().await.ask(UPGRADE).await.0.starts_with("HTTP/1.1 502"));
-    // A field that `Connection` does not name is no request for an upgrade.
+    // An `Upgrade` field that `Connection` does not name is not a request for an upgrade.
     let passed = with("shared-pool", Hops { upgrades: Upgrades::Passed, ..Hops::default() }, &server).await;
     let unnamed = UPGRADE.replace("keep-alive, Upgrade", "keep-alive");
     assert_eq!(passed.client().await.ask(&unnamed).await.1, "no upgrade");
@@ -128,7 +128,7 @@ async fn a_tunnel_without_a_backend_is_an_error_and_what_is_no_request_is_told_s
     let mut client = bed.client().await;
     client.send(b"what is this\r\n\r\n").await;
     assert!(client.answer().await.0.starts_with("HTTP/1.1 400"));
-    // More than any buffer on the way holds: a reset would take the answer back.
+    // This is more than all buffers on the way can hold, so a reset would destroy the answer.
     let mut client = bed.client().await;
     client.send(format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(8 << 20)).as_bytes()).await;
     assert!(client.answer().await.0.starts_with("HTTP/1.1 431"));

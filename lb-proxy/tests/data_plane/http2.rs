@@ -96,12 +96,12 @@ pub(crate) async fn at_a_time(client: &Client, count: usize) -> Vec<(StatusCode,
     join_all((0..count).map(|_| ask(client.clone()))).await
 }
 
-/// Returns why a stream was reset.
+/// Returns the reason why a stream was reset.
 pub(crate) fn reason(error: &hyper::Error) -> Option<h2::Reason> {
     std::error::Error::source(error)?.downcast_ref::<h2::Error>()?.reason()
 }
 
-/// Returns whether nothing was done about a request (RFC 9113 8.7).
+/// Returns whether a request was refused without being processed (RFC 9113 8.7).
 pub(crate) fn is_refused(error: &hyper::Error) -> bool {
     reason(error) == Some(h2::Reason::REFUSED_STREAM)
 }
@@ -178,7 +178,7 @@ pub(crate) async fn protected() -> Server {
             known.lock().unwrap().insert(seen.connection);
         }
         let is_known = known.lock().unwrap().contains(&seen.connection);
-        // Slow enough for requests that come at a time to be under way at a time.
+        // The answer is slow, so that requests that are sent together are under way together.
         let answer = if is_known { ok(&seen.connection.to_string()) } else { challenge("NTLM") };
         Reply::Late(Vec::new(), Duration::from_millis(20), answer)
     })
@@ -319,7 +319,7 @@ async fn the_end_of_the_client_closes_what_was_pinned_and_what_was_under_way() {
     while server.seen().len() < 2 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    // A stream that its client gives up is reset, and takes the pin with it.
+    // A stream that its client gives up is reset, and its pin ends with it.
     under_way.abort();
     server.until_closed(1).await;
 }

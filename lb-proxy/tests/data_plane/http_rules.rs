@@ -153,7 +153,7 @@ async fn a_client_that_waits_for_100_continue_gets_it() {
 
 #[tokio::test]
 async fn an_answer_before_the_end_of_the_request_frees_the_connection_only_at_that_end() {
-    // This backend answers as soon as it has the head: it never looks at the length.
+    // This backend answers as soon as it has the head, and never looks at the length.
     let server = Server::start(|seen| Reply::Bytes(ok(&format!("{}.{}", seen.connection, seen.number)))).await;
     let early = early_answerer().await;
     let bed = Bed::start("shared-pool", &[&early]).await;
@@ -168,7 +168,7 @@ async fn an_answer_before_the_end_of_the_request_frees_the_connection_only_at_th
     drop(server);
 }
 
-/// Returns a server that answers each head at once, whatever body is announced.
+/// Returns a server that answers each head at once, without waiting for the body.
 async fn early_answerer() -> Server {
     Server::raw(|mut socket| async move {
         let mut buffer = vec![0; 4096];

@@ -15,7 +15,7 @@ const OUT: Duration = Duration::from_millis(80);
 const RULE: PassiveRule =
     PassiveRule { fails: 2, within: Duration::from_secs(10), out_for: OUT, blame: FailureTarget::Carrier };
 
-/// Returns a backend that closes at each request until it is told to work.
+/// Returns a backend that closes the connection at each request until it is told to work.
 async fn sick() -> (Server, Arc<AtomicBool>) {
     let well = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&well);
@@ -44,7 +44,7 @@ async fn a_backend_that_fails_too_often_is_out_and_a_good_trial_brings_it_back()
     }
     sleep(2 * OUT).await;
     assert_eq!(control.state(0), BackendState::Up);
-    // The trial fails, and one failure is enough now.
+    // The trial fails. One failure is enough this time.
     for _ in 0..4 {
         client.get("/").await;
     }

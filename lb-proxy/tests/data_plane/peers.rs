@@ -54,7 +54,7 @@ impl Bed {
         Self::with_l4(mechanism.l4(&farm, Entropy::new(0, "test")).unwrap().unwrap(), backends).await
     }
 
-    /// Starts an L4 policy of the test's own.
+    /// Starts a splice with an L4 policy of the test's own.
     pub(crate) async fn with_l4(policy: Box<dyn L4Policy>, backends: &[&Server]) -> Self {
         Self::with_flows(SpliceConfig::new(farm(backends), policy)).await
     }
@@ -67,7 +67,7 @@ impl Bed {
         Self { front, journal, task }
     }
 
-    /// Starts a policy of the test's own.
+    /// Starts an HTTP data plane with a policy of the test's own.
     pub(crate) async fn with_policy(policy: Box<dyn L7Policy>, farm: Farm, limits: Limits) -> Self {
         Self::with_service(HttpProxyConfig { limits, ..HttpProxyConfig::new(farm, policy) }).await
     }
@@ -85,7 +85,7 @@ impl Bed {
         Client::new(TokioNet.connect(self.front).await.unwrap())
     }
 
-    /// Returns what the balancer has decided since the last call.
+    /// Returns the decisions of the balancer since the last call.
     pub(crate) fn decisions(&self) -> Vec<&'static str> {
         let word = |event: stickler_model::Event| match event.what {
             What::Decision { decision, .. } => Some(decision.as_str()),
@@ -131,7 +131,7 @@ pub(crate) fn farm(backends: &[&Server]) -> Farm {
     Farm { backends: backends.iter().enumerate().map(backend).collect() }
 }
 
-/// What a backend saw of one request.
+/// The part of a request that a backend saw.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) connection: usize,
@@ -296,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        // The peer may close before it has read all: the test looks at what came back.
+        // The peer may close before it has read all bytes. The test examines only the answer.
         let _ = self.socket.write_all(bytes).await;
         let _ = self.socket.flush().await;
     }

@@ -1,4 +1,5 @@
-//! Tests of pipelined requests on a pinned connection: in order on the sound data plane, separated by the faulty one.
+//! Tests of pipelined requests on a pinned connection: the correct data plane keeps their order, and the defective one
+//! separates them.
 
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ async fn pipelined(bed: &Bed) -> [String; 3] {
         assert!(!head.to_ascii_lowercase().contains("connection: close"), "{head}");
         *answer = body;
     }
-    // The pin has come through.
+    // The pin is still in place.
     assert!(client.get("/after").await.1.starts_with("1."));
     answers
 }

@@ -33,9 +33,9 @@ async fn named() -> Server {
 #[test]
 fn headers_are_those_of_the_specification() {
     let (client, front) = (address("192.168.0.1:56324"), address("192.168.0.11:443"));
-    // 2.1: its own example.
+    // Section 2.1 of the specification has this example.
     assert_eq!(header(ProxyProtocol::V1, client, front), b"PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n");
-    // 2.2: signature, version 2 | PROXY, AF_INET | STREAM, 12 bytes of addresses.
+    // Section 2.2: the signature, version 2 | PROXY, AF_INET | STREAM, and 12 bytes of addresses.
     let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\xa8\x00\x01\xc0\xa8\x00\x0b\xdc\x04\x01\xbb";
     assert_eq!(header(ProxyProtocol::V2, client, front), binary);
     assert_eq!(header(ProxyProtocol::V1, address("[2001:db8::1]:1"), front), b"PROXY UNKNOWN\r\n");

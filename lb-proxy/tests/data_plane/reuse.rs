@@ -1,4 +1,4 @@
-//! Tests of which requests share an upstream connection, by mechanism.
+//! Tests of the requests that share an upstream connection, for each mechanism.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of parameters whose effect shows on the sockets: the inserted cookie, private slots, the pool's size,
+//! Tests of parameters whose effect is visible on the sockets: the inserted cookie, private slots, the pool's size,
 //! dedicated connections.
 
 use std::time::Duration;

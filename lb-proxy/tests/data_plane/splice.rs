@@ -95,7 +95,7 @@ async fn a_half_closed_flow_lasts_for_as_long_as_bytes_come() {
     assert_eq!(client.until_closed().await, b"xxxxxxxxxx");
 }
 
-/// Returns a splice that gives a flow up after 200 ms without a byte.
+/// Returns a splice that gives up a flow after 200 ms without a byte.
 async fn forgetful(server: &Server, then: FlowIdleEnd) -> Bed {
     let idle = Some(FlowIdle { after: Duration::from_millis(200), then });
     let limits = FlowLimits { idle, ..FlowLimits::default() };
@@ -109,7 +109,7 @@ async fn an_idle_flow_is_closed_at_once_or_with_the_next_bytes_or_drops_them() {
         let server = Server::telling().await;
         let bed = forgetful(&server, then).await;
         let mut client = bed.client().await;
-        // Each within the limit, all of them longer than it.
+        // Each pause is within the limit, but their sum is longer.
         for _ in 0..4 {
             sleep(Duration::from_millis(80)).await;
             client.get("/").await;

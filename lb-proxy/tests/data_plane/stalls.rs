@@ -61,7 +61,7 @@ async fn an_idle_connection_is_closed_only_where_a_limit_says_so() {
     let mut client = bed.client().await;
     for number in 1..=4 {
         assert_eq!(client.get("/").await.1, format!("1.{number}"));
-        sleep(QUICK / 2).await; // each idle time counts for itself
+        sleep(QUICK / 2).await; // each idle time counts separately
     }
     client.until_closed().await;
 }

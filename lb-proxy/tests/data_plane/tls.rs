@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::peers::{Bed, Client, Reply, Seen, Server, challenge, farm, flows, ok, service};
 use crate::{http2, peers};
 
-/// The authority that everybody trusts, and the source of all randomness.
+/// The authority that every peer trusts, and the source of all randomness.
 struct Trust {
     authority: Authority,
     random: Random,

@@ -1,4 +1,5 @@
-//! Tests of what only a policy of one's own asks for: waiting, unsolicited closes, edits, and mistakes of a policy.
+//! Tests of behaviour that only a policy of the test's own asks for: waiting, unsolicited closes, edits, and mistakes
+//! of a policy.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::peers::{Bed, Server, farm};
 
 const DELAY: Duration = Duration::from_millis(30);
 
-/// A policy that does what the path says.
+/// A policy that does what the request's path says.
 #[derive(Default)]
 struct Obedient {
     work: Option<(Time, Work)>,
@@ -58,7 +59,7 @@ impl L7Policy for Obedient {
     }
 
     fn failed(&mut self, _now: Time, _at: Exchange, _fresh: UpstreamId, _failure: &Failure<'_>) -> Decision<Route> {
-        // Again and again: the data plane must put an end to it.
+        // The policy asks for this without end, so the data plane must stop it.
         Route::Open(99).into()
     }
 

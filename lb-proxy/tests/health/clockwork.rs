@@ -1,4 +1,4 @@
-//! Tests of the times at which checks are made, and of the effect of their results. Time is paused, so that it advances
+//! Tests of the times at which checks are made, and of the effect of their results. Time is paused, so it advances
 //! whenever nothing else happens.
 
 use std::collections::VecDeque;
@@ -62,7 +62,8 @@ fn millis(since: Instant) -> u64 {
 
 type Told = Vec<(u64, usize, Change)>;
 
-/// Checks this number of backends for this time. Returns when checks were made, and when the control was told what.
+/// Checks this number of backends for this time. Returns the times of the checks, and the times and contents of the
+/// reports to the control.
 async fn run_for(rule: CheckRule, backends: usize, script: &[(bool, u64)], seconds: u64) -> (Vec<(u64, usize)>, Told) {
     let start = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(TokioClock(start));
@@ -81,7 +82,7 @@ async fn run_for(rule: CheckRule, backends: usize, script: &[(bool, u64)], secon
     let own = Arc::clone(&told);
     let _attached = control.attach(move |backend, change| own.lock().unwrap().push((millis(start), backend, change)));
     let checks = TokioNet.spawn(run_with(TokioNet, env, farm, rule, Arc::<Script>::clone(&prober), control.clone()));
-    // Not on the stroke of a check.
+    // The time ends just before a check, not together with one.
     sleep(Duration::from_millis(seconds * 1000 - 1)).await;
     checks.abort();
     let made = prober.log.lock().unwrap().clone();

@@ -31,7 +31,7 @@ pub struct Exchange {
     sent_again: bool,
     /// Whether a probe was answered as if no authentication were required.
     unasked: bool,
-    /// Whether the ticket was presented again by the server's clock.
+    /// Whether the ticket was presented again with the time of the server's clock.
     corrected: bool,
     /// Whether the server refused the ticket with a KRB-ERROR.
     refused: bool,
@@ -46,8 +46,8 @@ enum State {
     Idle,
     /// The request was sent without a token.
     Asked,
-    /// A ticket is needed. `answered`: an answer has arrived that is the final one if there is no ticket. `at`: the
-    /// time to use instead of the client's own clock.
+    /// A ticket is needed. `answered` says that an answer has arrived, which is the final one if there is no ticket.
+    /// `at` is the time to use instead of the client's own clock.
     Wanting { scheme: Scheme, connection: Target, answered: bool, at: Option<FileTime> },
     /// The Negotiate leg was sent.
     Negotiated { scheme: Scheme, probe: bool },
@@ -84,12 +84,13 @@ impl Exchange {
         self
     }
 
-    /// Returns whether the server refused the ticket with a KRB-ERROR, so that the next request needs a fresh one.
+    /// Returns whether the server refused the ticket with a KRB-ERROR, in which case the next request needs a fresh
+    /// one.
     pub fn ticket_refused(&self) -> bool {
         self.refused
     }
 
-    /// Returns the first step, on a connection that the client knows to be authenticated or not.
+    /// Returns the first step. `authenticated` says whether the client has authenticated on the connection before.
     pub fn begin(&mut self, authenticated: bool) -> Step {
         let scheme = self.agent.schemes.first().filter(|_| self.agent.preemptive && !authenticated);
         match scheme {
@@ -108,8 +109,8 @@ impl Exchange {
 
     /// Returns the first step on a connection that is authenticated as the client's previous user. The step begins a
     /// handshake in the same scheme at once, because an anonymous request would be processed as that user. Without
-    /// credentials the request uses a new connection (curl: `ConnectionExists` in `lib/url.c` reuses no connection that
-    /// NTLM or Negotiate authenticated as somebody else).
+    /// credentials, the request uses a new connection (curl: `ConnectionExists` in `lib/url.c` reuses no connection
+    /// that NTLM or Negotiate authenticated as another user).
     pub fn reauthenticate(&mut self, scheme: Scheme) -> Step {
         self.of_previous_user = true;
         match self.initiator {
@@ -142,8 +143,8 @@ impl Exchange {
             (State::Asked, 401) => self.offered(response),
             (State::Negotiated { scheme, .. }, 401) => self.challenged(scheme, response, fresh),
             (State::Spnego { scheme, initiator }, 401) => self.continued(scheme, initiator, response, fresh),
-            // curl, test176: the server requires no authentication, so the body follows. Only once, because a server
-            // that then does require it would otherwise start an endless loop.
+            // The server requires no authentication, so the body follows (curl, test176). This happens only once,
+            // because a server that then requires authentication would otherwise cause an endless loop.
             (State::Negotiated { probe: true, .. }, 200..300)
                 if self.agent.negotiate_body == NegotiateBody::Probe && !std::mem::replace(&mut self.unasked, true) =>
             {
@@ -153,9 +154,9 @@ impl Exchange {
         }
     }
 
-    /// Handles the loss of the connection: sends the request again on a new connection, once, if that is safe (RFC 9112
-    /// 9.3.1): if nothing was sent, or if the connection was in use before and the request is idempotent or was a
-    /// probe, which carries none of the body. Otherwise returns `None`.
+    /// Handles the loss of the connection. Sends the request again on a new connection, once, if that is safe (RFC 9112
+    /// 9.3.1), and otherwise returns `None`. It is safe if nothing was sent. It is also safe if the connection was in
+    /// use before, and the request is idempotent or was a probe, which carries no part of the body.
     pub fn connection_lost(&mut self, loss: Loss) -> Option<Step> {
         let probe = matches!(self.state, State::Negotiated { probe: true, .. });
         let safe = loss.unsent || (loss.proven && (self.method.idempotent || probe));
@@ -196,7 +197,7 @@ impl Exchange {
     fn challenged(&mut self, scheme: Scheme, response: Response<'_>, fresh: &impl Fresh) -> Step {
         let Some(challenge) = token_of(response, scheme) else { return Step::Answer };
         if !response.keeps_alive {
-            // The Challenge belongs to a connection that is closed, or to one of HTTP/2 that is left.
+            // The Challenge belongs to a connection that is closed, or to an HTTP/2 connection that the client leaves.
             return match self.initiator.clone().filter(|_| self.agent.starts_over || response.leaves_http2) {
                 Some(initiator) if !std::mem::replace(&mut self.started_over, true) => {
                     Step::Send(self.negotiate(scheme, initiator, Target::New))
@@ -205,7 +206,7 @@ impl Exchange {
             };
         }
         let Some(initiator) = self.bound(fresh) else { return Step::Answer };
-        // This repeats the Negotiate that was sent: it does not depend on the channel binding.
+        // This creates again the Negotiate message that was sent. The message does not depend on the channel binding.
         let (_, initiator) = Initiator::new(initiator).negotiate();
         match initiator.authenticate(challenge, fresh.ntlm(), fresh.now()) {
             Ok((token, _)) => {
@@ -219,7 +220,7 @@ impl Exchange {
         }
     }
 
-    /// Takes a 401 to a SPNEGO token: the server requires another token, or gives the reason of its refusal.
+    /// Takes a 401 to a SPNEGO token: the server requires another token, or gives the reason for its refusal.
     fn continued(
         &mut self,
         scheme: Scheme,
@@ -258,7 +259,8 @@ impl Exchange {
         }
     }
 
-    /// Begins a handshake, with a ticket if tickets can be requested. `answered`: a 401 asked for it.
+    /// Begins a handshake, with a ticket if tickets can be requested. `answered` says that a 401 asked for the
+    /// handshake.
     fn handshake(&mut self, scheme: Scheme, connection: Target, answered: bool) -> Step {
         let negotiates = scheme != Scheme::Ntlm;
         match self.initiator.clone() {
@@ -287,7 +289,7 @@ impl Exchange {
             Packages::KerberosOrNtlm => spnego::InitiatorConfig::windows(Some(offer), self.bound(fresh)),
         };
         let mut initiator = Box::new(spnego::Initiator::new(config));
-        // NTLM needs random bytes for its last leg only, not for the first token.
+        // NTLM needs random bytes only for its last leg, not for the first token.
         let ntlm = Nonces { client_challenge: [0; 8], exported_session_key: [0; 16] };
         let token = initiator.start(InitiatorNonces { kerberos: fresh.kerberos(), ntlm }, now).ok()?;
         self.state = State::Spnego { scheme, initiator };

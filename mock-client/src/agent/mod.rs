@@ -1,4 +1,4 @@
-//! The authentication of a request: what to send next, given the last answer.
+//! The authentication of a request, which decides what to send next, given the last answer.
 //!
 //! ```text
 //!            ┌── no token ──▶ Asked ──401, offer──┐         ┌──────── 401, Challenge ──▶ Authenticated ──▶ Done
@@ -25,8 +25,8 @@ pub use exchange::Exchange;
 pub enum Step {
     /// Send an HTTP request.
     Send(Send),
-    /// Get a ticket for the site. If there is one, switch to this connection, because the ticket's token is bound to
-    /// the connection on which it is sent. Then call [`Exchange::ticket`].
+    /// Get a ticket for the site. If there is a ticket, switch to this connection, because the token with the ticket is
+    /// bound to the connection on which it is sent. Then call [`Exchange::ticket`].
     Ticket(Target),
     /// The last answer is the answer to the request, and there is nothing more to do.
     Answer,
@@ -79,8 +79,8 @@ pub struct Response<'a> {
 /// The loss of a connection before the first byte of an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Loss {
-    /// Whether the connection had delivered an answer before, so that the server may have closed it without having seen
-    /// this request.
+    /// Whether the connection had delivered an answer before, in which case the server may have closed it without
+    /// seeing this request.
     pub proven: bool,
     /// Whether no part of the request was sent.
     pub unsent: bool,

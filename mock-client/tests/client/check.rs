@@ -1,4 +1,4 @@
-//! Tests of a health check: one request on a connection of its own, which belongs to no client.
+//! Tests of a health check: one request on a separate connection, which belongs to no client.
 
 use stickler_auth::http::Scheme;
 use stickler_mock_client::{Check, CheckResult, NoAnswer, check};

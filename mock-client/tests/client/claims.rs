@@ -1,4 +1,4 @@
-//! Tests of cookies and of headers that a script adds: what is sent, and what is recorded.
+//! Tests of cookies and of headers that a script adds: the bytes that are sent, and the events that are recorded.
 
 use stickler_auth::http::Scheme;
 use stickler_model::agent::Agent;

@@ -25,7 +25,7 @@ async fn a_second_request_in_flight_opens_a_second_connection_and_both_are_used_
 
 #[tokio::test]
 async fn wininet_holds_a_body_back_where_it_expects_a_challenge_and_takes_what_comes_for_the_answer() {
-    // A folder that has challenged: /. The second connection begins with the Negotiate leg, without the body.
+    // The folder `/` has challenged the client. The second connection begins with the Negotiate leg, without the body.
     for (then, requests, processed) in
         [(vec![Send(challenged(Scheme::Ntlm)), Send(ok())], 2, "Authenticate, 7 bytes"), (vec![Send(ok())], 1, "")]
     {
@@ -39,7 +39,7 @@ async fn wininet_holds_a_body_back_where_it_expects_a_challenge_and_takes_what_c
         let events = bench.events();
         assert!(events.contains("r2 sent on 2: Negotiate, 0 bytes") && events.contains(processed), "{events}");
     }
-    // One that never was challenged sends it at once, and so does a browser that was.
+    // A client that was never challenged sends the body at once, and so does a browser that was challenged.
     let whole = "r2 sent on 2: Anonymous, 7 bytes";
     for (agent, first) in [
         (Agent::Wininet, vec![Last(ok())]),
@@ -158,7 +158,7 @@ async fn disconnecting_closes_idle_connections_and_ends_requests_in_flight() {
     let bench = Bench::new(Agent::Browser, false, scripts).await;
     let (first, second) = join!(bench.get(1), bench.get(2));
     assert_eq!((first.status, second.status), (Some(200), Some(200)));
-    // One of the two connections is idle, the other waits for an answer that never comes.
+    // One of the two connections is idle. The other waits for an answer that never comes.
     let leave = async {
         bench.settle().await;
         bench.client.disconnect();

@@ -1,4 +1,4 @@
-//! Tests of the pure part: what is sent next, given the last answer.
+//! Tests of the pure part, which decides what is sent next, given the last answer.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::peer::challenge;
 /// The reaction to a request.
 #[derive(Debug, Clone)]
 enum Back {
-    /// An answer with this status, without anything to authenticate with.
+    /// An answer with this status, without an offer or a token.
     Status(u16),
     /// A 401 that offers these schemes.
     Offers(Vec<Scheme>),
@@ -36,7 +36,7 @@ enum Back {
     Rubbish(Scheme),
     /// A 401 with this token.
     Token(Scheme, Vec<u8>),
-    /// The same answer, after which the connection closes.
+    /// This reaction, after which the connection closes.
     Closing(Box<Back>),
     /// No answer, because the connection is lost.
     Lost(Loss),
@@ -79,7 +79,7 @@ fn exchange(agent: UserAgent, method: &Method) -> Exchange {
 
 const NOW: FileTime = FileTime(133_000_000_000_000_000);
 
-/// A source of fixed random bytes, with the same time at any moment.
+/// A source of fixed random bytes and of a fixed time.
 struct Fixed;
 
 impl Fresh for Fixed {
@@ -264,7 +264,7 @@ fn the_tokens_prove_the_password_to_an_acceptor_that_asks_the_directory() {
         let mut client = exchange(agent, &Method::GET);
         let mut send = sent(client.begin(false)).unwrap();
         if send.leg == Leg::Anonymous {
-            // Nobody here has a ticket, and curl would stay with Negotiate.
+            // No agent in this test has a ticket, and curl would stay with Negotiate.
             let offers = if name == Agent::CurlAnyauth { vec![Ntlm] } else { BOTH.into() };
             send = next(&mut client, &Offers(offers)).unwrap();
         }
@@ -411,7 +411,7 @@ fn without_a_ticket_curl_asks_without_credentials_and_takes_the_401() {
     let step = second.begin(false);
     let send = presented(&mut second, step, true).unwrap();
     assert_eq!((send.leg, send.body), (Leg::Ticket, Body::Whole));
-    // Without a KDC it does not even ask for a ticket.
+    // Without a KDC, the agent does not even ask for a ticket.
     assert!(matches!(exchange(UserAgent::of(Profile::CURL_NEGOTIATE), &Method::GET).begin(false), Step::Send(_)));
 }
 

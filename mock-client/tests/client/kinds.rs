@@ -1,4 +1,4 @@
-//! Tests of the kinds of clients apart from curl and the browser on Windows.
+//! Tests of all kinds of clients except curl and the browser on Windows.
 
 use stickler_auth::http::{Scheme, TokenKind, parse_authorization, token_kind};
 use stickler_mock_iis::WebSite;
@@ -134,7 +134,7 @@ async fn answered_token(agent: Agent, delegates: bool) -> usize {
 
 #[tokio::test]
 async fn a_server_proves_itself_to_those_who_ask_it_to() {
-    // An AP-REP is longer than what SPNEGO says without one.
+    // A token with an AP-REP is longer than a SPNEGO token without one.
     assert!(answered_token(Agent::CurlNegotiate, false).await > 100);
     for agent in [Agent::Browser, Agent::ChromiumLinux, Agent::FirefoxLinux] {
         let length = answered_token(agent, false).await;

@@ -91,7 +91,8 @@ impl Bench {
         Self::with(profile, Promises::default(), |spec| spec, scripts).await
     }
 
-    /// Creates the same with a client of this profile, to which `change` is applied, and that records these promises.
+    /// Creates a server like [`Self::new`], and a client of this profile, to which `change` is applied, and which
+    /// records these promises.
     pub(crate) async fn with(
         profile: Profile,
         promises: Promises,
@@ -204,7 +205,7 @@ async fn serve(scripts: Vec<Vec<Reply>>, log: Arc<Mutex<String>>) -> SocketAddr 
                         Reply::Silence => {}
                     }
                 }
-                // The script is at its end: nothing more is due.
+                // At the end of the script, nothing more is sent.
                 if let Some(id) = receive(&mut stream, &mut buffer, number, &log).await {
                     let _ = writeln!(log.lock().unwrap(), "UNEXPECTED {id}");
                 }

@@ -28,9 +28,9 @@ pub(crate) struct Ends {
 /// The certificate that the client is shown.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Meets {
-    /// The server's certificate, by the server.
+    /// The server's certificate, shown by the server.
     Servers,
-    /// The server's certificate, by a proxy.
+    /// The server's certificate, shown by a proxy.
     Same,
     /// The proxy's own certificate.
     Proxys,
@@ -163,7 +163,7 @@ async fn a_server_of_another_authority_is_an_error_and_the_connection_is_over_at
     let bench = Setup { tls: Some(ends), ..Setup::of(Profile::CURL) }.start().await;
     let answer = bench.get(1).await;
     let error = answer.error.unwrap();
-    assert!(error.contains("TLS with www.corp.example: the certificate is not of an authority"), "{error}");
+    assert!(error.contains("TLS with www.corp.example: the certificate was not issued by an authority"), "{error}");
     assert_eq!(answer.requests, 0);
     sleep(Duration::from_millis(30)).await;
     let ended = bench.journal.take().into_iter().filter_map(|event| match event.what {
@@ -177,7 +177,7 @@ async fn a_server_of_another_authority_is_an_error_and_the_connection_is_over_at
 
 #[tokio::test]
 async fn a_client_that_closes_its_connections_in_the_middle_of_a_handshake_hears_so() {
-    // It accepts, and says nothing.
+    // The listener accepts connections, and sends nothing.
     let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let silent = listener.local_addr().unwrap();
     let bench = Setup::of(Profile::CURL).start().await;
@@ -270,7 +270,7 @@ async fn the_legs_of_a_handshake_can_be_streams_of_one_connection() {
         let bench = over_http2(profile, Http2::Always, by_address).await;
         let first = bench.get(1).await;
         assert_eq!((first.status, first.requests), (Some(200), requests));
-        // The connection is known as authenticated.
+        // The client knows that the connection is authenticated.
         let (second, third) = tokio::join!(bench.get(2), bench.get(3));
         assert_eq!((second.requests, third.requests), (1, 1));
         let story = bench.story();
@@ -343,7 +343,7 @@ async fn a_client_with_one_port_closes_its_connection_of_http2_before_it_goes_ov
                 _ => None,
             })
             .collect();
-        // Its own task closes it; what matters is that the second is the last.
+        // The connection's own task closes it. The test requires only that no third connection is opened.
         assert_eq!(connections.iter().filter(|(_, opens)| *opens).count(), 2, "{connections:?}");
         assert!(connections.contains(&(1, false)) && !connections.contains(&(2, false)), "{connections:?}");
     }

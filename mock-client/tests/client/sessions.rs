@@ -17,7 +17,7 @@ fn bob() -> Identity {
 async fn the_next_user_authenticates_anew_at_once_on_the_connection_there_is_in_the_scheme_it_has() {
     let handshake = [Send(bare()), Send(challenged(Scheme::Ntlm)), Send(ok())];
     let again = [Send(challenged(Scheme::Ntlm)), Send(ok()), Send(ok())];
-    // This server takes NTLM where a browser would rather have Negotiate.
+    // This server offers only NTLM, although a browser prefers Negotiate.
     let only_ntlm = |reply: &crate::peer::Reply| match reply {
         Send(text) => Send(text.replace("WWW-Authenticate: Negotiate\r\n", "")),
         other => other.clone(),

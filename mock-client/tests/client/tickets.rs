@@ -75,7 +75,7 @@ impl Principals for Realm {
 }
 
 impl Realm {
-    /// Answers at a port on loopback.
+    /// Starts the KDC on a port of the loopback interface.
     async fn start() -> (Arc<Self>, SocketAddr) {
         let realm = Arc::new(Self { served: AtomicU8::new(0) });
         let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
@@ -111,7 +111,7 @@ pub(crate) struct Setup {
     pub(crate) providers: Vec<Provider>,
     pub(crate) site: SiteSpec,
     pub(crate) change: fn(WebSite) -> WebSite,
-    /// The TLS of the connection.
+    /// The TLS settings of the connection.
     pub(crate) tls: Option<Ends>,
     /// The site's name in `Host`.
     pub(crate) host: &'static str,
@@ -201,7 +201,7 @@ impl Bench {
         Env { name: "bob".into(), clock, entropy: Entropy::new(1, "bob"), journal }
     }
 
-    /// Returns what client and server recorded about requests and tickets, one event in each line.
+    /// Returns the events that the client and the server recorded about requests and tickets, one in each line.
     pub(crate) fn story(&self) -> String {
         let mut text = String::new();
         for event in self.journal.take() {
@@ -264,7 +264,8 @@ async fn a_browser_asks_first_and_needs_two_requests_and_one_on_a_connection_of_
 
 #[tokio::test]
 async fn without_a_ticket_a_browser_falls_back_to_ntlm_and_curl_goes_without() {
-    // Addresses have no SPN; nobody has registered that name; the client may not; the KDC says no.
+    // The cases: an address has no SPN; no account has the name, so the KDC refuses; the client may not use
+    // Kerberos.
     for (host, client, asked) in [
         ("10.0.0.1:8080", (|spec| spec) as fn(ClientSpec) -> ClientSpec, false),
         ("other.corp.example", |spec| spec, true),

@@ -177,7 +177,7 @@ async fn a_browser_sends_everything_and_goes_on_with_the_handshake_on_the_same_c
         let mut server = Server::accept(&listener).await;
         for answer in [bare(), challenged(stickler_auth::http::Scheme::Negotiate), ok()] {
             server.head().await;
-            // Before the body, each time.
+            // Each answer is sent before the body is read.
             server.send(&answer).await;
             assert!(server.body().await);
             assert_eq!(server.body, 20_000);
@@ -197,7 +197,7 @@ async fn an_answer_is_read_though_the_server_takes_no_more() {
         let mut server = Server::accept(&listener).await;
         server.head().await;
         server.send("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno").await;
-        // It takes a little more, so that the end does not overtake the answer.
+        // The server reads a little more, so that the end does not overtake the answer.
         for _ in 0..3 {
             server.wire.input().clear();
             server.wire.fill().await.unwrap();

@@ -8,7 +8,7 @@ use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_model::standard;
 use stickler_model::topology::{DomainSpec, UserSpec};
 
-/// The present time in these tests: 2023-11-14 22:13:20 UTC, a Tuesday.
+/// The current time in these tests: 2023-11-14 22:13:20 UTC, a Tuesday.
 pub(crate) const NOW: FileTime = FileTime::from_unix_nanos(1_700_000_000_000_000_000);
 
 /// Returns `CORP` with alice and Bob, whose passwords are `alice-pw` and `Bob-pw`.
@@ -24,7 +24,7 @@ pub(crate) struct Client {
     pub(crate) domain: &'static str,
     pub(crate) user: &'static str,
     pub(crate) password: &'static str,
-    /// The machine whose Challenge it answers.
+    /// The machine whose Challenge the client answers.
     pub(crate) machine: &'static str,
     /// The domain that this Challenge names.
     pub(crate) machine_domain: &'static str,

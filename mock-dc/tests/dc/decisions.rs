@@ -1,4 +1,4 @@
-//! Tests of what a DC decides alone, and what it leaves to another DC, without a network.
+//! Tests, without a network, of the decisions that a DC makes alone and of those that it leaves to another DC.
 
 use stickler_auth::status::NtStatus;
 use stickler_mock_dc::{Asker, Directory, Logon, LogonDecision};
@@ -66,7 +66,7 @@ fn a_logon_along_a_trust_goes_no_further_and_is_for_a_server_of_the_domain_that_
     let ours = Client { domain: "PARTNER", ..Client::alice() }.request();
     let asker = Asker::Trusted("CORP".into());
     assert_eq!(decided(partner.decide(&ours, &asker, false, NOW)).reply.status, NtStatus::SUCCESS);
-    // The machine was for the first DC to check: it is not known here.
+    // The first DC had to check the machine, which is not known here.
     let relayed = stickler_auth::logon::LogonRequest { channel_machine: "dc.corp.example".into(), ..ours.clone() };
     assert_eq!(decided(partner.decide(&relayed, &asker, false, NOW)).reply.status, NtStatus::SUCCESS);
     let stolen = partner.decide(&ours, &Asker::Trusted("OTHER".into()), false, NOW);
@@ -87,9 +87,9 @@ fn a_dc_beside_the_pdc_emulator_doubts_a_wrong_password_and_counts_it_only_when_
     let logon = directory.count_wrong_password(logon);
     assert_eq!((logon.bad_count, directory.bad_count("alice")), (1, Some(1)));
     assert_eq!((logon.reply.status, logon.reply.authoritative), (NtStatus::WRONG_PASSWORD, true));
-    // What is right here is right, and ends the count.
+    // A response that is right here is accepted, and resets the count.
     assert_eq!(decided(directory.decide(&Client::alice().request(), &Asker::Member, true, NOW)).bad_count, 0);
-    // The PDC emulator itself has no doubts.
+    // The PDC emulator decides a wrong password itself.
     assert_eq!(decided(directory.decide(&wrong().request(), &Asker::Controller, false, NOW)).bad_count, 1);
 }
 

@@ -69,7 +69,7 @@ fn failed_logons_lock_the_account_until_it_is_unlocked() {
     }
     assert_eq!(status(&mut directory, &good), NtStatus::ACCOUNT_LOCKED_OUT);
     assert_eq!(status(&mut directory, &bad), NtStatus::ACCOUNT_LOCKED_OUT);
-    // The response is not looked at any more, so the count stays.
+    // The response is no longer examined, so the count stays the same.
     assert_eq!(directory.bad_count("ALICE"), Some(3));
     assert_eq!(
         status(&mut directory, &Client { user: "bob", password: "Bob-pw", ..Client::alice() }),
@@ -162,7 +162,7 @@ fn credentials_are_labelled_without_counting_anything() {
     assert!(!accepts(&directory, "CORP\\mallory", "alice-pw"));
     assert!(!accepts(&directory, "OTHER\\alice", "alice-pw"));
     assert_eq!(directory.bad_count("alice"), Some(0));
-    // A lockout that somebody caused does not make good credentials wrong; one that is set does.
+    // A lockout by failed logons does not make good credentials wrong. A lockout that is set does.
     assert_eq!(status(&mut directory, &Client { password: "guess", ..Client::alice() }), NtStatus::WRONG_PASSWORD);
     assert!(accepts(&directory, "CORP\\alice", "alice-pw"));
     *directory.account_mut("alice").unwrap() = AccountState { locked_out: true, ..AccountState::default() };

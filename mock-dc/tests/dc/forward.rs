@@ -87,7 +87,7 @@ fn noted(journal: &Journal) -> Vec<(&'static str, u32)> {
     journal.take().into_iter().filter_map(|event| note(event.what)).collect()
 }
 
-/// Starts a DC of the partner that gives this reply to everybody, after it has checked who asks.
+/// Starts a DC of the partner that gives this reply to every request, after it has checked who asks.
 async fn that_says(reply: LogonReply) -> SocketAddr {
     let (listener, address) = bind().await;
     TokioNet.spawn(async move {
@@ -106,7 +106,7 @@ async fn that_says(reply: LogonReply) -> SocketAddr {
     address
 }
 
-/// Returns a successful logon as the partner's DC replies it.
+/// Returns the reply of the partner's DC to a successful logon.
 fn vouched() -> LogonReply {
     directory("PARTNER")
         .logon(
@@ -143,9 +143,9 @@ async fn a_partner_is_believed_about_its_own_users_and_groups_alone() {
     };
     for (reply, status, sids) in [
         (good.clone(), NtStatus::SUCCESS, 2),
-        // Domain Admins of another domain: taken away.
+        // The group Domain Admins of another domain is removed.
         (with(|reply| reply.sids.push("S-1-5-21-1-0-0-512".into())), NtStatus::SUCCESS, 2),
-        // Nor does a longer number make it the same domain.
+        // A SID whose text only begins with the domain's SID belongs to another domain.
         (
             with(|reply| {
                 let sid = reply.sids[1].replace("-0-0-", "-0-01-");
@@ -192,7 +192,7 @@ async fn a_broken_trust_a_missing_one_and_an_absent_partner_are_told_apart() {
         ("dc.third.example", TRUST, NtStatus::TRUSTED_RELATIONSHIP_FAILURE),
         ("dc.fourth.example", TRUST, NtStatus::NO_TRUST_SAM_ACCOUNT),
         ("corp.example", TRUST, NtStatus::NO_TRUST_SAM_ACCOUNT),
-        // A trust's response is for a server of that very domain.
+        // A response over a trust must be made for a server of the trusted domain itself.
         ("dc.third.example", "x", NtStatus::LOGON_FAILURE),
     ] {
         let request = LogonRequest { channel_machine: machine.into(), ..paula() };
@@ -206,7 +206,7 @@ async fn a_broken_trust_a_missing_one_and_an_absent_partner_are_told_apart() {
 
 #[tokio::test]
 async fn logons_behind_one_that_another_dc_decides_are_decided_meanwhile_and_answered_in_order() {
-    // A partner that accepts connections, and says nothing until it is ended.
+    // The partner accepts connections, and sends nothing until the test ends it.
     let (silent, address) = bind().await;
     let (channel, journal) = corp(address).await;
     let channel = Arc::new(channel);
@@ -232,7 +232,7 @@ async fn logons_behind_one_that_another_dc_decides_are_decided_meanwhile_and_ans
         }
     };
     assert_eq!(decided.await, [("decided", 0)]);
-    // Twice, since a broken connection is tried again.
+    // Both connections are dropped, since a logon is sent again after its connection breaks.
     drop((held, silent));
     assert_eq!(first.await.unwrap().status, NtStatus::NO_LOGON_SERVERS);
     assert_eq!(second.await.unwrap().status, NtStatus::SUCCESS);
@@ -294,14 +294,14 @@ async fn a_replica_asks_the_pdc_emulator_about_a_wrong_password_and_both_count_i
     for status in [NtStatus::WRONG_PASSWORD, NtStatus::WRONG_PASSWORD, NtStatus::WRONG_PASSWORD] {
         assert_eq!(ask(&channel, &wrong).await.status, status);
     }
-    // Three lock the account, here as there.
+    // Three failures lock the account, at this DC as at the other.
     assert_eq!(ask(&channel, &Client::alice().request()).await.status, NtStatus::ACCOUNT_LOCKED_OUT);
     assert_eq!(noted(&of_pdc), [("decided", 0xC000_006A); 3]);
     assert_eq!(
         noted(&of_replica),
         [("passed", 0xC000_006A), ("passed", 0xC000_006A), ("passed", 0xC000_006A), ("decided", 0xC000_0234)]
     );
-    // A logon that has gone far enough is decided where it is.
+    // A logon that has crossed enough channels is decided by the DC that it has reached.
     let far = LogonRequest { hops: 2, ..Client { user: "Bob", password: "guess", ..Client::alice() }.request() };
     assert_eq!(ask(&channel, &far).await.status, NtStatus::WRONG_PASSWORD);
     assert_eq!((noted(&of_pdc), noted(&of_replica)), (vec![], vec![("decided", 0xC000_006A)]));
@@ -319,7 +319,7 @@ proptest! {
             dc.join(&Name::from("iis1"), SECRET);
             let journal = start("dc", listener, dc);
             let mut stream = TokioNet.connect(address).await.unwrap();
-            // A number, and the length of the rest: a frame as far as its outside goes.
+            // The bytes begin like a frame, with a number and the length of the rest.
             let frame = [&7_u64.to_be_bytes()[..], &(bytes.len() as u32).to_be_bytes(), &bytes].concat();
             stream.write_all(if genuine { &frame } else { &bytes }).await.unwrap();
             stream.shutdown().await.unwrap();

@@ -176,7 +176,7 @@ proptest! {
         runtime.block_on(async {
             let (mut socket, _) = connect().await;
             let bytes = frames.iter().flat_map(|(whole, bytes)| if *whole { frame(bytes) } else { bytes.clone() });
-            // The KDC may close at a length that is none, before it has taken the rest.
+            // The KDC may close the connection at an invalid length, before it has read the rest.
             let _ = socket.write_all(&bytes.collect::<Vec<u8>>()).await;
             let _ = socket.shutdown().await;
             let mut replies = Vec::new();

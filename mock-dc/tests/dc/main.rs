@@ -1,6 +1,7 @@
-//! Tests of the domain controller from outside: [`directory`] and [`tickets`] ask it directly, [`server`] and [`kdc`]
-//! over real sockets, with requests that [`client`] and [`realm`] make by whole handshakes. [`decisions`]: what a DC
-//! decides alone, and what it leaves to others; [`forward`]: how it asks them.
+//! Tests of the domain controller from outside: [`directory`] and [`tickets`] ask it directly, and [`server`] and
+//! [`kdc`] ask it over real sockets. [`client`] and [`realm`] make the requests by whole handshakes. [`decisions`]
+//! tests the decisions that a DC makes alone and those that it leaves to others, and [`forward`] tests how it asks
+//! other DCs.
 
 mod client;
 mod decisions;

@@ -23,7 +23,7 @@ pub(crate) const WEB: &str = "HTTP/www.corp.example";
 /// The number of iterations, which is small because the tests make many keys.
 const ITERATIONS: u32 = 8;
 
-/// One DC, and what it has decided.
+/// One DC, and its decisions.
 pub(crate) struct Kdc {
     pub(crate) directory: Directory,
     entropy: Entropy,
@@ -118,7 +118,7 @@ pub(crate) fn ticket_at(
     panic!("no end of requests");
 }
 
-/// Returns why one KDC refuses a client a ticket: Kerberos' error, and the NTSTATUS that Windows adds.
+/// Returns the reason why one KDC refuses a ticket to a client: the Kerberos error, and the NTSTATUS that Windows adds.
 pub(crate) fn refusal(kdc: &mut Kdc, config: &ClientConfig, service: &str) -> (KrbErrorCode, Option<NtStatus>) {
     match ticket(std::slice::from_mut(kdc), config, service) {
         Err(ClientError::Refused { code, status }) => (code, status),

@@ -52,12 +52,12 @@ async fn is_closed_after(bytes: &[u8]) -> bool {
     after(bytes).await == (Vec::new(), 0)
 }
 
-/// Returns what the DC answers to these bytes until it closes the connection, and the number of logons that it records.
+/// Returns the bytes that the DC answers until it closes the connection, and the number of logons that it records.
 async fn after(bytes: &[u8]) -> (Vec<u8>, usize) {
     let (mut socket, journal) = start().await;
     socket.write_all(bytes).await.unwrap();
     let mut rest = Vec::new();
-    // A reset is a close, too: the DC may not have read all that was sent.
+    // A reset counts as a close, because the DC may not have read all bytes that were sent.
     let _ = socket.read_to_end(&mut rest).await;
     (rest, journal.take().len())
 }
@@ -83,7 +83,7 @@ async fn logons_are_pipelined_answered_in_order_and_noted_under_the_numbers_that
         bytes.extend(number.to_be_bytes());
         bytes.extend(channel.encode_request(&client.request()).unwrap());
     }
-    // Cut anywhere: frames need not arrive whole, nor alone.
+    // The bytes are divided at arbitrary places: frames need arrive neither whole nor separately.
     for part in bytes.chunks(100) {
         socket.write_all(part).await.unwrap();
         socket.flush().await.unwrap();
@@ -111,13 +111,14 @@ async fn a_machine_that_is_unknown_or_has_another_secret_is_told_so_and_cut_off(
     for (machine, secret, expected) in [
         ("IIS9", SECRET, NtStatus::NO_TRUST_SAM_ACCOUNT),
         ("IIS1", b"another secret".as_slice(), NtStatus::ACCESS_DENIED),
-        // Nor is there a trust with a domain of such a host.
+        // There is no trust with the domain of such a host.
         ("dc.partner.example", SECRET, NtStatus::NO_TRUST_SAM_ACCOUNT),
     ] {
         let (rest, noted) = after(&frame(machine, secret)).await;
         assert_eq!((rest, noted), (denial(expected), 0), "{machine}");
     }
-    // Once there is a channel, a frame that does not verify was altered on its way, and the DC says nothing more.
+    // Once the channel is established, a frame that does not verify was altered on its way, and the DC sends nothing
+    // more.
     let whole = frame("IIS1", SECRET);
     let (rest, noted) = after(&[whole.as_slice(), &whole].concat()).await;
     let reply = frame_len(*rest.first_chunk().unwrap()).unwrap();

@@ -56,7 +56,7 @@ fn a_client_is_found_by_every_name_it_has() {
         let ticket = ticket(std::slice::from_mut(&mut kdc), &client(name, "alice-pw"), WEB).unwrap();
         assert_eq!(ticket.client, principal("alice", REALM), "{name}");
     }
-    // A machine logs on with its secret, and need not write the dollar.
+    // A machine logs on with its secret, and may omit the dollar sign.
     for name in ["iis1$", "IIS1"] {
         let ticket = ticket(std::slice::from_mut(&mut kdc), &client(name, "736563726574"), WEB).unwrap();
         assert_eq!(ticket.client, principal("iis1$", REALM), "{name}");
@@ -241,7 +241,7 @@ fn a_client_is_referred_along_a_trust_to_the_service_and_to_its_own_realm() {
     assert_eq!((kdcs[0].errors(), kdcs[1].errors()), (vec![25, 0, 0], vec![0]));
     assert_eq!(kdcs[1].log[0].client.as_ref().unwrap().as_str(), "CORP.EXAMPLE\\alice");
 
-    // Bob of PARTNER sits at a machine of CORP: its KDC sends him home, and home sends him back.
+    // Bob of PARTNER uses a machine of CORP. Its KDC refers him to his own realm, which refers him back.
     let config = client("bob@partner.example", "Bob-pw");
     let partner = ticket(&mut kdcs, &config, WEB).unwrap();
     assert_eq!(partner.client, principal("Bob", PARTNER));

@@ -21,7 +21,8 @@ pub struct ConnectionAuth {
     replays: Replays,
     binding: Option<ChannelBinding>,
     identity: Option<Identity>,
-    /// The handshakes whose next token is due: at most one, or one for each scheme ([`super::AuthRules::one_context`]).
+    /// The handshakes that wait for their next token: at most one, or one for each scheme
+    /// ([`super::AuthRules::one_context`]).
     pending: Vec<Handshake>,
     /// The handshake whose logon is in progress.
     verifying: Option<Handshake>,
@@ -43,7 +44,8 @@ impl AuthState for Lock<ConnectionAuth> {
 }
 
 impl ConnectionAuth {
-    /// Creates the state of a new connection, on which nobody is authenticated, to a host that has seen `replays`.
+    /// Creates the state of a new connection, on which nobody is authenticated. The host has seen the tickets in
+    /// `replays`.
     pub fn new(config: Arc<AuthConfig>, replays: &Replays) -> Self {
         let (replays, pending) = (Arc::clone(replays), Vec::new());
         Self { config, replays, binding: None, identity: None, pending, verifying: None, via: false }
@@ -71,7 +73,7 @@ impl ConnectionAuth {
 
     /// Takes a request.
     ///
-    /// A server answers [`Presented::Unacceptable`] before it calls this method, which treats it as malformed.
+    /// A server answers [`Presented::Unacceptable`] before it calls this method. The method treats it as malformed.
     pub fn request(&mut self, request: &Request<'_>) -> Decision {
         self.verifying = None;
         self.via = request.via;
@@ -80,7 +82,7 @@ impl ConnectionAuth {
                 self.token(token, *kind, request)
             }
             Presented::Malformed | Presented::Unacceptable => self.refuse(SecStatus::INVALID_TOKEN.0),
-            // A scheme that the site does not offer is ignored, as Basic is.
+            // A scheme that the site does not offer is ignored, like Basic.
             Presented::Token { .. } | Presented::Nothing => self.bare_request(),
         }
     }
@@ -138,7 +140,7 @@ impl ConnectionAuth {
         found
     }
 
-    /// Applies what a handshake has decided to the state of the connection, and returns the final decision.
+    /// Applies the decision of a handshake to the state of the connection, and returns the final decision.
     fn apply(&mut self, handshake: Handshake, mut decision: Decision) -> Decision {
         match &mut decision {
             Decision::NeedLogon(_) => self.verifying = Some(handshake),

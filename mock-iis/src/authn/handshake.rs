@@ -28,9 +28,9 @@ pub(super) struct Handshake {
 
 /// The protocol that a scheme carries.
 enum Acceptor {
-    /// `NTLM`.
+    /// The protocol of `NTLM`.
     Ntlm(ntlm::Acceptor),
-    /// `Negotiate`, `Nego2`.
+    /// The protocol of `Negotiate` and `Nego2`.
     Negotiate(Box<spnego::Acceptor>),
 }
 
@@ -128,8 +128,8 @@ impl Handshake {
         }
     }
 
-    /// Refuses a token. A KRB-ERROR is sent to the client, as Windows does; any other failure is answered with bare
-    /// schemes.
+    /// Refuses a token. A KRB-ERROR is sent to the client, as Windows does. After any other failure, the answer has
+    /// schemes without a token.
     fn rejected(&self, Rejected { refusal, token, recoverable }: Rejected, received: &[u8]) -> Decision {
         let win32 = refusal.sc_win32_status(self.config.codes.bad_password);
         let code = match &refusal {
@@ -148,8 +148,8 @@ impl Handshake {
         self.refuse(win32, if code.is_some() { token } else { Vec::new() }, ticket)
     }
 
-    /// Answers 401 with a token, after which the client's next token is due. `ticket` is one that was refused because
-    /// of the client's clock; `win32` replaces the code that the log has for a challenge.
+    /// Answers 401 with a token, after which the client's next token is due. `ticket` is a ticket that was refused
+    /// because of the client's clock. `win32` replaces the log's usual code for a challenge.
     fn proceed(&self, token: Vec<u8>, ticket: Option<TicketSeen>, win32: Option<u32>) -> Decision {
         Decision::Unauthorized(Unauthorized {
             substatus: LOGON_FAILED,

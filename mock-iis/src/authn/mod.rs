@@ -36,7 +36,7 @@ pub use connection::ConnectionAuth;
 /// The tickets that a host has seen. Its connections share them, and they are lost when its process ends.
 pub type Replays = Arc<Lock<ReplayCache>>;
 
-/// How a site authenticates.
+/// The configuration of a site's authentication.
 #[derive(Debug, Clone)]
 pub struct AuthConfig {
     /// The schemes that the site offers, in this order.
@@ -68,8 +68,8 @@ pub struct AuthRules {
     pub bare_request_drops_context: bool,
     /// Whether a refused token clears the identity as well as the handshake.
     pub failure_clears_identity: bool,
-    /// Whether a first token on an authenticated connection clears the identity at once, rather than the next
-    /// successful logon replacing it.
+    /// Whether a first token on an authenticated connection clears the identity at once. If not, the next successful
+    /// logon replaces it.
     pub negotiate_clears_identity: bool,
     /// Whether the identity lasts for one request only (`authPersistSingleRequest`; documented, false by default).
     pub single_request: bool,
@@ -115,15 +115,15 @@ pub enum Turn<'a> {
     Logon(&'a LogonReply),
 }
 
-/// The authentication state that decides on one request, with whatever lock it is kept behind.
+/// The authentication state that decides on one request, together with the lock that protects it.
 ///
 /// Deciding on a request can take two turns, between which the DC is asked.
 pub trait AuthState: Sync {
-    /// Takes the next turn. No lock is held when it returns, so that the caller may wait for the DC.
+    /// Takes the next turn. No lock is held when it returns, so the caller may wait for the DC.
     fn turn(&self, turn: Turn<'_>) -> Decision;
 }
 
-/// What to do with a request.
+/// The decision about a request.
 #[derive(Debug)]
 pub enum Decision {
     /// Process the request for its sender.
@@ -139,8 +139,8 @@ pub enum Decision {
 pub struct RequestIdentity {
     /// The authenticated user; `None` if the request is anonymous.
     pub user: Option<Principal>,
-    /// Whether the user has delegated a ticket-granting ticket, so that the application can act in the user's name on
-    /// other servers.
+    /// Whether the user has delegated a ticket-granting ticket, with which the application can act on other servers in
+    /// the user's name.
     pub delegated: bool,
     /// The handshake that this request completes.
     pub completes: Option<Completed>,

@@ -1,4 +1,4 @@
-//! Tests of where accounts come from: the DC, local accounts, and a DC that does not answer.
+//! Tests of the sources of accounts: the DC, local accounts, and a DC that does not answer.
 
 use std::sync::Arc;
 
@@ -46,13 +46,13 @@ async fn a_joined_machine_asks_its_own_accounts_for_a_domain_that_the_dc_does_no
     let local = http.login_as("NTLM", "IIS1", "admin", "local", NtlmProfile::windows()).await;
     assert_eq!(local.user().as_deref(), Some("IIS1\\Admin"));
     assert_eq!(http.login("alice", "alice-pw").await.user().as_deref(), Some("CORP\\alice"));
-    // The DC is final for its own domain.
+    // For its own domain, the DC's answer is final.
     assert_eq!(http.login("admin", "local").await.status, 401);
 }
 
 #[tokio::test]
 async fn without_a_dc_nobody_logs_on_and_the_log_says_why() {
-    // A port that was free a moment ago.
+    // The port was free a moment ago.
     let nowhere = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap().local_addr().unwrap();
     let bench = Bench::with_accounts(domain(None), |_| Accounts::dc(nowhere, SECRET), |site| site).await;
     assert_eq!(bench.connect().await.login("alice", "alice-pw").await.status, 401);
@@ -76,7 +76,7 @@ async fn the_next_dc_is_asked_where_the_first_is_not_there_and_the_log_shows_not
         What::ServerLogon { logon, status, .. } => Some((logon, status, None)),
         _ => None,
     });
-    // The first number was for the DC that is not there.
+    // The first number was used for the DC that does not exist.
     let wrong = NtStatus::WRONG_PASSWORD.0;
     assert_eq!(logons.collect::<Vec<_>>(), [(2, 0, Some(0)), (2, 0, None), (3, wrong, Some(1)), (3, wrong, None)]);
 }
@@ -114,7 +114,7 @@ async fn a_dc_that_is_silent_is_given_up() {
 
 #[tokio::test]
 async fn a_logon_after_the_dc_came_back_is_asked_again_on_a_new_channel() {
-    // A go-between whose connections can be cut.
+    // A proxy between the server and the DC, whose connections can be closed.
     let bench = Bench::start().await;
     let relay = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = relay.local_addr().unwrap();
@@ -134,7 +134,7 @@ async fn a_logon_after_the_dc_came_back_is_asked_again_on_a_new_channel() {
     let mut http = web.connect().await;
     assert_eq!(http.login("alice", "alice-pw").await.status, 200);
     assert_eq!(http.login("alice", "alice-pw").await.status, 200);
-    // One channel carried both; now it breaks.
+    // One channel carried both logons. Its connections are closed now.
     let cut: Vec<_> = connections.lock().await.drain(..).collect();
     assert_eq!(cut.len(), 1);
     cut[0].abort();

@@ -60,7 +60,7 @@ impl Bench {
         Self::with(domain(None), |site| site).await
     }
 
-    /// Starts the same with another directory, and with a site that is changed before it starts.
+    /// Starts a DC with this directory and a joined server, whose site is changed before it starts.
     pub(crate) async fn with(domain: DomainSpec, change: impl FnOnce(WebSite) -> WebSite) -> Self {
         Self::with_accounts(domain, |dc| Accounts::dc(dc, SECRET), change).await
     }
@@ -189,7 +189,7 @@ impl Http {
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        // The server may have closed already: what it said before is read all the same.
+        // The server may have closed the connection already. Its earlier answer can still be read.
         let _ = self.socket.write_all(bytes.as_ref()).await;
     }
 

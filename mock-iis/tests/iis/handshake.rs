@@ -1,4 +1,4 @@
-//! Tests of handshakes, and of who is authenticated on the connection afterwards.
+//! Tests of handshakes, and of the user who is authenticated on the connection afterwards.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::bench::{Bench, Http, authenticate, authorization, domain, initiator, token};
 
-/// Returns status, substatus and code of each answer.
+/// Returns the status, the substatus and the code of each answer.
 fn answers(bench: &Bench) -> Vec<(u16, u16, u32)> {
     bench.take(|what| match what {
         What::ServerAnswered { status, substatus, win32, .. } => Some((status, substatus, win32)),
@@ -56,7 +56,7 @@ async fn a_wrong_password_ends_in_a_bare_401_and_nobody_is_on_the_connection() {
     let refused = http.login("alice", "guess").await;
     assert_eq!((refused.status, refused.all("www-authenticate")), (401, vec!["Negotiate", "NTLM"]));
     assert_eq!(http.get("").await.status, 401);
-    // The connection is none the worse for it.
+    // The connection remains usable.
     assert_eq!(http.login("alice", "alice-pw").await.status, 200);
 }
 
@@ -70,7 +70,7 @@ async fn an_authenticate_on_another_connection_has_no_context() {
     assert_eq!(other.get(&leg).await.status, 401);
     assert_eq!(answers(&bench)[1], (401, 1, SecStatus::INVALID_TOKEN.0));
     assert!(bench.take(|what| matches!(what, What::DcLogon { .. }).then_some(())).is_empty());
-    // Where it belongs it is still good, once.
+    // On the connection that it belongs to, the leg is still valid once.
     assert_eq!(one.get(&leg).await.status, 200);
     assert_eq!(one.get(&leg).await.status, 401);
 }
@@ -92,7 +92,7 @@ async fn a_new_handshake_replaces_the_user() {
     let mut http = bench.connect().await;
     http.login("alice", "alice-pw").await;
     assert_eq!(http.login("bob", "bob-pw").await.user().as_deref(), Some("CORP\\bob"));
-    // Its first leg alone clears the old one.
+    // The first leg alone clears the old identity.
     let (negotiate, _) = initiator("CORP", "alice", "alice-pw", NtlmProfile::curl());
     http.get(&authorization("NTLM", &negotiate)).await;
     assert_eq!(http.get("").await.status, 401);

@@ -31,7 +31,7 @@ async fn a_head_that_is_too_long_is_a_bad_request() {
     let bench = Bench::start().await;
     let head =
         |length: usize| format!("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: NTLM {}\r\n\r\n", "A".repeat(length));
-    // A token that just fits is only malformed.
+    // A token that has the largest possible length is only malformed.
     let mut http = bench.connect().await;
     http.write(head(16_000)).await;
     assert_eq!(http.response(false).await.unwrap().status, 401);

@@ -1,4 +1,4 @@
-//! Tests of the answers of the kernel driver, and of what every answer has.
+//! Tests of the answers of the kernel driver, and of the fields that every answer has.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ async fn requests_are_refused_before_anybody_authenticates_and_are_in_no_log_of_
     assert_eq!(lines.text(), "");
     let answered = bench.take(|what| if let What::ServerAnswered { status, .. } = what { Some(status) } else { None });
     assert_eq!(answered, [411, 411, 400, 400]);
-    // What is sound is handed on: HTTP/1.0 without `Host`, and a POST that says that it has no body.
+    // Valid requests are passed on: HTTP/1.0 without `Host`, and a POST that declares an empty body.
     for request in ["GET / HTTP/1.0\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"] {
         let mut http = bench.connect().await;
         http.write(request).await;
@@ -66,7 +66,7 @@ async fn each_server_has_its_own_limits_for_a_field_and_for_the_head() {
         (16_384, 16_384, 17_000, "The size of the request headers is too long."),
         (16_384, 65_534, 17_000, "A request header field is too long."),
         (65_534, 32_768, 40_000, "The size of the request headers is too long."),
-        // Beyond what is read of a head that is refused anyway.
+        // This head is longer than the part that the server reads of a head that it refuses.
         (65_534, 65_534, 200_000, "The size of the request headers is too long."),
     ] {
         let bench = with(|spec| (spec.site.max_field_length, spec.site.max_request_bytes) = (field, request)).await;
@@ -85,7 +85,7 @@ async fn in_kernel_mode_the_challenge_comes_from_http_sys_and_the_rest_from_iis(
     for (kernel_mode, version, iis, challenger) in [
         (true, IisVersion::Iis10, "Microsoft-IIS/10.0", "Microsoft-HTTPAPI/2.0"),
         (false, IisVersion::Iis10, "Microsoft-IIS/10.0", "Microsoft-IIS/10.0"),
-        // There is no kernel mode before IIS 7.
+        // IIS has kernel mode only since version 7.
         (true, IisVersion::Iis6, "Microsoft-IIS/6.0", "Microsoft-IIS/6.0"),
     ] {
         let bench = with(|spec| (spec.site.kernel_mode, spec.version) = (kernel_mode, version)).await;
@@ -99,7 +99,7 @@ async fn in_kernel_mode_the_challenge_comes_from_http_sys_and_the_rest_from_iis(
             let served = http.login_as(scheme, "CORP", "alice", "alice-pw", NtlmProfile::curl()).await;
             let persists = if version == IisVersion::Iis6 { "" } else { "true" };
             assert_eq!((served.header("server"), served.header("persistent-auth")), (iis, persists));
-            // A refusal of the password is the site's own page.
+            // If the password is refused, the page is the site's own.
             let refused = http.login_as(scheme, "CORP", "alice", "guess", NtlmProfile::curl()).await;
             assert_eq!((refused.status, refused.header("server")), (401, iis));
         }

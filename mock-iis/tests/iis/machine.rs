@@ -1,5 +1,5 @@
-//! Tests of the authentication state machine alone, against a model that says who must be authenticated on the
-//! connection.
+//! Tests of the authentication state machine alone, compared with a model that says which user must be authenticated on
+//! the connection.
 
 use std::sync::Arc;
 
@@ -129,7 +129,7 @@ impl Play {
                 self.expect_token(scheme, token, good);
             }
             Move::Replay(scheme) => {
-                // What was answered once is no more pending, whatever came of it.
+                // A Challenge that was answered once is no longer pending, whatever the result was.
                 let Some(token) = self.sent.clone() else { return };
                 let good =
                     self.pending == Some(scheme) && self.answers.as_ref().is_some_and(|answers| answers[1] == token);
@@ -202,7 +202,7 @@ impl Play {
 }
 
 fn scheme() -> impl Strategy<Value = Scheme> {
-    // Mostly one, so that handshakes succeed.
+    // Most schemes are the same, so that handshakes succeed.
     prop_oneof![4 => Just(Scheme::Ntlm), 1 => Just(Scheme::Negotiate)]
 }
 

@@ -1,4 +1,4 @@
-//! Tests of the whole of `Negotiate`: SPNEGO, tickets, and how long they authenticate.
+//! Tests of the whole of `Negotiate`: SPNEGO, tickets, and the time for which they authenticate.
 
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ async fn a_ticket_takes_one_leg_asks_no_dc_and_the_server_proves_itself() {
             panic!("an end is due")
         };
         assert_eq!((done.package, done.server_proved), (Package::Kerberos, true));
-        // The connection is alice's now.
+        // The connection now belongs to alice.
         let next = http.get("").await;
         assert_eq!((next.user().as_deref(), next.header("persistent-auth")), (Some("CORP\\alice"), ""));
         assert_eq!(
@@ -132,7 +132,7 @@ async fn ntlm_in_spnego(http: &mut Http, mechanisms: &[Mechanism]) -> (Response,
 
 #[tokio::test]
 async fn a_client_whose_ticket_is_no_use_here_is_switched_to_ntlm_within_spnego() {
-    // A machine without a key.
+    // This machine has no key.
     let bench = Bench::with(domain(None), |site| site).await;
     let mut http = bench.connect().await;
     let ntlm = NtlmConfig {
@@ -200,7 +200,8 @@ async fn without_persistence_every_request_brings_a_ticket_and_ntlm_stays_with_i
         assert_eq!((answer.user().as_deref(), answer.header("persistent-auth")), (Some("CORP\\alice"), "false"));
         assert_eq!(http.get("").await.status, 401);
     }
-    // A ticket on an NTLM connection takes it over for its request, and leaves nobody there.
+    // A ticket on an NTLM connection replaces the user for one request. Afterwards nobody is authenticated on the
+    // connection.
     http.login("bob", "bob-pw").await;
     assert_eq!(http.get("").await.user().as_deref(), Some("CORP\\bob"));
     assert_eq!(http.get(&ticket(9)).await.user().as_deref(), Some("CORP\\alice"));
@@ -331,7 +332,7 @@ async fn extended_protection_compares_the_binding_of_tls_and_behind_a_proxy_the_
         (Checking::Require, 0, true, None, bad),
         (Checking::Require, 0, true, Some(ours), 0),
         (Checking::Require, 0, true, Some(proxys), bad),
-        // TLS ends at the proxy: the name of the farm is not the machine's.
+        // TLS ends at the proxy, and the farm's name is not the machine's name.
         (Checking::Require, ProtectionSpec::PROXY, true, Some(proxys), name),
         (Checking::Require, 0, false, Some(proxys), name),
         (Checking::Require, ProtectionSpec::NO_SERVICE_NAME_CHECK, false, None, 0),
@@ -438,7 +439,7 @@ async fn tokens_that_are_cut_or_altered_are_refused_and_the_connection_is_none_t
         let mut altered = whole.clone();
         altered[at] ^= 0x10;
         for bytes in [cut, &altered] {
-            // A flipped bit may fall where nothing depends on it, such as the type of a name.
+            // The flipped bit may be one on which nothing depends, for example in the type of a name.
             let answer = http.get(&authorization("Negotiate", bytes)).await;
             assert!([200, 401].contains(&answer.status), "{} at {at}", answer.status);
         }

@@ -17,7 +17,7 @@ use stickler_auth::spnego::{Initiator, InitiatorConfig, InitiatorNonces, Kerbero
 use crate::bench::NOW;
 
 pub(crate) const REALM: &str = "CORP.EXAMPLE";
-/// The name of the farm, as whose account all servers may run.
+/// The name of the farm. All servers may run as the account that has this name.
 pub(crate) const FARM: &str = "HTTP/www.corp.example";
 /// The name of one machine.
 pub(crate) const MACHINE: &str = "HTTP/iis1.corp.example";
@@ -124,7 +124,7 @@ pub(crate) struct Use {
     pub(crate) delegates: bool,
 }
 
-/// Begins a handshake with this ticket in the way of Windows.
+/// Begins a handshake with this ticket, as Windows does.
 pub(crate) fn initiator((ticket, tgt): (Credential, Credential), with: Use) -> Initiator {
     let config = ap::InitiatorConfig {
         channel_binding: with.binding,
@@ -136,7 +136,7 @@ pub(crate) fn initiator((ticket, tgt): (Credential, Credential), with: Use) -> I
     Initiator::new(InitiatorConfig { raw: with.raw, ..windows })
 }
 
-/// Returns one token with a ticket, by this clock.
+/// Returns one token with a ticket, made at this time.
 pub(crate) fn token(ticket: (Credential, Credential), with: Use, round: u8, now: FileTime) -> Vec<u8> {
     initiator(ticket, with).start(fresh(round), now).unwrap()
 }

@@ -37,7 +37,7 @@ async fn the_401_comes_before_the_body_which_is_dropped_and_the_handshake_goes_o
     let answer = http.request("POST", "/upload?x=1", "", &bytes).await.app();
     assert_eq!((answer.method.as_str(), answer.path.as_str()), ("POST", "/upload?x=1"));
     assert_eq!((answer.length, answer.digest), (300_000, body.digest()));
-    // One connection all along, and the application was given one body.
+    // All requests used one connection, and the application received one body.
     assert_eq!((answer.connection, answer.number), (1, 4));
     assert_eq!(bodies(&bench), [(401, 0, false), (401, 0, false), (200, 0, true), (200, 300_000, true)]);
 }
@@ -68,7 +68,7 @@ async fn a_body_beyond_the_limit_costs_the_connection() {
     let refused = http.request("PUT", "/", "", &[b'x'; 1_001]).await;
     assert_eq!((refused.status, refused.header("connection")), (401, "close"));
     assert!(http.is_closed().await);
-    // Without a length it shows only as it comes.
+    // Without a declared length, the excess is noticed only when the bytes arrive.
     let mut chunked = bench.connect().await;
     chunked.write("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").await;
     for _ in 0..3 {
@@ -95,7 +95,7 @@ async fn only_a_client_whose_body_is_read_is_told_to_continue() {
     let waits = "PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
     http.write(waits).await;
     assert_eq!(http.response(false).await.unwrap().status, 401);
-    // The client keeps the connection by sending the body all the same (RFC 9110 10.1.1).
+    // The client keeps the connection by sending the body nevertheless (RFC 9110 10.1.1).
     http.write("abc").await;
     http.login("alice", "alice-pw").await;
     http.write(waits).await;
@@ -103,7 +103,7 @@ async fn only_a_client_whose_body_is_read_is_told_to_continue() {
     http.write("abc").await;
     let answer = http.response(false).await.unwrap().app();
     assert_eq!((answer.length, answer.digest), (3, Payload::Text("abc".into()).digest()));
-    // One that does not wait is not told.
+    // A client that does not wait gets no `100 Continue`.
     http.write([waits, "abc"].concat()).await;
     assert_eq!(http.response(false).await.unwrap().app().length, 3);
     http.write("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n").await;
@@ -153,7 +153,7 @@ async fn a_site_that_allows_it_serves_anonymous_requests_and_still_authenticates
     assert_eq!(http.login("alice", "alice-pw").await.user().as_deref(), Some("CORP\\alice"));
 }
 
-/// Starts a site of which `/public`, and OPTIONS everywhere, need no logon.
+/// Starts a site on which `/public` needs no logon, and OPTIONS needs none on any path.
 async fn with_public_part(windows_too: bool) -> Bench {
     let anonymous = AnonymousSpec { paths: vec!["/public".into()], methods: vec!["OPTIONS".into()], windows_too };
     Bench::with_spec(
@@ -260,7 +260,7 @@ async fn a_client_that_does_not_take_its_answer_is_closed_when_the_time_for_that
         }
     };
     assert_eq!(timeout(Duration::from_secs(10), end).await, Ok(Closed::Here));
-    // One that takes it slowly is not.
+    // A client that reads slowly is not disconnected.
     let mut http = bench.connect().await;
     http.login("alice", "alice-pw").await;
     http.write("GET /bytes/3000000 HTTP/1.1\r\nHost: x\r\n\r\n").await;

@@ -114,7 +114,7 @@ async fn who_does_not_speak_is_given_up_before_tls_and_after_it() {
         }
         let mut rest = Vec::new();
         secured.read_to_end(&mut rest).await.unwrap();
-        // GOAWAY, where there is such a thing.
+        // HTTP/2 ends with GOAWAY.
         assert_eq!(rest.windows(4).any(|frame| frame == [8, 7, 0, 0]), http2, "{rest:?}");
     }
     sleep(Duration::from_millis(30)).await;

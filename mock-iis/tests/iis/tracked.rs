@@ -1,4 +1,4 @@
-//! Tests of the acceptor with a table: the clients that its key confuses, and what its checks prevent.
+//! Tests of the acceptor with a table: the clients that its key confuses, and the confusion that its checks prevent.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -39,7 +39,7 @@ async fn get(bench: &Bench, lines: &str) -> u16 {
     bench.connect().await.get(lines).await.status
 }
 
-/// Performs a handshake whose legs use separate connections, as through a proxy without keep-alive.
+/// Performs a handshake whose legs use separate connections, as behind a proxy without keep-alive.
 async fn login_in_pieces(bench: &Bench, user: &str, lines: &str) -> crate::bench::Response {
     let (negotiate, initiator) = initiator("CORP", user, &format!("{user}-pw"), NtlmProfile::windows());
     let challenge = bench.connect().await.get(&(authorization("NTLM", &negotiate) + lines)).await;
@@ -71,7 +71,7 @@ async fn a_client_that_claims_anothers_key_is_served_as_that_one() {
     login_in_pieces(&bench, "alice", KEY).await;
     let mut mallory = bench.connect().await;
     assert_eq!(mallory.get(KEY).await.user().as_deref(), Some("CORP\\alice"), "the leak that the field describes");
-    // Of two the first counts: a proxy that appends does not overwrite.
+    // If there are two, the first counts: a proxy that appends a header does not overwrite the client's.
     assert_eq!(get(&bench, &format!("{KEY}{OTHER_KEY}")).await, 200);
     assert_eq!(get(&bench, &format!("{OTHER_KEY}{KEY}")).await, 401);
 }
@@ -100,7 +100,7 @@ async fn two_handshakes_under_one_key_fail_each_other() {
     assert_eq!(get(&bench, &(leg + KEY)).await, 401, "it answers the other challenge");
 }
 
-/// A table without a server around it.
+/// A table without a server.
 struct Table {
     tracker: Tracker,
     directory: Directory,
@@ -177,7 +177,7 @@ proptest! {
     ) {
         let check = if checked { TrackedCheck::ClientAddress } else { TrackedCheck::Nothing };
         let mut table = Table::new(check);
-        // Who is known by each key, and from where.
+        // The user and the address that belong to each key.
         let mut known: BTreeMap<u8, (String, u8)> = BTreeMap::new();
         for (key, address, logon) in moves {
             let sender = table.sender(key, address);
@@ -208,7 +208,7 @@ async fn the_address_check_refuses_the_key_from_elsewhere_and_leaves_its_owner_a
     assert_eq!(get(&bench, &from("10.1.0.1")).await, 200);
     let forged = format!("{KEY}X-Forwarded-For: 10.1.0.1\r\nX-Forwarded-For: 10.1.0.2\r\n");
     assert_eq!(get(&bench, &forged).await, 401, "the last entry is the proxy's");
-    // A new client behind the same key takes it over with a handshake of its own.
+    // A new client with the same key takes over the key by its own handshake.
     let bob = login_in_pieces(&bench, "bob", &from("10.1.0.2")).await;
     assert_eq!(bob.user().as_deref(), Some("CORP\\bob"));
     assert_eq!(get(&bench, &from("10.1.0.1")).await, 401);
@@ -225,7 +225,7 @@ async fn the_token_check_serves_only_who_has_the_cookie_of_the_last_answer() {
     assert_eq!(get(&bench, &format!("{KEY}Cookie: acceptor-token=0\r\n")).await, 401);
     let good = format!("{KEY}Cookie: other=1; {cookie}\r\n");
     assert_eq!(get(&bench, &good).await, 200);
-    // A second logon gives out a second token, and the first is void.
+    // A second logon issues a second token, and the first becomes invalid.
     let again = login_in_pieces(&bench, "alice", &good).await;
     assert_ne!(again.header("set-cookie").split(';').next(), Some(cookie.as_str()));
     assert_eq!(get(&bench, &good).await, 401);
@@ -242,7 +242,7 @@ async fn the_table_is_bounded_and_forgets_who_was_away_for_longest() {
     assert_eq!(get(&bench, &key(1)).await, 200);
     login_in_pieces(&bench, "alice", &key(3)).await;
     assert_eq!([get(&bench, &key(1)).await, get(&bench, &key(2)).await, get(&bench, &key(3)).await], [200, 401, 200]);
-    // Who only asks takes no room.
+    // Clients that do not authenticate take no room in the table.
     for n in 10..20 {
         assert_eq!(get(&bench, &key(n)).await, 401);
     }

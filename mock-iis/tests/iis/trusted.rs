@@ -15,7 +15,7 @@ async fn the_user_is_whom_the_header_names_for_one_request_whoever_sends_it() {
     let mut http = bench.connect().await;
     assert_eq!(http.get("X-User: CORP\\alice\r\n").await.user().as_deref(), Some("CORP\\alice"));
     assert_eq!(http.get("X-User: bob\r\n").await.user().as_deref(), Some("CORP\\bob"), "the site's own domain");
-    // Of two the first counts, and what `Authorization` says does not.
+    // If there are two, the first counts. `Authorization` does not count.
     let both = "X-User: bob\r\nX-User: alice\r\nAuthorization: NTLM TlRMTVNTUAABAAAA\r\n";
     assert_eq!(http.get(both).await.user().as_deref(), Some("CORP\\bob"));
     assert_eq!(http.request("GET", "/forbidden", "X-User: bob\r\n", b"").await.status, 401);

@@ -15,7 +15,7 @@ async fn log_of(version: IisVersion, drive: impl AsyncFnOnce(&mut Http)) -> Stri
     let lines = Lines::default();
     let sink = lines.clone();
     let log = Arc::new(move |entry: &Entry| {
-        // The ports are the operating system's choice.
+        // The operating system chooses the ports.
         let server = ([10, 0, 0, 1], 80).into();
         sink.push(Entry { server, ..entry.clone() }.to_string());
     });

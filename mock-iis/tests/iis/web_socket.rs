@@ -27,16 +27,16 @@ async fn upgraded(http: &mut Http) -> AppAnswer {
 async fn a_user_gets_a_socket_that_echoes_until_it_is_closed() {
     let bench = Bench::start().await;
     let mut http = bench.connect().await;
-    // Nobody gets one without a logon.
+    // A client gets no WebSocket without a logon.
     assert_eq!(http.request("GET", "/socket", UPGRADE, b"").await.status, 401);
     http.login("alice", "alice-pw").await;
     assert_eq!(upgraded(&mut http).await.user.map(|user| user.to_string()), Some("CORP\\alice".to_owned()));
-    // "Hello" of RFC 6455 5.7 in two parts, then a ping.
+    // The client sends "Hello" of RFC 6455 5.7 in two parts, and then a ping.
     http.write([0x81, 0x85, 0x37, 0xfa]).await;
     assert_eq!(http.rest().await, (Vec::new(), false));
     http.write([0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58, 0x89, 0x80, 1, 2, 3, 4]).await;
     assert_eq!(http.rest().await, (b"\x81\x05Hello\x8a\x00".to_vec(), false));
-    // A close, 1000.
+    // The client sends a close with the status 1000.
     http.write([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await;
     assert_eq!(http.rest().await, (b"\x88\x02\x03\xe8".to_vec(), true));
     let statuses = bench.take(|what| match what {

@@ -3,17 +3,18 @@
 //! Both apply where health checks are declared. A backend dies by a crash, a hang or a power loss, and its death has to
 //! be noticed within fall x interval + timeout.
 //!
-//! **FO-1** is put to the test by the first request that a client starts after that time, if the client's last request
-//! before the death was taken for its own user by the dead backend, and while that stays dead, another backend is up
-//! throughout and there is no fault elsewhere. It is violated if the request ends without an answer (an error, 502, 503,
-//! 504), or in 401 (or 407) where neither the site refused the account nor the server the user; or if a server takes it
-//! for its user because of an identity that another client gave the connection: that is not freshly authenticated.
+//! **FO-1** is put to the test by the first request that a client starts after that time, if three conditions hold.
+//! Before its death, the backend took the client's last request for the client's own user (as defined in `identity`).
+//! Another backend is up as long as the first stays dead. There is no fault elsewhere. FO-1 is violated if the request
+//! ends without an answer (an error, 502, 503, 504), or in 401 (or 407) although neither the site refused the account
+//! nor the server the user. It is also violated if a server takes the request for its user because of an identity that
+//! another client gave the connection, since the connection is then not freshly authenticated.
 //!
 //! **FO-7** is put to the test by each request that a client starts after that time from the death of the last backend,
-//! if none returns before it ends and there is no fault elsewhere. *Prompt* means within the timeout of a check. It is
-//! violated if the request
-//! * ends in anything but 503, or in a 503 that is not prompt; or
-//! * ends without an answer, unless it was never sent on a connection opened since (it was refused) and that is prompt;
+//! if no backend returns before it ends and there is no fault elsewhere. *Prompt* means within the timeout of a check.
+//! FO-7 is violated if the request
+//! * ends in any status but 503, or in a 503 that is not prompt; or
+//! * ends without an answer, unless it was promptly refused, that is, never sent on a connection that was opened since;
 //!   or
 //! * has not ended although the trace goes on for longer than that.
 
@@ -25,6 +26,7 @@ use stickler_model::{Name, What};
 use crate::excuses::{is_user_forbidden, refused_because};
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::order::Position;
 use crate::requests::{Request, asks_for_credentials, is_no_answer};
 use crate::verdict::Failure;
 
@@ -61,7 +63,7 @@ pub(crate) fn fo1_clients_of_dead_backends_are_served(index: &Index<'_>) -> Find
                     let dead = Dead { backend: home.backend, death };
                     judge_after_death(index, request, dead, &mut finding);
                 }
-                // Served elsewhere from now on.
+                // Another server has served the client, and does so from now on.
                 if let Some(answer) = index.answered(request).filter(|answer| answer.taken_for().is_some()).last() {
                     homes.insert(request.client, Home { backend: answer.at.0, taken: answer.event });
                 }
@@ -85,7 +87,7 @@ impl Home<'_> {
     /// passed when this request was started.
     fn is_known_dead(self, index: &Index<'_>, checks: &Checks, request: &Request<'_>) -> bool {
         index.farm.condition(self.backend, request.started).down.is_some_and(|death| {
-            self.taken < death && index.at(request.started) - index.at(death) >= checks.notice_down()
+            self.taken.is_before(death) && index.at(request.started) - index.at(death) >= checks.notice_down()
         })
     }
 }
@@ -162,13 +164,13 @@ pub(crate) fn fo7_without_backends_the_answer_is_prompt(index: &Index<'_>) -> Fi
         let prompt = took <= checks.timeout;
         // A request that has not ended is late only if the trace has gone on for long enough.
         let quiet = index.is_quiet_elsewhere(request, end) && !index.is_given_up(request);
-        if !known || !quiet || until.is_some_and(|until| until < end) || request.ended.is_none() && prompt {
+        if !known || !quiet || until.is_some_and(|until| until.is_before(end)) || request.ended.is_none() && prompt {
             continue;
         }
         finding.exercise();
-        let sent = index
-            .sent(request)
-            .any(|(_, connection, _)| opened.get(&(request.client, connection)).is_some_and(|&opened| opened > since));
+        let sent = index.sent(request).any(|(_, connection, _)| {
+            opened.get(&(request.client, connection)).is_some_and(|&opened| opened.is_after(since))
+        });
         let problem = match (request.ended.map(|end| end.status), declared) {
             (Some(Some(status)), NoneLeft::Status(expected)) if status != expected => {
                 Some(format!("ended in {status}, not in {expected}"))

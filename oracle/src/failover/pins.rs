@@ -12,16 +12,17 @@
 //! gone. A 401.3 refuses the user and does not ask for credentials.
 //!
 //! **FO-5** begins when a backend is drained, and ends when anything else affects it.
-//! * The backend keeps its connections: each bound connection is put to the test by its next request without a token
-//!   that a server receives, which is a violation if it is received on another connection than the one bound to; and by
-//!   its end, which is a violation if the peer ends the connection, the server did not end its side, no fault touched
-//!   the client's way to the balancer, or the balancer, and the connection was in use until then
-//!   ([`SHORTEST_IDLE_LIMIT`]): a balancer may close what is idle, drain or not; and by an answer of the balancer
-//!   itself without the server (502, 503, 504), which is a violation.
-//! * The backend gets no new ones: each connection that a client opens during a drain, while another backend is up, is
-//!   put to the test by the first request received from it, if the client started that during the drain as well. It is
-//!   violated if the draining backend receives the request, unless persistence is declared and the backend served this
-//!   client before the drain, or one with the same address where persistence is not by a cookie.
+//! * The backend keeps its connections. Each bound connection is put to the test by its next request without a token
+//!   that a server receives. It is a violation if the server receives it on a connection other than the bound one. The
+//!   end of the connection is also a test. It is a violation if the peer ends the connection, the server did not end its
+//!   side, no fault touched the balancer or the client's way to it, and the connection was in use until then
+//!   ([`SHORTEST_IDLE_LIMIT`]): a balancer may always close an idle connection. An answer of the balancer itself without
+//!   the server (502, 503, 504) is a violation too.
+//! * The backend gets no new connections. Each connection that a client opens during a drain, while another backend is
+//!   up, is put to the test by the first request received from it, if the client also started this request during the
+//!   drain. It is violated if the draining backend receives the request, with one exception: persistence is declared,
+//!   and before the drain the backend served this client (or one with the same address, if persistence is not by a
+//!   cookie).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -31,6 +32,7 @@ use stickler_model::{Action, Fault, Leg, Name, RequestId, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::order::Position;
 use crate::requests::{ClientConnection, Request, ServerConnection, asks_for_credentials, is_no_answer};
 use crate::verdict::Failure;
 
@@ -65,7 +67,7 @@ fn known_as<'n, 't: 'n>(index: &Index<'t>, client: &'n Name) -> Option<&'n Name>
 fn sent_bytes_before(index: &Index<'_>, client: &Name, event: usize) -> bool {
     let by_address = index.promises().cookie.is_none();
     let same = |other: &Name| known_as(index, other) == known_as(index, client);
-    by_address && index.raw.iter().take_while(|send| send.event < event).any(|send| same(&send.spec.client))
+    by_address && index.raw.iter().take_while(|send| send.event.is_before(event)).any(|send| same(&send.spec.client))
 }
 
 /// A server's connection that a client's connection is bound to.
@@ -181,26 +183,20 @@ impl<'t> PinState<'t> {
 
     fn received(&mut self, index: &Index<'t>, request: &Request<'t>, at: ServerConnection<'t>, event: usize) {
         let Some(sent) = self.sent.get(&request.id) else { return };
-        let (on, leg) = (sent.on, sent.leg);
-        self.judge_kept(request, on, leg, at, event);
+        let on = sent.on;
+        self.judge_kept(request, on, at, event);
         if self.used.insert(on) {
             self.judge_new(index, request, on, at, event);
         }
         self.served.entry((known_as(index, on.0), at.0)).or_insert(event);
     }
 
-    fn judge_kept(
-        &mut self,
-        request: &Request<'t>,
-        on: ClientConnection<'t>,
-        leg: Leg,
-        at: ServerConnection<'t>,
-        event: usize,
-    ) {
-        let Some(pin) = self.pins.get(&on).filter(|pin| leg == Leg::Anonymous && pin.lost.is_none()) else { return };
-        let Some(&since) = self.draining.get(pin.at.0).filter(|&&since| pin.proof < since) else { return };
+    fn judge_kept(&mut self, request: &Request<'t>, on: ClientConnection<'t>, at: ServerConnection<'t>, event: usize) {
+        let Some(pin) = self.pins.get(&on).filter(|pin| pin.lost.is_none()) else { return };
+        let Some(&since) = self.draining.get(pin.at.0).filter(|&&since| pin.proof.is_before(since)) else { return };
         let id = request.id;
-        if self.sent.get(&id).is_none_or(|sent| sent.event < since) {
+        // A token that was sent since has ended the bond.
+        if self.sent.get(&id).is_none_or(|sent| sent.event.is_before(since)) {
             return;
         }
         self.drains.exercise();
@@ -226,7 +222,7 @@ impl<'t> PinState<'t> {
         event: usize,
     ) {
         let Some(&opened) = self.opened.get(&on) else { return };
-        let newer = |since: usize| opened > since && request.started > since;
+        let newer = |since: usize| opened.is_after(since) && request.started.is_after(since);
         let possible = |backend: &Name| index.other_up(Some(backend), request, request.started, event).is_some();
         if !self.draining.iter().any(|(backend, &since)| newer(since) && possible(backend)) {
             return;
@@ -234,7 +230,7 @@ impl<'t> PinState<'t> {
         self.drains.exercise();
         let Some(&since) = self.draining.get(at.0).filter(|&&since| newer(since)) else { return };
         let persists = index.promises().persistence.is_some() || index.promises().cookie.is_some();
-        let known = self.served.get(&(known_as(index, on.0), at.0)).is_some_and(|&served| served < since)
+        let known = self.served.get(&(known_as(index, on.0), at.0)).is_some_and(|&served| served.is_before(since))
             || sent_bytes_before(index, on.0, since);
         if possible(at.0) && !(persists && known) {
             let summary = format!(
@@ -276,11 +272,11 @@ impl<'t> PinState<'t> {
     /// Judges an answer that the balancer may have given by itself to a request on a connection that is bound to a draining
     /// backend.
     fn kept_from_server(&mut self, index: &Index<'t>, id: RequestId, status: u16, own: bool, event: usize) {
-        let Some(sent) = self.sent.get(&id).filter(|sent| sent.leg == Leg::Anonymous && sent.answered.is_none()) else {
-            return;
-        };
+        let Some(sent) = self.sent.get(&id).filter(|sent| sent.answered.is_none()) else { return };
         let Some(pin) = self.pins.get(&sent.on).filter(|pin| pin.lost.is_none()) else { return };
-        let Some(&since) = self.draining.get(pin.at.0).filter(|&&since| pin.proof < since && since < sent.event) else {
+        let Some(&since) =
+            self.draining.get(pin.at.0).filter(|&&since| pin.proof.is_before(since) && since.is_before(sent.event))
+        else {
             return;
         };
         if own && is_no_answer(Some(status)) && !index.is_cut_off(sent.on, event) {
@@ -322,8 +318,9 @@ impl<'t> PinState<'t> {
             if pin.proven && pin.lost.is_some() {
                 self.losses.exercise();
             }
-            let drained = self.draining.get(pin.at.0).copied().filter(|&since| pin.proof < since);
-            let by_server = pin.lost.is_some_and(|(lost, here)| here || drained.is_some_and(|since| lost < since));
+            let drained = self.draining.get(pin.at.0).copied().filter(|&since| pin.proof.is_before(since));
+            let by_server =
+                pin.lost.is_some_and(|(lost, here)| here || drained.is_some_and(|since| lost.is_before(since)));
             let carried = self.carried.get(&on).copied().unwrap_or(pin.proof);
             let idle = index.at(event) - index.at(carried) >= SHORTEST_IDLE_LIMIT;
             if let Some(since) = drained.filter(|_| !by_server && !idle && !index.is_cut_off(on, event)) {

@@ -1,22 +1,23 @@
 //! FO-2, FO-3 and FO-8: what a retry must not do, and when a retry is required.
 //!
 //! **FO-2** is put to the test by each Authenticate leg and each ticket of a known request that a server receives. It
-//! is violated if such legs of the request have by then been received on more connections than its client has sent:
-//! somebody else has sent one again. A client may send another one itself on a new connection; this allows one more
-//! connection. Only the replay cache (RFC 4120 3.2.3) of the same host detects a replayed ticket, so the result of the
-//! replay does not matter.
+//! is violated if servers have by then received such legs of the request on more connections than the client used for
+//! them: then the balancer has sent one again. A client may itself send another one on a new connection, which allows
+//! one more connection. Only the replay cache (RFC 4120 3.2.3) of the same host detects a replayed ticket, so the result
+//! of the replay does not matter.
 //!
 //! **FO-3** is put to the test by each request that is not idempotent (RFC 9110 9.2.2) and that an application
 //! processed. It is violated if the request was processed more than once. A client that lost a connection meanwhile and
-//! sent the request again on another one may have repeated it itself: each such connection allows one more time. So
-//! does a first leg in which the client held the body back for a challenge that did not come, and sent it after all.
+//! sent the request again on another one may have repeated it itself: each such connection allows one more time. A first
+//! leg also allows one more time if the client withheld the body for a challenge, and sent it when none came.
 //!
-//! **FO-8** concerns requests that a balancer may send again: idempotent, and without a proof of identity, which
-//! belongs to its connection. It is put to the test by each such request that is sent after an idle connection of a
-//! server ended, whoever closed it, where no other request was sent between. It is violated if the request has no
-//! answer, no server received it, a server closed an idle connection at that very moment (no longer than a round trip
-//! before the request was sent, or before it could have arrived), and nothing else explains it: the request lost the
-//! race with that close, nothing was processed, and it was not sent again. Connections of health checks are not meant.
+//! **FO-8** concerns requests that a balancer may send again: they are idempotent, and have no proof of identity, which
+//! would belong to its connection. It is put to the test by each such request that is sent after the end of an idle
+//! connection of a server, if no other request was sent in between. It is violated if the request has no answer, no
+//! server received it, and a server closed an idle connection at that very moment (at most one round trip before the
+//! request was sent, or before it could have arrived), unless something else explains the loss. In this case the request
+//! lost the race with the close, nothing was processed, and it was not sent again. Connections of health checks do not
+//! count.
 
 use std::collections::BTreeSet;
 

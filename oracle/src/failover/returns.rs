@@ -3,7 +3,7 @@
 //! FO-6 applies where health checks are declared. It concerns each backend that is up again after a restart or the end of
 //! a hold, until anything affects it again. Its return has to be noticed within rise x interval + timeout. FO-6 is put to
 //! the test, and kept, when the backend receives a client's request at any time. It is violated if it receives none, and
-//! after that time, with no fault elsewhere that stands or was just mended,
+//! after that time, while no fault elsewhere stands or has just been repaired,
 //! * the balancer itself answers 503 to a request that was started since; or
 //! * where a spread is declared: 16 clients for each backend, all of them new to the site, go to other backends. If so
 //!   many arrive, the probability that a backend with an equal share gets none is e^-16.
@@ -32,9 +32,9 @@ pub(crate) fn fo6_returned_backends_serve(index: &Index<'_>) -> Finding {
             What::Action(_) => {
                 for backend in index.farm.backends().filter(|backend| index.farm.changed(backend, event, event)) {
                     returns.remove(backend);
-                    // A backend returns only if it was away: a reset or a drain alone is no return.
+                    // A backend can return only after it was away; a reset or a drain does not count as being away.
                     let was_away = index.farm.is_away(backend, event);
-                    if was_away && index.farm.is_up(backend, event + 1, event + 1) {
+                    if was_away && index.farm.is_up_after(backend, event) {
                         let due = seen.at + checks.notice_up();
                         returns.insert(backend, Return { since: event, due, went_elsewhere: Vec::new() });
                     }
@@ -81,7 +81,7 @@ pub(crate) fn fo6_returned_backends_serve(index: &Index<'_>) -> Finding {
 
 /// A backend that has returned and has not served since then.
 struct Return {
-    /// The event by which it returned.
+    /// The event with which it returned.
     since: usize,
     /// The time at which the declared time to notice the return ends.
     due: Time,

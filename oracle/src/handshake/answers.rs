@@ -4,24 +4,27 @@
 //! count as a test.
 //!
 //! **HS-1** is put to the test by each ended request of a client with valid credentials. It is violated if the request
-//! * ends in 401 or 407. This does not apply if a server took it for its own user and refused that user (401.3), which
-//!   is the answer;
+//! * ends in 401 or 407, unless a server took it for its own user and refused that user (401.3), which is a valid
+//!   answer;
 //! * or ends without an answer (an error, 502, 503, 504);
-//! * or took more HTTP requests than it needs. Each package that the client tried costs its own legs: 2 for NTLM, even
-//!   if no token was ever sent, 1 for Kerberos. An anonymous request precedes them unless the client is pre-emptive. So
-//!   NTLM has 3, pre-emptive 2, Kerberos 2, pre-emptive 1, and NTLM after a refused ticket 4. A pre-emptive client that
-//!   takes its connection for authenticated sends an anonymous request first: this is allowed if it has only a ticket
-//!   (ST-2 judges that it was asked again), if the site authenticates each request (`authPersistSingleRequest`), or if
-//!   the answer was 401.3: the connection is the user's, who may not have this, and the client tries to log on all the
-//!   same. A ticket that is refused because of the client's clock (KRB_AP_ERR_SKEW, RFC 4120 5.9.1) may be sent once
-//!   more, and so may a request that a server reset on an HTTP/2 stream so that the client switches to HTTP/1.1
-//!   (HTTP_1_1_REQUIRED, RFC 9113 7). One more is allowed if the client lost a connection meanwhile or since its last
-//!   request, because the first attempt may have been lost with it (RFC 9112 9.3.1). If a fault explains the loss, each
-//!   lost connection allows a whole new handshake.
+//! * or took more HTTP requests than it needs.
+//!
+//! Each package that the client tried has its own legs: 2 for NTLM, even if no token was ever sent, and 1 for Kerberos.
+//! An anonymous request precedes them unless the client is pre-emptive. So NTLM has 3, pre-emptive 2, Kerberos 2,
+//! pre-emptive 1, and NTLM after a refused ticket 4. A pre-emptive client that believes its connection to be
+//! authenticated sends an anonymous request first. This is allowed in three cases: the client has only a ticket (ST-2
+//! judges that it was asked again); the site authenticates each request (`authPersistSingleRequest`); the answer was
+//! 401.3, so the connection is the user's, who may not have this page, and the client nevertheless tries to log on. A
+//! ticket that is refused because of the client's clock (KRB_AP_ERR_SKEW, RFC 4120 5.9.1) may be sent once more. So may
+//! a request that a server reset on an HTTP/2 stream so that the client switches to HTTP/1.1 (HTTP_1_1_REQUIRED, RFC
+//! 9113 7). One more is allowed if the client lost a connection meanwhile or since its last request, because the first
+//! attempt may have been lost with it (RFC 9112 9.3.1). If a fault explains the loss, each lost connection allows a
+//! whole new handshake.
 //!
 //! **HS-5** is put to the test by each ended request of a client with wrong credentials. It is violated if the request
-//! ends in anything but 401 (or 407), unless the server that answered it wants no logon for it; or after more than 3
-//! HTTP requests, or what its packages cost if that is more, with the same allowance.
+//! ends in anything but 401 (or 407), unless the server that answered it requires no logon for it. It is also violated
+//! if the request takes more than 3 HTTP requests, or more than the legs of its packages if these are more, with the
+//! same allowance.
 //!
 //! **HS-7** is put to the test by each ended request of a client without credentials. It is violated if the request
 //! ends without an answer, or if the client received more answers than it sent HTTP requests.
@@ -49,7 +52,7 @@ pub(crate) fn hs1_valid_credentials_are_answered(index: &Index<'_>) -> Finding {
         }
         finding.exercise();
         if sent > allowed {
-            let problem = format!("took {sent} HTTP requests, not the {allowed} it may");
+            let problem = format!("took {sent} HTTP requests, although at most {allowed} are allowed");
             let summary = format!("{}'s request {} {problem}", request.client, request.id);
             finding.violate(Failure::TooManyRequests, request.cited(), summary, request.events.clone());
         }
@@ -74,8 +77,9 @@ pub(crate) fn hs5_wrong_credentials_are_refused(index: &Index<'_>) -> Finding {
         finding.exercise();
         let allowed = allowance(index, request, needed(index, request).max(3));
         let problem = if asks_for_credentials(end.status) {
-            (sent > allowed)
-                .then(|| (Failure::TooManyRequests, format!("{}, not the {allowed} it may", ending(end, sent))))
+            (sent > allowed).then(|| {
+                (Failure::TooManyRequests, format!("{}, although at most {allowed} are allowed", ending(end, sent)))
+            })
         } else {
             Some((Failure::WrongStatus, format!("{}, not in 401", ending(end, sent))))
         };
@@ -107,8 +111,7 @@ pub(crate) fn hs7_anonymous_clients_are_answered(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// Adds a request that ended wrongly, described by `problem`, as evidence against the balancer or against whoever else
-/// is at fault.
+/// Adds a request that ended wrongly, described by `problem`, as evidence against the party at fault.
 fn judge_end(index: &Index<'_>, request: &Request<'_>, end: End<'_>, problem: &str, finding: &mut Finding) {
     let fault = excused(index, request, end).unwrap_or(Party::Balancer);
     if fault == Party::Balancer {
@@ -173,7 +176,7 @@ fn switched_to_http1(index: &Index<'_>, request: &Request<'_>) -> bool {
     })
 }
 
-/// Returns the largest number of HTTP requests that a request may take if it needs `needed` when no connection is lost.
+/// Returns the maximum number of HTTP requests that a request may take if it needs `needed` when no connection is lost.
 fn allowance(index: &Index<'_>, request: &Request<'_>, needed: usize) -> usize {
     match index.lost(request) {
         0 => needed,

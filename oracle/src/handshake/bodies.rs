@@ -1,13 +1,13 @@
 //! HS-4: a body sent during the handshake is processed exactly once, whole.
 //!
-//! HS-4 is put to the test by each ended request with a body, of a client with valid credentials, that was answered
-//! with success (2xx) or that an application processed. It is violated if
+//! HS-4 is put to the test by each request that has ended, has a body, was sent by a client with valid credentials, and
+//! was answered with success (2xx) or processed by an application. It is violated if
 //! * an application processed a body with another length or digest than the client's; or
 //! * the request was answered with success and processed by nobody; or
 //! * the request was processed more than once. An idempotent request may be repeated automatically when a connection is
-//!   lost to a fault (RFC 9110 9.2.2): then, more than once is no violation.
+//!   lost to a fault (RFC 9110 9.2.2). In that case, processing it more than once is not a violation.
 //!
-//! Some user agents hold a body back until a challenge has come, and begin with an empty request. If the server
+//! Some user agents withhold a body until a challenge has come, and begin with an empty request. If the server
 //! requires no logon, the consequence is the client's fault: the application gets no data, or gets the request once
 //! empty and once whole.
 

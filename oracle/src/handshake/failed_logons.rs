@@ -1,6 +1,6 @@
 //! HS-6: the DC counts no failed logon that no user caused.
 //!
-//! A balancer that splices two handshakes, or repeats one, makes a right password look wrong and can lock the account
+//! A balancer that mixes two handshakes, or repeats one, makes a correct password look wrong and can lock the account
 //! out. HS-6 is put to the test by each decision of the DC that is tied to a client's request (see `logons`). It is
 //! violated if the logon fails because the password is not right (C000006D, C000006A, C0000064), or because the account
 //! is locked (C0000234), and
@@ -10,12 +10,14 @@
 //! * the client's credentials are wrong, but the DC counted more failures for the request than the client sent
 //!   Authenticate legs.
 //!
-//! A DC whose directory is behind for the account, by the topology, takes a good password for a wrong one: that is the site's
-//! set-up. A decision for an unknown sender is not judged, because anybody may have mistyped a password.
+//! If the topology says that a DC's directory is not up to date for the account, the DC rejects a correct password. The
+//! site's set-up is then at fault. A decision for an unknown sender is not judged, because anybody may have mistyped a
+//! password.
 
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::logons::Cause;
+use crate::order::Position;
 use crate::verdict::{Failure, Party};
 
 /// Judges HS-6.
@@ -38,7 +40,7 @@ pub(crate) fn hs6_users_cause_failed_logons(index: &Index<'_>) -> Finding {
         let summary = format!("the DC holds a failed logon of {account} against request {id} of {client}, {why}");
         let sent = index.sent(request).map(|(event, ..)| event);
         let received = index.received(request).map(|(event, ..)| event);
-        let before = sent.chain(received).filter(|&event| event < logon.decided);
+        let before = sent.chain(received).filter(|&event| event.is_before(logon.decided));
         finding.blame(
             fault,
             Failure::FailedLogon,

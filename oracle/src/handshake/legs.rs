@@ -5,8 +5,8 @@
 //! another connection, or by nobody. If a ticket was answered with a token and not refused, a Negotiate leg that the
 //! client then sends on the same connection continues the ticket's handshake (SPNEGO, RFC 4178 4.2.2: the server wants
 //! NTLM), and is judged like an Authenticate leg. A ticket alone is a whole handshake. An Authenticate leg that reaches
-//! no server proves nothing here: the connection it was bound to may be gone, and then a close or a 502 is the right
-//! end (FO-4); HS-1 judges whether the client got its answer.
+//! no server proves nothing here: the connection to which it was bound may have ended, and then a close or a 502 is the
+//! right end (FO-4). HS-1 judges whether the client got its answer.
 //!
 //! **HS-3** concerns handshakes of clients with valid credentials. A handshake lasts from the client's first Negotiate
 //! leg or ticket to the first answer of a server that took the Authenticate leg, or the ticket, for a user, or to the
@@ -21,6 +21,7 @@ use stickler_model::{Leg, Name, What};
 use crate::excuses::refused_because;
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::order::Position;
 use crate::requests::{Answered, Request, ServerConnection, asks_for_credentials};
 use crate::verdict::{Failure, Party};
 
@@ -195,8 +196,8 @@ fn overlaps(handshakes: &[Handshake<'_, '_>]) -> Vec<Option<usize>> {
             .into_iter()
             .flatten()
             .find(|&other| handshakes[other].client() != this.client())
-            .filter(|&other| handshakes[other].to > this.from);
-        let lasts = |other: Option<usize>| other.is_none_or(|other| handshakes[other].to < this.to);
+            .filter(|&other| handshakes[other].to.is_after(this.from));
+        let lasts = |other: Option<usize>| other.is_none_or(|other| handshakes[other].to.is_before(this.to));
         let same = |other: Option<usize>| other.is_some_and(|other| handshakes[other].client() == this.client());
         if lasts(longest) {
             if !same(longest) {
@@ -213,7 +214,8 @@ fn overlaps(handshakes: &[Handshake<'_, '_>]) -> Vec<Option<usize>> {
         if handshakes[place + 1].client() != handshakes[place].client() {
             next = Some(place + 1);
         }
-        found[place] = found[place].or_else(|| next.filter(|&other| handshakes[other].from < handshakes[place].to));
+        found[place] =
+            found[place].or_else(|| next.filter(|&other| handshakes[other].from.is_before(handshakes[place].to)));
     }
     found
 }

@@ -1,14 +1,15 @@
 //! HS-8: requests that a client pipelines behind its credentials.
 //!
-//! Pipelined requests are seen in bytes that a client sends as they are (see `raw`): the client sends the next request
+//! Pipelined requests occur in bytes that a client sends unchanged (see `raw`): the client sends the next request
 //! before the answer to the last one has come, and answers come in the order of the requests (RFC 9112 9.3.2). Nothing
-//! else is a pipeline: no user agent sends one by itself (each request takes an idle connection or opens one, as
-//! browsers do; curl has had no pipelining since 7.62.0), and streams of HTTP/2 are independent (RFC 9113 5; TL-2
-//! judges them). Therefore HS-8 misses no pipeline. It concerns bytes in which a request carries `Authorization` and a
-//! server took it for a user by that, which authenticates the connection (`Settings::persists`). It is put to the test
-//! by each later answer to the same bytes. It is violated if that answer asks for credentials (401 or 407), or an
-//! application gave it on another connection or out of order there: the request overtook its credentials, or was sent
-//! over a connection on which nobody is logged on.
+//! else is a pipeline. No user agent pipelines by itself (each request takes an idle connection or opens one, as in
+//! browsers; curl has had no pipelining since 7.62.0), and streams of HTTP/2 are independent (RFC 9113 5; TL-2 judges
+//! them). Therefore HS-8 misses no pipeline.
+//!
+//! HS-8 concerns bytes in which a request carries `Authorization`, because of which a server took it for a user, so the
+//! connection is authenticated (`Settings::persists`). It is put to the test by each later answer to the same bytes. It
+//! is violated if that answer asks for credentials (401 or 407), or an application gave it on another connection or out
+//! of order there: the request overtook its credentials, or was sent over a connection on which nobody is logged on.
 
 use crate::finding::Finding;
 use crate::index::Index;

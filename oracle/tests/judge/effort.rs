@@ -58,3 +58,29 @@ fn logons_and_tickets_of_unknown_senders_count_in_the_total_alone() {
     assert_eq!(effort.total, Cost { ticket_checks: 1, logons: 1, ..Cost::default() });
     assert!(effort.by_request.is_empty());
 }
+
+#[test]
+fn one_event_is_one_operation_or_none() {
+    let mut trace = TraceBuilder::default();
+    let id = trace.start("alice");
+    trace.present(id, IIS1, 0, 200);
+    trace.logon(id, Logon { server: "iis1", number: 1, account: "alice", status: 0 });
+    asks_for_a_ticket(&mut trace, "krbtgt/CORP.EXAMPLE");
+    let nothing = Cost::default();
+    let costs: Vec<Cost> = trace.events.iter().map(|event| Cost::of(&event.what)).collect();
+    assert_eq!(
+        costs,
+        [
+            nothing,
+            Cost { http_requests: 1, ..nothing },
+            nothing,
+            Cost { ticket_checks: 1, ..nothing },
+            nothing,
+            nothing,
+            // The DC's decision counts, and not the server's record of it.
+            Cost { logons: 1, ..nothing },
+            nothing,
+            Cost { dc_tickets: 1, ..nothing },
+        ]
+    );
+}

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use stickler_model::event::{Closed, Credentials};
+use stickler_model::event::Closed;
 use stickler_model::trace::{Checks, NoneLeft, Service, Spread, SpreadUnit};
-use stickler_model::{Fault, Leg, Name, Payload, What};
+use stickler_model::{Action, Fault, Leg, Name, Payload, standard};
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
-use stickler_oracle::Party;
-use stickler_oracle::Requirement::{Fo1, Fo2, Fo3, Fo6, Fo7, Fo8, Hs1, Hs7};
+use stickler_oracle::Requirement::{Fo1, Fo2, Fo3, Fo6, Fo7, Hs1};
 
-use crate::trace_builder::{IIS1, IIS2, Route, Start, TraceBuilder, user};
+use crate::trace_builder::{IIS1, IIS2, Logon, Route, Start, TraceBuilder, user};
 
 /// Seconds in which the declared checks notice a death.
 const FALL: u64 = 7;
@@ -53,6 +52,27 @@ fn fo1_is_violated_by_an_error_after_the_time_promised() {
     let mut trace = crashed("iis1", FALL);
     trace.turned_away("alice", 1, 503);
     assert_eq!(trace.summary(Fo1), "alice's request r3 ended in 503, long after iis1 died, while iis2 was up");
+}
+
+#[test]
+fn fo1_is_violated_by_a_401_unless_the_site_refuses_the_account_or_the_server_the_user() {
+    let there = Route { client_connection: 2, server_connection: 2, ..IIS2 };
+    let grade = |forbidden: bool, status: u32| {
+        let mut trace = crashed("iis1", FALL);
+        let id = trace.start("alice");
+        trace.exchange(id, there, Leg::Negotiate, 401);
+        trace.logon(id, Logon { server: "iis2", number: 1, account: "alice", status });
+        if forbidden {
+            trace.forbid(id, there, Leg::Authenticate);
+        } else {
+            trace.exchange(id, there, Leg::Authenticate, 401);
+        }
+        trace.end(id, 401);
+        trace.grade(Fo1)
+    };
+    assert_eq!(grade(false, 0), Violated);
+    assert_eq!(grade(true, 0), Ok, "the server refuses alice");
+    assert_eq!(grade(false, 0xC000_018B), Ok, "the domain has no account of the server");
 }
 
 #[test]
@@ -117,7 +137,7 @@ fn fo2_is_not_put_to_the_test_without_an_authenticate_leg() {
     assert_eq!(trace.grade(Fo2), NotExercised);
 }
 
-/// A POST that is processed on two connections. The client sends it on these connections of its own.
+/// A POST that is processed on two connections of the server. The client sends it on the connections `sent_on`.
 fn posted_twice(sent_on: &[u32]) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     let id = trace.start_post("alice", &Payload::Bytes(9));
@@ -183,23 +203,29 @@ fn fo6_is_violated_by_a_503_after_the_time_promised() {
     let mut early = back(RISE - 1);
     early.turned_away("carol", 1, 503);
     assert_eq!(early.grade(Fo6), NotExercised);
+    early.pass(1);
+    early.turned_away("carol", 1, 503);
+    early.turned_away("carol", 1, 503);
+    assert_eq!(early.verdict(Fo6).evidence.len(), 1, "the first that came too late counts, and stands for the rest");
 }
 
 #[test]
 fn fo6_is_about_backends_that_were_cut_off_as_well() {
-    let mut trace = two_backends();
-    trace.fault(Fault::Hold("lb".into(), "iis1".into()));
-    trace.pass(FALL);
-    trace.fault(Fault::Release("lb".into(), "iis1".into()));
-    trace.pass(RISE);
-    trace.turned_away("carol", 1, 503);
-    assert_eq!(trace.grade(Fo6), Violated);
+    for from in ["lb", "dc"] {
+        let mut trace = two_backends();
+        trace.fault(Fault::Hold(from.into(), "iis1".into()));
+        trace.pass(FALL);
+        trace.fault(Fault::Release(from.into(), "iis1".into()));
+        trace.pass(RISE);
+        trace.turned_away("carol", 1, 503);
+        assert_eq!(trace.grade(Fo6), Violated, "{from}");
+    }
 }
 
 #[test]
 fn fo6_is_violated_when_all_new_clients_go_elsewhere_though_a_spread_is_promised() {
-    let arrivals = |count: u32| {
-        let mut trace = back(RISE);
+    let arrivals = |count: u32, seconds: u64| {
+        let mut trace = back(seconds);
         trace.promises.spread =
             Some(Spread { unit: SpreadUnit::Connections, percent: 0, units: 1, weights: Vec::new() });
         for client in 1..=count {
@@ -207,8 +233,9 @@ fn fo6_is_violated_when_all_new_clients_go_elsewhere_though_a_spread_is_promised
         }
         trace
     };
-    assert_eq!(arrivals(31).grade(Fo6), NotExercised);
-    assert!(arrivals(40).summary(Fo6).ends_with("and 32 new clients went elsewhere"));
+    assert_eq!(arrivals(31, RISE).grade(Fo6), NotExercised);
+    assert!(arrivals(40, RISE).summary(Fo6).ends_with("and 32 new clients went elsewhere"));
+    assert_eq!(arrivals(40, RISE - 1).grade(Fo6), NotExercised, "they came too early");
 }
 
 #[test]
@@ -218,6 +245,31 @@ fn fo6_is_not_put_to_the_test_without_a_return_and_does_not_apply_without_checks
     assert_eq!(trace.grade(Fo6), NotExercised);
     trace.promises.checks = None;
     assert_eq!(trace.grade(Fo6), NotApplicable);
+}
+
+#[test]
+fn fo6_is_about_a_process_that_went_on_or_was_started_anew_after_a_hang_and_no_other_change() {
+    let hang = Action::Fault(Fault::Hang("iis1".into()));
+    let crash = Action::Fault(Fault::Crash("iis1".into()));
+    let resume = Action::Fault(Fault::Resume("iis1".into()));
+    let configure = Action::Configure(Box::new(standard::server("iis1".into())));
+    for (before, cure, expected) in [
+        (Some(&hang), &resume, Violated),
+        (Some(&hang), &configure, Violated),
+        (Some(&crash), &resume, NotExercised),
+        (Some(&crash), &configure, NotExercised),
+        (None, &configure, NotExercised),
+    ] {
+        let mut trace = two_backends();
+        if let Some(before) = before {
+            trace.act(before.clone());
+        }
+        trace.pass(FALL);
+        trace.act(cure.clone());
+        trace.pass(RISE);
+        trace.turned_away("carol", 1, 503);
+        assert_eq!(trace.grade(Fo6), expected, "{before:?} {cure:?}");
+    }
 }
 
 /// Both backends have been dead for this many seconds.
@@ -296,6 +348,35 @@ fn fo7_is_not_put_to_the_test_early_or_with_a_backend_left_and_needs_checks() {
         trace.promises.checks = None;
         assert_eq!(trace.grade(Fo7), NotApplicable);
     }
+}
+
+#[test]
+fn fo7_is_not_put_to_the_test_once_a_backend_is_back() {
+    let back = || Fault::Restart("iis1".into());
+    let mut meanwhile = without_backends(FALL);
+    let id = meanwhile.start("alice");
+    meanwhile.fault(back());
+    meanwhile.end(id, 502);
+    let mut later = without_backends(FALL);
+    later.fault(back());
+    later.pass(FALL);
+    later.turned_away("alice", 1, 502);
+    let mut waiting = without_backends(FALL);
+    waiting.start("alice");
+    waiting.fault(back());
+    waiting.pass(FALL);
+    waiting.close("bob", 1, Closed::Here);
+    for trace in [meanwhile, later, waiting] {
+        assert_eq!(trace.grade(Fo7), NotExercised);
+    }
+    let mut away_again = without_backends(FALL);
+    away_again.fault(back());
+    away_again.fault(Fault::Crash("iis1".into()));
+    away_again.turned_away("alice", 1, 502);
+    assert_eq!(away_again.grade(Fo7), NotExercised, "nobody has noticed yet");
+    away_again.pass(FALL);
+    away_again.turned_away("alice", 1, 502);
+    assert_eq!(away_again.grade(Fo7), Violated);
 }
 
 #[test]
@@ -393,95 +474,4 @@ fn fo6_blames_no_balancer_for_what_something_else_prevents() {
         trace.turned_away("carol", 1, 503);
         assert_eq!(trace.grade(Fo6), expected, "{faults:?} {seconds}");
     }
-}
-
-/// An idle connection of iis1 is closed by this side, and a request of nobody follows so much later.
-fn idle_end(how: Closed, micros: u64, method: &str, leg: Leg, status: u16) -> TraceBuilder {
-    idle_end_before(Start { method, ..Start::by("probe") }, how, micros, leg, status)
-}
-
-/// The same with another request at the end, whoever sends it.
-fn idle_end_before(start: Start<'_>, how: Closed, micros: u64, leg: Leg, status: u16) -> TraceBuilder {
-    let mut trace = TraceBuilder::default();
-    trace.whole("alice", IIS1);
-    trace.pass(120);
-    trace.see("iis1", What::ServerClosed { connection: 1, how });
-    trace.pass_micros(micros);
-    let start = Start { identity: None, credentials: Credentials::None, ..start };
-    let id = trace.start_with(start);
-    trace.send(id, 1, leg);
-    if status == 401 {
-        trace.serve(id, Route { server_connection: 2, ..IIS1 }, leg, 401, None);
-    }
-    trace.receive(id, 1, status, (status == 401).then_some(id), None);
-    trace.end(id, status);
-    trace
-}
-
-#[test]
-fn fo8_is_violated_by_a_request_that_loses_the_race_and_is_not_sent_again() {
-    let lost = idle_end(Closed::Here, 0, "GET", Leg::Anonymous, 502);
-    assert_eq!(lost.summary(Fo8), "probe's request r2 met iis1's close of an idle connection, and was not sent again");
-    assert_eq!(lost.blame(Hs7), (Violated, Some(Party::Balancer)));
-    let later = idle_end(Closed::Here, 1_000, "GET", Leg::Anonymous, 502);
-    assert_eq!(later.grade(Fo8), Ok, "that is no race any more");
-}
-
-#[test]
-fn fo8_is_kept_by_a_request_that_met_no_close_of_a_connection_for_requests() {
-    let lost = |checks: bool, micros_later: u64, received: bool| {
-        let mut trace = TraceBuilder::default();
-        if checks {
-            trace.check("iis1", 1, 401, None);
-        } else {
-            trace.whole("alice", IIS1);
-        }
-        trace.whole("bob", Route { server_connection: 2, ..IIS1 });
-        trace.pass(120);
-        let start = Start { identity: None, credentials: Credentials::None, ..Start::by("probe") };
-        let id = trace.start_with(start);
-        trace.send(id, 1, Leg::Anonymous);
-        if received {
-            trace.reach(id, Route { server_connection: 3, ..IIS1 }, Leg::Anonymous);
-        }
-        trace.pass_micros(micros_later);
-        trace.see("iis1", What::ServerClosed { connection: 1, how: Closed::Here });
-        trace.receive(id, 1, 502, None, None);
-        trace.end(id, 502);
-        trace.grade(Fo8)
-    };
-    assert_eq!(lost(false, 0, false), Violated);
-    assert_eq!(lost(true, 0, false), NotExercised, "the connection of a health check");
-    assert_eq!(
-        lost(false, 1_000_000, false),
-        Ok,
-        "the request had arrived, wherever it went, when the connection was closed"
-    );
-    assert_eq!(lost(false, 0, true), Ok, "a server has the request");
-}
-
-#[test]
-fn fo8_is_kept_by_what_is_answered_whoever_closed() {
-    for how in [Closed::Here, Closed::ByPeer] {
-        let verdict = idle_end(how, 0, "GET", Leg::Anonymous, 401).verdict(Fo8);
-        assert_eq!((verdict.grade, verdict.exercised), (Ok, 1), "{how:?}");
-    }
-    assert_eq!(idle_end(Closed::ByPeer, 0, "GET", Leg::Anonymous, 502).grade(Fo8), Ok, "the balancer closed it");
-}
-
-#[test]
-fn fo8_asks_nothing_of_what_cannot_be_sent_twice_and_nobody_is_to_blame_for_that() {
-    for (method, leg) in [("POST", Leg::Anonymous), ("GET", Leg::Authenticate)] {
-        let trace = idle_end(Closed::Here, 0, method, leg, 502);
-        assert_eq!(trace.grade(Fo8), NotExercised, "{method}");
-        assert_eq!(trace.blame(Hs7), (NotExercised, Some(Party::Undetermined)), "{method}");
-    }
-    let put = Start { method: "PUT", body: Payload::Bytes(10), ..Start::by("probe") };
-    let trace = idle_end_before(put, Closed::Here, 0, Leg::Anonymous, 502);
-    assert_eq!(trace.grade(Fo8), NotExercised, "the balancer has passed the body on");
-    let put = idle_end(Closed::Here, 0, "PUT", Leg::Anonymous, 502);
-    assert_eq!(put.grade(Fo8), Violated, "without a body");
-    let mut never = TraceBuilder::default();
-    never.whole("alice", IIS1);
-    assert_eq!(never.grade(Fo8), NotExercised);
 }

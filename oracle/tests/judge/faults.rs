@@ -1,12 +1,11 @@
-//! What a fault excuses: only what it touched, and only until it is mended and has been noticed.
+//! What a fault excuses: only what it touched, and only until the repair has been noticed.
 
 use std::time::Duration;
 
-use stickler_model::event::Closed;
 use stickler_model::site::SiteSpec;
 use stickler_model::topology::{Acceptor, ControllerSpec, KeepAlive, Rogue};
-use stickler_model::trace::{Checks, Promises, Service};
-use stickler_model::{Action, BalancerSpec, Fault, Leg, Name, Payload, RequestId, What};
+use stickler_model::trace::{Checks, Promises};
+use stickler_model::{Action, Fault, Leg, Name, Payload, RequestId, What, standard};
 use stickler_oracle::Grade::{self, NotExercised, Violated};
 use stickler_oracle::Party;
 use stickler_oracle::Requirement::{Hs1, Hs4, Hs7};
@@ -33,7 +32,7 @@ fn link(a: &str, b: &str) -> (Name, Name) {
 }
 
 /// A request of alice on a connection that she opens for it: it reaches no server, and the balancer answers this.
-fn answered(trace: &mut TraceBuilder, connection: u32, status: u16) -> RequestId {
+pub(crate) fn answered(trace: &mut TraceBuilder, connection: u32, status: u16) -> RequestId {
     trace.connect("alice", connection);
     trace.turned_away("alice", connection, status)
 }
@@ -55,6 +54,27 @@ fn nobody_knows_how_long_an_unknown_balancer_needs_to_notice() {
         answered(&mut trace, 1, 502);
         let verdict = trace.verdict(Hs1);
         assert_eq!((verdict.grade, verdict.evidence.first().map(|evidence| evidence.fault)), expected);
+    }
+}
+
+/// While iis2 works, a 503 is the balancer's refusal to use it. But a balancer that sent the request to iis1, which crashed
+/// before it answered, cannot send it again in every case, and any status may say so.
+#[test]
+fn a_503_refuses_only_a_request_that_no_server_received() {
+    for (status, received, expected) in
+        [(503, false, VIOLATED), (503, true, EXCUSED), (502, true, EXCUSED), (504, true, EXCUSED)]
+    {
+        let mut trace = site();
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        if received {
+            trace.reach(id, IIS1, Leg::Anonymous);
+        }
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.receive(id, 1, status, None, None);
+        trace.end(id, status);
+        assert_eq!(trace.blame(Hs1), expected, "{status}, received: {received}");
     }
 }
 
@@ -145,6 +165,36 @@ fn what_mends_a_fault_ends_it() {
 }
 
 #[test]
+fn iis_that_is_started_anew_hangs_no_longer_and_does_nothing_for_another_fault() {
+    for (fault, server, mended) in [
+        (Fault::Hang("iis1".into()), "iis1", true),
+        (Fault::Hang("iis1".into()), "iis2", false),
+        (Fault::Crash("iis1".into()), "iis1", false),
+        (Fault::Hold("lb".into(), "iis1".into()), "iis1", false),
+    ] {
+        let mut trace = site();
+        trace.fault(fault.clone());
+        trace.act(Action::Configure(Box::new(standard::server(server.into()))));
+        trace.pass(60);
+        answered(&mut trace, 1, 502);
+        assert_eq!(trace.blame(Hs1), if mended { VIOLATED } else { EXCUSED }, "{fault:?} {server}");
+    }
+}
+
+#[test]
+fn what_is_under_way_when_a_fault_is_mended_takes_a_round_trip_to_show_it() {
+    for (seconds, expected) in [(7, EXCUSED), (9, VIOLATED)] {
+        let mut trace = site();
+        (trace.latency, trace.jitter) = (Some(Duration::from_millis(900)), Duration::from_millis(1_100));
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.fault(Fault::Restart("iis1".into()));
+        trace.pass(seconds);
+        answered(&mut trace, 1, 502);
+        assert_eq!(trace.blame(Hs1), expected, "{seconds}");
+    }
+}
+
+#[test]
 fn a_fault_explains_nothing_that_it_did_not_touch() {
     for fault in [
         Fault::Hold("bob".into(), "lb".into()),
@@ -158,6 +208,22 @@ fn a_fault_explains_nothing_that_it_did_not_touch() {
         trace.fault(fault.clone());
         answered(&mut trace, 1, 502);
         assert_eq!(trace.blame(Hs1), VIOLATED, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_host_that_decides_on_logons_is_a_dc() {
+    let account = || crate::trace_builder::user("alice");
+    let ticket = What::DcTicket { client: Some(account()), service: "HTTP/www".into(), etype: 18, error: 0 };
+    let logon = What::DcLogon { server: "iis1".into(), logon: 1, account: account(), status: 0, bad_count: 0 };
+    for (decision, expected) in [(Some(ticket), VIOLATED), (Some(logon), VIOLATED), (None, EXCUSED)] {
+        let mut trace = site();
+        if let Some(decision) = decision {
+            trace.see("east", decision);
+        }
+        trace.fault(Fault::Crash("east".into()));
+        answered(&mut trace, 1, 502);
+        assert_eq!(trace.blame(Hs1), expected, "no logon is tried");
     }
 }
 
@@ -191,6 +257,46 @@ fn a_dc_that_is_away_explains_a_logon_without_an_answer() {
         trace.reach(id, server, Leg::Authenticate);
         trace.end(id, 504);
         assert_eq!(trace.blame(Hs1), expected, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_dc_that_is_away_explains_a_client_that_waited_for_a_ticket() {
+    let blame = |preemptive: bool, sends: bool, asked: bool, fault: Fault| {
+        let mut trace = site();
+        trace.preemptive = preemptive;
+        trace.fault(fault);
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        if sends {
+            trace.send(id, 1, Leg::Anonymous);
+        }
+        if asked {
+            trace.serve(id, IIS1, Leg::Anonymous, 401, None);
+            trace.receive(id, 1, 401, Some(id), None);
+        }
+        trace.fail(id);
+        trace.blame(Hs1)
+    };
+    for fault in [Fault::Crash("dc".into()), Fault::Hold("alice".into(), "dc".into())] {
+        assert_eq!(blame(true, false, false, fault.clone()), EXCUSED, "she has sent nothing");
+        assert_eq!(blame(true, true, false, fault.clone()), VIOLATED, "she has sent a request without a token");
+        assert_eq!(blame(false, false, false, fault.clone()), VIOLATED, "she needs no ticket yet");
+        assert_eq!(blame(false, true, true, fault), EXCUSED, "she was asked to log on");
+    }
+}
+
+#[test]
+fn a_link_to_the_kdc_is_no_reason_for_a_client_that_uses_no_ticket() {
+    for (no_kerberos, expected) in [(false, EXCUSED), (true, VIOLATED)] {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        trace.add_client("alice", stickler_model::agent::Agent::Browser, no_kerberos);
+        trace.fault(Fault::Hold("alice".into(), "dc".into()));
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Negotiate);
+        trace.fail(id);
+        assert_eq!(trace.blame(Hs1), expected, "{no_kerberos}");
     }
 }
 
@@ -237,86 +343,6 @@ fn a_503_of_the_balancer_is_not_explained_while_another_backend_is_up() {
         trace.pass(60);
         answered(&mut trace, 1, status);
         assert_eq!(trace.blame(Hs1), expected, "{status} {other}");
-    }
-}
-
-/// Who is at fault for each of two requests that end in 502 on new connections of alice, a minute after `iis1` is back.
-fn after_a_loss_of_power(method: &str, before: impl FnOnce(&mut TraceBuilder)) -> Vec<Party> {
-    let mut trace = site();
-    trace.see("iis1", What::ServerAccepted { connection: 1, peer: ([10, 0, 0, 1], 50_000).into() });
-    before(&mut trace);
-    trace.fault(Fault::Restart("iis1".into()));
-    trace.pass(60);
-    for connection in 1..=2 {
-        trace.connect("alice", connection);
-        let id = trace.start_with(Start { method, body: Payload::Empty, ..Start::by("alice") });
-        trace.send(id, connection, Leg::Anonymous);
-        trace.end(id, 502);
-    }
-    trace.verdict(Hs1).evidence.iter().map(|evidence| evidence.fault).collect()
-}
-
-#[test]
-fn each_connection_that_a_loss_of_power_left_behind_may_cost_one_request() {
-    for method in ["GET", "POST"] {
-        let faults = after_a_loss_of_power(method, |trace| trace.fault(Fault::PowerLoss("iis1".into())));
-        assert_eq!(faults, [Party::InjectedFault, Party::Balancer], "{method}: one connection, one request");
-    }
-}
-
-#[test]
-fn a_connection_that_somebody_saw_end_costs_no_request() {
-    let closed = after_a_loss_of_power("GET", |trace| {
-        trace.see("iis1", What::ServerClosed { connection: 1, how: Closed::Here });
-        trace.fault(Fault::PowerLoss("iis1".into()));
-    });
-    assert_eq!(closed, [Party::Balancer; 2]);
-    let crashed = after_a_loss_of_power("GET", |trace| trace.fault(Fault::Crash("iis1".into())));
-    assert_eq!(crashed, [Party::Balancer; 2], "a process that ends has its connections closed");
-    let another = after_a_loss_of_power("GET", |trace| {
-        trace.fault(Fault::PowerLoss("iis2".into()));
-        trace.fault(Fault::Restart("iis2".into()));
-    });
-    assert_eq!(another, [Party::Balancer; 2], "it had accepted none");
-}
-
-#[test]
-fn a_connection_left_behind_costs_no_request_that_a_server_received_or_of_another_service() {
-    let answered_by = |path: &str, server: Option<Route<'_>>| {
-        let mut trace = site();
-        let service = |backend: &str| Service { prefix: format!("/{backend}"), backends: vec![backend.into()] };
-        trace.promises.services = vec![service("iis1"), service("iis2")];
-        trace.see("iis1", What::ServerAccepted { connection: 1, peer: ([10, 0, 0, 1], 50_000).into() });
-        trace.fault(Fault::PowerLoss("iis1".into()));
-        trace.fault(Fault::Restart("iis1".into()));
-        trace.pass(60);
-        trace.path = format!("/{path}");
-        trace.connect("alice", 1);
-        let id = trace.start("alice");
-        trace.send(id, 1, Leg::Anonymous);
-        server.map(|route| trace.reach(id, route, Leg::Anonymous));
-        trace.end(id, 502);
-        trace.blame(Hs1)
-    };
-    assert_eq!(answered_by("iis1", None), EXCUSED);
-    assert_eq!(answered_by("iis2", None), VIOLATED);
-    assert_eq!(answered_by("iis1", Some(IIS1)), VIOLATED);
-}
-
-#[test]
-fn a_balancer_behind_another_leaves_connections_behind_as_well() {
-    for (front, expected) in [(true, [Party::InjectedFault, Party::Balancer]), (false, [Party::Balancer; 2])] {
-        let mut trace = site();
-        trace.front = front.then(|| BalancerSpec::named("shared-pool"));
-        trace.arrive("bob", IIS1);
-        trace.fault(Fault::PowerLoss("lb".into()));
-        trace.fault(Fault::Restart("lb".into()));
-        trace.pass(60);
-        for connection in 1..=2 {
-            answered(&mut trace, connection, 502);
-        }
-        let faults: Vec<Party> = trace.verdict(Hs1).evidence.iter().map(|evidence| evidence.fault).collect();
-        assert_eq!(faults, expected, "{front}");
     }
 }
 
@@ -377,22 +403,25 @@ fn a_site_that_is_slower_than_time_limits_is_to_blame_once_one_has_passed() {
         ..ControllerSpec::new(name.into())
     };
     let site_set_up = (NotExercised, Some(Party::SiteSetUp));
-    for (controller, latency, took, expected) in [
-        (20, 0, 10, site_set_up),
-        (20, 0, 1, VIOLATED),
-        (1, 0, 10, VIOLATED),
-        (0, 200, 10, site_set_up),
-        (0, 20, 10, VIOLATED),
+    for (controller, latency, jitter, took, expected) in [
+        (20, 0, 0, 10, site_set_up),
+        (20, 0, 0, 1, VIOLATED),
+        (1, 0, 0, 10, VIOLATED),
+        (0, 200, 0, 10, site_set_up),
+        (0, 20, 0, 10, VIOLATED),
+        (0, 0, 200, 10, site_set_up),
+        (0, 70, 60, 10, site_set_up),
     ] {
         let mut trace = site();
         trace.controllers = vec![slow("dc", controller)];
         trace.latency = Some(Duration::from_millis(latency));
+        trace.jitter = Duration::from_millis(jitter);
         trace.connect("alice", 1);
         let id = trace.start("alice");
         trace.send(id, 1, Leg::Negotiate);
         trace.pass(took);
         trace.end(id, 504);
-        assert_eq!(trace.blame(Hs1), expected, "{controller} {latency} {took}");
+        assert_eq!(trace.blame(Hs1), expected, "{controller} {latency} {jitter} {took}");
     }
 }
 
@@ -454,6 +483,28 @@ fn a_link_to_the_dc_is_no_reason_for_the_only_backend_not_to_answer_nobody() {
 }
 
 #[test]
+fn a_backend_could_have_been_used_if_nothing_but_its_way_to_a_dc_was_cut_meanwhile() {
+    for (fault, expected) in [
+        (None, Violated),
+        (Some(Fault::Hold("dc".into(), "iis2".into())), Violated),
+        (Some(Fault::Reset("lb".into(), "iis2".into())), NotExercised),
+        (Some(Fault::Hold("lb".into(), "iis2".into())), NotExercised),
+    ] {
+        let mut trace = site();
+        trace.act(Action::Drain("iis1".into()));
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        trace.reach(id, IIS1, Leg::Anonymous);
+        if let Some(fault) = fault.clone() {
+            trace.fault(fault);
+        }
+        trace.end(id, 502);
+        assert_eq!(trace.grade(Hs1), expected, "{fault:?}");
+    }
+}
+
+#[test]
 fn a_dc_that_is_away_keeps_every_backend_out_of_use_where_checks_log_on() {
     for (user, expected) in [(true, EXCUSED), (false, VIOLATED)] {
         let mut trace = site();
@@ -482,6 +533,33 @@ fn a_503_that_a_server_gave_is_the_servers() {
         trace.receive(id, 1, 503, echoed.then_some(id), None);
         trace.end(id, 503);
         assert_eq!(trace.blame(Hs1), expected, "{served}");
+    }
+    let mut again = site();
+    again.connect("alice", 1);
+    let id = again.start("alice");
+    again.exchange(id, IIS1, Leg::Anonymous, 503);
+    again.send(id, 1, Leg::Anonymous);
+    again.reach(id, IIS1, Leg::Anonymous);
+    again.receive(id, 1, 503, None, None);
+    again.end(id, 503);
+    assert_eq!(again.blame(Hs1), VIOLATED, "the server has answered the first HTTP request alone");
+}
+
+#[test]
+fn a_request_that_a_server_received_after_a_503_was_not_turned_away_in_the_end() {
+    for (reached, expected) in [(true, EXCUSED), (false, VIOLATED)] {
+        let mut trace = site();
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.send(id, 1, Leg::Anonymous);
+        trace.receive(id, 1, 503, None, None);
+        trace.send(id, 1, Leg::Anonymous);
+        if reached {
+            trace.reach(id, IIS1, Leg::Anonymous);
+        }
+        trace.fail(id);
+        assert_eq!(trace.blame(Hs1), expected, "{reached}: iis2 is up");
     }
 }
 

@@ -47,7 +47,7 @@ fn hs1_is_violated_by_a_second_handshake_without_a_lost_connection() {
     trace.exchange(id, IIS1, Leg::Negotiate, 401);
     trace.handshake(id, IIS1);
     trace.end(id, 200);
-    assert_eq!(trace.summary(Hs1), "alice's request r1 took 4 HTTP requests, not the 3 it may");
+    assert_eq!(trace.summary(Hs1), "alice's request r1 took 4 HTTP requests, although at most 3 are allowed");
 }
 
 #[test]
@@ -93,6 +93,7 @@ fn hs1_allows_a_whole_new_handshake_where_a_fault_explains_the_lost_connection()
         let id = trace.start("alice");
         trace.exchange(id, IIS1, Leg::Anonymous, 401);
         trace.exchange(id, IIS1, Leg::Negotiate, 401);
+        trace.send(id, 1, Leg::Authenticate);
         if fault {
             trace.fault(Fault::Crash("iis1".into()));
         }
@@ -104,12 +105,52 @@ fn hs1_allows_a_whole_new_handshake_where_a_fault_explains_the_lost_connection()
 }
 
 #[test]
+fn hs1_takes_a_leg_that_no_server_received_for_lost_on_the_way_to_the_backend_with_the_fault() {
+    for (received, expected) in [(false, Ok), (true, Violated)] {
+        let mut trace = TraceBuilder::default();
+        trace.arrive("bob", Route { server_connection: 5, ..IIS1 });
+        let id = trace.start("alice");
+        trace.exchange(id, IIS2, Leg::Anonymous, 401);
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.send(id, 1, Leg::Negotiate);
+        if received {
+            trace.reach(id, IIS2, Leg::Negotiate);
+        }
+        trace.close("alice", 1, Closed::ByPeer);
+        trace.handshake(id, Route { client_connection: 2, server_connection: 2, ..IIS2 });
+        trace.end(id, 200);
+        assert_eq!(trace.grade(Hs1), expected, "{received}");
+    }
+}
+
+#[test]
 fn hs1_expects_two_requests_of_a_client_that_sends_its_token_at_once() {
     for (preemptive, expected) in [(false, Ok), (true, Violated)] {
         let mut trace = TraceBuilder::default();
         trace.preemptive = preemptive;
         trace.whole("alice", IIS1);
         assert_eq!(trace.grade(Hs1), expected);
+    }
+}
+
+#[test]
+fn hs1_lets_a_preemptive_client_log_on_all_the_same_where_its_own_user_was_refused() {
+    // The user whom the server refuses on the connection, and the leg that it refuses.
+    for (refused, leg, expected) in
+        [("alice", Leg::Anonymous, Ok), ("bob", Leg::Anonymous, Violated), ("alice", Leg::Authenticate, Violated)]
+    {
+        let mut trace = TraceBuilder::default();
+        trace.preemptive = true;
+        let id = trace.start("alice");
+        if leg == Leg::Anonymous {
+            trace.forbid_as(id, IIS1, leg, Some(user(refused)));
+        } else {
+            trace.exchange(id, IIS1, Leg::Anonymous, 401);
+        }
+        trace.exchange(id, IIS1, Leg::Negotiate, 401);
+        trace.forbid(id, IIS1, Leg::Authenticate);
+        trace.end(id, 401);
+        assert_eq!(trace.grade(Hs1), expected, "{refused} {leg:?}");
     }
 }
 
@@ -163,6 +204,18 @@ fn hs1_takes_a_refusal_of_the_right_user_for_an_answer() {
     trace.forbid(id, IIS1, Leg::Authenticate);
     trace.end(id, 401);
     assert_eq!(trace.grade(Hs1), Ok);
+}
+
+#[test]
+fn hs1_takes_no_401_for_an_answer_in_place_of_the_page_that_the_server_gave() {
+    let mut trace = TraceBuilder::default();
+    let id = trace.start("alice");
+    trace.exchange(id, IIS1, Leg::Negotiate, 401);
+    trace.send(id, 1, Leg::Authenticate);
+    trace.serve(id, IIS1, Leg::Authenticate, 200, Some(user("alice")));
+    trace.receive(id, 1, 401, None, None);
+    trace.end(id, 401);
+    assert_eq!(trace.grade(Hs1), Violated);
 }
 
 #[test]
@@ -267,6 +320,29 @@ fn hs3_takes_a_refusal_of_the_right_user_for_a_success() {
     trace.exchange(alice, IIS1, Leg::Authenticate, 200);
     trace.end(alice, 200);
     assert_eq!(trace.grade(Hs3), Ok);
+}
+
+#[test]
+fn hs3_finds_the_overlap_with_a_handshake_of_another_client_that_longer_ones_began_after() {
+    // Handshakes by client, beginning and end.
+    let bobs = ("bob", 0, 10);
+    for handshakes in [
+        [bobs, ("alice", 1, 20), ("alice", 2, 15), ("alice", 5, 8)],
+        [bobs, ("alice", 1, 20), ("carol", 2, 5), ("alice", 6, 8)],
+    ] {
+        let mut trace = TraceBuilder::default();
+        let ids = handshakes.map(|(client, ..)| trace.start(client));
+        for time in 0..=20 {
+            for (id, (_, from, to)) in ids.into_iter().zip(handshakes) {
+                if time == from {
+                    trace.send(id, 1, Leg::Negotiate);
+                } else if time == to {
+                    trace.end(id, 200);
+                }
+            }
+        }
+        assert_eq!(trace.verdict(Hs3).exercised, 4, "{handshakes:?}");
+    }
 }
 
 /// The duration of a handshake. Several may begin or end at one time; the place among all handshakes breaks the tie, as
@@ -398,7 +474,7 @@ fn hs5_is_violated_by_a_200_by_no_end_to_the_asking_and_by_no_answer() {
     );
     assert_eq!(
         with(4, 401),
-        "alice's request r1, with wrong credentials, ended in 401 after 4 HTTP requests, not the 3 it may"
+        "alice's request r1, with wrong credentials, ended in 401 after 4 HTTP requests, although at most 3 are allowed"
     );
     assert!(with(1, 502).contains("ended in 502"));
 }

@@ -15,7 +15,7 @@ const NO_LOGON_SERVERS: u32 = 0xC000_005E;
 /// Seconds in which the declared checks notice a failure.
 const FALL: u64 = 7;
 
-/// bob is served by iis2. Health checks are declared, which log on or not.
+/// bob is served by iis2. Health checks are declared, and `authenticated` says whether they log on.
 fn checked(authenticated: bool) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     trace.promises.checks = Some(Checks {
@@ -68,7 +68,7 @@ fn hc1_is_violated_when_clients_are_still_sent_there() {
         summary.starts_with("carol's request r3 was sent to iis1, which had found no logon server since"),
         "{summary}"
     );
-    assert!(summary.ends_with("while iis2 was well"), "{summary}");
+    assert!(summary.ends_with("while iis2 was healthy"), "{summary}");
     assert_eq!(late(FALL - 1).grade(Hc1), NotExercised);
 }
 
@@ -226,6 +226,11 @@ fn hc3_is_violated_by_a_503_while_a_backend_is_up_that_has_never_failed() {
         trace.summary(Hc3),
         "carol's request r2 was answered with 503 while iis1 was down, though iis2 is up and has never failed"
     );
+    let mut closed = failing();
+    closed.whole("dave", Route { server_connection: 3, ..IIS2 });
+    closed.see("iis2", What::ServerClosed { connection: 3, how: Closed::Here });
+    closed.turned_away("carol", 1, 503);
+    assert_eq!(closed.grade(Hc3), Violated, "the end of an idle connection is no failure");
 }
 
 #[test]
@@ -236,6 +241,11 @@ fn hc3_is_kept_by_service_and_by_what_a_dead_backend_costs() {
     let mut lost = failing();
     lost.turned_away("carol", 1, 502);
     assert_eq!(lost.grade(Hc3), Ok, "she was sent to the dead one");
+    let mut full = failing();
+    let id = full.start("carol");
+    full.exchange(id, Route { server: "iis3", ..IIS1 }, Leg::Anonymous, 503);
+    full.end(id, 503);
+    assert_eq!(full.grade(Hc3), Ok, "a third one had no place for her");
 }
 
 #[test]

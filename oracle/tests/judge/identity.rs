@@ -69,6 +69,23 @@ fn id1_is_violated_by_an_answer_that_names_another_user() {
 }
 
 #[test]
+fn id1_counts_an_answer_for_a_third_user_beside_the_request_that_was_served_as_another() {
+    let mut trace = TraceBuilder::default();
+    let id = trace.start("bob");
+    trace.send(id, 1, Leg::Anonymous);
+    trace.serve(id, IIS1, Leg::Anonymous, 200, Some(user("alice")));
+    trace.receive(id, 1, 200, Some(id), Some(user("carol")));
+    let summaries: Vec<String> = trace.verdict(Id1).evidence.into_iter().map(|evidence| evidence.summary).collect();
+    assert_eq!(
+        summaries,
+        [
+            r"bob's request r1 was processed as CORP\alice by iis1 on connection 1, but bob is CORP\bob",
+            r"the answer to bob's request r1 is for CORP\carol, but bob is CORP\bob"
+        ]
+    );
+}
+
+#[test]
 fn id1_is_not_put_to_the_test_by_refusals_and_the_balancers_own_answers() {
     let mut trace = TraceBuilder::default();
     let id = trace.start("alice");
@@ -129,6 +146,20 @@ fn id3_is_kept_when_the_connection_is_authenticated_anew() {
     let id = trace.start("bob");
     trace.exchange(id, IIS1, Leg::Anonymous, 200);
     assert_eq!(trace.grade(Id3), Ok);
+}
+
+#[test]
+fn id3_is_not_put_to_the_test_by_the_end_of_a_connection_whose_identity_another_has_replaced() {
+    let mut trace = TraceBuilder::default();
+    trace.whole("alice", IIS1);
+    trace.whole("bob", IIS1);
+    trace.close("alice", 1, Closed::Here);
+    trace.again("bob", IIS1);
+    assert_eq!(trace.grade(Id3), NotExercised);
+    trace.close("bob", 1, Closed::Here);
+    trace.whole("carol", IIS1);
+    let verdict = trace.verdict(Id3);
+    assert_eq!((verdict.grade, verdict.exercised), (Ok, 1));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Connections that came to nothing: which backend they may have been meant for, and whose port they lacked.
+//! Connections that came to nothing: which backend they may have been meant for, and who held the port that they
+//! needed.
 
 use stickler_model::event::Closed;
 use stickler_model::site::SiteSpec;
@@ -121,7 +122,7 @@ fn a_port_that_another_client_holds_is_the_scripts_to_share() {
 
 #[test]
 fn a_port_is_held_as_long_as_nobody_acknowledges_the_end_of_its_connection() {
-    let blame = |answered: bool, reopened: bool, seconds: u64| {
+    let blame = |answered: bool, reopened: bool, micros: u64| {
         let mut trace = TraceBuilder::at(&SiteSpec::default());
         for (name, at) in [("alice", None), ("bob", Some("alice"))] {
             let spec = ClientSpec::new(name.into(), Profile::BROWSER, None);
@@ -138,14 +139,34 @@ fn a_port_is_held_as_long_as_nobody_acknowledges_the_end_of_its_connection() {
             trace.connect("bob", 1);
             trace.close("bob", 1, Closed::Here);
         }
-        trace.pass(seconds);
+        trace.pass_micros(micros);
         let id = trace.start("bob");
         trace.fail(id);
         trace.verdict(Hs1).evidence.last().map(|evidence| evidence.fault)
     };
-    assert_eq!(blame(false, false, 99), Some(Party::Script));
+    // The end of the request is two events, of a microsecond each, after the close.
+    assert_eq!(blame(false, false, 99_999_997), Some(Party::Script));
     let balancers = Some(Party::Balancer);
-    assert_eq!(blame(false, false, 101), balancers, "its host has given up");
-    assert_eq!(blame(true, false, 99), balancers, "the peer was there");
-    assert_eq!(blame(false, true, 99), balancers, "the port is free");
+    assert_eq!(blame(false, false, 99_999_998), balancers, "its host has given up");
+    assert_eq!(blame(true, false, 99_000_000), balancers, "the peer was there");
+    assert_eq!(blame(false, true, 99_000_000), balancers, "the port is free");
+}
+
+#[test]
+fn a_port_is_free_when_its_own_holder_has_closed_the_connection() {
+    let blame = |closes: &str| {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        for (name, at) in [("alice", None), ("bob", Some("alice"))] {
+            let spec = ClientSpec::new(name.into(), Profile::BROWSER, None);
+            trace.act(Action::AddClient(ClientSpec { at: at.map(Into::into), port: Some(5000), ..spec }));
+        }
+        trace.connect("bob", 1);
+        trace.connect("alice", 1);
+        trace.close(closes, 1, Closed::Here);
+        let id = trace.start("bob");
+        trace.fail(id);
+        trace.blame(Hs1).1
+    };
+    assert_eq!(blame("bob"), Some(Party::Script), "alice holds it");
+    assert_eq!(blame("alice"), Some(Party::Balancer));
 }

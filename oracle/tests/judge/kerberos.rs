@@ -72,7 +72,7 @@ fn hs1_expects_of_each_package_its_own_legs() {
 #[test]
 fn hs1_says_how_many_requests_a_ticket_may_take() {
     let summary = over(true, &[TICKET, TICKET]).summary(Hs1);
-    assert_eq!(summary, "alice's request r1 took 2 HTTP requests, not the 1 it may");
+    assert_eq!(summary, "alice's request r1 took 2 HTTP requests, although at most 1 are allowed");
 }
 
 #[test]
@@ -115,6 +115,9 @@ fn hs1_judges_a_refusal_only_where_client_and_site_have_a_package_in_common() {
         let grade = refused(agent, no_kerberos, provider).grade(Hs1);
         assert_eq!(grade, expected, "{agent:?} {no_kerberos} {provider:?}");
     }
+    let party = |agent, no_kerberos, provider| refused(agent, no_kerberos, provider).blame(Hs1).1;
+    assert_eq!(party(Browser, true, NegotiateKerberos), Some(Party::Client), "the script forbids it Kerberos");
+    assert_eq!(party(Curl, false, Negotiate), Some(Party::SiteSetUp));
 }
 
 #[test]
@@ -200,6 +203,24 @@ fn hs1_blames_the_site_for_a_ticket_that_its_server_cannot_read_and_no_kdc_that_
 }
 
 #[test]
+fn hs1_blames_a_balancer_for_a_ticket_that_it_refuses_itself_and_for_ntlm_that_fails_after_a_ticket() {
+    let site = (NotExercised, Some(Party::SiteSetUp));
+    let balancer = (Violated, Some(Party::Balancer));
+    for (by, ntlm, expected) in [("iis1", false, site), ("lb", false, balancer), ("iis1", true, balancer)] {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        trace.add_client("alice", Agent::Browser, false);
+        let id = trace.start("alice");
+        trace.present(id, Route { server: by, ..IIS1 }, MODIFIED, 401);
+        if ntlm {
+            trace.exchange(id, IIS1, Leg::Negotiate, 401);
+            trace.exchange(id, IIS1, Leg::Authenticate, 401);
+        }
+        trace.end(id, 401);
+        assert_eq!(trace.blame(Hs1), expected, "{by} {ntlm}");
+    }
+}
+
+#[test]
 fn hs1_excuses_a_client_whose_account_users_have_locked_at_the_kdc_and_hs6_counts_its_failures_as_theirs() {
     for (mistakes, excused) in [(LOCKOUT, Ok), (LOCKOUT - 1, Violated)] {
         let note = |trace: &mut TraceBuilder, error| {
@@ -241,13 +262,14 @@ fn hs5_allows_a_ticket_beside_ntlm() {
     assert_eq!((with(0), with(1), with(2)), (Ok, Ok, Violated));
 }
 
-/// A server without a key for tickets answers one with a token that asks for NTLM. The other legs go `there`.
-fn negotiated(there: Route<'_>, challenge: bool, error: u32) -> TraceBuilder {
+/// A server answers a ticket with a token that asks for NTLM: it has no key for tickets, or has `checked` this one with
+/// this error. The other legs go `there`.
+fn negotiated(there: Route<'_>, challenge: bool, checked: Option<u32>) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     let id = trace.start("alice");
     trace.send(id, 1, Leg::Ticket);
     trace.serve(id, IIS1, Leg::Ticket, 401, None);
-    if error != 0 {
+    if let Some(error) = checked {
         let service = String::new();
         trace.see("iis1", What::ServerTicket { connection: 1, request: Some(id), client: None, service, error });
     }
@@ -261,19 +283,24 @@ fn negotiated(there: Route<'_>, challenge: bool, error: u32) -> TraceBuilder {
 
 #[test]
 fn hs2_is_violated_when_what_follows_a_ticket_in_one_negotiation_goes_elsewhere() {
-    let verdict = negotiated(IIS1, true, 0).verdict(Hs2);
-    assert_eq!((verdict.grade, verdict.exercised), (Ok, 2));
-    assert_eq!(
-        negotiated(Route { server_connection: 3, ..IIS2 }, true, 0).summary(Hs2),
-        "alice's request r1: iis2 received the Negotiate leg on connection 3, but its ticket went elsewhere: \
-         on connection 1 of iis1"
-    );
+    for checked in [None, Some(0)] {
+        let verdict = negotiated(IIS1, true, checked).verdict(Hs2);
+        assert_eq!((verdict.grade, verdict.exercised), (Ok, 2));
+        assert_eq!(
+            negotiated(Route { server_connection: 3, ..IIS2 }, true, checked).summary(Hs2),
+            "alice's request r1: iis2 received the Negotiate leg on connection 3, but its ticket went elsewhere: \
+             on connection 1 of iis1"
+        );
+    }
+    let elsewhere = Route { client_connection: 2, server_connection: 3, ..IIS2 };
+    let verdict = negotiated(elsewhere, true, None).verdict(Hs2);
+    assert_eq!((verdict.grade, verdict.exercised), (Ok, 1), "on another connection the client begins anew");
 }
 
 #[test]
 fn hs2_lets_a_handshake_begin_anywhere_after_a_ticket_that_was_refused() {
-    for (challenge, error) in [(false, 0), (true, MODIFIED)] {
-        let verdict = negotiated(Route { server_connection: 3, ..IIS2 }, challenge, error).verdict(Hs2);
+    for (challenge, checked) in [(false, None), (true, Some(MODIFIED))] {
+        let verdict = negotiated(Route { server_connection: 3, ..IIS2 }, challenge, checked).verdict(Hs2);
         assert_eq!((verdict.grade, verdict.exercised), (Ok, 1));
     }
 }

@@ -1,11 +1,12 @@
 //! HS-6, and what a lockout excuses.
 
 use stickler_model::site::SiteSpec;
-use stickler_model::topology::ControllerSpec;
-use stickler_model::{Fault, Leg, RequestId, What};
+use stickler_model::topology::{ControllerSpec, DomainSpec, PartnerSpec};
+use stickler_model::{Fault, Leg, Principal, RequestId, What};
 use stickler_oracle::Grade::{NotExercised, Ok, Violated};
 use stickler_oracle::Party;
 use stickler_oracle::Requirement::{Hs1, Hs6};
+use stickler_oracle::judge;
 
 use crate::trace_builder::{IIS1, LOCKOUT, Logon, TraceBuilder, user};
 
@@ -56,6 +57,20 @@ fn hs6_is_violated_when_one_wrong_password_is_tried_twice() {
 }
 
 #[test]
+fn hs6_compares_failures_with_the_authenticate_legs_that_were_sent_by_then() {
+    let mut trace = TraceBuilder::default();
+    let id = trace.start_wrong("alice");
+    trace.exchange(id, IIS1, Leg::Anonymous, 401);
+    trace.exchange(id, IIS1, Leg::Negotiate, 401);
+    trace.send(id, 1, Leg::Authenticate);
+    for server in ["iis1", "iis2"] {
+        trace.logon(id, Logon { server, number: 1, account: "alice", status: WRONG_PASSWORD });
+    }
+    trace.send(id, 1, Leg::Authenticate);
+    assert_eq!(trace.grade(Hs6), Violated);
+}
+
+#[test]
 fn hs6_is_violated_by_a_failed_logon_for_a_client_without_credentials() {
     let mut trace = TraceBuilder::default();
     let id = trace.start_anonymous("bob");
@@ -85,6 +100,40 @@ fn a_lockout_that_users_caused_excuses_hs6_and_hs1_and_one_that_they_did_not_cau
         let blame =
             if expected == Ok { (NotExercised, Some(Party::Client)) } else { (Violated, Some(Party::Balancer)) };
         assert_eq!(trace.blame(Hs1), blame, "{mistakes}");
+    }
+}
+
+#[test]
+fn the_domain_of_the_account_says_after_how_many_mistakes_it_is_locked() {
+    let partner = |threshold| PartnerSpec {
+        domain: DomainSpec { netbios: "PARTNER".into(), lockout_threshold: threshold, ..DomainSpec::default() },
+        ..PartnerSpec::default()
+    };
+    // The domain CORP locks accounts after LOCKOUT mistakes.
+    for (domain, threshold, expected) in [
+        ("PARTNER", Some(1), Ok),
+        ("PARTNER", None, Violated),
+        ("PARTNER", Some(2), Violated),
+        ("CORP", Some(1), Violated),
+    ] {
+        let mut trace = TraceBuilder::default();
+        let account = Principal::new(domain, "alice");
+        let asks = |trace: &mut TraceBuilder, id, logon, status| {
+            let (server, account) = ("iis1".into(), account.clone());
+            trace.see("dc", What::DcLogon { server, logon, account: account.clone(), status, bad_count: 0 });
+            trace.see("iis1", What::ServerLogon { connection: 1, request: Some(id), logon, account, status });
+        };
+        let mallory = trace.start_wrong("mallory");
+        trace.send(mallory, 1, Leg::Authenticate);
+        asks(&mut trace, mallory, 1, WRONG_PASSWORD);
+        let alice = trace.start("alice");
+        trace.send(alice, 1, Leg::Authenticate);
+        asks(&mut trace, alice, 2, LOCKED_OUT);
+        let mut trace = trace.build();
+        trace.header.topology.partner = Some(partner(threshold));
+        let verdicts = judge(&trace);
+        let verdict = verdicts.iter().find(|verdict| verdict.requirement == Hs6).unwrap();
+        assert_eq!(verdict.grade, expected, "{domain} {threshold:?}");
     }
 }
 
@@ -194,4 +243,9 @@ fn a_dc_that_is_behind_is_the_sites_and_one_that_is_behind_for_somebody_else_is_
         trace.end(id, 401);
         assert_eq!((trace.blame(Hs1), trace.blame(Hs6)), (expected, expected), "{outdated}");
     }
+    let mut trace = TraceBuilder::default();
+    trace.controllers = vec![ControllerSpec { outdated: vec!["alice".into()], ..ControllerSpec::new("dc".into()) }];
+    mistyped(&mut trace, "mallory", "alice", 1);
+    let verdict = trace.verdict(Hs6);
+    assert_eq!((verdict.grade, verdict.exercised), (Ok, 1), "a wrong password is wrong there as well");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stickler_model::agent::Agent;
 use stickler_model::trace::{Checks, Service};
-use stickler_model::{Action, Fault, Leg, RawSpec, RequestId, What};
+use stickler_model::{Action, Fault, Leg, RawSpec, RequestId, What, standard};
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
 use stickler_oracle::Requirement::{St1, St3, St5};
 
@@ -32,10 +32,7 @@ fn st1_is_kept_when_the_client_comes_back_to_its_backend() {
 fn st1_is_violated_once_by_one_move_from_a_backend_that_is_up() {
     let mut trace = at_iis1();
     trace.whole("alice", Route { client_connection: 2, ..IIS2 });
-    assert_eq!(
-        trace.summary(St1),
-        "iis2 received alice's request r2, but the client's backend is iis1, and that is up"
-    );
+    assert_eq!(trace.summary(St1), "iis2 received alice's request r2, but the client's backend is iis1, which is up");
 }
 
 #[test]
@@ -46,9 +43,22 @@ fn st1_allows_a_move_when_the_time_has_passed_or_the_backend_is_away_or_drained(
     crashed.fault(Fault::Crash("iis1".into()));
     let mut drained = at_iis1();
     drained.act(Action::Drain("iis1".into()));
-    for mut trace in [late, crashed, drained] {
+    let mut started_anew = at_iis1();
+    started_anew.act(Action::Configure(Box::new(standard::server("iis1".into()))));
+    for mut trace in [late, crashed, drained, started_anew] {
         trace.whole("alice", Route { client_connection: 2, ..IIS2 });
         assert_eq!(trace.grade(St1), Ok);
+    }
+}
+
+#[test]
+fn st1_lets_a_client_go_as_soon_as_its_time_has_passed() {
+    // Six events of a microsecond each lie between the last receipt at iis1 and the receipt at iis2.
+    for (micros, expected) in [(59_999_993, Violated), (59_999_994, Ok)] {
+        let mut trace = at_iis1();
+        trace.pass_micros(micros);
+        trace.whole("alice", Route { client_connection: 2, ..IIS2 });
+        assert_eq!(trace.grade(St1), expected, "{micros}");
     }
 }
 
@@ -107,10 +117,7 @@ fn st3_is_violated_when_the_cookie_leads_elsewhere() {
     let mut trace = cookie_of_iis1();
     let id = ask(&mut trace, "one");
     trace.exchange(id, Route { client_connection: 2, ..IIS2 }, Leg::Negotiate, 401);
-    assert_eq!(
-        trace.summary(St3),
-        r#"iis2 received alice's request r2 with the cookie "one", which iis1 had set, and that is up"#
-    );
+    assert_eq!(trace.summary(St3), r#"iis2 received alice's request r2 with the cookie "one" of iis1, which is up"#);
 }
 
 #[test]
@@ -158,7 +165,7 @@ fn st3_is_not_put_to_the_test_without_a_cookie_sent_and_does_not_apply_where_non
 #[test]
 fn st3_lets_a_handshake_stay_on_its_connection_whatever_cookie_came_since() {
     // One request at iis1 and one at iis2, at once; the second cookie replaces the first.
-    let with = |leg, second: Route<'_>| {
+    let with = |leg, second: Route<'_>, last| {
         let mut trace = cookie_of_iis1();
         let other = trace.start("alice");
         trace.send(other, 2, Leg::Anonymous);
@@ -168,15 +175,24 @@ fn st3_lets_a_handshake_stay_on_its_connection_whatever_cookie_came_since() {
         let id = trace.start("alice");
         trace.exchange(id, IIS1, leg, 401);
         trace.see("alice", What::CookieSent { connection: 1, request: id, value: "two".into() });
-        trace.exchange(id, second, Leg::Authenticate, 200);
+        trace.exchange(id, second, last, 200);
         trace.end(id, 200);
         trace.grade(St3)
     };
-    assert_eq!(with(Leg::Negotiate, IIS1), NotExercised, "HS-2 wants it there");
-    assert_eq!(with(Leg::Negotiate, Route { server_connection: 2, ..IIS1 }), Violated, "another connection");
-    assert_eq!(with(Leg::Negotiate, IIS2), Ok, "ST-3 is content");
-    assert_eq!(with(Leg::Anonymous, IIS1), NotExercised, "a handshake begins with the challenge");
-    assert_eq!(with(Leg::Anonymous, Route { server_connection: 2, ..IIS1 }), Violated, "another connection");
+    assert_eq!(with(Leg::Negotiate, IIS1, Leg::Authenticate), NotExercised, "HS-2 wants it there");
+    assert_eq!(
+        with(Leg::Negotiate, Route { server_connection: 2, ..IIS1 }, Leg::Authenticate),
+        Violated,
+        "another connection"
+    );
+    assert_eq!(with(Leg::Negotiate, IIS2, Leg::Authenticate), Ok, "ST-3 is content");
+    assert_eq!(with(Leg::Anonymous, IIS1, Leg::Authenticate), NotExercised, "a handshake begins with the challenge");
+    assert_eq!(
+        with(Leg::Anonymous, Route { server_connection: 2, ..IIS1 }, Leg::Authenticate),
+        Violated,
+        "another connection"
+    );
+    assert_eq!(with(Leg::Anonymous, IIS1, Leg::Anonymous), Violated, "no token was ever sent there");
 }
 
 #[test]
@@ -221,6 +237,7 @@ fn st3_blames_no_balancer_for_a_forged_cookie_where_something_else_is_in_the_way
     let hold = |client: &str| Some(Action::Fault(Fault::Hold(client.into(), "lb".into())));
     assert_eq!(with(None, 400, false), Violated);
     assert_eq!(with(None, 400, true), Ok, "the server says so");
+    assert_eq!(with(None, 503, true), Ok, "so does it here");
     assert_eq!(with(None, 302, false), Ok);
     assert_eq!(with(hold("alice"), 503, false), NotExercised);
     assert_eq!(with(hold("bob"), 503, false), Violated, "bob's link is not alice's");

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use stickler_model::agent::Agent;
 use stickler_model::event::Closed;
-use stickler_model::{Action, BalancerSpec, ClientSpec, Fault, Leg, Profile, RawSpec, What};
+use stickler_model::{Action, BalancerSpec, ClientSpec, Fault, Leg, Name, Profile, RawSpec, What, standard};
+use stickler_oracle::Cited;
 use stickler_oracle::Grade::{NotExercised, Ok, Violated};
 use stickler_oracle::Requirement::{Fo4, Fo5};
 
-use crate::trace_builder::{IIS1, IIS2, Route, TraceBuilder};
+use crate::trace_builder::{IIS1, IIS2, Route, TraceBuilder, user};
 
 /// alice's connection 1 is pinned to connection 1 of iis1.
 fn pinned() -> TraceBuilder {
@@ -33,7 +34,10 @@ fn fo4_is_kept_by_a_close_and_by_a_502() {
     let mut told = pinned();
     told.fault(Fault::Crash("iis1".into()));
     told.turned_away("alice", 1, 502);
-    for trace in [closed, told] {
+    let mut started_anew = pinned();
+    started_anew.act(Action::Configure(Box::new(standard::server("iis1".into()))));
+    started_anew.turned_away("alice", 1, 502);
+    for trace in [closed, told, started_anew] {
         let verdict = trace.verdict(Fo4);
         assert_eq!((verdict.grade, verdict.exercised), (Ok, 1));
     }
@@ -48,6 +52,7 @@ fn fo4_is_violated_by_a_silent_401_from_elsewhere() {
         trace.summary(Fo4),
         "alice's connection 1 was pinned to connection 1 of iis1, which was lost, but its request r4 was answered with 401"
     );
+    assert_eq!(trace.verdict(Fo4).evidence[0].about, [Cited::Request { client: "alice".into(), id }]);
 }
 
 #[test]
@@ -60,6 +65,45 @@ fn fo4_is_violated_when_a_retry_hides_the_loss_in_mid_request() {
     trace.serve(id, Route { server_connection: 2, ..IIS2 }, Leg::Anonymous, 401, None);
     trace.receive(id, 1, 401, Some(id), None);
     assert_eq!(trace.grade(Fo4), Violated);
+}
+
+#[test]
+fn fo4_is_violated_by_a_401_unless_the_server_refuses_the_clients_own_user() {
+    for (refused, expected) in [("alice", Ok), ("bob", Violated)] {
+        let mut trace = lost();
+        let id = trace.start("alice");
+        trace.forbid_as(id, Route { server_connection: 2, ..IIS2 }, Leg::Anonymous, Some(user(refused)));
+        assert_eq!(trace.grade(Fo4), expected, "{refused}");
+    }
+}
+
+#[test]
+fn fo4_takes_a_connection_that_was_asked_to_log_on_again_for_not_pinned() {
+    let mut trace = TraceBuilder::default();
+    trace.arrive("alice", IIS1);
+    let id = trace.start("alice");
+    trace.exchange(id, IIS1, Leg::Anonymous, 401);
+    trace.see("iis1", What::ServerClosed { connection: 1, how: Closed::Broken });
+    let id = trace.start("alice");
+    trace.exchange(id, IIS2, Leg::Anonymous, 401);
+    assert_eq!(trace.grade(Fo4), NotExercised);
+}
+
+#[test]
+fn fo4_ends_with_the_first_401_and_with_a_token_that_the_client_sends() {
+    let elsewhere = Route { server_connection: 2, ..IIS2 };
+    let asked = |trace: &mut TraceBuilder, leg| {
+        let id = trace.start("alice");
+        trace.exchange(id, elsewhere, leg, 401);
+    };
+    let mut twice = lost();
+    asked(&mut twice, Leg::Anonymous);
+    asked(&mut twice, Leg::Anonymous);
+    assert_eq!(twice.verdict(Fo4).evidence.len(), 1);
+    let mut token = lost();
+    asked(&mut token, Leg::Negotiate);
+    asked(&mut token, Leg::Anonymous);
+    assert_eq!(token.grade(Fo4), NotExercised);
 }
 
 #[test]
@@ -139,6 +183,82 @@ fn fo5_is_not_put_to_the_test_without_a_drain_or_when_it_is_over_or_no_other_bac
     alone.fault(Fault::Crash("iis2".into()));
     alone.arrive("carol", Route { server_connection: 2, ..IIS1 });
     for trace in [pinned(), over, alone] {
+        assert_eq!(trace.grade(Fo5), NotExercised);
+    }
+}
+
+#[test]
+fn fo5_ends_with_whatever_else_affects_the_backend() {
+    let link = |fault: fn(Name, Name) -> Fault| fault("lb".into(), "iis1".into());
+    let host = |fault: fn(Name) -> Fault| fault("iis1".into());
+    for fault in [
+        host(Fault::Crash),
+        host(Fault::PowerLoss),
+        host(Fault::Hang),
+        host(Fault::Resume),
+        host(Fault::Restart),
+        link(Fault::Hold),
+        link(Fault::Release),
+        link(Fault::Reset),
+        Fault::Reset("iis1".into(), "lb".into()),
+    ] {
+        let mut trace = draining();
+        trace.fault(fault.clone());
+        let id = trace.start("alice");
+        trace.exchange(id, Route { server_connection: 2, ..IIS2 }, Leg::Anonymous, 401);
+        assert_eq!(trace.grade(Fo5), NotExercised, "{fault:?}");
+    }
+}
+
+#[test]
+fn fo5_begins_with_the_first_drain_of_a_backend_that_is_not_away() {
+    let drain = || Action::Drain("iis1".into());
+    let mut twice = draining();
+    twice.connect("carol", 1);
+    twice.act(drain());
+    twice.whole("carol", Route { server_connection: 2, ..IIS1 });
+    assert_eq!(twice.grade(Fo5), Violated, "her connection is newer than the first drain");
+    let mut away = pinned();
+    away.fault(Fault::Hold("dc".into(), "iis1".into()));
+    away.act(drain());
+    away.arrive("carol", Route { server_connection: 2, ..IIS1 });
+    assert_eq!(away.grade(Fo5), NotExercised);
+}
+
+#[test]
+fn fo5_calls_a_connection_new_if_it_and_its_first_request_are_newer_than_the_drain() {
+    for (connected, started) in [(true, false), (false, true)] {
+        let mut trace = pinned();
+        if connected {
+            trace.connect("carol", 1);
+        }
+        let early = started.then(|| trace.start("carol"));
+        trace.act(Action::Drain("iis1".into()));
+        if !connected {
+            trace.connect("carol", 1);
+        }
+        let id = early.unwrap_or_else(|| trace.start("carol"));
+        trace.handshake(id, Route { server_connection: 2, ..IIS1 });
+        assert_eq!(trace.grade(Fo5), NotExercised, "{connected} {started}");
+    }
+}
+
+#[test]
+fn fo5_asks_a_backend_to_keep_what_was_bound_to_it_before_the_drain_and_asked_since() {
+    let mut asked_before = pinned();
+    let id = asked_before.start("alice");
+    asked_before.send(id, 1, Leg::Anonymous);
+    asked_before.act(Action::Drain("iis1".into()));
+    asked_before.receive(id, 1, 503, None, None);
+    let mut bound_since = all_draining();
+    let own = Route { client_connection: 2, server_connection: 2, ..IIS1 };
+    bound_since.arrive("alice", own);
+    bound_since.turned_away("alice", 2, 503);
+    let mut lost_before = lost();
+    lost_before.act(Action::Drain("iis1".into()));
+    let id = lost_before.start("alice");
+    lost_before.exchange(id, Route { server_connection: 2, ..IIS2 }, Leg::Anonymous, 401);
+    for trace in [asked_before, bound_since, lost_before] {
         assert_eq!(trace.grade(Fo5), NotExercised);
     }
 }

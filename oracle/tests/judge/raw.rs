@@ -183,7 +183,7 @@ fn a_request_whose_id_is_forged_before_it_ends_is_not_judged_and_one_that_has_en
     assert_eq!(trace.grade(Hs1), Violated);
 }
 
-/// What follows a request that carried alice's ticket and authenticated connection 1 of iis2.
+/// The events after a request that carried alice's ticket and authenticated connection 1 of iis2.
 fn pipelined(site: &SiteSpec, behind: impl Fn(&mut TraceBuilder)) -> TraceBuilder {
     let mut trace = logged_on();
     trace.servers = TraceBuilder::at(site).servers;
@@ -217,6 +217,10 @@ fn hs8_is_kept_by_what_follows_its_credentials_and_violated_by_what_does_not() {
          from iis1 on connection 1"
     );
     assert!(pipelined(&site, page(IIS2, 4)).summary(Hs8).ends_with("was out of order"));
+    let unanswered = |trace: &mut TraceBuilder| {
+        trace.see("alice", What::RawAnswered { number: 2, status: 502, served: None, user: None });
+    };
+    assert_eq!(pipelined(&site, unanswered).grade(Hs8), Ok, "that says nothing about her credentials");
 }
 
 #[test]

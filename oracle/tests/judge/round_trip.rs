@@ -28,14 +28,15 @@ fn requirements_are_written_as_their_ids() {
 
 #[test]
 fn grades_and_severities_are_written_as_words() {
-    for (grade, word) in [
-        (Grade::NotExercised, "not-exercised"),
-        (Grade::NotApplicable, "not-applicable"),
-        (Grade::Ok, "ok"),
-        (Grade::NonStrict, "non-strict"),
-        (Grade::Violated, "violated"),
+    for (grade, word, said) in [
+        (Grade::NotExercised, "not-exercised", "not exercised"),
+        (Grade::NotApplicable, "not-applicable", "not applicable"),
+        (Grade::Ok, "ok", "ok"),
+        (Grade::NonStrict, "non-strict", "non-strict"),
+        (Grade::Violated, "violated", "violated"),
     ] {
         assert_round_trip(&grade, &json!(word));
+        assert_eq!(grade.to_string(), said);
     }
     assert_round_trip(&Severity::Must, &json!("MUST"));
     assert_round_trip(&Severity::Should, &json!("SHOULD"));
@@ -72,6 +73,7 @@ fn somebody_elses_fault_is_no_violation_and_no_test() {
     assert_eq!((verdict.grade, verdict.exercised, verdict.against_others().count()), (Grade::Violated, 1, 1));
     verdict.reattribute(|_| Party::SiteSetUp);
     assert_eq!((verdict.grade, verdict.exercised, verdict.evidence.len()), (Grade::NotExercised, 0, 2));
+    assert_eq!((verdict.against_balancer().count(), verdict.against_others().count()), (0, 2));
 }
 
 #[test]

@@ -20,7 +20,8 @@ fn account(name: &str, password: &str) -> UserSpec {
     UserSpec::new(name, password)
 }
 
-/// A farm without a domain, where alice's password on iis1 and on iis2 is this; bob's is the same on both.
+/// A farm without a domain, in which `passwords` are alice's passwords on iis1 and on iis2. bob has the same password
+/// on both.
 fn workgroup(passwords: [&str; 2]) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     trace.servers = standard::servers(2);
@@ -31,13 +32,13 @@ fn workgroup(passwords: [&str; 2]) -> TraceBuilder {
     trace
 }
 
-/// Adds a client whose user is this, by the name that was typed.
+/// Adds a client with this user, whose name is given as it was typed.
 fn seat(trace: &mut TraceBuilder, client: &str, user: &str, password: &str) {
     let identity = Identity { principal: Principal::parse(user).unwrap(), password: password.into() };
     trace.act(Action::AddClient(ClientSpec::new(client.into(), Profile::CURL, Some(identity))));
 }
 
-/// Starts a request of whoever has this name there.
+/// Starts a request of this client by the user with this name.
 fn start(trace: &mut TraceBuilder, client: &str, user: &str) -> stickler_model::RequestId {
     trace.start_with(Start { identity: Principal::parse(user), ..Start::by(client) })
 }
@@ -91,6 +92,79 @@ fn an_account_of_the_same_name_with_another_password_is_somebody_else() {
         trace.exchange_as(id, on(server, 1, 1), Leg::Anonymous, 200, Some(served));
         assert_eq!(trace.grade(Id1), expected, "{client} at {server}");
     }
+}
+
+#[test]
+fn each_of_many_users_with_one_name_is_somebody_else() {
+    let farm = [("iis1", "One"), ("iis2", "Two"), ("iis3", "Three")];
+    for (server, of_server) in farm {
+        for (_, of_client) in farm {
+            let mut trace = TraceBuilder::default();
+            trace.servers = standard::servers(3);
+            for (spec, (_, password)) in trace.servers.iter_mut().zip(farm) {
+                spec.workgroup = true;
+                spec.accounts = vec![account("admin", password)];
+            }
+            for (_, password) in farm {
+                seat(&mut trace, password, r".\admin", password);
+            }
+            let id = start(&mut trace, of_client, r".\admin");
+            let served = Principal::new(&server.to_uppercase(), "admin");
+            trace.exchange_as(id, on(server, 1, 1), Leg::Anonymous, 200, Some(served));
+            assert_eq!(trace.grade(Id1), if of_client == of_server { Ok } else { Violated }, "{of_client} at {server}");
+        }
+    }
+}
+
+#[test]
+fn a_local_account_is_called_as_the_first_client_with_its_password_calls_it() {
+    let mut trace = workgroup(["A", "A"]);
+    seat(&mut trace, "alice", r"PC1\alice", "A");
+    seat(&mut trace, "twin", r".\Alice", "A");
+    seat(&mut trace, "bob", r".\bob", "B");
+    let id = start(&mut trace, "bob", r".\bob");
+    trace.exchange_as(id, IIS2, Leg::Anonymous, 200, Some(Principal::new("IIS2", "alice")));
+    assert_eq!(
+        trace.summary(Id1),
+        r"bob's request r1 was processed as PC1\alice by iis2 on connection 1, but bob is .\bob"
+    );
+}
+
+#[test]
+fn a_user_belongs_to_a_domain_only_where_a_server_has_joined_one() {
+    // Two clients with one password, whose user was typed like this; iis2 has the account.
+    for (joined, typed, expected) in [
+        (false, [r".\alice", r"CORP\alice"], Ok),
+        (true, [r".\alice", r"CORP\alice"], Violated),
+        (true, [r"PC1\alice", r".\alice"], Ok),
+    ] {
+        let mut trace = workgroup(["A", "A"]);
+        trace.servers[0].workgroup = !joined;
+        for (client, typed) in ["first", "second"].into_iter().zip(typed) {
+            seat(&mut trace, client, typed, "A");
+        }
+        let id = start(&mut trace, "second", typed[1]);
+        trace.exchange_as(id, IIS2, Leg::Anonymous, 200, Some(Principal::new("IIS2", "alice")));
+        assert_eq!(trace.grade(Id1), expected, "{joined} {typed:?}");
+    }
+}
+
+#[test]
+fn accounts_and_users_that_come_later_have_one_name_too() {
+    let mut trace = TraceBuilder::default();
+    trace.servers = standard::servers(1);
+    let mut renewed = trace.servers[0].clone();
+    renewed.workgroup = true;
+    renewed.accounts = vec![account("alice", "A"), account("bob", "B")];
+    trace.act(Action::Configure(Box::new(renewed)));
+    seat(&mut trace, "seat", r".\alice", "A");
+    // The same user by another name.
+    seat(&mut trace, "pc", r"PC1\bob", "B");
+    let bob = Identity { principal: Principal::parse(r".\bob").unwrap(), password: "B".into() };
+    trace.act(Action::SwitchUser("seat".into(), bob));
+    let id = start(&mut trace, "seat", r".\bob");
+    trace.exchange_as(id, IIS1, Leg::Anonymous, 200, Some(Principal::new("IIS1", "bob")));
+    assert_eq!(trace.grade(Id1), Ok);
 }
 
 #[test]
@@ -184,6 +258,8 @@ fn a_clock_that_is_wrong_is_the_fault_of_whose_it_is() {
         (0, 900, Some(Party::Client)),
         // The further one.
         (600, -900, Some(Party::Client)),
+        (-900, 600, Some(Party::SiteSetUp)),
+        (600, -600, Some(Party::Client)),
     ] {
         let mut trace = TraceBuilder::default();
         trace.servers = servers(&[Provider::Negotiate], &stickler_model::topology::SiteSpec::default());
@@ -200,17 +276,19 @@ fn a_clock_that_is_wrong_is_the_fault_of_whose_it_is() {
 #[test]
 fn a_certificate_that_nobody_accepts_explains_a_request_that_reached_no_server_meanwhile() {
     use CertificateSpec::{AsSite, Expired, OtherName};
-    for (certificate, during, secured, expected) in [
-        (Expired, true, false, SITE),
-        (OtherName, true, false, SITE),
-        (AsSite, true, false, BALANCER),
-        (Expired, false, false, BALANCER),
-        (Expired, true, true, BALANCER),
+    for (certificate, tls, during, secured, expected) in [
+        (Expired, true, true, false, SITE),
+        (OtherName, true, true, false, SITE),
+        (AsSite, true, true, false, BALANCER),
+        (Expired, true, false, false, BALANCER),
+        (Expired, true, true, true, BALANCER),
+        // Nobody is shown it.
+        (Expired, false, true, false, BALANCER),
     ] {
         let mut trace = TraceBuilder::default();
         trace.servers = standard::servers(2);
         trace.servers[1].certificate = certificate;
-        trace.tls = Some(TlsSpec::default());
+        trace.tls = tls.then(TlsSpec::default);
         let id = during.then(|| trace.start("alice"));
         let peer = ([10, 0, 0, 80], 5_000).into();
         trace.see("iis2", What::ServerAccepted { connection: 1, peer });
@@ -220,7 +298,30 @@ fn a_certificate_that_nobody_accepts_explains_a_request_that_reached_no_server_m
         trace.see("iis2", What::ServerClosed { connection: 1, how: Closed::ByPeer });
         let id = id.unwrap_or_else(|| trace.start("alice"));
         trace.fail(id);
-        assert_eq!(trace.blame(Hs1), expected, "{certificate:?} {during} {secured}");
+        assert_eq!(trace.blame(Hs1), expected, "{certificate:?} {tls} {during} {secured}");
+    }
+}
+
+#[test]
+fn a_certificate_that_nobody_accepts_explains_nothing_of_what_another_server_has_received() {
+    for (received, expected) in
+        [(&[][..], SITE), (&[true], BALANCER), (&[true, false], SITE), (&[true, true], BALANCER)]
+    {
+        let mut trace = TraceBuilder::default();
+        trace.servers = standard::servers(2);
+        trace.servers[1].certificate = CertificateSpec::Expired;
+        trace.tls = Some(TlsSpec::default());
+        let id = trace.start("alice");
+        for &reached in received {
+            trace.send(id, 1, Leg::Anonymous);
+            if reached {
+                trace.reach(id, IIS1, Leg::Anonymous);
+            }
+        }
+        trace.see("iis2", What::ServerAccepted { connection: 1, peer: ([10, 0, 0, 80], 5_000).into() });
+        trace.see("iis2", What::ServerClosed { connection: 1, how: Closed::ByPeer });
+        trace.fail(id);
+        assert_eq!(trace.blame(Hs1), expected, "{received:?}");
     }
 }
 
@@ -288,8 +389,8 @@ fn hs5_wants_no_401_where_the_site_wants_no_logon() {
     }
 }
 
-/// A POST of 10 bytes whose Negotiate leg carries this much, and is answered as if nobody had to log on; then once more whole,
-/// if the client sends it again.
+/// A POST of 10 bytes. Its Negotiate leg carries `sent` bytes and is answered as if nobody had to log on. If `again` is set,
+/// the client then sends the whole request once more.
 fn posted(sent: u64, received: &Payload, again: bool) -> TraceBuilder {
     let mut trace = with_public_part(false);
     let body = Payload::Bytes(10);
@@ -318,6 +419,36 @@ fn a_body_that_the_client_held_back_is_the_clients_own_loss() {
     assert_eq!(lost_on_the_way.blame(Hs4), BALANCER);
     let repeated = posted(10, &whole, true);
     assert_eq!((repeated.grade(Hs4), repeated.grade(Fo3)), (Violated, Violated));
+}
+
+#[test]
+fn a_request_without_a_body_has_none_to_hold_back() {
+    let mut trace = with_public_part(false);
+    let id = trace.start_post("alice", &Payload::Empty);
+    trace.exchange_as(id, IIS1, Leg::Negotiate, 200, None);
+    trace.exchange_as(id, IIS1, Leg::Anonymous, 200, None);
+    trace.end(id, 200);
+    assert_eq!(trace.grade(Fo3), Violated);
+}
+
+#[test]
+fn a_users_account_is_looked_for_where_the_request_went_and_of_the_user_who_started_it() {
+    let carol = || Identity { principal: Principal::parse(r".\carol").unwrap(), password: "C".into() };
+    for (switched_before, expected) in [(true, SITE), (false, BALANCER)] {
+        let mut trace = workgroup(["A", "A"]);
+        seat(&mut trace, "seat", r".\alice", "A");
+        if switched_before {
+            trace.act(Action::SwitchUser("seat".into(), carol()));
+        }
+        let id = start(&mut trace, "seat", if switched_before { r".\carol" } else { r".\alice" });
+        if !switched_before {
+            trace.act(Action::SwitchUser("seat".into(), carol()));
+        }
+        trace.exchange(id, IIS1, Leg::Negotiate, 401);
+        trace.exchange(id, IIS1, Leg::Authenticate, 401);
+        trace.end(id, 401);
+        assert_eq!(trace.blame(Hs1), expected, "nobody has an account for carol: {switched_before}");
+    }
 }
 
 #[test]

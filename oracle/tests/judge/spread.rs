@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stickler_model::trace::{Spread, SpreadUnit};
-use stickler_model::{Action, Fault, Leg, RawSpec, What};
+use stickler_model::{Action, Fault, Leg, RawSpec, What, standard};
 use stickler_oracle::Grade::{NonStrict, NotApplicable, NotExercised, Ok};
 use stickler_oracle::Requirement::St4;
 
@@ -31,11 +31,29 @@ fn st4_is_kept_within_the_bound() {
 }
 
 #[test]
+fn st4_is_put_to_the_test_by_two_backends_or_more_and_a_unit_for_each() {
+    let exercised = |at_iis1, at_iis2| spread(SpreadUnit::Connections, at_iis1, at_iis2).verdict(St4).exercised;
+    assert_eq!(exercised(1, 1), 1);
+    assert_eq!(exercised(5, 0), 0, "iis2 is unknown");
+    let three = |at_iis1| {
+        let mut trace = spread(SpreadUnit::Connections, at_iis1, 0);
+        trace.servers = standard::servers(3);
+        trace.verdict(St4).exercised
+    };
+    assert_eq!((three(2), three(3)), (0, 1));
+}
+
+#[test]
 fn st4_is_not_followed_beyond_the_bound() {
     let trace = spread(SpreadUnit::Connections, 5, 1);
     assert_eq!(trace.grade(St4), NonStrict);
-    assert_eq!(trace.summary(St4), "iis1 got 5 of 6 connections, not the 4 it may");
-    assert_eq!(spread(SpreadUnit::Requests, 5, 1).summary(St4), "iis1 got 10 of 12 requests, not the 7 it may");
+    assert_eq!(trace.summary(St4), "iis1 got 5 of 6 connections, although at most 4 are allowed");
+    let about = &trace.verdict(St4).evidence[0].about;
+    assert_eq!(about.iter().map(|cited| cited.client().as_str()).collect::<Vec<_>>(), ["iis1-5"], "the fifth");
+    assert_eq!(
+        spread(SpreadUnit::Requests, 5, 1).summary(St4),
+        "iis1 got 10 of 12 requests, although at most 7 are allowed"
+    );
 }
 
 /// A connection that carries no request may have taken a turn where nobody saw it.

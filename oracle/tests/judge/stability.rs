@@ -7,7 +7,7 @@ use stickler_oracle::Requirement::St2;
 
 use crate::trace_builder::{IIS1, Route, TraceBuilder};
 
-/// alice authenticates her connection 1 and then sends a request without a token, which is answered so.
+/// alice authenticates her connection 1 and then sends a request without a token, which is answered with this status.
 fn asked_again(status: u16) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     trace.whole("alice", IIS1);

@@ -31,12 +31,12 @@ fn secured(shown: &str) -> TraceBuilder {
     trace
 }
 
-/// Adds that a server accepts a connection.
+/// Adds an event: a server accepts a connection.
 fn accept(trace: &mut TraceBuilder, server: &str, connection: u32) {
     trace.see(server, What::ServerAccepted { connection, peer: ([10, 0, 0, 9], 40_000).into() });
 }
 
-/// Adds a request of alice over the first connections whose handshake ends with this leg and this status.
+/// Adds a request of alice over the first connections. Its handshake ends with this leg and this status.
 fn ends(trace: &mut TraceBuilder, proof: Leg, status: u16) {
     let id = trace.start("alice");
     trace.exchange(id, IIS1, Leg::Anonymous, 401);
@@ -142,12 +142,44 @@ fn tl1_does_not_blame_the_binding_for_a_ticket_that_the_server_cannot_read_and_d
 }
 
 #[test]
+fn tl1_cannot_tell_a_bad_binding_from_a_replayed_ticket() {
+    let mut trace = secured("iis1");
+    let id = trace.start("alice");
+    trace.present(id, IIS1, 34, 401);
+    trace.end(id, 401);
+    assert_eq!(trace.blame(Tl1), (NotExercised, Some(Party::Undetermined)));
+}
+
+#[test]
+fn tl1_is_kept_by_passthrough_that_ends_otherwise_or_is_refused_for_the_user() {
+    let mut forbidden = secured("iis1");
+    let id = forbidden.start("alice");
+    forbidden.forbid(id, IIS1, Leg::Ticket);
+    forbidden.end(id, 401);
+    let mut lost = secured("iis1");
+    let id = lost.start("alice");
+    lost.send(id, 1, Leg::Ticket);
+    lost.reach(id, IIS1, Leg::Ticket);
+    lost.end(id, 502);
+    for trace in [forbidden, lost] {
+        let verdict = trace.verdict(Tl1);
+        assert_eq!((verdict.grade, verdict.exercised), (Ok, 1));
+    }
+}
+
+#[test]
 fn tl1_looks_at_the_certificate_of_the_very_connection_also_after_a_restart() {
     let mut trace = secured("lb");
     accept(&mut trace, "iis1", 1);
     trace.secure_server("iis1", 1, "lb");
     ends(&mut trace, Leg::Ticket, 200);
     assert_eq!(trace.grade(Tl1), Ok);
+
+    let mut refused = secured("iis1");
+    ends(&mut refused, Leg::Ticket, 401);
+    accept(&mut refused, "iis1", 1);
+    refused.secure_server("iis1", 1, "lb");
+    assert_eq!(refused.grade(Tl1), Violated, "it was another connection's");
 }
 
 #[test]
@@ -257,6 +289,19 @@ fn tl2_is_kept_by_an_authenticated_connection_that_carries_one_clients_streams()
     trace.again("bob", Route { server_connection: 2, ..IIS1 });
     let verdict = trace.verdict(Tl2);
     assert_eq!((verdict.grade, verdict.exercised), (Ok, 4));
+}
+
+#[test]
+fn tl2_is_kept_by_a_client_that_comes_by_both_versions_of_http() {
+    let over_connection_2 = Route { client_connection: 2, ..IIS1 };
+    // The logon counts if it came over HTTP/2, and the later request because one of the two did.
+    for (first, exercised) in [(true, 2), (false, 1)] {
+        let mut trace = streams(&SiteSpec::default(), first, true);
+        trace.secure(ClientTls { client: "alice", connection: 2, certificate: "lb", http2: !first });
+        trace.again("alice", over_connection_2);
+        let verdict = trace.verdict(Tl2);
+        assert_eq!((verdict.grade, verdict.exercised), (Ok, exercised), "{first}");
+    }
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(crate) struct TraceBuilder {
     pub(crate) controllers: Vec<ControllerSpec>,
     /// The latency of each link; `None`: 250 us.
     pub(crate) latency: Option<Duration>,
+    /// The jitter of each link.
+    pub(crate) jitter: Duration,
     /// The balancer in front of the one under test.
     pub(crate) front: Option<BalancerSpec>,
     /// The path of requests that are started; empty: `/`.
@@ -209,20 +211,21 @@ impl TraceBuilder {
         self.receive(id, route.client_connection, status, Some(id), as_user);
     }
 
-    /// Adds that the client sends the request on one of its connections.
+    /// Adds an event: the client sends the request on one of its connections.
     pub(crate) fn send(&mut self, id: RequestId, connection: u32, leg: Leg) {
         let length = self.request(id).body.len();
         self.by_client(id, What::ClientSent { connection, request: id, leg, length });
     }
 
-    /// Adds that the server receives the request and answers it.
+    /// Adds the events of a server that receives the request and answers it.
     pub(crate) fn serve(&mut self, id: RequestId, route: Route<'_>, leg: Leg, status: u16, user: Option<Principal>) {
         let number = self.reach(id, route, leg);
         let body = self.request(id).body.clone();
         self.answer(Answer { request: Some(id), route, number, leg, status, user, body });
     }
 
-    /// Adds that the server receives the request. Returns the number of the HTTP request on the server's connection.
+    /// Adds an event: the server receives the request. Returns the number of the HTTP request on the server's
+    /// connection.
     pub(crate) fn reach(&mut self, id: RequestId, route: Route<'_>, leg: Leg) -> u32 {
         self.exchanges += 1;
         let (number, connection) = (self.exchanges, route.server_connection);
@@ -230,7 +233,7 @@ impl TraceBuilder {
         number
     }
 
-    /// Adds that the server answers. With 200 the application runs; a 401 has the substatus 1.
+    /// Adds an event: the server answers. With 200 the application runs; a 401 has the substatus 1.
     pub(crate) fn answer(&mut self, answer: Answer<'_>) {
         let Answer { request, route, number, leg, status, user, body } = answer;
         self.see(
@@ -253,9 +256,13 @@ impl TraceBuilder {
 
     /// Adds an exchange that ends in 401.3: the user is authenticated and not allowed.
     pub(crate) fn forbid(&mut self, id: RequestId, route: Route<'_>, leg: Leg) {
+        self.forbid_as(id, route, leg, self.request(id).identity.clone());
+    }
+
+    /// Adds an exchange that ends in 401.3 for this user.
+    pub(crate) fn forbid_as(&mut self, id: RequestId, route: Route<'_>, leg: Leg, user: Option<Principal>) {
         self.send(id, route.client_connection, leg);
         let number = self.reach(id, route, leg);
-        let user = self.request(id).identity.clone();
         let digest = Payload::Empty.digest();
         self.see(
             route.server,
@@ -276,14 +283,15 @@ impl TraceBuilder {
         self.receive(id, route.client_connection, 401, Some(id), None);
     }
 
-    /// Adds that the DC decides on a logon and that the server records it for a request.
+    /// Adds two events: the DC decides on a logon, and the server records the decision for a request.
     pub(crate) fn logon(&mut self, id: RequestId, logon: Logon<'_>) {
         let Logon { server, number: logon, account, status } = logon;
         self.see("dc", What::DcLogon { server: server.into(), logon, account: user(account), status, bad_count: 0 });
         self.see(server, What::ServerLogon { connection: 1, request: Some(id), logon, account: user(account), status });
     }
 
-    /// Adds that the client receives an answer, with the id that the server echoed and the user that the page names.
+    /// Adds an event: the client receives an answer, with the id that the server echoed and the user that the page
+    /// names.
     pub(crate) fn receive(
         &mut self,
         id: RequestId,
@@ -295,17 +303,17 @@ impl TraceBuilder {
         self.by_client(id, What::ClientReceived { connection, request: id, echoed, status, challenge: false, user });
     }
 
-    /// Adds that a request ends with this status.
+    /// Adds an event: a request ends with this status.
     pub(crate) fn end(&mut self, id: RequestId, status: u16) {
         self.by_client(id, What::RequestEnded { request: id, status: Some(status), error: None });
     }
 
-    /// Adds that a request ends without an answer.
+    /// Adds an event: a request ends without an answer.
     pub(crate) fn fail(&mut self, id: RequestId) {
         self.by_client(id, What::RequestEnded { request: id, status: None, error: Some("connection reset".into()) });
     }
 
-    /// Adds that a client's connection is closed.
+    /// Adds an event: a client's connection is closed.
     pub(crate) fn close(&mut self, client: &str, connection: u32, how: Closed) {
         self.see(client, What::ClientClosed { connection, how });
     }
@@ -330,18 +338,18 @@ impl TraceBuilder {
         self.passed += micros * 1_000;
     }
 
-    /// Lets the next event be at the time of the last one. Some time must have been let pass before.
+    /// Makes the next event happen at the time of the last one. Some time must have passed before.
     pub(crate) fn at_once(&mut self) {
         self.passed -= 1_000;
     }
 
-    /// Adds that the client opens a connection.
+    /// Adds an event: the client opens a connection.
     pub(crate) fn connect(&mut self, client: &str, connection: u32) {
         let local = ([10, 0, 0, 1], 50_000).into();
         self.see(client, What::ClientConnected { connection, local });
     }
 
-    /// Adds that a client opens a connection and sends its first request on it, with a handshake.
+    /// Adds the events of a client that opens a connection and sends its first request on it, with a handshake.
     pub(crate) fn arrive(&mut self, client: &str, route: Route<'_>) -> RequestId {
         self.connect(client, route.client_connection);
         self.whole(client, route)
@@ -364,8 +372,8 @@ impl TraceBuilder {
         id
     }
 
-    /// Adds that a server answers an unknown sender, such as a health check: an Authenticate leg if it takes the sender
-    /// for a user, otherwise a request without a token.
+    /// Adds an event: a server answers an unknown sender, such as a health check. The request is an Authenticate leg if
+    /// the server takes the sender for a user, and otherwise has no token.
     pub(crate) fn check(&mut self, server: &str, connection: u32, status: u16, user: Option<Principal>) {
         let leg = if user.is_some() { Leg::Authenticate } else { Leg::Anonymous };
         self.exchanges += 1;
@@ -392,7 +400,8 @@ impl TraceBuilder {
         self.present(id, route, 0, 200);
     }
 
-    /// Adds an exchange with a ticket. The server checks it with this error (0 if it is valid) and answers this status.
+    /// Adds an exchange with a ticket. The server's check of the ticket gives this error (0 if it is valid), and the
+    /// answer has this status.
     pub(crate) fn present(&mut self, id: RequestId, route: Route<'_>, error: u32, status: u16) {
         let (leg, connection) = (Leg::Ticket, route.server_connection);
         self.send(id, route.client_connection, leg);
@@ -414,13 +423,13 @@ impl TraceBuilder {
         id
     }
 
-    /// Adds that a client establishes TLS on its connection.
+    /// Adds an event: a client establishes TLS on its connection.
     pub(crate) fn secure(&mut self, tls: ClientTls<'_>) {
         let ClientTls { client, connection, certificate, http2 } = tls;
         self.see(client, What::ClientSecured { connection, certificate: digest(certificate), http2 });
     }
 
-    /// Adds that a server establishes TLS on its connection, with the certificate of this name.
+    /// Adds an event: a server establishes TLS on its connection, with the certificate of this name.
     pub(crate) fn secure_server(&mut self, server: &str, connection: u32, certificate: &str) {
         self.see(server, What::ServerSecured { connection, certificate: digest(certificate) });
     }
@@ -436,6 +445,7 @@ impl TraceBuilder {
         if let Some(latency) = self.latency {
             trace.header.topology.link.latency = latency;
         }
+        trace.header.topology.link.jitter = self.jitter;
         trace
     }
 

@@ -183,7 +183,7 @@ pub struct Arrow {
     pub aside: String,
     /// The connection that carries the message, as the client or the server at its end sees it.
     pub connection: Option<usize>,
-    /// The user who sits at the client that sent a request, or the user for whom an answer is. `None` stands for
+    /// The user who sits at the client that sent a request, or the user whom an answer is meant for. `None` stands for
     /// nobody.
     pub user: Option<usize>,
 }

@@ -3,7 +3,7 @@
 //! A bar is a TCP connection, on the line of the client or the server that sees it; the downstream and the upstream
 //! connection of a balancer are two bars. A colour is a user everywhere. On a client's bar, it is the user who sits
 //! there; on a server's bar, the user who has authenticated on the connection; on a request, the user who sent it; on
-//! an answer, the user for whom it is. Red marks a violation only. The text repeats everything that colours show.
+//! an answer, the user whom it is meant for. Red marks a violation only. The text repeats everything that colours show.
 
 use std::fmt::Write as _;
 

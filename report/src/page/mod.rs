@@ -37,7 +37,7 @@ pub const DIAGRAM_BYTES: usize = 300_000;
 /// A report that can be rendered as a page.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// The subject of the marks.
+    /// The kind of report, which determines how the marks are worded.
     pub sort: Sort,
     /// The heading, which is also the title.
     pub title: String,
@@ -61,7 +61,7 @@ pub struct Page {
     pub changes: Option<Vec<Change>>,
 }
 
-/// The subject of the marks of a page, which decides how the marks are worded.
+/// The kind of report on a page, which determines how the marks are worded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sort {
     /// The marks say whether requirements are kept.

@@ -5,7 +5,7 @@
   const rows = all("#table tbody tr"), findings = all("details.e"), balancers = all("details.b"), sections = all("section.r");
   const [groups, heads] = all("#table thead tr").map(row => all("th", row));
   const words = new Map();
-  // What can be searched for in an element, in lower case.
+  // Returns the text of an element in lower case, for the search.
   const textOf = element => {
     if (!words.has(element)) words.set(element, element.textContent.toLowerCase());
     return words.get(element);
@@ -20,7 +20,7 @@
     if (place && link) place.textContent = link.textContent;
   };
 
-  // Leaves one requirement's column, or all.
+  // Shows the column of one requirement, or all columns.
   const columns = requirement => {
     heads.forEach((head, at) => {
       const hide = requirement !== "" && head.dataset.r !== requirement;
@@ -64,7 +64,7 @@
       `Shown: ${plural(left(rows), rows.length, "balancer")}, ${plural(left(findings), findings.length, "example")}.`;
   };
 
-  // Shows what a link means, even where it is closed or filtered out.
+  // Shows the target of the address, even if it is closed or filtered out.
   const reveal = () => {
     const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
@@ -86,7 +86,7 @@
     const link = event.target.closest("td a");
     const finding = link && document.getElementById(link.hash.slice(1));
     if (finding) name(finding, link.closest("tr").dataset.b);
-    // The same link once more is no change of the place.
+    // Following the same link again does not change the address, so that no event follows.
     if (link && link.hash === location.hash) reveal();
   });
   if (form) {
@@ -94,7 +94,7 @@
     form.addEventListener("reset", () => setTimeout(filter));
     form.addEventListener("submit", event => event.preventDefault());
     form.hidden = false;
-    // A browser may have kept what was entered.
+    // A browser may have kept the previous input.
     filter();
   }
   reveal();

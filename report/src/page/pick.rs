@@ -100,7 +100,7 @@ fn simplest(proved: &[Vec<(usize, Column)>], length: impl Fn(usize) -> usize) ->
     order
 }
 
-/// Selects few examples: in each step the one that proves the most cells that are still unproved, and the first of
+/// Selects a few examples: in each step the one that proves the most cells that are still unproved, and the first of
 /// several equal ones.
 fn fewest(proved: &[Vec<(usize, Column)>]) -> Vec<usize> {
     let mut open: BTreeSet<(usize, Column)> = proved.iter().flatten().copied().collect();
@@ -126,8 +126,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) replay: &'a str,
 }
 
-/// Returns a small number of scenarios that show every violation, in the order of the requirements. Each cell occurs
-/// once.
+/// Returns a small number of scenarios that together show every violation, in the order of the requirements. Each cell
+/// is shown by only one of them.
 pub(crate) fn scenarios(matrix: &Matrix) -> Vec<Shown<'_>> {
     let picked = pick(matrix, By::Scenario);
     let shown = picked.examples.iter().enumerate().filter_map(|(index, Example { requirement, seen })| {

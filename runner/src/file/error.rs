@@ -81,7 +81,7 @@ pub enum Problem {
     Step(StepProblem),
     /// A verdict has more evidence than a file may contain.
     #[error(
-        "a verdict has {} pieces of evidence at most, each with {} requests, {} events and {} bytes of summary at most",
+        "a verdict has at most {} pieces of evidence, each with at most {} requests, {} events and {} bytes of summary",
         super::kept::MAX_EVIDENCE,
         super::kept::MAX_CITED,
         super::kept::MAX_CITED,
@@ -89,7 +89,7 @@ pub enum Problem {
     )]
     TooMuchEvidence,
     /// There are two verdicts on one requirement.
-    #[error("the file has a verdict on {0} already, in a line above")]
+    #[error("the file already has a verdict on {0}, in a line above")]
     SecondVerdict(Requirement),
     /// The file ends before its last line.
     #[error("the file ends without its last line (`end`): it was cut off")]

@@ -1,4 +1,4 @@
-//! How much of the verdicts and messages a run file contains, so that every line can be read back.
+//! The limits of the verdicts and messages in a run file, so that every line can be read back.
 //!
 //! A verdict may have a piece of evidence for each request of a run, and each piece may cite all of them. A file
 //! contains the first of them, and the number of the rest. All of them can be derived from the trace, which the file
@@ -11,16 +11,16 @@ use stickler_oracle::{Evidence, Grade, Requirement, Verdict};
 
 use crate::Diagnostic;
 
-/// The largest number of pieces of evidence of one verdict in a file.
+/// The maximum number of pieces of evidence of one verdict in a file.
 pub const MAX_EVIDENCE: usize = 100;
 
-/// The largest number of requests, and of events, of one piece of evidence in a file.
+/// The maximum number of requests, and of events, of one piece of evidence in a file.
 pub const MAX_CITED: usize = 100;
 
-/// The longest summary of a piece of evidence, in bytes.
+/// The maximum length of the summary of a piece of evidence, in bytes.
 pub const MAX_SUMMARY: usize = 4 << 10;
 
-/// The longest text that a script printed, or that is part of a failed expectation, in bytes.
+/// The maximum length of a text that a script printed, or that is part of a failed expectation, in bytes.
 pub const MAX_SAID: usize = 256 << 10;
 
 /// A [`Verdict`] in the form that a run file contains.
@@ -102,7 +102,7 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic) -> Diagnostic {
     }
 }
 
-/// Returns the start of a text, of at most so many bytes.
+/// Returns the start of a text, of at most this number of bytes.
 fn start(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }

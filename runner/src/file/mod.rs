@@ -6,9 +6,9 @@
 //!
 //! | line | how many | holds |
 //! |---|---|---|
-//! | head | 1 | `format` ([`FORMAT`]), `stickler` (the version that wrote it), `scenario`, `path`, `arm`, and of the plan `seed`, `balancer`, `topology` |
+//! | head | 1 | `format` ([`FORMAT`]), `stickler` (the version that wrote it), `scenario`, `path`, `arm`, and `seed`, `balancer` and `topology` of the plan |
 //! | `step` | up to [`MAX_STEPS`](stickler_model::plan::MAX_STEPS) | an [`Action`](stickler_model::Action) of the plan |
-//! | `promises` | 0 or 1 | what the balancer declares; where it is missing, so are the lines up to `end`: the file holds a plan alone |
+//! | `promises` | 0 or 1 | what the balancer declares; if it is missing, all lines up to `end` are missing: the file contains a plan alone |
 //! | `event` | any | an [`Event`](stickler_model::Event) of the trace |
 //! | `verdict` | one for each requirement | a verdict of the oracle, with the start of its evidence ([`RecordedVerdict`]) |
 //! | `expected` | 0 or 1 | the [`Expected`](crate::Expected) outcome |
@@ -16,16 +16,16 @@
 //! | `printed` | any | a line that the script printed |
 //! | `end` | 1 | `steps` and `events` (how many there are above, so that a file that was cut off is noticed), `how` ([`End`]) |
 //!
-//! A file is made of what was performed: a wait for the balancer's health checks (`await_checks`) stands in it as the
-//! time that it came to (`advance`), so that its plan is that of this balancer. A plan alone may have either.
+//! A file contains the actions that were performed. A wait for the balancer's health checks (`await_checks`) is recorded
+//! as the time that it took (`advance`), so the plan is specific to this balancer. A plan alone may have either.
 //!
-//! Unknown fields are errors. A line has [`MAX_LINE`] bytes at most, and a plan is within
-//! [`bounds`](stickler_model::bounds); whatever is recorded is. What a script says beyond [`MAX_SAID`] bytes of a text
-//! is counted and left out. A run without a trace (one that was skipped before there was a world) is not recorded.
+//! Unknown fields are errors. A line has at most [`MAX_LINE`] bytes, and a plan is within
+//! [`bounds`](stickler_model::bounds), as is everything that is recorded. Text of a script beyond [`MAX_SAID`] bytes is
+//! counted and left out. A run without a trace, which was skipped before there was a world, is not recorded.
 //!
 //! * [`write()`] writes a run, [`write_plan`] a plan alone.
-//! * [`Reader`] reads a file line by line, in bounded memory, and points at the line that is wrong.
-//! * [`replay`] performs the plan of a file again, and compares what is seen with what is recorded.
+//! * [`Reader`] reads a file line by line, in bounded memory, and names the line that is wrong.
+//! * [`replay`] performs the plan of a file again, and compares the result with the record.
 
 mod error;
 mod kept;
@@ -49,7 +49,7 @@ pub use write::{write, write_plan};
 /// The format that this version writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
 
-/// The longest line that is written and read, in bytes. A step contains at most
+/// The maximum length of a line that is written and read, in bytes. A step contains at most
 /// [`MAX_TEXT`](stickler_model::bounds::MAX_TEXT) bytes of text, each of which JSON may have to escape with six.
 pub const MAX_LINE: usize = 8 << 20;
 

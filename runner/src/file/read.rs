@@ -103,7 +103,7 @@ impl<R: BufRead> Reader<R> {
             match self.next()? {
                 Line::Step(_) if self.plan.steps.len() == MAX_STEPS => return Err(self.wrong(Problem::TooManySteps)),
                 Line::Step(step) => {
-                    // Before it is kept: the whole plan is checked below.
+                    // This check comes before the step is kept; the whole plan is checked below.
                     step.check().map_err(|problem| self.wrong(Problem::Step(problem.into())))?;
                     weight += step.weight();
                     if weight > MAX_PLAN_BYTES {
@@ -180,7 +180,7 @@ impl<R: BufRead> Reader<R> {
                 }
                 Line::Expected(expected) => {
                     results.expected = expected;
-                    // There is one.
+                    // The file already has this line.
                     stage += 1;
                 }
                 Line::Failure(_) | Line::Printed(_) => {}
@@ -216,7 +216,7 @@ impl<R: BufRead> Reader<R> {
         self.line += 1;
         let text = read_line(&mut self.input).map_err(|problem| self.wrong(problem))?;
         let text = text.ok_or_else(|| self.wrong(Problem::CutOff))?;
-        // The last line ends in a newline too; one that does not was cut off, however well-formed it looks.
+        // The last line ends in a newline too. A line without one was cut off, even if it is well-formed.
         if text.last() != Some(&b'\n') {
             return Err(self.wrong(Problem::CutOff));
         }

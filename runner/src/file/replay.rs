@@ -25,7 +25,7 @@ pub struct Replay {
 /// The result of comparing a replay with the recorded run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Comparison {
-    /// The file contains a plan alone, so that there is nothing to compare with.
+    /// The file contains a plan alone, so there is nothing to compare with.
     PlanAlone,
     /// The trace and the verdicts are equal. For an arm that is not deterministic, only the grades are compared.
     Equal,

@@ -211,7 +211,7 @@ fn post(id: u32, body: Payload) -> Action {
 #[test]
 fn the_longest_that_a_step_may_hold_is_read_back() {
     use stickler_model::bounds::{MAX_PIECES, MAX_TEXT};
-    // Each byte takes six in JSON.
+    // Each byte has six in JSON.
     let long = || "\u{7f}".repeat(MAX_TEXT);
     let many = vec![Piece::Token(TokenId(1)); MAX_PIECES];
     let token = Action::MakeToken { id: TokenId(1), client: "alice".into() };
@@ -275,13 +275,13 @@ fn what_takes_more_memory_than_a_plan_may_is_refused_at_its_line() {
     let text = written(&run());
     let events = text.replacen("\"events\":[4]", &format!("\"events\":[{}]", vec!["1"; 2_000_000].join(",")), 1);
     assert!(
-        wrong(&events).starts_with("x.jsonl:13: a verdict has 100 pieces of evidence at most"),
+        wrong(&events).starts_with("x.jsonl:13: a verdict has at most 100 pieces of evidence"),
         "{}",
         wrong(&events)
     );
     let verdict = text.lines().nth(12).unwrap();
     let twice = text.replacen(verdict, &format!("{verdict}\n{verdict}"), 1);
-    assert_eq!(wrong(&twice), "x.jsonl:14: the file has a verdict on ID-1 already, in a line above");
+    assert_eq!(wrong(&twice), "x.jsonl:14: the file already has a verdict on ID-1, in a line above");
 }
 
 #[test]

@@ -119,7 +119,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Notes a mistake, and continues without the value.
+    /// Records a mistake, and continues without the value.
     fn noted<T>(&self, result: Result<T, FileError>) -> Option<T> {
         result.map_err(|error| self.mistakes.borrow_mut().push(error)).ok()
     }
@@ -134,10 +134,7 @@ impl Reader<'_> {
         let all = rows.get(ALL).map(|(row, _)| row.clone()).unwrap_or_default();
         for (row, place) in rows.values() {
             if accepts_anything(&over(all.clone(), row)) {
-                self.wrong(
-                    place.clone(),
-                    "this accepts whatever happens, with what is written for `all`: expect something",
-                );
+                self.wrong(place.clone(), "this accepts every outcome, together with the row `all`: expect something");
             }
         }
         let mut table = BTreeMap::new();
@@ -183,7 +180,7 @@ impl Reader<'_> {
         for (key, value) in entries {
             let read = match key.get_ref().as_str() {
                 "reason" | "because" if expected.reason.is_some() => {
-                    Err(self.source.wrong(key.span(), "one of `because` and `reason` is enough".into()))
+                    Err(self.source.wrong(key.span(), "give either `because` or `reason`, not both".into()))
                 }
                 "reason" => self.source.value(value).map(|reason| expected.reason = Some(reason)),
                 // A mistake in a reason is reported only once.
@@ -199,7 +196,7 @@ impl Reader<'_> {
             self.noted(read);
         }
         if expected.expects_trouble() && expected.reason.is_none() {
-            self.wrong(names.span(), "what is expected here needs a `reason`, or `because` with the key of one");
+            self.wrong(names.span(), "this expectation needs a `reason`, or `because` with the key of a reason");
         }
         expected
     }
@@ -247,12 +244,12 @@ impl Reader<'_> {
         expected: &mut Expected,
     ) -> Result<(), FileError> {
         if possible(requirement).iter().all(|grade| grades.contains(grade)) {
-            let message = format!("this accepts whatever becomes of {requirement}: leave out what must not happen");
+            let message = format!("this accepts every grade of {requirement}: remove those that must not happen");
             return Err(self.source.wrong(span.clone(), message));
         }
         match expected.grades.insert(requirement, grades) {
             None => Ok(()),
-            Some(_) => Err(self.source.wrong(span.clone(), format!("{requirement} is there twice"))),
+            Some(_) => Err(self.source.wrong(span.clone(), format!("{requirement} occurs twice"))),
         }
     }
 
@@ -274,7 +271,7 @@ impl Reader<'_> {
         let grades: Vec<Grade> =
             if value.get_ref().is_array() { self.source.value(value)? } else { vec![self.source.value(value)?] };
         if grades.is_empty() {
-            Err(self.source.wrong(span, "an empty list allows no grade at all".into()))
+            Err(self.source.wrong(span, "an empty list allows no grade".into()))
         } else {
             Ok(grades)
         }

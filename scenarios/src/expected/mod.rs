@@ -25,7 +25,7 @@
 //! be kept or violated and the script's expectations may hold or fail.
 //!
 //! A row for a balancer replaces the rows for its class and for the balancer that it is like ([`Shared`]). An empty row
-//! means that the balancer behaves as the row `all` says. Rows may also be tables of their own,
+//! means that the balancer behaves as the row `all` says. Rows may also be separate tables,
 //! `[lone-two-backends.pool-uri]`.
 //!
 //! A requirement for which nothing is written must not be violated; a `non-strict` SHOULD passes. An expected violation
@@ -266,7 +266,7 @@ ST-2 = "non-strict"
         let anything = "[\"ok\", \"violated\", \"not-exercised\", \"not-applicable\"]";
         let (line, column, message) = place(&format!("[lone.all]\nreason = \"x\"\nHS-1 = {anything}\n")).unwrap_err();
         assert_eq!((line, column), (3, 1));
-        assert_eq!(message, "this accepts whatever becomes of HS-1: leave out what must not happen");
+        assert_eq!(message, "this accepts every grade of HS-1: remove those that must not happen");
         let should = "[lone]\nall = { reason = \"x\", ST-2 = [\"ok\", \"non-strict\", \"not-exercised\", \"not-applicable\"] }\n";
         assert!(place(should).is_err());
 
@@ -278,7 +278,7 @@ ST-2 = "non-strict"
         let open = format!("[crowd]\n[lone]\nl4-nat = {{ {}, script = \"either\" }}\n", varies(0));
         let (line, column, message) = place(&open).unwrap_err();
         assert_eq!((line, column), (3, 1));
-        assert!(message.starts_with("this accepts whatever happens"), "{message}");
+        assert!(message.starts_with("this accepts every outcome"), "{message}");
         let in_two = format!("[lone]\nall = {{ {} }}\nl4-nat = {{ script = \"either\", reason = \"x\" }}\n", varies(0));
         assert_eq!(place(&in_two).unwrap_err().0, 3);
         for kept in [format!("script = \"either\", {}", varies(1)), varies(0)] {

@@ -17,7 +17,7 @@ use super::source::{FileError, Source};
 ///
 /// ```toml
 /// [classes]                         # names for balancers that behave alike, and what they have in common
-/// shared-pools = "upstream connections are anybody's"
+/// shared-pools = "any client may use any upstream connection"
 ///
 /// [like]                            # rows for the second also apply to the first, unless it has its own
 /// shared-pool-fifo = "shared-pools"
@@ -53,7 +53,9 @@ impl Shared {
         for class in read.classes.keys() {
             let name = class.get_ref().as_str();
             if name == ALL || balancers.contains(&name) {
-                return Err(alike.wrong(class.span(), format!("`{name}` cannot be a class: it means something else")));
+                return Err(
+                    alike.wrong(class.span(), format!("`{name}` cannot be a class: the name is already in use"))
+                );
             }
         }
         let known = || balancers.iter().copied().chain(read.classes.keys().map(|class| class.get_ref().as_str()));
@@ -66,7 +68,8 @@ impl Shared {
         for name in read.like.keys() {
             // A chain can be longer than the number of entries only if it leads back to its beginning.
             if shared.lineage(name.get_ref()).nth(shared.like.len() + 1).is_some() {
-                return Err(alike.wrong(name.span(), format!("`{}` is, in the end, like itself", name.get_ref())));
+                return Err(alike
+                    .wrong(name.span(), format!("`{}` is like itself, directly or through others", name.get_ref())));
             }
         }
         Ok(shared)

@@ -11,7 +11,7 @@ use crate::nearest::nearest;
 use crate::script::language::{LANGUAGE, Member, Others, Signature};
 use crate::script::place::bytes;
 
-/// The largest number of known names that a hint lists completely.
+/// The maximum number of known names that a hint lists completely.
 const MOST_NAMES: usize = 16;
 
 /// Checks every call and every attribute of a module.
@@ -135,12 +135,12 @@ impl Walk<'_, '_> {
         let made = self.names.infer(expression, &self.locals);
         let at = bytes(expression.span);
         if made == request || made == Type::List(Box::new(request)) || self.builtin(function) == Some("start_crowd") {
-            let hint = "wait for it, by `wait()` or `wait_all()`; or assign it to `_` if nobody is meant to wait";
-            let message = "this request is started, and nobody waits for its answer";
+            let hint = "wait for it with `wait()` or `wait_all()`; or assign it to `_` if its answer does not matter";
+            let message = "this request is started, but its answer is never awaited";
             self.sink.add(&rules::UNAWAITED_REQUEST, at, message, Some(hint.to_owned()));
         } else if made == Type::named("client") {
-            let message = "this client is added, and never does anything";
-            let hint = "let it ask for something, or assign it to `_` if it only has to be there";
+            let message = "this client is added, but never does anything";
+            let hint = "let it send a request, or assign it to `_` if it only has to exist";
             self.sink.add(&rules::UNUSED_CLIENT, at, message, Some(hint.to_owned()));
         }
     }
@@ -189,7 +189,7 @@ impl Walk<'_, '_> {
                             1 => "one argument".to_owned(),
                             count => format!("{count} arguments"),
                         };
-                        let message = format!("`{}` takes {most} without a name, and this is one more", signature.name);
+                        let message = format!("`{}` takes {most} without a name, but this is one more", signature.name);
                         self.sink.add(&rules::ARGUMENTS, at, message, Some(shown(signature)));
                     }
                 },
@@ -245,7 +245,7 @@ impl Walk<'_, '_> {
         self.sink.add(
             &rules::ARGUMENT_TYPE,
             bytes(value.span),
-            format!("`{name}` is {wanted}, and this is {found}"),
+            format!("`{name}` has to be {wanted}, but this is {found}"),
             None,
         );
     }
@@ -260,7 +260,7 @@ impl Walk<'_, '_> {
     }
 
     fn no_width(&mut self, at: &AstExpr, width: &str) {
-        let message = format!("`{width}` has a width, which Starlark's formats do not know");
+        let message = format!("`{width}` has a width, which Starlark does not support");
         let hint = "`padded(number, 2)` writes leading zeros: \"user%s\" % padded(1)";
         self.sink.add(&rules::FORMAT_WIDTH, bytes(at.span), message, Some(hint.to_owned()));
     }

@@ -6,27 +6,25 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use serde::Serialize;
 use stickler_model::escape;
 
 use super::rules::Rule;
 
-/// The longest excerpt of a line that a text shows, in bytes.
+/// The maximum length of the excerpt of a line that a text shows, in bytes.
 const SHOWN: usize = 160;
 
 /// The severity of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The script fails at this place, whatever the balancer does, if it gets that far.
     Error,
-    /// The script runs, but hardly does what its author meant.
+    /// The script runs, but probably does not do what its author meant.
     Warning,
 }
 
-/// The place of a finding: from its first character to the one behind its last character. Lines and columns are counted
+/// The place of a finding: from its first character to the one after its last character. Lines and columns are counted
 /// from 1.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     /// The line of the first character.
     pub line: usize,
@@ -34,17 +32,16 @@ pub struct Span {
     pub column: usize,
     /// The line on which the place ends.
     pub end_line: usize,
-    /// The column behind the last character, in characters.
+    /// The column after the last character, in characters.
     pub end_column: usize,
     /// The same place as a range of bytes from the beginning of the file.
-    #[serde(skip)]
     pub bytes: (usize, usize),
 }
 
 /// One mistake in a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The name of the rule that the file breaks, in small letters with hyphens: one of [`RULES`](super::RULES).
+    /// The name of the rule that the file breaks, in lower case with hyphens: one of [`RULES`](super::RULES).
     pub code: &'static str,
     /// The severity of the finding.
     pub severity: Severity,
@@ -59,12 +56,11 @@ pub struct Finding {
 }
 
 /// The result of a lint: all findings, with the texts in which they are.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// The findings, sorted by file and place.
     pub findings: Vec<Finding>,
     /// The texts of the files that were read, by path.
-    #[serde(skip)]
     pub(super) texts: BTreeMap<String, Arc<str>>,
 }
 

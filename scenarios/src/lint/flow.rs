@@ -119,12 +119,17 @@ impl Order<'_, '_> {
             if done.describes.is_some() {
                 let place = at.start..at.start + self.sink.text[at.clone()].find('(').unwrap_or(at.len());
                 if let Some(first) = before.describes {
-                    let message = format!("the site is described already, in line {}", line_of(self.sink.text, first));
-                    self.sink.add(&rules::SITE_LATE, place, message, Some("`site()` is called once".to_owned()));
+                    let message = format!("the site is already described, in line {}", line_of(self.sink.text, first));
+                    self.sink.add(
+                        &rules::SITE_LATE,
+                        place,
+                        message,
+                        Some("`site()` may be called only once".to_owned()),
+                    );
                 } else if let Some(first) = before.acts {
                     let line = line_of(self.sink.text, first);
                     let message = format!("the site is described too late: line {line} needs it already");
-                    let hint = "`site()` stands before the first client, and before anything else that is done there";
+                    let hint = "call `site()` before the first client and before any other action";
                     self.sink.add(&rules::SITE_LATE, place, message, Some(hint.to_owned()));
                 }
                 before.describes = before.describes.or(Some(at.start));
@@ -162,8 +167,8 @@ fn duplicates_in<'a>(
                 match known.get(name) {
                     Some(first) => {
                         let line = line_of(sink.text, *first);
-                        let message = format!("there is a client `{name}` already, from line {line}");
-                        let hint = format!("call this one otherwise, and give it user = \"{name}\"");
+                        let message = format!("there is already a client `{name}`, from line {line}");
+                        let hint = format!("give this one another name, and user = \"{name}\"");
                         sink.add(&rules::DUPLICATE_CLIENT, at, message, Some(hint));
                     }
                     None => drop(known.insert(name, at.start)),

@@ -45,7 +45,7 @@ pub(super) fn check(
                     suggestion(name, &known, str::to_owned)
                 };
                 let message = if name.starts_with('_') {
-                    format!("`{name}` is that file's own: a name that begins with `_` is not loaded")
+                    format!("`{name}` is private to that file: a name that begins with `_` cannot be loaded")
                 } else {
                     format!("`{}` defines no `{name}`", load.module_id)
                 };
@@ -56,7 +56,7 @@ pub(super) fn check(
     loaded
 }
 
-/// Returns the place of a name behind the path of a `load` statement.
+/// Returns the place of a name that follows the path in a `load` statement.
 fn symbol(text: &str, path: &Range<usize>, name: &str) -> Range<usize> {
     let rest = text.get(path.end..).unwrap_or_default();
     let statement = &rest[..rest.find(')').unwrap_or(rest.len())];
@@ -65,7 +65,7 @@ fn symbol(text: &str, path: &Range<usize>, name: &str) -> Range<usize> {
     found.map_or(path.clone(), |(at, length)| path.end + at..path.end + at + length)
 }
 
-/// Reads the file that a script loads, and checks that the files that it loads in turn form no circle.
+/// Reads the file that a script loads, and checks that the files that this file loads do not form a cycle.
 fn loaded_file(scenario: &Scenario, own: &str, path: &str) -> Result<Text, LoadError> {
     let folder = scenario.folder().ok_or(LoadError::NoFolder)?;
     let first = key(own, path)?;
@@ -75,7 +75,7 @@ fn loaded_file(scenario: &Scenario, own: &str, path: &str) -> Result<Text, LoadE
 }
 
 /// Follows the `load` statements of a file. Mistakes in that file are reported where it is checked itself, except for a
-/// circle.
+/// cycle.
 fn follow(folder: &Path, file: &str, text: &Text, above: &mut Vec<String>, seen: &mut usize) -> Result<(), LoadError> {
     *seen += 1;
     above.push(file.to_owned());

@@ -6,8 +6,8 @@
 //! * `types`: the types of names, as far as they follow from a text.
 //! * `files`: the selection of the files to check.
 //!
-//! A finding is a mistake whatever a run would answer. Where something depends on an answer, or on the declarations of
-//! the balancer, the lint reports nothing.
+//! A finding is a mistake in every run. If something depends on an answer, or on the declarations of the balancer, the
+//! lint reports nothing.
 
 mod calls;
 mod files;
@@ -41,7 +41,7 @@ pub fn lint(paths: &[String], balancers: &[&str]) -> Result<Report, SuiteError> 
     files::lint(paths, balancers)
 }
 
-/// Checks one script, on a thread for scripts with the limits of scripts.
+/// Checks one script, on a separate thread with the limits of scripts.
 pub fn lint_script(scenario: &Scenario) -> Vec<Finding> {
     let work = |script: &Scenario, last: LastWord<_>| {
         let at = script.clone();

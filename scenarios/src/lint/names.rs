@@ -16,7 +16,7 @@ use crate::script::language::LANGUAGE;
 use crate::script::place::bytes;
 
 /// Checks the names of a module. `left_out` are the words in the parts that could not be parsed. The names of a library
-/// are meant for others, so that they count as used.
+/// are meant for others, so they count as used.
 pub(super) fn check(
     module: &AstModule,
     names: &Names,
@@ -26,7 +26,7 @@ pub(super) fn check(
 ) {
     let each = elements(module.statement());
     let again = twice(module.statement(), sink);
-    // Starlark requires a set type of its own, in which it looks names up.
+    // Starlark requires its own set type, in which it looks names up.
     let known = LANGUAGE.names.iter().chain(left_out).cloned().collect();
     for lint in module.lint(Some(&known)) {
         let at = bytes(lint.location.span);
@@ -55,17 +55,17 @@ fn starlarks(code: &str, name: &str, at: Range<usize>, names: &Names, sink: &mut
             (&rules::UNKNOWN_NAME, at, format!("there is no function or variable `{name}`"), hint)
         }
         "using-unassigned" => (&rules::UNASSIGNED, at, format!("`{name}` is read before it is assigned"), None),
-        "unused-load" => (&rules::UNUSED_LOAD, at, format!("`{name}` is loaded, and never used"), None),
-        "unused-assign" => (&rules::UNUSED_VARIABLE, at, format!("what `{name}` gets here is never read"), None),
+        "unused-load" => (&rules::UNUSED_LOAD, at, format!("`{name}` is loaded, but never used"), None),
+        "unused-assign" => (&rules::UNUSED_VARIABLE, at, format!("the value of `{name}` is never read"), None),
         "unreachable" => (&rules::UNREACHABLE, first_line, "this statement is never executed".to_owned(), None),
         "missing-return" | "missing-return-expression" => {
-            let hint = "write `return None` where nothing is meant";
-            let message = "this function returns a value on some ways, and none on others".to_owned();
+            let hint = "write `return None` if no value is meant";
+            let message = "this function returns a value on some paths, and none on others".to_owned();
             (&rules::MISSING_RETURN, first_line, message, Some(hint.to_owned()))
         }
         "no-effect" | "ident-as-statement" => (&rules::NO_EFFECT, at, "this statement does nothing".to_owned(), None),
         "duplicate-key" => {
-            (&rules::DUPLICATE_KEY, at, format!("the key {name} is there twice, and the last one counts"), None)
+            (&rules::DUPLICATE_KEY, at, format!("the key {name} occurs twice, and the last one counts"), None)
         }
         _ => return,
     };
@@ -135,7 +135,7 @@ fn twice(statement: &AstStmt, sink: &mut Sink<'_>) -> BTreeSet<String> {
     let names = again.iter().map(|(name, _)| (*name).to_owned()).collect();
     for (name, at) in again {
         let line = defined.get(name).map_or(0, |first| line_of(sink.text, first.start));
-        let message = format!("`{name}` is a function already, which line {line} defines");
+        let message = format!("`{name}` is already a function, defined in line {line}");
         sink.add(&rules::DUPLICATE_NAME, at, message, None);
     }
     names
@@ -167,12 +167,12 @@ fn unused(statement: &AstStmt, names: &Names, sink: &mut Sink<'_>) {
     let request = Type::named("request");
     for (name, at, starts) in found {
         let typ = names.get(name).map_or(Type::Any, |binding| binding.typ.clone());
-        let wait = "wait for it, by `wait()` or `wait_all()`; or call the variable `_` if nobody is meant to wait";
+        let wait = "wait for it with `wait()` or `wait_all()`; or call the variable `_` if its answer does not matter";
         if starts || typ == request || typ == Type::List(Box::new(request.clone())) {
-            let message = format!("`{name}` is started, and nobody waits for its answer");
+            let message = format!("`{name}` is started, but its answer is never awaited");
             sink.add(&rules::UNAWAITED_REQUEST, at, message, Some(wait.to_owned()));
         } else if typ == Type::named("client") {
-            let hint = "let it ask for something, or call the variable `_` if it only has to be there";
+            let hint = "let it send a request, or call the variable `_` if it only has to exist";
             sink.add(
                 &rules::UNUSED_CLIENT,
                 at,

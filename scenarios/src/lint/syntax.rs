@@ -10,7 +10,7 @@ use super::rules::{self, Rule};
 use crate::script::place::bytes;
 use crate::script::{DIALECT, nesting};
 
-/// The largest number of syntax mistakes that are reported for one file.
+/// The maximum number of syntax mistakes that are reported for one file.
 const MOST: usize = 20;
 
 /// A text, with the part of it that could be parsed.
@@ -92,7 +92,7 @@ fn hint(text: &str, at: &Range<usize>) -> Option<String> {
         }
         "class" => "there are no classes: a function may return a `struct(...)`",
         "try" | "except" | "raise" => "there are no exceptions: a request that fails has an `error`",
-        "with" | "async" | "await" => "there is nothing to open or to await: `start()` and `wait()` do what is needed",
+        "with" | "async" | "await" => "there is nothing to open or to await: use `start()` and `wait()`",
         _ if line.contains(":0") || line.contains("%0") => {
             "formats have no width: `padded(number, 2)` writes leading zeros"
         }
@@ -122,7 +122,7 @@ fn chunks(text: &str) -> Vec<Range<usize>> {
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
 
-/// Returns the triple quote that is still open behind a line.
+/// Returns the triple quote that is still open at the end of a line.
 fn quote_after(line: &str, before: Option<&'static str>) -> Option<&'static str> {
     let (mut open, mut rest) = (before, line);
     loop {

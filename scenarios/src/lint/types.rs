@@ -201,7 +201,7 @@ impl Names {
         self.bindings.keys().map(String::as_str)
     }
 
-    /// Notes the types that variables get by an assignment.
+    /// Records the types that variables get by an assignment.
     pub(super) fn note(&self, target: &AstAssignTarget, given: &Given<'_>, locals: &[Locals], types: &mut Locals) {
         let typ = match given {
             Given::Value(value) => self.infer(value, locals),
@@ -284,7 +284,7 @@ impl Names {
         }
     }
 
-    /// Returns the variables inside a comprehension, behind those of the code around it.
+    /// Returns the variables of the code around a comprehension, followed by those inside it.
     pub(super) fn comprehension(&self, each: &ForClause, clauses: &[Clause], locals: &[Locals]) -> Vec<Locals> {
         let mut inner = locals.to_vec();
         inner.push(Locals::new());
@@ -348,7 +348,7 @@ impl Names {
     }
 }
 
-/// Notes the type of a variable, or that its type is unknown.
+/// Records the type of a variable, or that its type is unknown.
 fn set(target: &AstAssignTarget, typ: Type, types: &mut Locals) {
     match &target.node {
         AssignTargetP::Identifier(name) => {

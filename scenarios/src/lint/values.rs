@@ -54,7 +54,7 @@ pub(super) const ACTIONS: [&str; 15] = [
 /// The methods of a client whose arguments can be checked without a world.
 const METHODS: [&str; 5] = ["get", "post", "request", "start", "switch_user"];
 
-/// The largest number of trials in one file. A script that a person has written needs a few dozen.
+/// The maximum number of trials in one file. A script that a person has written needs a few dozen.
 const MOST: usize = 2_000;
 
 /// Checks the values in calls. `complete` says whether the file contains everything that the script does.
@@ -109,7 +109,7 @@ impl Check<'_> {
         }
     }
 
-    /// Notes the names of all clients.
+    /// Records the names of all clients.
     fn clients(&mut self, statement: &AstStmt) {
         statement.node.visit_expr(|expression| self.clients_of(expression));
     }
@@ -128,7 +128,7 @@ impl Check<'_> {
         expression.node.visit_expr(|inner| self.clients_of(inner));
     }
 
-    /// Notes the constants of the module, and its site.
+    /// Records the constants of the module, and its site.
     fn constants(&mut self, statement: &AstStmt) {
         let statements = match &statement.node {
             StmtP::Statements(statements) => statements.iter().collect(),
@@ -187,7 +187,7 @@ impl Check<'_> {
         self.text.get(bytes(expression.span)).unwrap_or("None")
     }
 
-    /// Tries a statement out, behind the constants that it needs.
+    /// Tries a statement out, after the constants that it needs.
     fn try_out(&self, text: &str, needs: &BTreeSet<String>, site: Option<&Topology>) -> Result<Topology, Refusal> {
         let (mut needs, mut lines) = (needs.clone(), Vec::new());
         for constant in self.constants.iter().rev() {
@@ -268,7 +268,7 @@ impl Check<'_> {
         let mut given: Vec<&AstArgument> = arguments.iter().collect();
         let mut is_first = true;
         while let Err(refusal) = self.trial(before, &given, after, site.as_ref()) {
-            // This refusal may be caused by an argument that was left out. Only a name that stands for nothing is wrong
+            // This refusal may be caused by an argument that was left out. Only a name without a meaning is wrong
             // in any case.
             if !is_first && (refusal.name.is_none() || refusal.kind != RefusalKind::Value) {
                 return;
@@ -317,7 +317,7 @@ impl Check<'_> {
         let name = refusal.name.as_deref().unwrap_or_default();
         let is_server = name.strip_prefix("iis").is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()));
         let rule = match refusal.kind {
-            // A name that is unknown is no mistake where the site or the clients are not known.
+            // An unknown name is not a mistake if the site or the clients are not known.
             RefusalKind::User | RefusalKind::Host if self.site.is_none() && !of_site => return,
             RefusalKind::Host if !self.all_clients && !is_server && !of_site => return,
             RefusalKind::User => &rules::UNKNOWN_USER,
@@ -350,7 +350,7 @@ fn identifiers(expression: &AstExpr) -> BTreeSet<String> {
     names
 }
 
-/// Returns the argument that is the unknown name of a refusal.
+/// Returns the argument whose value is the unknown name because of which a call was refused.
 fn named_by<'a>(refusal: &Refusal, arguments: &'a [AstArgument]) -> Option<&'a AstArgument> {
     let name = refusal.name.as_deref()?;
     arguments.iter().find(

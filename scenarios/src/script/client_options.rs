@@ -38,7 +38,7 @@ pub(super) struct ClientOptions {
     keep_alive: Option<Duration>,
 }
 
-/// The user that a client authenticates as.
+/// The user as whom a client authenticates.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum User {
     /// The user with the same name as the client.
@@ -69,41 +69,51 @@ pub(super) const OPTIONS: [About; 15] = [
         "user",
         "str | None",
         "",
-        "The user: the one of the client's own name if unsaid, `None` for nobody, who never authenticates.",
+        "The user. Without it, the user has the client's name. With `None` there is no user, and the client never authenticates.",
     ),
-    about("password", "str", "", "The password that is typed. The directory's if unsaid."),
-    about("cookies", "bool", "", "Whether the client keeps cookies. As its kind does if unsaid."),
-    about("at", "client", "", "A client whose host and address it shares."),
-    about("port", "int", "", "The port that it connects from, from 1024 to 65535. A free one if unsaid."),
-    about("host", "str", "", "What it calls the site, in `Host` and in the service name."),
-    about("patience", "float | int", "30", "How many seconds it waits for an answer, at least 0.001."),
+    about("password", "str", "", "The password that is typed. Without it, it is the directory's."),
+    about("cookies", "bool", "", "Whether the client keeps cookies. Without it, it depends on the kind of the client."),
+    about("at", "client", "", "A client whose host and address this client shares."),
+    about(
+        "port",
+        "int",
+        "",
+        "The port from which the client connects, from 1024 to 65535. Without it, it is a free port.",
+    ),
+    about("host", "str", "", "The name of the site, in `Host` and in the service name."),
+    about("patience", "float | int", "30", "The time that the client waits for an answer, in seconds, at least 0.001."),
     about(
         "keep_alive",
         "float | int",
         "",
-        "How many seconds it keeps an idle connection, at least 0.001. For good if unsaid.",
+        "The time for which the client keeps an idle connection, in seconds, at least 0.001. Without it, there is no limit.",
     ),
-    about("kerberos", "bool", "True", "Whether it may use Kerberos."),
-    about("delegates", "bool", "False", "Whether it delegates its user's credentials to the server."),
-    about("clock_skew", "int", "0", "How many seconds its clock is ahead, or behind where it is less than 0."),
+    about("kerberos", "bool", "True", "Whether the client may use Kerberos."),
+    about("delegates", "bool", "False", "Whether the client delegates its user's credentials to the server."),
+    about(
+        "clock_skew",
+        "int",
+        "0",
+        "The number of seconds by which the client's clock is ahead. A negative number means that it is behind.",
+    ),
     about(
         "http2",
         "str",
         "\"never\"",
-        "Whether it speaks HTTP/2 where that is offered: `\"never\"`, `\"until-challenged\"` or `\"always\"`.",
+        "Whether the client speaks HTTP/2 if it is offered: `\"never\"`, `\"until-challenged\"` or `\"always\"`.",
     ),
     about(
         "preconnects",
         "bool",
         "",
-        "Whether it opens a second connection beside its first. As its kind does if unsaid.",
+        "Whether the client opens a second connection beside its first. Without it, it depends on the kind of the client.",
     ),
-    about("close_after_first_401", "bool", "False", "Whether it closes the connection with a first 401."),
+    about("close_after_first_401", "bool", "False", "Whether the client closes the connection after a first 401."),
     about(
         "closes_with_proof",
         "bool",
         "False",
-        "Whether it says `Connection: close` with the leg that proves who its user is.",
+        "Whether the client sends `Connection: close` with the leg that proves its user's identity.",
     ),
 ];
 
@@ -156,7 +166,7 @@ impl ClientOptions {
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 
-    /// Returns the identity of the user who sits at the client of this name.
+    /// Returns the identity of the user who is at the client of this name.
     pub(super) fn identity(&self, topology: &Topology, name: &Name) -> Result<Option<Identity>, ScriptError> {
         let user = match &self.user {
             User::Namesake => name.as_str(),
@@ -166,7 +176,7 @@ impl ClientOptions {
         Ok(Some(identity(topology, user, self.password.clone())?))
     }
 
-    /// Returns the specification of the client of this name, at which somebody sits.
+    /// Returns the specification of the client of this name, and of its user.
     pub(super) fn spec(&self, name: Name, agent: Agent, identity: Option<Identity>) -> ClientSpec {
         let own = Profile::of(agent);
         let profile = Profile {

@@ -14,9 +14,11 @@ use crate::{Scenario, limits};
 pub(super) enum ScriptError {
     #[error("{0}{hint}", hint = world_hint(.0))]
     World(WorldError),
-    #[error("site() stands before the first client, and once")]
+    #[error("site() may be called only once, and before the first client")]
     SiteTooLate,
-    #[error("a file that is loaded only defines functions and values: put what it does into a function, and call that")]
+    #[error(
+        "a loaded file may only define functions and values: put its actions into a function, and call the function"
+    )]
     ActsWhileLoaded,
     #[error("{argument} is {given}; it must be from {low} to {high}")]
     OutOfRange { argument: &'static str, given: String, low: u64, high: u64 },
@@ -26,12 +28,12 @@ pub(super) enum ScriptError {
     Timer { argument: &'static str, given: String, high: u64 },
     #[error("a client without a user has no password")]
     PasswordOfNobody,
-    #[error("every client of a crowd has a user of its own: leave {0}= out, or give a list of clients")]
+    #[error("every client of a crowd has its own user: remove {0}=, or give a list of clients")]
     OptionOfOne(&'static str),
-    #[error("clients that are there already have their kind and their options: leave these out")]
+    #[error("existing clients already have a kind and options: remove these arguments")]
     CrowdOfClients,
     #[error(
-        "`{0}` is not in the directory, which cannot grow any more: let the crowd come before the first action, or give its users to site(users =)"
+        "`{0}` is not in the directory, which can no longer change: let the crowd come before the first action, or give its users to site(users =)"
     )]
     NoAccountForCrowd(String),
     #[error(transparent)]
@@ -47,17 +49,17 @@ pub(super) enum ScriptError {
     BadReason,
     #[error("http2 = True needs tls: clients learn of HTTP/2 by ALPN")]
     Http2WithoutTls,
-    #[error("between= says what a balancer in front has behind it: give front= and tls= to site()")]
+    #[error("between= is for two balancers, one behind the other, with TLS: give front= and tls= to site()")]
     BetweenWithoutFront,
     #[error("expected {expected}, found {found}")]
     Type { expected: &'static str, found: String },
     #[error("the script takes more than {} steps: is this loop endless?", limits::TICKS)]
     TooManySteps,
-    #[error("a script may perform {} actions", limits::ACTIONS)]
+    #[error("a script may perform at most {} actions", limits::ACTIONS)]
     TooManyActions,
     #[error(transparent)]
     Step(#[from] StepProblem),
-    #[error("a script may print {} lines", limits::PRINTED)]
+    #[error("a script may print at most {} lines", limits::PRINTED)]
     TooMuchPrinted,
     #[error("the world answered `{0}` to an action that has another kind of outcome")]
     WrongOutcome(&'static str),

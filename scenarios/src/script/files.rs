@@ -16,25 +16,25 @@ use super::{DIALECT, errors, nesting};
 use crate::Scenario;
 use crate::scenario::MAX_SOURCE;
 
-/// The largest number of files that a script may load, including those that these files load.
+/// The maximum number of files that a script may load, including those that these files load.
 pub(crate) const MAX_FILES: usize = 32;
 
-/// The largest depth to which files may load one another.
+/// The maximum depth to which files may load one another.
 pub(crate) const MAX_DEPTH: usize = 8;
 
-/// The largest total size of all files of a script, in bytes.
+/// The maximum total size of all files of a script, in bytes.
 pub(crate) const MAX_BYTES: u64 = 512 * 1024;
 
-/// The reason for which a file cannot be loaded.
+/// The reason why a file cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
-    #[error("this script has no folder to load files from")]
+    #[error("this script has no folder from which to load files")]
     NoFolder,
     #[error(
-        "`{0}` is no path of a file below the script's folder: write it with `/`, without `..`, and not from the root"
+        "`{0}` is not the path of a file below the script's folder: write a relative path with `/` and without `..`"
     )]
     Outside(String),
-    #[error("`{0}` is a link, and a script loads files of its own folder alone")]
+    #[error("`{0}` is a link, but a script may load only files of its own folder")]
     Link(String),
     #[error("cannot read {path}: {source}")]
     Unreadable { path: String, source: std::io::Error },
@@ -42,11 +42,11 @@ pub(crate) enum LoadError {
     TooLong { path: String },
     #[error("these files load one another in a circle: {}", .0.join(", "))]
     Cycle(Vec<String>),
-    #[error("more than {MAX_DEPTH} files load one another in a row: {}", .0.join(", "))]
+    #[error("more than {MAX_DEPTH} files load one another in a chain: {}", .0.join(", "))]
     TooDeep(Vec<String>),
-    #[error("a script may load {MAX_FILES} files")]
+    #[error("a script may load at most {MAX_FILES} files")]
     TooMany,
-    #[error("the files of a script may have {MAX_BYTES} bytes together")]
+    #[error("the files of a script together may have at most {MAX_BYTES} bytes")]
     TooMuch,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Text {
 pub(crate) fn key(loading: &str, path: &str) -> Result<String, LoadError> {
     let outside = || LoadError::Outside(path.chars().take(80).collect());
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    // A character that is no separator here may be one on another system, and a colon names a drive there.
+    // A character that is not a separator here may be one on another system, where a colon names a drive.
     if path.is_empty() || path.contains(['\\', ':', '\0']) || !Path::new(path).components().all(plain) {
         return Err(outside());
     }
@@ -119,7 +119,7 @@ struct Reader<'a> {
     scenario: &'a Scenario,
     folder: Option<&'a Path>,
     files: Vec<File>,
-    /// The keys of the files that were begun, each with whether the file is complete.
+    /// The keys of the files whose reading has begun, each with a flag that says whether it is complete.
     known: BTreeMap<String, bool>,
     bytes: u64,
 }
@@ -178,7 +178,7 @@ impl Reader<'_> {
     }
 }
 
-/// Returns the files of a circle, from the one that is loaded again back to itself.
+/// Returns the files of a cycle, from the one that is loaded again back to itself.
 pub(crate) fn circle(above: &[String], key: &str) -> Vec<String> {
     let from = above.iter().position(|above| above == key).unwrap_or(0);
     above[from..].iter().map(String::as_str).chain([key]).map(str::to_owned).collect()

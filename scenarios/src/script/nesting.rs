@@ -1,12 +1,12 @@
 //! Bounds the nesting depth of a script's syntax before it is parsed.
 //!
-//! Starlark's parser keeps a stack of its own, but its compiler descends the syntax tree on the thread's stack, and
+//! Starlark's parser keeps its own stack, but its compiler descends the syntax tree on the thread's stack, and
 //! `-----...1` nests as deeply as it is long. Every level of nesting needs a bracket, an operator or a keyword.
 //! Counting these in a statement therefore bounds the depth without parsing.
 
 use std::ops::Range;
 
-/// The largest number of brackets, operators and keywords in one statement, and of `elif` in a script.
+/// The maximum number of brackets, operators and keywords in one statement, and of `elif` in a script.
 pub(crate) const MAX: usize = 4_000;
 
 /// Returns the first place at which there are too many of them.

@@ -62,7 +62,7 @@ pub(crate) fn begin() {
     FILE.set(None);
 }
 
-/// Notes the statement that the script of this thread begins to execute.
+/// Records the statement that the script of this thread begins to execute.
 pub(super) fn note(at: FileSpanRef<'_>) {
     STATEMENT.set((at.span.begin().get(), at.span.end().get()));
     FILE.with_borrow_mut(|file| {

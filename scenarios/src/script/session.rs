@@ -62,9 +62,9 @@ struct State {
     /// The tokens that were made so far. A client without credentials has none.
     tokens: BTreeMap<TokenId, String>,
     answers: BTreeMap<RequestId, Answer>,
-    /// The clients, each with the user who sits at it.
+    /// The clients, each with its user.
     clients: BTreeMap<Name, Option<Principal>>,
-    /// The reason for which the arm does not support what the script asks for.
+    /// The reason why the arm does not support what the script asks for.
     unsupported: Option<String>,
 }
 
@@ -134,7 +134,7 @@ impl Session {
         eval.extra.and_then(|extra| extra.downcast_ref()).expect("every script runs with a session as its extra value")
     }
 
-    /// Describes the site anew. This is possible only once, and only before there is a world.
+    /// Replaces the description of the site. This is possible only once, and only before there is a world.
     pub(super) fn set_site(&self, change: impl FnOnce(&mut Topology)) -> Result<(), ScriptError> {
         self.check_not_loading()?;
         let mut state = self.state.borrow_mut();
@@ -163,7 +163,7 @@ impl Session {
         Ok(())
     }
 
-    /// Returns the user that a client authenticates as.
+    /// Returns the user as whom a client authenticates.
     pub(super) fn user_at(&self, client: &Name) -> Option<Principal> {
         self.state.borrow().clients.get(client).cloned().flatten()
     }
@@ -319,23 +319,23 @@ impl Session {
         self.done(Action::Fault(fault))
     }
 
-    /// Notes that the script has an expectation, whether or not it holds.
+    /// Records that the script has an expectation, whether or not it holds.
     pub(super) fn expects(&self) {
         self.expects.set(true);
     }
 
-    /// Notes that an expectation did not hold, at this place of the script.
+    /// Records that an expectation did not hold, at this place of the script.
     pub(super) fn fail(&self, at: Place, message: String, actual: Option<String>) {
         let failure = at.diagnostic(&self.scenario, message, actual);
         limits::unmetered(|| self.failures.borrow_mut().push(failure));
     }
 
-    /// Refuses a script that asks for nothing: it would pass without a meaning.
+    /// Refuses a script that asks for nothing, because a pass would be meaningless.
     pub(super) fn check_asked(&self) -> Result<(), Diagnostic> {
         if self.state.borrow().asked {
             return Ok(());
         }
-        let message = "the script asks for nothing: add a client and let it get() something, or send some bytes".into();
+        let message = "the script sends nothing: add a client and call its get(), or send bytes".into();
         Err(self.scenario.diagnostic(0..0, message, None))
     }
 

@@ -1,7 +1,7 @@
 //! Tries a call out without a world, to find out whether the function accepts these values.
 //!
-//! The functions of the language themselves report the values that they refuse, so that a lint gives the same messages
-//! as a run.
+//! The functions of the language themselves report the values that they refuse, so a lint gives the same messages as a
+//! run.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -160,7 +160,7 @@ impl World for NamesWorld {
                 Err(self.unknown("backend", &host, &self.servers))
             }
             Action::Await(_) | Action::SendRaw(_) | Action::MakeToken { .. } => {
-                Err(WorldError::Unsupported("nothing is asked of anybody".into()))
+                Err(WorldError::Unsupported("no request is possible".into()))
             }
             _ => Ok(Outcome::Done),
         }

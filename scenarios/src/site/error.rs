@@ -17,13 +17,13 @@ pub(crate) struct Unknown {
 pub(crate) enum SiteError {
     #[error(transparent)]
     Unknown(#[from] Unknown),
-    #[error("there is no user `{user}` in the directory{}; give password= to try the name all the same, or user = None for nobody", hint(.user, .known))]
+    #[error("there is no user `{user}` in the directory{}; give password= to try this name nevertheless, or user = None for no user", hint(.user, .known))]
     NoSuchUser { user: String, known: Vec<String> },
     #[error("`{0}` is not a valid name: use at most 32 letters, digits, - and _")]
     BadName(String),
-    #[error("a server shows a certificate only over TLS: give tls= to site(), or leave certificate= out")]
+    #[error("a server shows a certificate only over TLS: give tls= to site(), or remove certificate=")]
     CertificateWithoutTls,
-    #[error("`{0}` is not the path of an anonymous part: it begins with /")]
+    #[error("`{0}` is not the path of an anonymous part: such a path begins with /")]
     AnonymousPath(String),
 }
 

@@ -57,7 +57,7 @@ impl Site {
 }
 
 impl ServerChange {
-    /// Returns the changes that turn the one server into the other, as far as a script can express them.
+    /// Returns the changes that turn one server into the other, as far as a script can express them.
     pub(crate) fn between(from: &ServerSpec, to: &ServerSpec) -> Self {
         Self {
             acceptor: differs(&from.acceptor, &to.acceptor),
@@ -152,7 +152,7 @@ fn partner(domain: &DomainSpec, partner: &PartnerSpec) -> Partner {
     Partner { users, trust, password, claims: partner.claims.clone() }
 }
 
-/// Returns the changes to the accounts of a server that turn the one list into the other. An account that is given as a
+/// Returns the changes to the accounts of a server that turn one list into the other. An account that is given as a
 /// change comes last in the server's list.
 fn accounts(from: &[UserSpec], to: &[UserSpec]) -> Vec<(String, Option<String>)> {
     let is_in = |users: &[UserSpec], name: &str| users.iter().any(|user| user.name.eq_ignore_ascii_case(name));

@@ -23,7 +23,7 @@ pub(crate) use server::{ServerChange, SiteChange};
 /// The default password of a trust.
 pub(crate) const TRUST_PASSWORD: &str = "Trust-Pa55word";
 
-/// The longest reason for `site(broken=)`, in characters.
+/// The maximum length of the reason for `site(broken=)`, in characters.
 pub(crate) const MAX_REASON: usize = 200;
 
 /// The arguments of `site()`.

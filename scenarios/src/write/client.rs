@@ -1,4 +1,4 @@
-//! Writes the clients, with the users who sit at them.
+//! Writes the clients with their users.
 
 use stickler_model::agent::Agent;
 use stickler_model::topology::Http2;
@@ -9,7 +9,7 @@ use super::text::{Call, seconds, string};
 use crate::site;
 use crate::site::names::{HTTP2, name_of};
 
-/// The kinds of clients that have a function of their own.
+/// The kinds of clients that have their own function.
 const OWN_FUNCTIONS: [Agent; 3] = [Agent::Curl, Agent::CurlNegotiate, Agent::Browser];
 
 /// Writes a client. `at` is the variable of the client whose address it shares.
@@ -52,7 +52,7 @@ pub(super) fn options(
         keep_alive,
     } = spec;
     if port.is_some_and(|port| port < 1024) {
-        return Err(Inexpressible("a client connects from a port from 1024 on"));
+        return Err(Inexpressible("a client connects from a port of 1024 or above"));
     }
     let own = Profile::of(profile.agent);
     let truth = |value: bool, default: bool| (value != default).then_some(value);
@@ -89,7 +89,8 @@ pub(super) struct User {
 }
 
 impl User {
-    /// Returns whether the user of the same name sits at the client, so that the script does not have to name the user.
+    /// Returns whether the user of the same name is at the client, in which case the script does not have to name the
+    /// user.
     pub(super) fn is_namesake(client: &ClientSpec, topology: &Topology) -> bool {
         let user = client.identity.as_ref().and_then(|identity| Self::of(identity, topology).ok());
         user.is_some_and(|user| user.name == client.name.as_str() && user.password.is_none())

@@ -8,7 +8,7 @@ use stickler_oracle::Requirement;
 use super::Finding;
 use super::text::{Call, list, string};
 
-/// The users who may be served with the answer to each request: those who sat at its client while the request was
+/// The users who may be served with the answer to each request: those who were at its client while the request was
 /// pending. A request for which they cannot be determined in advance is left out.
 #[derive(Default)]
 pub(super) struct Expectations {

@@ -2,15 +2,15 @@
 //!
 //! * this module: the script as a whole, and its docstring.
 //! * `story.rs`: the docstring of a finding.
-//! * `canonical.rs`: the form of a plan that reading a script gives. `named.rs`: the plan with clients named after
-//!   their users.
+//! * `canonical.rs`: the form that a plan has after it has been read from a script. `named.rs`: the plan with clients
+//!   named after their users.
 //! * `site.rs`: `site()` and its parts.
-//! * `steps.rs`: the steps, one after the other. `client.rs`: the clients, with the users who sit at them.
+//! * `steps.rs`: the steps, one after the other. `client.rs`: the clients with their users.
 //! * `expectations.rs`: the expectations about the answers.
 //! * `text.rs`: the layout of values and calls. `names.rs`: the names of variables.
 //!
-//! The written script has one property that must hold: over the same balancer with the same seed, it asks for exactly
-//! the canonical plan, in its site and its steps. If scripts cannot express something, no script is written
+//! The written script must have one property: over the same balancer with the same seed, it asks for exactly the
+//! canonical plan, in its site and its steps. If scripts cannot express something, no script is written
 //! ([`Unwritable`]). There is one exception. A script has the text of a token, not its number. If a client makes the
 //! same token twice, as with NTLM, and the first one is sent after the second was made, the script asks for the second
 //! one, which has the same text.
@@ -38,7 +38,7 @@ pub use named::named_after_users;
 #[cfg(all(test, feature = "scripts"))]
 pub(crate) use names::RESERVED;
 
-/// The longest line of a docstring, in characters.
+/// The maximum length of a line of a docstring, in characters.
 const WIDTH: usize = 118;
 
 /// The text of a script's docstring, and the finding that the script shows.
@@ -68,10 +68,10 @@ pub enum Unwritable {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Scripts cannot describe the site.
-    #[error("scripts cannot say this of a site: {0}")]
+    #[error("a script cannot describe this site: {0}")]
     Site(&'static str),
     /// Scripts cannot ask for a step.
-    #[error("scripts cannot ask for step {step}: {why}")]
+    #[error("a script cannot contain step {step}: {why}")]
     Step {
         /// The index of the step, from 0.
         step: usize,
@@ -79,13 +79,13 @@ pub enum Unwritable {
         why: &'static str,
     },
     /// The plan contains no request and no raw bytes, but a script has to ask for something.
-    #[error("the plan has no request and sends no bytes: a script has to ask for something")]
+    #[error("the plan has no request and sends no bytes, but a script needs at least one of them")]
     AsksNothing,
     /// The plan has more steps than a script may perform.
-    #[error("the plan has {0} steps, and a script may perform {limit}", limit = limits::ACTIONS)]
+    #[error("the plan has {0} steps, but a script may perform at most {limit}", limit = limits::ACTIONS)]
     TooManySteps(usize),
     /// The script is longer than a script may be.
-    #[error("the script has {0} bytes, and a script may have {MAX_SOURCE}")]
+    #[error("the script has {0} bytes, but a script may have at most {MAX_SOURCE}")]
     TooLong(usize),
 }
 
@@ -119,7 +119,7 @@ pub fn write_script(plan: &Plan, story: &Story) -> Result<String, Unwritable> {
     Ok(script)
 }
 
-/// Returns whether a step asks for something, so that a script may consist of it.
+/// Returns whether a step asks for something. If so, a script may consist of this step alone.
 fn asks(action: &Action) -> bool {
     match action {
         Action::Start { .. } | Action::Crowd(_) => true,
@@ -128,11 +128,11 @@ fn asks(action: &Action) -> bool {
     }
 }
 
-/// Returns the docstring with the line end behind it, or an empty text if there is nothing to say.
+/// Returns the docstring with the line end after it, or an empty text if there is nothing to say.
 fn docstring(story: &Story) -> String {
     let found = story.finding.as_ref().map(|Finding { requirement, evidence }| {
         let (summary, text) = (&evidence.summary, requirement.text());
-        format!("What must not be, and is: {summary}. {text} ({}).", requirement.id())
+        format!("The violation: {summary}. {text} ({}).", requirement.id())
     });
     let paragraphs = story.text.split("\n\n").map(str::to_owned).chain(found);
     let mut paragraphs = paragraphs.map(|text| wrapped(&text)).filter(|text| !text.is_empty()).peekable();

@@ -8,7 +8,7 @@ use stickler_model::{Action, ClientSpec, Name, Plan};
 /// The name of a client without credentials.
 const NOBODY: &str = "mallory";
 
-/// Returns the plan with each client named after the first user who sits at it: `alice`, `alice2`, and `mallory` for a
+/// Returns the plan with each client named after its first user: `alice`, `alice2`, and `mallory` for a
 /// client without credentials. A client keeps its name if the user's name is not possible for a client.
 ///
 /// The results of a seed depend on the names of the clients. The returned plan is therefore another plan, and need not
@@ -46,8 +46,8 @@ fn client(step: &Action) -> Option<&ClientSpec> {
     }
 }
 
-/// Returns the name of the user at a client; `None` if it is not possible as the name of a client, with a number behind
-/// it.
+/// Returns the name of the user at a client; `None` if that name, followed by a number, is not possible as the name of
+/// a client.
 fn user(client: &ClientSpec) -> Option<&str> {
     let user = client.identity.as_ref().map_or(NOBODY, |identity| identity.principal.user());
     (Name::is_plain(user) && user.len() + 5 <= MAX_NAME).then_some(user)

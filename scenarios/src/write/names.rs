@@ -17,7 +17,7 @@ pub(crate) const RESERVED: [&str; 105] = [
     "tuple", "type", "undrain", "wait_all", "while", "windows_authentication", "with", "yield", "zip",
 ];
 
-/// Gives each variable a name of its own.
+/// Gives each variable a unique name.
 #[derive(Default)]
 pub(super) struct Names {
     taken: BTreeSet<String>,

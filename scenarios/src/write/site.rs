@@ -20,7 +20,7 @@ use crate::site::{Partner, ServerChange, Site, SiteChange, TRUST_PASSWORD, Trust
 /// # Errors
 /// A property of the site cannot be expressed in a script.
 pub(super) fn site(topology: &Topology) -> Result<String, Inexpressible> {
-    let unknown = "it is not made of the standard site by what site() can say";
+    let unknown = "site() cannot produce it from the standard site";
     let site = Site::of(topology).ok_or(Inexpressible(unknown))?;
     let call = directory(Call::new("site").and("backends", site.backends.to_string()), &site)?;
     let call = services(call, &site)?;
@@ -29,7 +29,7 @@ pub(super) fn site(topology: &Topology) -> Result<String, Inexpressible> {
     Ok(text::statement(None, &[domains(call, &site)?]))
 }
 
-/// Writes `configure(...)` with the settings that turn the one server into the other.
+/// Writes `configure(...)` with the settings that turn one server into the other.
 ///
 /// # Errors
 /// A property of the other server cannot be expressed in a script.
@@ -37,7 +37,7 @@ pub(super) fn configure(from: &ServerSpec, to: &ServerSpec, tls: bool) -> Result
     let change = ServerChange::between(from, to);
     let mut server = from.clone();
     if change.apply(&mut server, tls).is_err() || server != *to {
-        return Err(Inexpressible("the server cannot be set up so by what server() can say"));
+        return Err(Inexpressible("server() cannot express this set-up of the server"));
     }
     Ok(Call::new("configure").with(string(to.name.as_str())).with(server_call(&change)?))
 }
@@ -60,7 +60,7 @@ fn link(call: Call, site: &Site) -> Result<Call, Inexpressible> {
     let microseconds = |time: Duration, default: Duration| {
         let whole = Duration::from_micros(time.as_micros() as u64);
         if whole != time {
-            return Err(Inexpressible("a link's time is no whole number of microseconds"));
+            return Err(Inexpressible("a link's time is not a whole number of microseconds"));
         }
         Ok((time != default).then(|| time.as_micros().to_string()))
     };
@@ -111,7 +111,7 @@ fn front(call: Call, site: &Site) -> Result<Call, Inexpressible> {
     let Some(TlsSpec { upstream, http2, between }) = site.tls else { return Ok(call) };
     let between = (between != <_>::default()).then_some(between);
     if between.is_some() && site.front.is_none() {
-        return Err(Inexpressible("there is nothing between a balancer and one in front that is not there"));
+        return Err(Inexpressible("a connection between two balancers needs a balancer in front"));
     }
     let between = between.map(|between| named(between, &BETWEEN)).transpose()?.map(string);
     Ok(call
@@ -160,7 +160,7 @@ fn authentication(site: &SiteSpec) -> Result<Call, Inexpressible> {
     let name = match &site.pool {
         AppPool::Machine => None,
         AppPool::Service(name) if pool(name) == site.pool => Some(string(name)),
-        AppPool::Service(_) => return Err(Inexpressible("an account of a pool is called as the machine's is")),
+        AppPool::Service(_) => return Err(Inexpressible("an account of a pool has the name of the machine's account")),
     };
     let keep_alive = (site.keep_alive != default.keep_alive).then_some(site.keep_alive);
     let checking = (site.protection.checking != default.protection.checking).then_some(site.protection.checking);
@@ -232,7 +232,7 @@ fn parts(call: Call, change: &SiteChange) -> Result<Call, Inexpressible> {
 fn acceptor(acceptor: &Acceptor) -> Result<Call, Inexpressible> {
     let call = match acceptor {
         Acceptor::Connection => {
-            return Err(Inexpressible("there is no way to say of one server that it is IIS after all"));
+            return Err(Inexpressible("a script cannot make a single server an IIS server"));
         }
         Acceptor::TrustedHeader(name) => Call::new("trusted_header").with(string(name)),
         Acceptor::Rogue(how) => Call::new("rogue").with(string(named(*how, &ROGUES)?)),

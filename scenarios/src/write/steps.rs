@@ -47,7 +47,8 @@ struct Uses<'p> {
     clients: BTreeMap<&'p Name, usize>,
     requests: BTreeSet<RequestId>,
     tokens: BTreeSet<TokenId>,
-    /// The number of requests outside crowds that are awaited apart from their start. `made` is the number of tokens.
+    /// The number of requests outside crowds that the script starts and awaits in separate statements. `made` is the
+    /// number of tokens that are made.
     waits: usize,
     made: usize,
 }
@@ -290,7 +291,7 @@ impl<'p> Steps<'p> {
         let waits = in_turns.map(Action::Await).collect::<Vec<_>>();
         let is_awaited = self.plan.steps[step + 1..].starts_with(&waits);
         let expects = self.expectations.are_of_one_user(ids.iter().copied());
-        // Clients that were added with the crowd have no variables of their own.
+        // Clients that were added with the crowd have no variables.
         let later = crowd.clients.iter().any(|name| !self.added.contains(name) && self.uses.clients[name] > 1);
         if is_awaited && !expects && !later {
             self.say(None, &[call]);

@@ -7,7 +7,7 @@ use stickler_oracle::Failure;
 
 use super::{Finding, Story};
 
-/// The largest number of other events that the docstring mentions.
+/// The maximum number of other events that the docstring mentions.
 const MOST_EVENTS: usize = 12;
 
 impl Story {
@@ -23,18 +23,18 @@ impl Story {
 fn title(failure: Failure) -> &'static str {
     match failure {
         Failure::Unanswered => "A request gets no answer.",
-        Failure::Refused => "A client is asked for credentials where it should not be.",
-        Failure::WrongStatus => "A request ends in another status than it should.",
+        Failure::Refused => "A client is asked for credentials although it should not be.",
+        Failure::WrongStatus => "A request ends in a different status than it should.",
         Failure::TooManyRequests => "A request takes more legs than it needs.",
-        Failure::Split => "What belongs together goes apart.",
+        Failure::Split => "Requests that belong together are separated.",
         Failure::WrongBody => "A body is not processed as it was sent.",
-        Failure::Repeated => "Something is done more often than it may be.",
+        Failure::Repeated => "Something is done more often than allowed.",
         Failure::FailedLogon => "The DC counts a failed logon that no user caused.",
-        Failure::WrongUser => "A request is taken for another user's.",
+        Failure::WrongUser => "A request is processed as another user.",
         Failure::WrongAnswer => "A client receives the answer to another request.",
-        Failure::Shared => "Two clients share what belongs to one.",
-        Failure::Moved => "A request goes elsewhere than where it belongs.",
-        Failure::Closed => "A connection is closed that had to stay.",
+        Failure::Shared => "Two clients share something that belongs to one.",
+        Failure::Moved => "A request goes to a different place than the one to which it belongs.",
+        Failure::Closed => "A connection is closed that had to stay open.",
         Failure::Uneven => "Load is not spread as promised.",
         Failure::NoLogonServer => "A request goes to a backend that cannot log users on.",
         Failure::TurnedAway => "A request is turned away though a backend could have served it.",
@@ -84,9 +84,9 @@ fn events(plan: &Plan) -> String {
     events.dedup();
     if events.len() > MOST_EVENTS {
         events.truncate(MOST_EVENTS);
-        events.push("more of that kind follows".to_owned());
+        events.push("more events of this kind follow".to_owned());
     }
-    if events.is_empty() { String::new() } else { format!("On the way, {}.", listed(&events)) }
+    if events.is_empty() { String::new() } else { format!("In the meantime, {}.", listed(&events)) }
 }
 
 fn event(step: &Action) -> Option<String> {

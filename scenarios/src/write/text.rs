@@ -8,7 +8,7 @@ use stickler_model::escape;
 
 use super::Inexpressible;
 
-/// The longest line that is not broken, in characters.
+/// The maximum length of a line that is not broken, in characters.
 const WIDTH: usize = 120;
 
 /// The additional indentation of inner lines, in characters.
@@ -17,7 +17,7 @@ const INDENT: usize = 4;
 /// The length above which a text is searched for repetitions, in bytes.
 const LONG: usize = 200;
 
-/// The longest part of a text that is considered as a repetition, in bytes.
+/// The maximum length of a part of a text that is considered as a repetition, in bytes.
 const LONGEST_UNIT: usize = 64;
 
 /// An expression of a script.
@@ -30,7 +30,7 @@ pub(super) enum Expression {
     Bracketed(Bracketed),
 }
 
-/// An expression in brackets. If it is too long for one line, each item has a line of its own.
+/// An expression in brackets. If it is too long for one line, each item is on a separate line.
 pub(super) struct Bracketed {
     open: String,
     /// The items, each with the text before it: `name = `, `"key": `.
@@ -201,7 +201,7 @@ pub(super) fn dictionary<'k>(
     let (mut keys, mut items) = (BTreeSet::new(), Vec::new());
     for (key, value) in entries {
         if !keys.insert(key) {
-            return Err(Inexpressible("a name is there twice, and a dictionary has each key once"));
+            return Err(Inexpressible("a name occurs twice, but a dictionary has each key only once"));
         }
         items.push((format!("{}: ", string(key)), value));
     }
@@ -236,13 +236,13 @@ pub(super) fn advance(time: Duration) -> Result<Call, Inexpressible> {
 /// Returns a time as a whole number of milliseconds.
 ///
 /// # Errors
-/// The time is no whole number of milliseconds.
+/// The time is not a whole number of milliseconds.
 pub(super) fn milliseconds(time: Duration) -> Result<String, Inexpressible> {
     let milliseconds = time.as_millis();
     if Duration::from_millis(milliseconds as u64) == time {
         Ok(milliseconds.to_string())
     } else {
-        Err(Inexpressible("the time is no whole number of milliseconds"))
+        Err(Inexpressible("the time is not a whole number of milliseconds"))
     }
 }
 
@@ -346,7 +346,7 @@ mod tests {
         let fields = format!("GET / HTTP/1.1\r\n{}\r\n", "X-A: 1\r\n".repeat(99));
         let expected = [r#""GET / HTTP/1.1\r\n""#, r#""X-A: 1\r\n" * 99"#, r#""\r\n""#];
         assert_eq!(text_parts(&fields), expected);
-        // Three repetitions are not worth a shortened form.
+        // Three repetitions do not justify a shortened form.
         assert_eq!(text_parts(&"0123456789abcdefghijklmnopqrstuvwxyz".repeat(3)[..100]).len(), 1);
     }
 

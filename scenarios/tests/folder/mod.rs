@@ -1,4 +1,4 @@
-//! Folders with scripts, for tests of what reads them.
+//! Folders with scripts, for tests of the code that reads such folders.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! An arm that records the actions as a script asks for them. A trace is not enough, since it contains a wait for
-//! checks as a time only.
+//! An arm that records the actions as a script asks for them. A trace is not enough, since it shows a wait for checks
+//! only as time that passes.
 
 use std::sync::{Arc, Mutex};
 

@@ -20,7 +20,7 @@ use turmoil_net::TcpFlags;
 use crate::SimWorld;
 use crate::engine::PacketRecord;
 
-/// The largest number of bytes of packets that a capture keeps.
+/// The maximum number of bytes of packets that a capture keeps.
 pub const MAX_CAPTURE: usize = 1 << 30;
 
 /// The approximate size of a packet in addition to its payload, in bytes.
@@ -132,7 +132,7 @@ impl Capture {
         self.packets.len()
     }
 
-    /// Returns whether there were more packets than [`MAX_CAPTURE`] allows, so that the last ones are missing.
+    /// Returns whether there were more packets than [`MAX_CAPTURE`] allows, in which case the last ones are missing.
     pub fn is_cut(&self) -> bool {
         self.cut
     }

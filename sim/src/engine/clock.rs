@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A handle on an engine's virtual time. It is cheap to clone and to read, from any thread.
+/// A handle on an engine's virtual time. It can be cloned and read cheaply from any thread.
 #[derive(Debug, Clone, Default)]
 pub struct Clock(Arc<AtomicU64>);
 

@@ -26,8 +26,8 @@ use super::shared::Shared;
 /// The granularity of tokio's timers in nanoseconds: they fire on whole milliseconds only.
 const TIMER_TICK: u64 = 1_000_000;
 
-/// The longest run, which is the longest time that an action lets pass. It is well within the limit of tokio's timer
-/// wheel (2^36 ms).
+/// The maximum duration of a run, which is the maximum time that an action lets pass. It is well within the limit of
+/// tokio's timer wheel (2^36 ms).
 const LONGEST_RUN: Duration = Duration::from_hours(366 * 24);
 
 thread_local! {
@@ -41,12 +41,12 @@ thread_local! {
 /// [`settle`](Self::settle). A task must call neither these methods nor one that injects a fault: they block in the
 /// runtime that runs the task, which panics.
 pub struct Engine {
-    /// The runtime; `None` only while dropping. Tasks own sockets, so that they must be dropped before the kernels.
+    /// The runtime; `None` only while dropping. Tasks own sockets, so they must be dropped before the kernels.
     runtime: Option<Runtime>,
     driver: Driver,
     clock: Clock,
     shared: Arc<Shared>,
-    /// The largest number of turns.
+    /// The maximum number of turns.
     most_turns: u64,
     /// Returns whether the run must end.
     exhausted: Box<dyn Fn() -> bool>,
@@ -95,7 +95,7 @@ impl Engine {
         self.most_turns = turns;
     }
 
-    /// Returns the largest number of turns.
+    /// Returns the maximum number of turns.
     pub const fn most_turns(&self) -> u64 {
         self.most_turns
     }
@@ -179,8 +179,8 @@ impl Engine {
         }
     }
 
-    /// Drives the world until no packet is under way and all tasks wait, at most for `limit`. Neither timers nor held
-    /// packets count.
+    /// Drives the world until no packet is in transit and all tasks wait, at most for `limit`. Timers and held packets do
+    /// not count.
     ///
     /// # Errors
     /// This function returns the same errors as [`run_until`](Self::run_until).
@@ -201,13 +201,13 @@ impl Engine {
     }
 
     /// Holds packets that are sent between two addresses from now on, in both directions, which is a partition. Packets
-    /// under way still arrive. Nothing is lost; applications time out by themselves.
+    /// in transit still arrive. Nothing is lost; applications time out by themselves.
     pub fn hold(&mut self, a: IpAddr, b: IpAddr) {
         self.driver.network.links.hold(a, b);
         self.driver.network.links.hold(b, a);
     }
 
-    /// Ends a [`hold`](Self::hold): the held packets set out now, in order.
+    /// Ends a [`hold`](Self::hold): the held packets leave now, in order.
     pub fn release(&mut self, a: IpAddr, b: IpAddr) {
         self.driver.network.release(a, b);
         self.driver.network.release(b, a);
@@ -242,8 +242,8 @@ impl Engine {
         self.driver.network.log = log;
     }
 
-    /// Ends the host's processes. Its kernel continues, so that peers get FIN, or RST if data was unread or still
-    /// arrives. Connecting is refused.
+    /// Ends the host's processes. Its kernel continues, so peers get FIN, or RST if data was unread or still arrives.
+    /// Connecting is refused.
     ///
     /// # Errors
     /// [`Stopped::Panicked`].
@@ -307,7 +307,7 @@ impl Engine {
         for task in tasks {
             task.abort();
         }
-        // An aborted task is dropped, and so closes its sockets, when the scheduler comes to it.
+        // An aborted task is dropped, and thereby closes its sockets, when the scheduler reaches it.
         self.drive(Duration::ZERO, Goal::Idle, never).map(drop)
     }
 
@@ -340,7 +340,7 @@ impl Engine {
             if let Some(panic) = shared.take_panic() {
                 return Poll::Ready(Err(Stopped::Panicked(panic)));
             }
-            // A host's end is work that cannot be left undone.
+            // The end of a host must be carried out completely.
             if goal != Goal::Idle && (driver.turns >= most_turns || exhausted()) {
                 return Poll::Ready(Err(Stopped::Exhausted { at: driver.clock.now() }));
             }
@@ -355,8 +355,8 @@ impl Engine {
     }
 }
 
-/// A handle for code that changes the state of a router's policy from outside. Packets and deadlines make the engine
-/// ask the routers without it. It is cheap to clone.
+/// A handle for code that changes the state of a router's policy from outside. The engine asks the routers without it
+/// after packets and at deadlines. It can be cloned cheaply.
 #[derive(Debug, Clone)]
 pub struct Kick(Arc<Shared>);
 
@@ -370,7 +370,7 @@ impl Kick {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.driver.sleep = None;
-        // Ends all tasks, whose sockets close while the kernels are still there.
+        // All tasks end here, so that their sockets close while the kernels still exist.
         drop(self.runtime.take());
         self.shared.close();
         OCCUPIED.set(false);
@@ -383,12 +383,12 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// The goal of a run besides its condition.
+/// What ends a run, apart from its condition.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Goal {
-    /// No goal: the condition is a future, which may wait for a timer of its own.
+    /// No goal: the condition is a future, which may wait for its own timer.
     Future,
-    /// No goal: the condition depends on tasks and packets alone, so that the run can be given up early.
+    /// No goal: the condition depends on tasks and packets alone, so the run can be given up early.
     Predicate,
     /// The time limit itself.
     Time,
@@ -445,7 +445,7 @@ impl Driver {
             if goal == Goal::Predicate && due.is_none() && no_task_lives() {
                 return Turn::Stopped(Stopped::Quiescent);
             }
-            // One that has passed and still stands waits for what its router hears next.
+            // A deadline that has passed without effect waits for the next event that its router sees.
             let deadline = self.network.next_deadline().map_or(u64::MAX, |at| at.as_nanos() as u64);
             let deadline = if deadline > now { deadline } else { u64::MAX };
             if self.pass_time(cx, now, due.unwrap_or(end).min(end).min(deadline)) {
@@ -474,8 +474,8 @@ impl Driver {
         let deadline = self.park.start() + Duration::from_nanos(tick);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         sleep.as_mut().reset(deadline);
-        // Unconstrained: it must register even where the condition used up the poll's budget, or
-        // the runtime might park without a timer, for ever.
+        // The sleep is not subject to the poll budget: it must register even if the condition used the budget up.
+        // Otherwise the runtime might park without a timer, for ever.
         if pin!(unconstrained(sleep.as_mut())).poll(cx).is_pending() {
             self.park.allow_jump();
         }

@@ -42,8 +42,8 @@ impl Ice {
         let mut waits_for = None;
         poll_fn(|cx| {
             if self.is_frozen() {
-                // Once for each task and freeze, however often it is woken. The host may be frozen again before a task that
-                // was woken has run.
+                // This runs once for each task and freeze, however often the task is woken. The host may be frozen again
+                // before a task that was woken has run.
                 let next = Some(self.thaws.load(Ordering::Relaxed));
                 if std::mem::replace(&mut waits_for, next) != next {
                     self.lock().push(cx.waker().clone());

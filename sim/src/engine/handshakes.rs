@@ -1,6 +1,6 @@
 //! The handshakes that a listening host has answered and that are not complete.
 //!
-//! turmoil-net's kernels keep a connection for ever if it is reset in that state (SYN-RECEIVED), so that it blocks its
+//! turmoil-net's kernels keep a connection for ever if it is reset in that state (SYN-RECEIVED), so it blocks its
 //! client's address and port. A real kernel returns to LISTEN (RFC 9293 3.10.7.4), and its application never learns of
 //! the connection. Therefore the network completes the handshake before it resets the connection. Then the kernel
 //! passes the connection to the listener, which drops it.

@@ -32,7 +32,7 @@ pub(super) enum Arrival {
     Kernel(SocketAddr),
     /// Data for a socket whose application is gone. The flow is now among the aborts.
     Orphan,
-    /// The host answers with RST, because no socket of its present life has the port.
+    /// The host answers with RST, because no socket of its current life has the port.
     Refused,
     /// No destination: there is no such host, or it has no power.
     Lost,
@@ -71,7 +71,7 @@ pub(super) struct Registry {
 struct Kernel {
     id: KernelId,
     slot_owners: Vec<Life>,
-    /// The last user of each port, beginning with [`FIRST_PORT`].
+    /// The last user of each port, starting from [`FIRST_PORT`].
     port_owners: Vec<Option<PortOwner>>,
     /// The lives that called connect, in the order of the SYNs that the kernel will emit, each with the port of its
     /// choice. The kernel's port is not known before the SYN shows it.
@@ -94,7 +94,7 @@ struct Host {
     kernel: usize,
     life: u32,
     up: bool,
-    /// The number below which lives ended by a loss of power, so that nothing leaves their sockets.
+    /// The number below which lives ended by a loss of power, so nothing leaves their sockets.
     muted_below: u32,
     /// The kernel and the address of the slot, once the host listens.
     slot: Option<(usize, IpAddr)>,
@@ -102,7 +102,7 @@ struct Host {
     retired: Vec<IpAddr>,
     tasks: Vec<AbortHandle>,
     prune_at: usize,
-    /// The freezer of the present life.
+    /// The freezer of the current life.
     ice: Arc<Ice>,
 }
 
@@ -116,7 +116,7 @@ impl Registry {
             let expected = "at most 254 for each of `kernels`";
             return Err(EngineError::Setting { name: "slots", value: settings.slots, expected });
         }
-        // Retransmission counts passes, not time, so it is off: the links never lose a segment.
+        // Retransmission counts passes and not time. It is off, because the links never lose a segment.
         let config = KernelConfig::default().retx_threshold(u32::MAX).default_backlog(BACKLOG);
         let mut net = turmoil_net::Net::with_config(config);
         let kernels = (0..kernel_count)
@@ -172,13 +172,13 @@ impl Registry {
         self.by_ip.get(&ip).copied()
     }
 
-    /// Returns the present life of a host, its address and its kernel.
+    /// Returns the current life of a host, its address and its kernel.
     pub(super) fn life(&self, id: HostId) -> (Life, IpAddr, KernelId) {
         let host = self.host(id);
         (Life { host: id, number: host.life }, host.ip, self.kernels[host.kernel].id)
     }
 
-    /// Returns the freezer of the tasks of a host's present life.
+    /// Returns the freezer of the tasks of a host's current life.
     pub(super) fn ice(&self, id: HostId) -> Arc<Ice> {
         Arc::clone(&self.host(id).ice)
     }
@@ -235,7 +235,7 @@ impl Registry {
         if self.slots_taken == self.slots {
             return Err(ListenError::OutOfSlots(EngineError::OutOfSlots { host: host.ip, slots: self.slots }));
         }
-        // Slots are dealt out over the kernels in turn, and need not be on the host's own.
+        // Slots are assigned to the kernels in turn, and need not be on the host's own kernel.
         let kernel = self.slots_taken % self.kernels.len();
         self.slots_taken += 1;
         self.kernels[kernel].slot_owners.push(life);
@@ -250,8 +250,8 @@ impl Registry {
         self.named.reserve((life.host, port, peer), life, gone)
     }
 
-    /// Records that `life` is about to call connect, from a port of its choice or any. The kernel's next SYN belongs to
-    /// it.
+    /// Records that `life` is about to connect, from a port of its choice or from any port. The kernel's next SYN
+    /// belongs to it.
     pub(super) fn will_connect(&mut self, life: Life, port: Option<u16>) {
         self.home_of(life).connecting.push_back((life, port));
     }
@@ -330,8 +330,8 @@ impl Registry {
         self.logical(segment.src)
     }
 
-    /// Returns whether a SYN-ACK acknowledges the SYN of the socket at this kernel address (RFC 9293 3.10.7.3). One
-    /// that belongs to an earlier connection from a chosen port does not.
+    /// Returns whether a SYN-ACK acknowledges the SYN of the socket at this kernel address (RFC 9293 3.10.7.3). A SYN-ACK
+    /// of an earlier connection from a chosen port does not.
     pub(super) fn is_answered(&self, address: SocketAddr, acknowledged: u32) -> bool {
         let owner = || {
             let kernel = self.kernels.get(kernel_index(address.ip())?)?;
@@ -473,8 +473,8 @@ pub(super) fn is_host_address(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(v4) if v4.octets()[0] != 0 && v4.octets()[0] < 224 && !v4.is_loopback())
 }
 
-/// Returns the kernel's first address (slot 0) or one of its slots (from 1). 240.0.0.0/4 is reserved (RFC 1112), so
-/// that no logical host can have such an address.
+/// Returns the kernel's first address (slot 0) or one of its slots (from 1). 240.0.0.0/4 is reserved (RFC 1112), so no
+/// logical host can have such an address.
 fn kernel_address(kernel: usize, slot: usize) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(240, 0, kernel as u8, slot as u8 + 1))
 }

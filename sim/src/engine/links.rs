@@ -34,8 +34,8 @@ pub(super) struct Links {
     rng: ChaCha8Rng,
     rto: u64,
     quantum: u64,
-    /// The last arrival on each link of each flow. It is kept only since delays first varied: while delays are
-    /// constant, the order is kept anyway.
+    /// The last arrival on each link of each flow. It is recorded only from the first change of delays on: while delays
+    /// are constant, the order is kept without it.
     last: Option<IndexMap<(IpAddr, SocketAddr, SocketAddr), u64>>,
     /// The latest of all arrivals until then, which flows that were already under way must not overtake.
     latest: u64,
@@ -107,7 +107,7 @@ impl Links {
         at = at.max(*flow);
         *flow = at;
         if last.len() >= self.prune_at {
-            // What has arrived can no longer be overtaken.
+            // Packets that have arrived can no longer be overtaken.
             last.retain(|_, at| *at > now);
             self.prune_at = (2 * last.len()).max(1024);
         }
@@ -116,7 +116,7 @@ impl Links {
 
     fn vary(&mut self, link: Link, syn: bool) -> u64 {
         let jitter = nanos(link.jitter);
-        // Multiply and shift: an even draw without the bias of a remainder worth speaking of.
+        // A multiplication and a shift give an even draw, with a bias that is smaller than that of a remainder.
         let delay = (u128::from(self.rng.next_u64()) * (u128::from(jitter) + 1)) >> 64;
         let lost = link.loss_per_million > 0
             && (u64::from(self.rng.next_u32()) * 1_000_000) >> 32 < u64::from(link.loss_per_million);
@@ -135,7 +135,7 @@ impl Links {
         self.pairs.get(&(from, to)).copied().unwrap_or(self.default)
     }
 
-    /// Records a change of a link. If a link is set before the first packet and is constant, the order is kept anyway.
+    /// Records a change of a link. If a link is set before the first packet and is constant, the order is kept without it.
     fn changed(&mut self, link: Link) {
         if varies(link) || self.latest > 0 {
             self.last.get_or_insert_default();

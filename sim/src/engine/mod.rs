@@ -12,19 +12,18 @@
 //! * [`SimNet`], [`SimListener`], [`SimStream`] (`net.rs`, `stream.rs`): a host's sockets and tasks.
 //! * [`Settings`], [`Link`], errors (`settings.rs`); [`Clock`] (`clock.rs`).
 //! * [`PacketRouter`] (`router.rs`): virtual addresses; [`Nat`] (`nat.rs`): a layer-4 balancer's table.
-//! * [`PacketRecord`] (`packet.rs`): what a packet log gets to see.
-//! * `shared.rs`: the state that sockets and tasks share with the engine; `hosts.rs`: logical hosts over kernels,
-//!   address translation; `ports.rs`: ports of a host's choice; `handshakes.rs`: those that are not complete;
-//!   `freeze.rs`: hosts that hang; `links.rs`: delay, loss, order, partitions; `network.rs`: joins the two on the path
-//!   of a packet.
+//! * [`PacketRecord`] (`packet.rs`): the entry of a packet log.
+//! * `shared.rs`: the state that sockets and tasks share with the engine; `hosts.rs`: logical hosts over kernels, and
+//!   address translation; `ports.rs`: ports of a host's choice; `handshakes.rs`: handshakes that are not complete;
+//!   `freeze.rs`: hosts that hang; `links.rs`: delay, loss, order, partitions; `network.rs`: the path of a packet.
 //!
 //! # Logical hosts over kernels
-//! A kernel cannot be added while the world runs, nor rebooted, and connects always from its first address. So a few
-//! kernels are registered up front, each with a first address and some *slots* (further addresses). A logical host
-//! lives on one of the kernels; what it connects from is the kernel's first address and a port that is its own, what it
-//! listens on is a slot. The network rewrites kernel addresses to logical ones when a packet leaves and back when it
-//! arrives, so peers only ever see logical addresses. A restarted host listens on a fresh slot: packets of its old
-//! flows find no socket there, and meet RST, as after a real reboot.
+//! A kernel cannot be added while the world runs, cannot be rebooted, and always connects from its first address.
+//! Therefore a few kernels are registered in advance, each with a first address and some *slots* (further addresses). A
+//! logical host runs on one of the kernels. It connects from the kernel's first address, with a port that no other host
+//! uses, and listens on a slot. The network rewrites kernel addresses to logical ones when a packet leaves and back when
+//! it arrives, so peers see only logical addresses. A restarted host listens on a new slot: packets of its old flows
+//! find no socket there and are answered with RST, as after a real reboot.
 
 mod clock;
 mod drive;

@@ -13,7 +13,7 @@ use super::router::{Departure, PacketHead, PacketRouter, Reset, Verdict};
 /// TIME_WAIT, though for two minutes.
 const LINGER: Duration = Duration::from_mins(1);
 
-/// The largest number of closed flows that are kept.
+/// The maximum number of closed flows that are kept.
 const MOST_LINGERING: usize = 1024;
 
 /// The first port that source NAT uses.
@@ -26,7 +26,7 @@ pub enum NatMode {
     /// balancer's choice. Unless it is the service's own address, pass it to
     /// [`Engine::add_router`](super::Engine::add_router) together with that address.
     Source(IpAddr),
-    /// The destination only is rewritten: the server sees the client, and its packets return through the balancer.
+    /// Only the destination is rewritten: the server sees the client, and its packets return through the balancer.
     Destination,
     /// Direct server return: the server sees the client and answers it in the service's name, bypassing the balancer.
     /// The balancer sees one direction only.
@@ -88,7 +88,7 @@ pub struct FlowRecord {
     pub seen_as: SocketAddr,
 }
 
-/// How a flow ended, as far as the balancer can see it.
+/// The end of a flow, as far as the balancer can see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closing {
     /// FIN came from both sides; with direct return, from the client.
@@ -108,7 +108,7 @@ pub trait NatPolicy {
     /// Chooses the destination of a new connection from `client` to `service`. `now` counts from the start.
     fn connect(&mut self, client: SocketAddr, service: SocketAddr, now: Duration) -> NatDecision;
 
-    /// Reports that a flow was entered. Its SYN goes to the backend now.
+    /// Reports that a flow was added. Its SYN goes to the backend now.
     fn opened(&mut self, flow: &FlowRecord, now: Duration) {
         let _ = (flow, now);
     }
@@ -118,8 +118,8 @@ pub trait NatPolicy {
         let _ = (flow, how, now);
     }
 
-    /// Returns the next flow whose fate changes, by its client's address and port; `None` when there is no more at this
-    /// time. Flows that are not open are ignored. [`NatPolicy::closed`] follows a [`Fate::Reset`].
+    /// Returns the next flow whose fate changes, by its client's address and port; `None` if no other flow changes at
+    /// this time. Flows that are not open are ignored. [`NatPolicy::closed`] follows a [`Fate::Reset`].
     fn poll(&mut self, now: Duration) -> Option<(SocketAddr, Fate)> {
         let _ = now;
         None
@@ -131,7 +131,7 @@ pub trait NatPolicy {
     }
 }
 
-/// A [`PacketRouter`] that remembers for each flow where its packets go.
+/// A [`PacketRouter`] that remembers the destination of each flow.
 #[derive(Debug)]
 pub struct Nat<P> {
     service: SocketAddr,

@@ -91,7 +91,7 @@ impl SimNet {
         let HostNet { shared, life, ip, .. } = &*self.host;
         let mut gone = None;
         for _ in 0..PORT_PATIENCE {
-            // Each lock ends with its statement: no kernel is asked under it.
+            // Each lock ends with its statement, so that no kernel is called while it is held.
             let mut state = shared.registry().reserve(*life, port, peer, gone);
             if let NameState::TakenBy(socket) = state {
                 let sockets = turmoil_net::netstat(socket.ip()).entries;
@@ -127,7 +127,7 @@ impl Net for SimNet {
 
     async fn connect(&self, peer: SocketAddr) -> io::Result<SimStream> {
         self.check_alive()?;
-        // A kernel carries several hosts, so its loopback and its own addresses are nobody's.
+        // A kernel carries several hosts, so its loopback and its own addresses belong to none of them.
         if !is_host_address(peer.ip()) {
             let message = format!("{peer} is not simulated: connect to the IPv4 address of a host");
             return Err(io::Error::new(ErrorKind::AddrNotAvailable, message));
@@ -156,14 +156,14 @@ impl Net for SimNet {
             Err(ListenError::OutOfSlots(error)) => return Err(io::Error::other(error)),
         };
         turmoil_net::set_current(kernel);
-        // Completes without waiting, so no other host gets in between.
+        // This completes without waiting, so no other host runs in between.
         let listener = TcpListener::bind(SocketAddr::new(slot, addr.port())).await?;
         let kernel_address = listener.local_addr()?;
         Ok(SimListener { host: Arc::clone(&self.host), kernel, kernel_address, inner: Some(listener) })
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        // On the heap once, and not moved from one wrapper into the next: such a future has kilobytes.
+        // The future has kilobytes: it is put on the heap once, and not moved from one wrapper into the next.
         let task = Box::pin(task);
         let HostNet { shared, life, ip, ice, .. } = &*self.host;
         let (reporter, ip, ice) = (Arc::clone(shared), *ip, Arc::clone(ice));
@@ -175,7 +175,7 @@ impl Net for SimNet {
                         "tasks were polled {MOST_POLLS} times at one instant: this one may wait for nothing"
                     )));
                 }
-                // What the panic leaves behind is dropped next, and seen by nobody.
+                // The panic leaves state behind that is dropped next, and that nobody sees.
                 caught(|| task.as_mut().poll(cx)).map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
             };
             if let Err(message) = poll_fn(poll).await {
@@ -271,7 +271,7 @@ impl<F> Drop for Connecting<'_, F> {
     }
 }
 
-/// Drops a socket in its own kernel. Descriptors are numbered for each kernel, so that dropping it under another kernel
+/// Drops a socket in its own kernel. Descriptors are numbered for each kernel, so dropping it under another kernel
 /// would close that kernel's socket. If the kernel is gone, there is nothing to close.
 pub(super) fn close<T>(shared: &Shared, kernel: KernelId, socket: T) {
     if shared.is_reachable() {

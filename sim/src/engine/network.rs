@@ -15,7 +15,7 @@ use super::router::{Departure, PacketRouter, Reset, Verdict};
 use super::settings::{EngineError, Settings};
 use super::shared::Shared;
 
-/// The kernels, links and routers, and the packets under way.
+/// The kernels, links and routers, and the packets in transit.
 pub(super) struct Network {
     kernels: EnterGuard,
     shared: Arc<Shared>,
@@ -88,7 +88,7 @@ impl Network {
             self.depart(source.ip(), None, segment);
         }
         self.egress = egress;
-        // After the data they may have written before, which is on the wire by then.
+        // The RST comes after the data that they may have written before, which has left by then.
         self.abort_orphans();
         self.end_given_up();
     }
@@ -124,8 +124,8 @@ impl Network {
         let Some((_, mut batch)) = self.queue.pop_first() else { return false };
         let mut reached = false;
         for transit in batch.drain(..) {
-            // A chosen port comes back at once: the kernel must have forgotten the connection whose
-            // last ACK arrived just before, or it would take the SYN for a part of that.
+            // A chosen port is reused at once. The kernel must have forgotten the connection whose last ACK arrived
+            // just before; otherwise it would take the SYN for a part of that connection.
             if reached && transit.segment.is_syn() && self.shared.registry().is_chosen(transit.segment.src) {
                 self.shared.mark_dirty();
                 self.collect();
@@ -181,7 +181,7 @@ impl Network {
                 continue;
             }
             self.forge_reset(peer, local);
-            // The other host's socket has its own turn; a router has none, only its table.
+            // The other host's socket is handled in its own turn. A router has no socket, only its table.
             if self.is_virtual(peer.ip()) {
                 self.forge_reset(local, peer);
             }
@@ -223,7 +223,7 @@ impl Network {
 
     fn route(&mut self, index: usize, transit: Transit) {
         let Transit { to: gateway, mut segment, .. } = transit;
-        // Only a ring of routers could use it up.
+        // Only a cycle of routers could exhaust this number.
         let Some(ttl) = segment.ttl.checked_sub(1) else { return };
         self.routed = true;
         match self.routers[index].route(&segment.head(), self.shared.clock.now()) {
@@ -243,7 +243,7 @@ impl Network {
 
     /// Passes a segment to its host's kernel. Returns `false` if there is no such host, or it has no power.
     fn arrive(&mut self, segment: Segment) -> bool {
-        // The lock ends with this statement: delivery wakes tasks.
+        // The lock ends with this statement, because delivery wakes tasks.
         let arrival = self.shared.registry().arrival(&segment);
         match arrival {
             Arrival::Kernel(address) => self.enter(segment, address),
@@ -272,8 +272,8 @@ impl Network {
                 self.reset(segment.src, address);
             }
         } else if flags.syn && flags.ack && !self.shared.registry().is_answered(address, segment.tcp.ack) {
-            // The answer to a connect that was given up, from a port that is in use again. A real host answers with RST
-            // (RFC 9293 3.10.7.3); here the server's side ends when the next SYN meets it.
+            // This answers a connect that was given up, from a port that is in use again. A real host answers with RST
+            // (RFC 9293 3.10.7.3). Here the server's side ends when the next SYN reaches it.
         } else {
             if flags.ack {
                 self.shared.registry().handshakes.acknowledged((address, segment.src), segment.tcp.ack);
@@ -332,7 +332,7 @@ impl Network {
         let given_up = self.shared.registry().take_given_up();
         for (local, peer) in given_up {
             self.kernels.deliver(Segment::reset(peer, local).into_packet(local));
-            // The kernel reaps what is closed when it is asked for packets.
+            // The kernel removes closed connections when it is asked for packets.
             self.shared.mark_dirty();
         }
     }

@@ -11,10 +11,10 @@ use super::router::PacketHead;
 /// The function that is called for each packet, see [`Engine::set_packet_log`](super::Engine::set_packet_log).
 pub type PacketLog = Box<dyn FnMut(&PacketRecord<'_>)>;
 
-/// One packet on one link at the moment when it sets out. Through a router, one packet results in two records.
+/// One packet on one link at the moment when it leaves. A packet that passes a router has two records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketRecord<'a> {
-    /// The time at which it sets out, since the engine's start.
+    /// The time at which it leaves, since the engine's start.
     pub sent: Duration,
     /// The time at which it arrives; `None` while it is held. A held packet is reported once more, with its time.
     pub arrives: Option<Duration>,

@@ -48,7 +48,7 @@ impl Park {
         *self.start.get().expect("set by `runtime`, the only constructor")
     }
 
-    /// Sets whom to wake when all tasks are idle.
+    /// Sets the waker of the task that runs when all other tasks are idle.
     pub(super) fn set_driver(&self, waker: Option<Waker>) {
         *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = waker;
     }

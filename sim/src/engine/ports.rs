@@ -3,9 +3,9 @@
 //! The kernels connect from ports of their own choice, and several hosts share one kernel. Therefore a chosen port is a
 //! name that the network shows in place of the kernel's port: a flow (host, port, peer) represents one socket.
 //!
-//! There is no TIME_WAIT: a flow's name is free as soon as the connection is closed on both sides, or was reset, as
-//! behind an address translator that is short of ports and reuses one at once (RFC 5382 REQ-5 asks for minutes, but
-//! under load not every product waits). If the peer no longer answers, the name is free when the kernel gives up.
+//! There is no TIME_WAIT: a flow's name is free as soon as the connection is closed on both sides, or was reset. An
+//! address translator that is short of ports behaves in this way (RFC 5382 REQ-5 asks for minutes, but under load not
+//! every product waits). If the peer no longer answers, the name is free when the kernel gives up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ pub(super) struct NamedFlows {
 pub(super) enum NameState {
     /// The name is now reserved for the caller.
     Reserved,
-    /// Another connect with the name is under way.
+    /// Another connect with the name is in progress.
     Busy,
     /// The name is in use if this socket of the kernel still exists.
     TakenBy(SocketAddr),
@@ -49,7 +49,7 @@ impl NamedFlows {
     pub(super) fn reserve(&mut self, name: FlowName, life: Life, gone: Option<SocketAddr>) -> NameState {
         match self.sockets.get(&name) {
             _ if self.reserved.contains(&name) => return NameState::Busy,
-            // An earlier life's is wound up under its own port by its kernel.
+            // The kernel completes the close of an earlier life's socket under the socket's own port.
             Some((owner, socket)) if *owner == life && Some(*socket) != gone => return NameState::TakenBy(*socket),
             _ => {}
         }

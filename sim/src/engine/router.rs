@@ -1,8 +1,8 @@
 //! The interface for packet-level balancers: virtual addresses that no host owns.
 //!
-//! A router stands *between* links: a packet to it travels the link from its sender to the virtual address, is decided
-//! on when it arrives there, and then travels the link to its next destination. Therefore latency, holds and loss apply
-//! to each side of a balancer separately.
+//! A router is *between* links: a packet to it travels the link from its sender to the virtual address, is decided on
+//! when it arrives there, and then travels the link to its next destination. Therefore latency, holds and loss apply to
+//! each side of a balancer separately.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct PacketHead {
     pub payload_len: usize,
 }
 
-/// The way in which a packet leaves its host. The engine asks each router in turn when the packet is sent.
+/// The way in which a packet leaves its host. The engine asks each router in turn when a packet is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
     /// The packet does not concern this router.
@@ -65,9 +65,9 @@ pub struct Reset {
     pub to: SocketAddr,
 }
 
-/// A packet-level balancer. Its decisions are pure, and time comes in as an argument.
+/// A packet-level balancer. Its decisions are pure, and time is an argument.
 pub trait PacketRouter {
-    /// Decides whether and how the packet passes this router. The engine calls this for each packet, so that it must be
+    /// Decides whether and how the packet passes this router. The engine calls this for each packet, so it must be
     /// fast.
     fn departs(&mut self, packet: &PacketHead) -> Departure;
 

@@ -13,14 +13,14 @@ pub struct Settings {
     /// ten nanoseconds for an idle one), while the cost of a connect or close grows with the number of sockets in its
     /// kernel: with a connection for each request, 1,000 clients run twice as fast on 8 kernels as on one.
     pub kernels: usize,
-    /// The largest number of listening hosts, where each restart counts as another one. A host that only connects needs
-    /// no slot, so that this does not limit the number of clients.
+    /// The maximum number of listening hosts, where each restart counts as another one. A host that only connects needs
+    /// no slot, so this does not limit the number of clients.
     pub slots: usize,
-    /// The time to whose multiples arrivals are rounded up, so that one pass over the network, which visits every
-    /// socket, serves many packets. Without jitter packets coincide anyway, and the setting changes nothing. With
-    /// jitter, 20 us instead of 50 cost a third of the speed at 1,000 connections, and more than 50 gained nothing.
-    /// Zero delivers at the exact nanosecond. Latencies that are multiples of it stay exact; a value that divides a
-    /// millisecond keeps timers and packets on one grid.
+    /// The quantum of time: arrivals are rounded up to its multiples. One pass over the network, which visits every
+    /// socket, then serves many packets. Without jitter packets coincide anyway, and the setting has no effect. With
+    /// jitter, 20 us instead of 50 cost a third of the speed at 1,000 connections, and more than 50 gained nothing. Zero
+    /// delivers at the exact nanosecond. Latencies that are multiples of it stay exact. A value that divides a
+    /// millisecond keeps timers and packets at the same times.
     pub quantum: Duration,
     /// The link between two hosts for which [`Engine::set_link`](super::Engine::set_link) set none.
     pub link: Link,
@@ -50,7 +50,7 @@ impl Default for Settings {
 pub struct Link {
     /// The delay in one direction. At least a nanosecond passes, even if it is zero.
     pub latency: Duration,
-    /// The largest additional delay of a packet, drawn evenly from the seed.
+    /// The maximum additional delay of a packet, drawn evenly from the seed.
     pub jitter: Duration,
     /// The number of segments in a million that are lost, and therefore arrive one retransmission timeout later.
     pub loss_per_million: u32,
@@ -78,7 +78,7 @@ impl Link {
 /// Why the engine refuses a request.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The thread has an engine already. The simulated kernels belong to a thread, so that one thread runs one world.
+    /// The thread has an engine already. The simulated kernels belong to a thread, so one thread runs one world.
     #[error("this thread already runs a simulated network: drop its `Engine` first, or use another thread")]
     AnotherEngine,
     /// There is no slot left for a listening host, see [`Settings::slots`].
@@ -122,9 +122,8 @@ pub enum Stopped {
         /// The simulated time since the start.
         at: Duration,
     },
-    /// No task is alive and no packet is under way, so that nothing can ever happen. Only
-    /// [`run_until_true`](super::Engine::run_until_true) gives up so early, because a future may wait for a timer of
-    /// its own.
+    /// No task is alive and no packet is in transit, so nothing can ever happen. Only
+    /// [`run_until_true`](super::Engine::run_until_true) gives up so early, because a future may wait for its own timer.
     #[error("the simulation cannot continue: no task is alive and no packet is in transit")]
     Quiescent,
     /// The engine has done as much work as it may ([`Settings::turns`]).

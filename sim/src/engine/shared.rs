@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::hosts::Registry;
 use super::settings::{EngineError, Settings, TaskPanic};
 
-/// The largest number of polls of tasks between two instants at which all of them are idle. 10,000 clients that begin
+/// The maximum number of polls of tasks between two instants at which all of them are idle. 10,000 clients that begin
 /// at one instant need several hundred thousand.
 pub(super) const MOST_POLLS: u32 = 2_000_000;
 

@@ -25,8 +25,8 @@ thread_local! {
 /// A connected stream. Its addresses are those that peers see.
 ///
 /// Each poll, and the drop, first makes the stream's kernel the current one. Each read takes everything that the kernel
-/// has: the kernel announces a reopened window only after a single read of at least half its buffer, so that small
-/// reads from a full buffer would stall the flow for ever.
+/// has: the kernel announces a reopened window only after a single read of at least half its buffer, so small reads
+/// from a full buffer would stall the flow forever.
 #[derive(Debug)]
 pub struct SimStream {
     host: Arc<HostNet>,
@@ -126,7 +126,7 @@ impl AsyncWrite for SimStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What was written is the kernel's already.
+        // The bytes that were written belong to the kernel already.
         Poll::Ready(Ok(()))
     }
 

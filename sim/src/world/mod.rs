@@ -29,10 +29,10 @@ use crate::capture::Recorder;
 use crate::engine::{Clock, Engine, HostId, Link, Settings, SimNet, Stopped};
 use hosts::SimHosts;
 
-/// The longest time that a request is awaited. The client's own time limit is far below.
+/// The maximum time that a request is awaited. The client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_hours(1);
 
-/// The largest amount of work in a run, in [turns](crate::engine::Stats) of the engine. A connection to which a request
+/// The maximum amount of work in a run, in [turns](crate::engine::Stats) of the engine. A connection to which a request
 /// is sent and answered takes about twenty.
 const MOST_TURNS: u64 = 10_000_000;
 
@@ -50,7 +50,7 @@ const EPOCH: u64 = 1_767_225_600;
 
 /// A world in simulated time. There is one for each thread, to which it is bound.
 pub struct SimWorld {
-    // Declared before the engine: what holds sockets is dropped before the network is.
+    // This is declared before the engine: objects with sockets are dropped before the network.
     clients: Clients<SimNet>,
     /// The number of hosts of clients so far; several clients can share one.
     seats: usize,
@@ -134,13 +134,13 @@ impl SimWorld {
             backends: None,
             capture,
         };
-        // Everybody listens before the first client comes.
+        // All hosts listen before the first client connects.
         world.run(|engine| engine.settle(LAST_PACKETS))?;
         Ok(world)
     }
 
-    /// Builds the control: a world with an ideal L4 path in place of the balancer. A new connection goes, in turn, to
-    /// one of the backends that work best at that moment, and stays there. The path knows of every fault at once.
+    /// Builds the control: a world with an ideal L4 path in place of the balancer. A new connection goes, in turn, to one
+    /// of the backends that work best at that moment, and stays there. The path knows every fault at once.
     ///
     /// # Errors
     /// [`WorldError`]: the topology has no server, or it uses a name twice.
@@ -192,7 +192,7 @@ impl SimWorld {
             Action::AwaitChecks(wait) => self.act(Action::Advance(wait.over(&self.header.promises))),
             Action::Disconnect(name) => {
                 self.clients.client(&name)?.disconnect();
-                // The close is under way, and recorded, when the action is over.
+                // The close is in progress, and recorded, when the action ends.
                 self.run(|engine| engine.advance(Duration::ZERO)).map(|()| Outcome::Done)
             }
             Action::MakeToken { id, client } => self.make_token(id, &client),
@@ -224,7 +224,7 @@ impl SimWorld {
 
     fn start_crowd(&mut self, crowd: &CrowdSpec) -> Result<Outcome, WorldError> {
         self.clients.start_crowd(crowd, self.header.seed, &self.machines, &*self.clock)?;
-        // Twice the pause is the longest that is drawn.
+        // The longest drawn pause is twice the given one.
         let time = (AWAIT_LIMIT + crowd.think * 2).saturating_mul(crowd.requests);
         self.longest = self.longest.max(time);
         Ok(Outcome::Done)
@@ -235,7 +235,8 @@ impl SimWorld {
             let years = MAX_RUN_TIME.as_secs() / (366 * 24 * 60 * 60);
             return Err(WorldError::Invalid(format!("a run lasts {years} years at most: let less time pass")));
         }
-        // What follows a request settles in the first sample: idle connections are closed. What goes on is in the second.
+        // Work that follows a request, such as closing idle connections, ends in the first sample. Continuous work shows in
+        // the second one.
         let Some(rest) = time.checked_sub(SAMPLE * 6) else {
             return self.run(|engine| engine.advance(time)).map(|()| Outcome::Done);
         };
@@ -344,7 +345,7 @@ impl SimWorld {
             Fault::Reset(a, b) => {
                 let (a, b) = (self.address(a)?, self.address(b)?);
                 self.engine.reset_between(a, b);
-                // Both ends have it when the action is over.
+                // Both ends have the packet when the action ends.
                 self.run(|engine| engine.advance(Duration::ZERO))?;
             }
         }
@@ -427,7 +428,7 @@ impl World for SimWorld {
             self.journal.record(&self.world, What::RequestAbandoned { request });
         }
         self.clients.disconnect();
-        // The trace is complete without the last closes, should a task have panicked over them.
+        // If a task panicked during the last closes, the trace is still complete without them.
         let _ = self.engine.settle(LAST_PACKETS);
         self.end_capture();
         Trace { header: self.header.clone(), events: self.journal.take() }

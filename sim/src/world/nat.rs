@@ -31,7 +31,7 @@ impl NatAdapter {
         let (told, clock) = (Arc::clone(&policy), Arc::clone(&env.clock));
         let attached = control.attach(move |backend, change| {
             lock(&told).change(clock.now(), backend, change);
-            // A dead backend's flows may have to end.
+            // The flows of a dead backend may have to end.
             kick.kick();
         });
         Self { policy, farm, env, _attached: attached }
@@ -42,7 +42,7 @@ impl NatAdapter {
     }
 }
 
-/// Locks the policy. A panic in a policy ends the world's thread, so that nobody reads the policy afterwards.
+/// Locks the policy. A panic in a policy ends the world's thread, so nobody reads the policy afterwards.
 fn lock(policy: &SharedPolicy) -> MutexGuard<'_, Box<dyn L4Policy>> {
     policy.lock().unwrap_or_else(PoisonError::into_inner)
 }

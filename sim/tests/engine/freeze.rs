@@ -43,7 +43,7 @@ fn a_frozen_hosts_kernel_acknowledges_data_until_its_buffer_is_full() {
     let mut stream = engine.run_until(async move { client.connect(at(1, 80)).await.unwrap() }, SECOND).unwrap();
     engine.settle(SECOND).unwrap();
     engine.freeze(nets[0].host());
-    // 64 KiB fit there, and as much here.
+    // There is room for 64 KiB there, and for as much here.
     let blocked = engine.run_until(async { stream.write_all(&vec![b'x'; 100_000]).await }, SECOND);
     assert!(blocked.is_ok());
     let blocked = engine.run_until(async { stream.write_all(&vec![b'x'; 100_000]).await }, SECOND);

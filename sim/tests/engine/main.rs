@@ -1,4 +1,4 @@
-//! Tests of the engine by its public interface alone.
+//! Tests of the engine through its public interface alone.
 
 mod faults;
 mod freeze;

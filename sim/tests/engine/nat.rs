@@ -18,7 +18,7 @@ use crate::support::{SECOND, at, connect, engine_with_hosts, get, ip, serve};
 const SERVICE: u8 = 100;
 const NAT_ADDRESS: u8 = 101;
 
-/// The events that the policy was told, as short lines.
+/// The events that the policy was given, as short lines.
 type Heard = Rc<RefCell<Vec<String>>>;
 
 /// A policy with round robin over servers 1 and 2, or with always the same decision.
@@ -77,7 +77,7 @@ fn balanced_with(mode: NatMode, always: Option<NatDecision>) -> (Engine, Vec<Sim
     (engine, nets, heard, ends)
 }
 
-/// Returns the answer to one request from each client, on connections of their own that are closed afterwards.
+/// Returns the answer to one request from each client. Each uses its own connection, which is closed afterwards.
 fn ask_from_both(engine: &mut Engine, nets: &[SimNet]) -> [String; 2] {
     let (three, four) = (nets[2].clone(), nets[3].clone());
     let answers = engine.run_until(

@@ -67,7 +67,7 @@ fn a_port_goes_to_two_peers_at_once_but_not_twice_to_one() {
     let error = taken.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().contains("port 40000 of 10.0.0.3"), "{error}");
-    // Any other port is free, of course.
+    // Any other port is free.
     assert!(ask(&mut engine, &client, at(1, 80)).starts_with("one 10.0.0.3:"));
 }
 
@@ -163,7 +163,7 @@ fn a_handshake_that_its_client_gives_up_ends_at_the_server_too_which_never_hears
         let net = chosen.clone();
         chosen.spawn(async move { gives_up(net, at(1, 80)).await });
         engine.advance(Duration::from_millis(5)).unwrap();
-        // The SYN is under way; what answers it is held.
+        // The SYN is in transit; the answer to it is held.
         engine.hold(ip(1), ip(2));
         engine.advance(2 * SECOND).unwrap();
         engine.release(ip(1), ip(2));
@@ -184,8 +184,8 @@ fn a_handshake_that_its_client_gives_up_ends_at_the_server_too_which_never_hears
     }
 }
 
-/// Tests RFC 9293 3.10.7.3: a RST that does not acknowledge the SYN is dropped. Here it answers what the port's last
-/// connection sent.
+/// Tests RFC 9293 3.10.7.3: a RST that does not acknowledge the SYN is dropped. Here the RST answers a segment of the
+/// port's last connection.
 #[test]
 fn a_reset_of_the_last_connection_from_a_port_does_not_refuse_the_next() {
     let (mut engine, [_, _, client]) = served(&Settings::default());
@@ -205,7 +205,7 @@ fn a_reset_of_the_last_connection_from_a_port_does_not_refuse_the_next() {
     engine.forge_reset(at(1, 80), at(3, PORT));
     engine.settle(SECOND).unwrap();
     assert_eq!(*seen.lock().unwrap(), Some(true), "the SYN is answered");
-    // It ends a connection that there is.
+    // The RST ends an existing connection.
     engine.forge_reset(at(1, 80), at(3, PORT));
     engine.settle(SECOND).unwrap();
     assert_eq!(*seen.lock().unwrap(), None);

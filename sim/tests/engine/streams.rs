@@ -55,7 +55,7 @@ fn nothing_listening_refuses_the_connection() {
     let client = nets[1].clone();
     let kinds = engine.run_until(
         async move {
-            // A port of a listening host, a port of its ephemeral range, a host that never listened.
+            // The ports are one of a listening host, one of its ephemeral range, and one of a host that never listened.
             let mut kinds = Vec::new();
             for server in [at(1, 81), at(1, 50_000), at(2, 80)] {
                 kinds.push(client.connect(server).await.unwrap_err().kind());
@@ -79,7 +79,7 @@ fn addresses_that_cannot_work_are_errors_at_once() {
                 net.bind(at(2, 80)).await.unwrap_err().kind(),
                 net.connect("127.0.0.1:80".parse().unwrap()).await.unwrap_err().kind(),
                 net.connect("[::1]:80".parse().unwrap()).await.unwrap_err().kind(),
-                // A kernel's address, where others' sockets are.
+                // This is a kernel's address, on which other hosts have sockets.
                 net.connect("240.0.0.1:80".parse().unwrap()).await.unwrap_err().kind(),
             ]
         },
@@ -185,7 +185,7 @@ fn a_stream_dropped_with_data_unread_resets_its_peer() {
 
 #[test]
 fn a_stream_dropped_while_another_host_is_current_closes_itself_and_nothing_else() {
-    // Two kernels number their descriptors alike: the clients' streams have the same number.
+    // Two kernels number their descriptors in the same way: the clients' streams have the same number.
     let (mut engine, nets) = engine_with_hosts(3);
     let (server, one, two) = (nets[0].clone(), nets[1].clone(), nets[2].clone());
     let read = engine.run_until(
@@ -195,7 +195,7 @@ fn a_stream_dropped_while_another_host_is_current_closes_itself_and_nothing_else
             let (first, mut second) = (first.unwrap(), second.unwrap());
             let mut accepted = [listener.accept().await.unwrap().0, listener.accept().await.unwrap().0];
             accepted.sort_by_key(|stream| stream.peer_addr().unwrap());
-            // The write makes the second host's kernel current, then the first one's stream goes.
+            // The write makes the second host's kernel current, and then the first one's stream is dropped.
             second.write_all(b"x").await.unwrap();
             drop(first);
             let mut byte = [0];

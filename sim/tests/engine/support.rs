@@ -64,7 +64,7 @@ async fn serve_connection(stream: SimStream, peer: SocketAddr, name: &'static st
         Ok::<_, Infallible>(Response::new(Full::new(body)))
     });
     let mut http = hyper::server::conn::http1::Builder::new();
-    // The end of a connection is the client's or a fault's doing, never of interest here.
+    // A connection is ended by the client or by a fault, which does not matter here.
     let _ = http.auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
 }
 

@@ -50,7 +50,7 @@ fn timers_fire_on_their_millisecond_whatever_packets_do_in_between() {
     let times = Rc::clone(&fired);
     let pinger = client.clone();
     client.spawn(async move {
-        // Leaves the clock at broken milliseconds most of the time.
+        // This leaves the clock between whole milliseconds most of the time.
         let mut http = connect(&pinger, at(1, 80)).await.unwrap();
         loop {
             tokio::time::sleep(MICROS(300)).await;
@@ -109,7 +109,7 @@ fn settling_waits_for_packets_and_not_for_timers() {
         tokio::time::sleep(3600 * SECOND).await;
     });
     engine.settle(SECOND).unwrap();
-    // Connect, request, response, and the ACK of the response.
+    // The four delays are those of connect, request, response, and the ACK of the response.
     assert_eq!(engine.now(), MICROS(5 * 250));
 }
 
@@ -131,7 +131,7 @@ fn an_hour_of_fifty_mostly_idle_clients_costs_only_its_requests() {
     engine.advance(Duration::from_hours(1)).unwrap();
     assert_eq!(engine.now(), Duration::from_hours(1));
     let stats = engine.stats();
-    // Per connection 3 to open and 3 (FIN, ACK ...) to close; per request two segments, two ACKs.
+    // Each connection takes 3 segments to open and 3 (FIN, ACK ...) to close; each request takes two segments and two ACKs.
     assert!((50 * 43..=50 * 50).contains(&stats.packets), "{stats:?}");
     // All clients move in step, so the ten rounds share their turns; jumps over idle time add a
     // few for each round (tokio's timer wheel has levels of 64).
@@ -215,7 +215,7 @@ fn a_link_that_gets_faster_lets_no_packet_overtake_those_under_way() {
         }
     });
     engine.advance(Duration::from_millis(150)).unwrap();
-    // The first answer is under way at the old speed; its ACK and the next request race it.
+    // The first answer is in transit at the old speed, at the same time as its ACK and the next request.
     engine.set_default_link(Link::new(MICROS(10)));
     let both = async { (answer.recv().await.unwrap(), answer.recv().await.unwrap()) };
     let (first, second) = engine.run_until(both, SECOND).unwrap();

@@ -35,7 +35,7 @@ impl Product for Caddy {
     }
 
     /// Caddy cannot drain: an upstream that is missing from a new configuration loses its connections, because each
-    /// configuration has transports of its own (<https://caddyserver.com/docs/api#post-load>).
+    /// configuration has its own transports (<https://caddyserver.com/docs/api#post-load>).
     fn drain(&self, _: &Running, _: &str, _: bool) -> Result<(), ProductError> {
         self.cannot_drain("it takes another configuration instead, and closes all idle connections with the old one")
     }

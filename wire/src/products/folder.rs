@@ -45,7 +45,7 @@ impl Drop for Folder {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
-        // Should somebody have killed the keeper. What is gone already cannot be removed.
+        // The keeper may have been killed by another process. An error about files that are gone does not matter.
         let _ = fs::remove_dir_all(&self.path);
         shared_memory::remove_with(&self.path);
     }

@@ -14,7 +14,7 @@ pub(super) struct HaProxy;
 /// The command that asks for all servers of all proxies.
 const STATES: &str = "show servers state\n";
 
-/// The longest answer of the admin socket that is read, in bytes.
+/// The maximum length of an answer that is read from the admin socket, in bytes.
 const LONGEST: u64 = 1 << 20;
 
 /// The time that the admin socket may take.

@@ -2,8 +2,7 @@
 //! to one of the servers.
 //!
 //! There is no process of the product; a shell that loads the rules and waits takes its place. The rules are a table
-//! `stickler_PORT` of the network namespace, which must be one of Stickler's own, so that only its packets pass the
-//! rules.
+//! `stickler_PORT` of the network namespace, which must be one of Stickler's own, so only its packets pass the rules.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -2,18 +2,17 @@
 //!
 //! * [`Product`]: the properties of a product, in one file for each.
 //! * [`Installed`]: a product that was found on this machine.
-//! * `running.rs`: its process. `folder.rs`: the folder that it has for itself. `files.rs`: the files that it is
-//!   configured by.
+//! * `running.rs`: its process. `folder.rs`: the folder in which it runs. `files.rs`: the files of its configuration.
 //!
-//! The configuration is the profile's own ([`Program`]): a template, which gets `address` (where clients connect),
-//! `host` and `port` (the same in two parts), `servers` (each with `name`, `address`, `host` and `port`), `folder` (the
-//! run's folder, for sockets and temporary files; in it is `site.pem`, the site's certificate and key, where clients
-//! use TLS) and `nobody` (the number of the user and the group that a program of root's may become; 0 where it may
-//! not). A line `==> NAME <==` begins a further file of the run's folder.
+//! The configuration is the profile's own ([`Program`]). It is a template with these values: `address` (where clients
+//! connect), `host` and `port` (the same in two parts), `servers` (each with `name`, `address`, `host` and `port`),
+//! `folder` (the run's folder, for sockets and temporary files; if clients use TLS, it contains `site.pem`, the site's
+//! certificate and key) and `nobody` (the number of the user and the group to which a program that root starts may
+//! change; 0 if it may not). A line `==> NAME <==` begins a further file of the run's folder.
 //!
-//! A product binds, and contacts, loopback addresses alone (`exposure.rs` looks where it listens); every file of its
-//! own lies in the run's folder; it stays in the foreground and in its process group; and it runs whether or not this
-//! process is root's. Its configuration and its arguments see to that.
+//! A product binds and contacts only loopback addresses (`exposure.rs` checks where it listens). All its files are in the
+//! run's folder. It stays in the foreground and in its process group. It runs whether or not this process belongs to
+//! root. Its configuration and its arguments ensure all of this.
 
 mod caddy;
 mod envoy;
@@ -89,8 +88,8 @@ pub(crate) trait Product: Sync {
         version(program, self.version_argument())
     }
 
-    /// Returns whether the product changes the network namespace in which it runs, which must then be one of Stickler's
-    /// own.
+    /// Returns whether the product changes the network namespace in which it runs. Such a product must run in one of
+    /// Stickler's own namespaces.
     fn needs_own_network(&self) -> bool {
         false
     }
@@ -166,8 +165,8 @@ const PRODUCTS: [&dyn Product; 11] = [
     &kernel::Kernel,
 ];
 
-/// The folders in which programs may be found although `PATH` does not name them, because servers' programs are not for
-/// every user.
+/// The folders in which programs may be found although `PATH` does not contain them, because the programs of servers are
+/// not for every user.
 const FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
 /// Why a product is not available, or does not do what it should.
@@ -203,7 +202,7 @@ pub enum ProductError {
         said: String,
     },
     /// The product would change a network that is not Stickler's own.
-    #[error("{0} needs a network namespace of its own that has only loopback: create one with `unshare --net`")]
+    #[error("{0} needs its own network namespace with only loopback: create one with `unshare --net`")]
     SharedNetwork(&'static str),
     /// The product listens outside loopback, and was stopped at once.
     #[error("{name} listens on {addresses}, outside loopback, and was therefore stopped")]
@@ -319,8 +318,8 @@ struct Values<'a> {
 }
 
 /// Returns the number of the user and group without rights on Linux
-/// (<https://docs.kernel.org/admin-guide/sysctl/fs.html#overflowgid-overflowuid>). Returns 0 if this process is not
-/// root's, or is root in a user namespace that has no such user.
+/// (<https://docs.kernel.org/admin-guide/sysctl/fs.html#overflowgid-overflowuid>). Returns 0 if this process does not
+/// belong to root, or belongs to root in a user namespace without such a user.
 pub(crate) fn nobody() -> u32 {
     const NOBODY: u32 = 65_534;
     let is_mapped = |file: &str| fs::read_to_string(file).is_ok_and(|map| map.lines().any(|line| covers(line, NOBODY)));
@@ -368,7 +367,7 @@ fn on_this_machine(product: &dyn Product) -> Option<Found> {
     found.entry(product.name()).or_insert_with(look).clone()
 }
 
-/// Returns whether loopback is the only interface, so that the network is nobody else's.
+/// Returns whether loopback is the only interface, in which case nobody else uses the network.
 pub fn is_own_network() -> bool {
     let devices = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
     let mut names = devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
@@ -385,9 +384,9 @@ fn in_path(program: &str) -> Option<PathBuf> {
 /// Returns the first number with a dot in the program's description of its version.
 fn version(program: &Path, argument: &str) -> Option<String> {
     let output = Command::new(program).arg(argument).output().ok()?;
-    // nginx says it on the error stream.
+    // nginx prints it on the error stream.
     let said = [output.stdout, output.stderr].concat();
-    // Envoy says its path first, which may have the version of something else in it.
+    // Envoy prints its path first, which may contain the version of something else.
     first_version(&String::from_utf8_lossy(&said).replace(&program.display().to_string(), ""))
 }
 

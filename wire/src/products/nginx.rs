@@ -1,7 +1,7 @@
 //! The product nginx, with `http {}` or with `stream {}`.
 //!
-//! Where a profile loads a module (`load_module modules/...`), the path is that of nginx's prefix, which is the run's
-//! folder here: a template names Debian's `/usr/lib/nginx/modules`.
+//! If a profile loads a module (`load_module modules/...`), the path is relative to nginx's prefix, which is the run's
+//! folder here. Therefore a template names Debian's `/usr/lib/nginx/modules`.
 
 use super::{Package, Place, Product, ProductError, Running};
 

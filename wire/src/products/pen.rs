@@ -38,9 +38,9 @@ impl Product for Pen {
         ["-f", "-p", &pid, "-F", &configuration, &place.address.to_string()].map(str::to_owned).into()
     }
 
-    /// Drains by the blacklist: a server on it gets no new sessions, and keeps those that it has. SIGHUP makes pen read
-    /// its configuration again (pen(1), penctl(1): `server N blacklist T`). Its control port would require a user other
-    /// than root.
+    /// Drains by the blacklist: a server on it gets no new sessions, and keeps its existing ones. SIGHUP makes pen read its
+    /// configuration again (pen(1), penctl(1): `server N blacklist T`). Its control port would require a user other than
+    /// root.
     fn drain(&self, running: &Running, server: &str, on: bool) -> Result<(), ProductError> {
         let what = format!("blacklist {server}");
         let refused = |why: String| ProductError::Refused { name: self.name(), what: what.clone(), why };

@@ -1,4 +1,4 @@
-//! The process of a product, and the folder that it has for itself.
+//! The process of a product, and the folder in which it runs.
 
 use std::fs;
 use std::io::Read as _;
@@ -26,16 +26,16 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The file of the site's certificate and key (PEM) in the run's folder.
 pub(super) const CERTIFICATE: &str = "site.pem";
 
-/// The largest part of a product's output that is shown, from its end, in bytes.
+/// The maximum length of the end of a product's output that is shown, in bytes.
 const SHOWN: usize = 2_000;
 
-/// A running product, in a process group of its own with its supervisor. When this value is dropped, the product ends
-/// with everything that it started, and its folder is removed.
+/// A running product, in its own process group with its supervisor. When this value is dropped, the product ends with
+/// everything that it started, and its folder is removed.
 pub(crate) struct Running {
     installed: Installed,
     address: SocketAddr,
     servers: Vec<Backend>,
-    // Dropped before the folder: what is still there may write into it.
+    // This is dropped before the folder, because processes that still run may write into the folder.
     group: Option<Group>,
     folder: Folder,
     supervisor: Supervisor,
@@ -111,7 +111,7 @@ impl Running {
         let mut command = self.supervisor.command(program);
         let (configuration, folder) = (self.configuration(), self.folder.path());
         let place = Place { address: self.address, folder, configuration: &configuration };
-        // Whatever it starts writes its temporary files there as well: Varnish has a compiler.
+        // Programs that it starts write their temporary files there as well: Varnish has a compiler.
         command.args(product.arguments(&place)).env("TMPDIR", folder).envs(product.environment(folder));
         command.stdout(out).stderr(error).current_dir(self.folder.path()).kill_on_drop(true);
         let child = command.spawn().map_err(|error| io(&format!("cannot start {}", program.display()), error))?;
@@ -155,7 +155,7 @@ impl Running {
     pub(crate) async fn crash(&mut self) {
         if let Some(mut group) = self.group.take() {
             group.kill();
-            // The child is killed: it is waited for so that no zombie stays.
+            // The child is killed. The wait prevents a zombie process.
             let _ = group.child.wait().await;
             self.installed.product.ended(self.address);
         }
@@ -170,7 +170,7 @@ impl Running {
     pub(crate) fn hang(&self, on: bool) {
         let Some(group) = &self.group else { return };
         group.signal(if on { Signal::STOP } else { Signal::CONT });
-        // The supervisor has to see it when this process ends.
+        // The supervisor has to notice when this process ends.
         let _ = kill_process(group.leader, Signal::CONT);
     }
 
@@ -211,7 +211,7 @@ impl Group {
     }
 
     fn signal(&self, signal: Signal) {
-        // Where nobody is left in the group, there is nothing to do.
+        // If no process is left in the group, there is nothing to do.
         let _ = kill_process_group(self.leader, signal);
     }
 }
@@ -227,7 +227,7 @@ impl Drop for Running {
 impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
-        // The runtime collects the child, which `kill_on_drop` has promised to.
+        // The runtime waits for the child, as `kill_on_drop` guarantees.
         self.child.stdin.take();
     }
 }
@@ -236,7 +236,7 @@ impl Drop for Group {
 fn end_of(file: &Path) -> String {
     let mut bytes = Vec::new();
     let Ok(file) = fs::File::open(file) else { return String::new() };
-    // A product that says more than that has said what matters before.
+    // If a product writes more than that, the important part comes first.
     let _ = file.take(1 << 20).read_to_end(&mut bytes);
     let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(SHOWN)..]).into_owned();
     escape::lines(&text).into_owned()

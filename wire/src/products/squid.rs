@@ -1,6 +1,6 @@
 //! The product Squid, without a master process.
 //!
-//! Its shared memory is named after its service, which is the run's folder here, so that no other process uses it.
+//! Its shared memory is named after its service, which is the run's folder here, so no other process uses it.
 //! [`crate::shared_memory`] removes it.
 
 use super::{Package, Place, Product, ProductError, Running};

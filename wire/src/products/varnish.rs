@@ -34,7 +34,7 @@ impl Product for Varnish {
     fn arguments(&self, place: &Place<'_>) -> Vec<String> {
         let (address, work) = (place.address.to_string(), place.folder.join(WORK).display().to_string());
         let vcl = place.configuration.display().to_string();
-        // `-j none`: it runs as whoever starts it, root or not.
+        // `-j none`: it runs as the user that starts it, root or not.
         let arguments = ["-F", "-j", "none", "-n", &work, "-a", &address, "-T", "127.0.0.1:0", "-s", "malloc,16m"];
         arguments.into_iter().chain(["-f", &vcl]).map(str::to_owned).collect()
     }

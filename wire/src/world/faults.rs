@@ -107,7 +107,7 @@ impl WireWorld {
         let gate = match (self.end(a)?, self.end(b)?) {
             (End::Client, End::Balancer) => Some(self.clients.net(a)?.gates().link(Some(self.site.front_end()))),
             (End::Balancer, End::Client) => Some(self.clients.net(b)?.gates().link(Some(self.site.front_end()))),
-            // What comes in at a server comes from the balancer, or from its checks.
+            // Connections that arrive at a server come from the balancer, or from its checks.
             (End::Server(host), End::Balancer) | (End::Balancer, End::Server(host)) => {
                 Some(self.hosts.gates(host).link(None))
             }

@@ -5,8 +5,8 @@
 //! * `faults.rs`: the faults that can be injected.
 //!
 //! Time is real, and passes between actions too. If this world cannot perform an action, it returns
-//! [`WorldError::Unsupported`], and the run is skipped: it cannot lose connections silently, for example, and does not
-//! wait for hours.
+//! [`WorldError::Unsupported`], and the run is skipped. For example, this world cannot lose connections silently, and
+//! does not wait for hours.
 
 mod faults;
 
@@ -33,10 +33,10 @@ use crate::hosts::{Addresses, Fixed, WireHosts};
 use crate::products::{Installed, ProductError, Running};
 use crate::{Supervisor, Target, WallClock, addresses, settings};
 
-/// The longest time that a request is awaited. The client's own time limit is far below.
+/// The maximum time that a request is awaited. The client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_mins(2);
 
-/// The longest time that one action lets pass, or that a page takes.
+/// The maximum time that one action lets pass, or that a page takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The time that the last closes may take when a world ends.
@@ -56,7 +56,7 @@ const ITERATIONS: u32 = 16;
 /// The mechanism that serves as the path of a control: it passes bytes between two connections.
 const CONTROL: &str = "l4-splice";
 
-/// Why this world cannot wait for the health checks of a balancer of which nothing is known.
+/// The reason why this world cannot wait for the health checks of an unknown balancer.
 const UNKNOWN_CHECKS: &str =
     "nobody knows when the target's health checks notice something: say what it behaves as, by --balancer or --profile";
 
@@ -90,7 +90,7 @@ impl Middle {
 
 /// A world on sockets of this machine. It owns its runtime.
 pub struct WireWorld {
-    // Declared before the runtime: what holds sockets, or has a process, is dropped before that is.
+    // This is declared before the runtime: objects with sockets or processes are dropped first.
     clients: Clients<HostNet>,
     product: Option<Running>,
     /// Whether somebody else runs the balancer.
@@ -186,8 +186,7 @@ impl WireWorld {
         })
     }
 
-    /// Builds the control: a world with an ideal L4 path in place of the balancer. The path knows of every fault at
-    /// once.
+    /// Builds the control: a world with an ideal L4 path in place of the balancer. The path knows every fault at once.
     ///
     /// # Errors
     /// This function returns the same errors as [`WireWorld::new`].
@@ -222,7 +221,7 @@ impl WireWorld {
             }
             Action::Await(id) => self.wait_for(id),
             Action::Advance(time) => self.advance(time),
-            // Every other wait is a time by now.
+            // At this point every other wait is a time.
             Action::AwaitChecks(_) => Err(WorldError::Unsupported(UNKNOWN_CHECKS.to_owned())),
             Action::Disconnect(name) => {
                 self.clients.client(&name)?.disconnect();
@@ -304,7 +303,7 @@ impl WireWorld {
         if self.is_target {
             return Err(not_ours("be told to drain a server"));
         }
-        // Says whether there is such a backend.
+        // This is an error if there is no such backend.
         self.site.drain(name, on)?;
         if let Some(product) = &self.product {
             product.drain(name.as_str(), on).map_err(|error| match error {
@@ -355,7 +354,7 @@ fn start(
     installed: &Installed,
     supervisor: &Supervisor,
 ) -> Result<Running, WorldError> {
-    // The site has opened the port, so that nobody else got it: from here on it is the product's.
+    // The site has opened the port, so no other process got it. From here on it belongs to the product.
     hosts.switch_off(site.process(&Name::from(BALANCER))?);
     let certificate = site.pki().map(SitePki::site_pem).transpose().map_err(invalid)?;
     let mut tries = 1;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Ends well after a second. A child of it makes a file then, if it lives so long.
+# Ends successfully after a second. A child makes a file at that time, if it still lives.
 echo began
 (sleep 1; : >"$5") &
 wait

@@ -70,7 +70,7 @@ async fn unknown_users_services_and_accounts_that_may_not_log_on_are_refused() {
     *dc.controller.directory().account_mut("alice").unwrap() =
         AccountState { must_change: true, ..AccountState::default() };
     dc.noted();
-    // It is told that the password has expired, and asks for the service that changes it, which there is not.
+    // It learns that the password has expired, and asks for the service that changes it, which does not exist.
     assert_says(&desk.kinit(&["alice"], "alice-pw"), false, "Server not found");
     let expired = [25, 23, 7].map(|error| (if error == 7 { "kadmin/changepw" } else { TGS }.to_owned(), error));
     assert_eq!(dc.noted(), expired);
@@ -102,7 +102,7 @@ async fn clocks_that_differ_are_refused_and_a_client_may_follow_the_kdcs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_answer_too_long_for_udp_comes_over_tcp() {
-    // A machine's name so long that its ticket does not fit a datagram.
+    // The machine's name is so long that its ticket does not fit into a datagram.
     let name = "n".repeat(1000);
     let dc = Dc::start(&corp(), 0);
     dc.controller.join(&name.as_str().into(), b"secret");
@@ -123,7 +123,7 @@ async fn a_client_follows_a_referral_to_the_trusted_realm() {
     let Some(desk) = Desk::new(&CLIENTS, &conf) else { return };
     assert_says(&desk.kinit(&["alice"], "alice-pw"), true, "");
     let service = "HTTP/web.partner.example";
-    // The client knows the realm, and asks its KDC for the way; then it does not, and is referred.
+    // First the client knows the realm, and asks its KDC for the way. Then it does not, and is referred.
     let known = format!("{service}@PARTNER.EXAMPLE");
     assert_says(&desk.run("kvno", &[&known], ""), true, "kvno = 2");
     assert_eq!(corp.noted().last(), Some(&("krbtgt/PARTNER.EXAMPLE".to_owned(), 0)));

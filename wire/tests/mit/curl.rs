@@ -1,5 +1,5 @@
-//! Tests of the real `curl --negotiate` with tickets of Stickler's KDC, compared with the mock of it: a server sees the
-//! same of both.
+//! Tests of the real `curl --negotiate` with tickets of Stickler's KDC, compared with its mock: a server sees the same
+//! requests from both.
 
 use std::sync::{Arc, mpsc};
 
@@ -149,7 +149,7 @@ async fn a_ticket_holds_for_its_connection_or_for_its_request() {
     );
 }
 
-// A refusal comes before the body, of which the server has read nothing then.
+// The refusal comes before the body, of which the server has read nothing by then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_is_pinned_on_401_is_not_pinned_by_a_ticket_that_comes_at_once() {
     let errand = Errand { balancer: "pin-on-401", bodies: &[10, 100_000, 3], ..PLAIN };

@@ -25,7 +25,7 @@ pub(crate) struct Dc {
 }
 
 impl Dc {
-    /// Starts the DC of `spec`, whose clock is ahead by this number of seconds.
+    /// Starts the DC of `spec` with a clock that is ahead by this number of seconds.
     pub(crate) fn start(spec: &DomainSpec, ahead: u64) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(Ahead(WallClock::default(), ahead));
         let journal = Journal::new(Arc::clone(&clock));

@@ -1,4 +1,4 @@
-//! Programs of MIT Kerberos, each in a directory of its own.
+//! Programs of MIT Kerberos, each in its own directory.
 #![expect(clippy::disallowed_methods, reason = "child processes live in real time")]
 
 use std::fs;
@@ -57,7 +57,7 @@ impl Desk {
     /// Runs a program to its end, with `input` as its standard input.
     pub(crate) fn run(&self, program: &str, arguments: &[&str], input: &str) -> Said {
         let mut child = Running(self.command(program, arguments).stdin(Stdio::piped()).spawn().unwrap());
-        // A program that asks nothing may have ended already.
+        // A program that asks for nothing may have ended already.
         let _ = child.0.stdin.take().unwrap().write_all(input.as_bytes());
         let begun = Instant::now();
         while child.0.try_wait().unwrap().is_none() {

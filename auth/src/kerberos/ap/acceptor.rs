@@ -21,15 +21,15 @@ use crate::status::SecStatus;
 pub struct AcceptorConfig {
     /// The keys of the account that the service runs as: current and older.
     pub keys: ServiceKeys,
-    /// The largest permitted difference between the clocks in seconds. The default is [`AcceptorConfig::DEFAULT_SKEW`].
+    /// The maximum permitted difference between the clocks in seconds. The default is [`AcceptorConfig::DEFAULT_SKEW`].
     pub max_skew: u64,
     /// Whether the channel binding is checked, on connections that have one.
     pub channel_binding: TokenChecking,
     /// Whether the ticket's service is checked against [`AcceptorConfig::service_names`].
     pub service_name: TokenChecking,
-    /// Service names that this server goes by, such as `HTTP/app.corp.example`; any case matches.
+    /// The service names of this server, such as `HTTP/app.corp.example`. Case does not matter.
     pub service_names: Vec<String>,
-    /// Whether an AP-REP proposes a key of the server's own, as Windows and MIT do.
+    /// Whether an AP-REP proposes a key that the server chooses, as Windows and MIT do.
     pub subkey: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct Accepted {
     pub ticket_etype: Etype,
     /// The version of the key that decrypted the ticket.
     pub kvno: u32,
-    /// The context flags. None is set if there is no 0x8003 checksum.
+    /// The context flags. If there is no 0x8003 checksum, none is set.
     pub gss_flags: GssFlags,
     /// Whether a channel binding was compared, and matched.
     pub channel_bound: bool,
@@ -82,7 +82,7 @@ pub struct Accepted {
 /// The refusal of a token, and the answer to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// The reason of the refusal.
+    /// The reason for the refusal.
     pub refusal: Refusal,
     /// A KRB-ERROR token for the client. It is empty if Kerberos has no error for the refusal.
     pub token: Vec<u8>,
@@ -163,7 +163,7 @@ fn error_token(code: KrbErrorCode, realm: &str, sname: &PrincipalName, now: File
     frame(TokenId::Error, &error.encode())
 }
 
-/// Carries out the checks. The name is moved out of the ticket only when nothing can be refused any more.
+/// Carries out the checks. The name is moved out of the ticket only after the last check.
 fn verify(
     config: &AcceptorConfig,
     binding: Option<ChannelBinding>,
@@ -194,7 +194,7 @@ fn verify(
     check_service(config, &ticket.sname)?;
     let checksum = gss_checksum(&authenticator)?;
     let channel_bound = check_binding(config.channel_binding, binding, checksum)?;
-    // Last, so that what is refused for another reason leaves no trace.
+    // The replay cache comes last, so that a token that is refused for another reason leaves no entry.
     let until = authenticator.ctime.plus(config.max_skew);
     if !replays.insert(request.authenticator.cipher, KerberosTime::from_file_time(now), until) {
         return Err(KrbErrorCode::REPEAT.into());
@@ -227,9 +227,9 @@ pub(in crate::kerberos) struct Opened {
     pub(in crate::kerberos) kvno: u32,
 }
 
-/// Tries the current key of the ticket's type, then older ones. If no key decrypts the ticket, the error is MODIFIED.
-/// A server without any key answers NOKEY, and a server without a key of the type answers ETYPE_NOSUPP. Neither has been
-/// measured on Windows.
+/// Tries the current key of the ticket's type, then older ones. If no key decrypts the ticket, the error is MODIFIED. A
+/// server without any key answers NOKEY, and a server without a key of the type answers ETYPE_NOSUPP. Neither answer
+/// has been measured on Windows.
 pub(in crate::kerberos) fn open_ticket(keys: &ServiceKeys, ticket: &Ticket<'_>) -> Result<Opened, KrbErrorCode> {
     if keys.is_empty() {
         return Err(KrbErrorCode::NOKEY);
@@ -271,7 +271,7 @@ fn check_service(config: &AcceptorConfig, sname: &PrincipalName) -> Result<(), R
     if config.service_name == TokenChecking::None {
         return Ok(());
     }
-    // A ticket always names a service: Allow and Require are the same here.
+    // A ticket always names a service, so Allow and Require have the same effect here.
     let name = sname.to_string();
     let ours = config.service_names.iter().any(|each| same_name(each, &name));
     if ours { Ok(()) } else { Err(Refusal::ServiceName(name)) }

@@ -14,11 +14,11 @@ use crate::kerberos::{Credential, KerberosTime, usage};
 /// The configuration of a client that makes an AP-REQ.
 #[derive(Clone, Debug)]
 pub struct InitiatorConfig {
-    /// Whether the client asks the server to prove itself with an AP-REP (Windows, MIT and curl do).
+    /// Whether the client asks the server to prove its identity with an AP-REP (Windows, MIT and curl do).
     pub mutual: bool,
     /// The context flags other than MUTUAL and DELEGATE, which follow from the other fields.
     pub flags: GssFlags,
-    /// Whether the authenticator carries the 0x8003 checksum. Without it neither flags nor a channel binding are sent.
+    /// Whether the authenticator carries the 0x8003 checksum. Without it, neither flags nor a channel binding are sent.
     pub checksum: bool,
     /// The channel binding of the TLS connection, if there is one.
     pub channel_binding: Option<ChannelBinding>,
@@ -58,20 +58,20 @@ pub struct Initiator {
 pub struct Established {
     /// The keys for MIC tokens.
     pub context: GssContext,
-    /// Whether the server has proved itself.
+    /// Whether the server has proved its identity.
     pub mutual: bool,
 }
 
 /// The reason why a client does not accept the server's answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InitiatorError {
-    /// The bytes are not a token of Kerberos, or not one that answers an AP-REQ.
+    /// The bytes are not a token of Kerberos, or do not answer an AP-REQ.
     #[error("the server's token is neither a Kerberos AP-REP nor a KRB-ERROR message")]
     NotKerberos,
     /// A message cannot be decoded.
     #[error("{0}")]
     Malformed(#[from] MessageError),
-    /// The AP-REP is encrypted in another key.
+    /// The AP-REP is encrypted with another key.
     #[error("the server's AP-REP cannot be read: {0}")]
     Crypto(#[from] CryptoError),
     /// The AP-REP answers another request.

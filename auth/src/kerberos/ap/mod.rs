@@ -1,4 +1,4 @@
-//! The AP exchange: a client shows a server its ticket (RFC 4120 3.2, RFC 4121 4.1).
+//! The AP exchange, in which a client presents its ticket to a server (RFC 4120 3.2, RFC 4121 4.1).
 //!
 //! | module | holds |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | [`accept`], [`AcceptorConfig`], [`Accepted`], [`Rejected`] | the server's side |
 //! | [`ReplayCache`] | the authenticators that one host has seen |
 //!
-//! Tokens are those of GSS-API, as they stand under `Negotiate` or within SPNEGO.
+//! Tokens have the form of GSS-API, in which they are sent under `Negotiate` or within SPNEGO.
 
 mod acceptor;
 mod initiator;
@@ -24,9 +24,9 @@ pub struct Nonces {
     pub confounder: [u8; 16],
     /// The confounder of a forwarded ticket.
     pub cred_confounder: [u8; 16],
-    /// The subkey that this side proposes. As many bytes of it are used as the key type needs.
+    /// The subkey that this side proposes. Only the number of bytes that the key type needs is used.
     pub subkey: [u8; 32],
-    /// The first sequence number. 30 bits of it are used, because some peers read larger numbers as negative.
+    /// The first sequence number. Only 30 bits are used, because some peers read larger numbers as negative.
     pub sequence: u32,
 }
 

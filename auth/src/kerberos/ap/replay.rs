@@ -1,5 +1,5 @@
-//! The replay cache, which is mandatory, and which each host has for itself (RFC 4120 3.2.3). A replay at another host
-//! of the same account is therefore not detected.
+//! The replay cache, which is mandatory (RFC 4120 3.2.3). Each host has its own cache. A replay at another host of the
+//! same account is therefore not detected.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,14 @@ pub struct ReplayCache {
     expiring: BTreeSet<(KerberosTime, Fingerprint)>,
 }
 
-/// The last 16 bytes of an authenticator's ciphertext. For AES these are the tag and the bytes before it, for RC4 bytes
-/// of keystream over a message with a random confounder. MIT identifies replays in the same way since version 1.18. RFC
-/// 4120 names client and time instead, which are the same for two legitimate requests within one microsecond.
+/// The last 16 bytes of an authenticator's ciphertext. For AES, these are the tag and the bytes before it. For RC4,
+/// they are encrypted bytes of a message with a random confounder. MIT has identified replays in the same way since
+/// version 1.18. RFC 4120 names the client and the time instead, which are the same for two legitimate requests within
+/// one microsecond.
 type Fingerprint = [u8; 16];
 
 impl ReplayCache {
-    /// The number of entries that a busy host needs: five minutes of 300 logons a second.
+    /// The number of entries that a busy host needs: 300 logons a second for five minutes.
     pub const DEFAULT_CAPACITY: usize = 100_000;
 
     /// Creates a cache of at most `capacity` entries (at least one). A full cache drops its oldest entry. Memory stays

@@ -1,4 +1,4 @@
-//! The way to a ticket: the cache, the AS exchange, and TGS exchanges along referrals.
+//! The acquisition of a ticket: from the cache, or by an AS exchange and by TGS exchanges that follow referrals.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use crate::FileTime;
 use crate::kerberos::message::flags;
 use crate::kerberos::{Credential, KerberosTime, PrincipalName};
 
-/// The largest number of realms on the way to a service (Windows follows 10).
+/// The maximum number of realms on the path to a service (Windows follows 10 referrals).
 const MAX_REFERRALS: u32 = 10;
 
-/// A client on the way to one ticket. The caller carries the messages to KDCs and the replies back.
+/// The acquisition of one ticket. The caller carries the messages to KDCs and the replies back.
 pub struct Acquire {
     config: Arc<ClientConfig>,
     service: PrincipalName,
-    /// The options of the last request: FORWARDED for a TGT that is to be handed over.
+    /// The options of the last request: FORWARDED for a TGT that is passed to a service.
     extra: u32,
     state: State,
     referrals: u32,
-    /// The difference of the KDC's clock from the client's, in ticks.
+    /// The difference between the KDC's clock and the client's, in ticks.
     offset: i64,
 }
 
@@ -44,7 +44,7 @@ pub enum Step {
 }
 
 impl Acquire {
-    /// Starts on the way to a ticket for `service`. It is complete at once if `cache` holds the ticket.
+    /// Starts to acquire a ticket for `service`. If `cache` holds the ticket, the acquisition is complete at once.
     pub fn service(
         config: Arc<ClientConfig>,
         service: PrincipalName,
@@ -61,7 +61,7 @@ impl Acquire {
         (acquire, step)
     }
 
-    /// Starts on the way to a forwarded TGT, which is handed to a service (see
+    /// Starts to acquire a forwarded TGT, which is passed to a service (see
     /// [`InitiatorConfig::delegate`](crate::kerberos::ap::InitiatorConfig::delegate)).
     pub fn forwarded_tgt(
         config: Arc<ClientConfig>,
@@ -79,7 +79,7 @@ impl Acquire {
         Self { config, service, extra, state: State::Done, referrals: 0, offset: 0 }
     }
 
-    /// Takes a KDC's reply, and puts tickets into `cache`.
+    /// Takes a KDC's reply, and puts the tickets into `cache`.
     ///
     /// # Errors
     /// The KDC refused, or the reply does not answer the last request.

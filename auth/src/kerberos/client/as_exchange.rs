@@ -13,18 +13,18 @@ use crate::kerberos::message::{
 use crate::kerberos::status::{KrbErrorCode, extended_status};
 use crate::kerberos::{Credential, KerberosTime, Principal, PrincipalName, keys, usage};
 
-/// The largest number of requests in one exchange: a plain one, a pre-authenticated one, one with the KDC's clock, one
-/// in another realm.
+/// The maximum number of requests in one exchange. It is sufficient for a plain request, a pre-authenticated one, one
+/// with the KDC's clock, and one in another realm.
 const MAX_REQUESTS: u32 = 5;
 
 /// The state of an AS exchange.
 pub(super) struct AsExchange {
     config: Arc<ClientConfig>,
-    /// The realm that is asked: the client's, unless its KDC names another.
+    /// The realm that is asked. It is the client's, unless the client's KDC names another.
     pub(super) realm: String,
     /// The key of the timestamp, once it is known.
     key: Option<Key>,
-    /// The difference of the KDC's clock from the client's in ticks, once an error has shown it.
+    /// The difference between the KDC's clock and the client's in ticks, once an error has shown it.
     offset: i64,
     nonce: u32,
     /// The time of the last request by the client's clock.
@@ -34,9 +34,9 @@ pub(super) struct AsExchange {
 
 /// The consequence of a reply.
 pub(super) enum AsStep {
-    /// The client asks again, with what the error has told.
+    /// The client asks again, with the information from the error.
     Again,
-    /// The exchange gave a TGT. The number says how far the KDC's clock is ahead, in ticks.
+    /// The exchange gave a TGT. The number is the time by which the KDC's clock is ahead, in ticks.
     Done(Box<Credential>, i64),
 }
 
@@ -86,7 +86,7 @@ impl AsExchange {
         let (reply, ticket) = KdcRep::decode(reply, Exchange::As)?;
         let key = match self.key.filter(|key| key.etype().number() == reply.enc_part.etype) {
             Some(key) => key,
-            // Without pre-authentication the reply says how its key is made.
+            // Without pre-authentication, the reply says how its key is made.
             None => self.key_of(&reply.padata)?,
         };
         let plain = key.decrypt(usage::AS_REP, reply.enc_part.cipher)?;
@@ -102,7 +102,7 @@ impl AsExchange {
         Ok(AsStep::Done(Box::new(credential), self.offset))
     }
 
-    /// Learns from an error how to ask again. Any other error is returned.
+    /// Learns from an error how to ask again. If the error gives no such information, it is returned.
     fn error(&mut self, error: &KrbError<'_>) -> Result<(), ClientError> {
         let refused = Err(refused(error));
         if self.requests >= MAX_REQUESTS {
@@ -141,7 +141,7 @@ impl AsExchange {
         for entry in EtypeInfo2Entry::decode_list(info.value)? {
             let etype = Etype::from_number(entry.etype).filter(|etype| self.config.etypes.contains(etype));
             let Some(etype) = etype else { continue };
-            // Parameters of another length than 4 are nobody's (RFC 3962 4).
+            // No implementation has parameters whose length is not 4 (RFC 3962 4).
             let params = entry.s2kparams.map(<[u8; 4]>::try_from);
             let iterations = match params {
                 None => None,
@@ -174,7 +174,7 @@ pub(super) fn options(config: &ClientConfig) -> u32 {
     flags::RENEWABLE | flags::RENEWABLE_OK | forwardable | canonicalize
 }
 
-/// Returns the error, with the NTSTATUS of a Windows KDC if it has one.
+/// Returns the error, with the NTSTATUS of a Windows KDC if there is one.
 pub(super) fn refused(error: &KrbError<'_>) -> ClientError {
     let status = error.e_data.and_then(|data| {
         let mut r = Reader::new(data).nested(tag::SEQUENCE).ok()?;
@@ -185,7 +185,7 @@ pub(super) fn refused(error: &KrbError<'_>) -> ClientError {
     ClientError::Refused { code: error.code, status }
 }
 
-/// Returns the credential that a reply brings, if it answers the request with this `nonce`.
+/// Returns the credential in a reply, if the reply answers the request with this `nonce`.
 pub(super) fn credential(
     client: Principal,
     ticket: &[u8],

@@ -11,7 +11,7 @@ pub struct CredentialCache {
 }
 
 impl CredentialCache {
-    /// The largest number of tickets that are kept.
+    /// The maximum number of tickets that are kept.
     pub const CAPACITY: usize = 1024;
 
     /// Returns the ticket for `service`, if there is one that is still valid at `now`.
@@ -19,8 +19,8 @@ impl CredentialCache {
         self.tickets.get(service).filter(|ticket| ticket.holds_at(now))
     }
 
-    /// Keeps a ticket under `service`, the name that was asked for. If the cache is full, the ticket that ends first is
-    /// dropped.
+    /// Keeps a ticket under `service`, the name that was asked for. If the cache is full, the ticket whose validity
+    /// ends first is dropped.
     pub fn insert(&mut self, service: PrincipalName, ticket: Credential) {
         if self.tickets.len() >= Self::CAPACITY && !self.tickets.contains_key(&service) {
             let first = self.tickets.iter().min_by_key(|(_, ticket)| ticket.end_time);

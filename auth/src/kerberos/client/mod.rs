@@ -1,8 +1,8 @@
-//! What a client asks KDCs: from a password to a service ticket, by way of referrals.
+//! The questions of a client to KDCs, from a password to a service ticket, with referrals.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`Acquire`] | the whole way to one ticket, as a state machine that the caller carries messages for |
+//! | [`Acquire`] | the whole acquisition of one ticket, as a state machine whose messages the caller carries |
 //! | [`CredentialCache`] | the tickets that a client has |
 //! | `as_exchange` | the AS exchange: pre-authentication, clocks that differ |
 //! | [`TgsExchange`] | one TGS exchange |
@@ -25,7 +25,7 @@ pub use tgs::TgsExchange;
 /// The secret with which a client proves its identity.
 #[derive(Clone)]
 pub enum Secret {
-    /// A password. The KDC says with which salt it makes keys.
+    /// A password. The KDC names the salt with which keys are made.
     Password(String),
     /// Keys, for example from a key table.
     Keys(Vec<Key>),
@@ -40,21 +40,22 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The identity of a client, and its habits.
+/// The identity of a client, and its behaviour.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     /// The principal name of the client.
     pub client: Principal,
-    /// The secret with which it proves its identity.
+    /// The secret with which the client proves its identity.
     pub secret: Secret,
     /// The encryption types that the client supports, the preferred one first.
     pub etypes: Vec<Etype>,
     /// Whether the client asks for tickets that can be forwarded.
     pub forwardable: bool,
-    /// Whether KDCs may correct names and refer to other realms. Windows allows it, and MIT when told to.
+    /// Whether KDCs may correct names and refer to other realms. Windows allows this; MIT allows it if it is
+    /// configured.
     pub canonicalize: bool,
-    /// Whether the client sends an encrypted timestamp with its first request, if it knows its keys without asking (RFC
-    /// 4120 3.1.1).
+    /// Whether the client sends an encrypted timestamp with its first request if it knows its keys already (RFC 4120
+    /// 3.1.1).
     pub preauth_at_once: bool,
 }
 
@@ -75,11 +76,11 @@ impl ClientConfig {
 /// The random bytes that one request needs. None of them may be used twice.
 #[derive(Clone, Copy)]
 pub struct Nonces {
-    /// The number that a reply repeats. 31 bits of it are used, because some KDCs read larger numbers as negative.
+    /// The number that a reply repeats. Only 31 bits are used, because some KDCs read larger numbers as negative.
     pub nonce: u32,
     /// The confounder of the timestamp or of the authenticator.
     pub confounder: [u8; 16],
-    /// The key for the TGS reply. As many bytes of it are used as the key type needs.
+    /// The key for the TGS reply. Only the number of bytes that the key type needs is used.
     pub subkey: [u8; 32],
 }
 
@@ -95,7 +96,7 @@ pub enum ClientError {
     /// A reply cannot be decoded.
     #[error("{0}")]
     Malformed(#[from] MessageError),
-    /// A reply is encrypted in another key, or a key cannot be made.
+    /// A reply is encrypted with another key, or a key cannot be made.
     #[error("the KDC's reply cannot be read: {0}")]
     Crypto(#[from] CryptoError),
     /// A reply answers another request. The text names the field that differs.
@@ -109,10 +110,10 @@ pub enum ClientError {
         /// The NTSTATUS that a Windows KDC adds (MS-KILE 2.2.1).
         status: Option<NtStatus>,
     },
-    /// The client and the KDC have no encryption type in common, or there is no key of it.
+    /// The client and the KDC have no encryption type in common, or there is no key of that type.
     #[error("the KDC offers no encryption type that the client has a key for")]
     NoEtype,
-    /// KDCs refer the client to each other without end.
+    /// KDCs refer the client to one another without end.
     #[error("the KDCs keep referring the client to one another; check the trusts for a loop")]
     ReferralLoop,
     /// A reply arrived when none was expected.

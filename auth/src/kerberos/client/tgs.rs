@@ -63,11 +63,11 @@ impl TgsExchange {
         (request, waiting)
     }
 
-    /// Returns the credential that the KDC's reply brings. It is for the requested service or, as a referral, for the
-    /// ticket-granting service of another realm.
+    /// Returns the credential in the KDC's reply. The credential is for the requested service or, as a referral, for
+    /// the ticket-granting service of another realm.
     ///
     /// # Errors
-    /// The reply is a KRB-ERROR, is encrypted in another key, or answers another request.
+    /// The reply is a KRB-ERROR, is encrypted with another key, or answers another request.
     pub fn finish(&self, reply: &[u8]) -> Result<Credential, ClientError> {
         if let Ok(error) = KrbError::decode(reply) {
             return Err(refused(&error));

@@ -1,4 +1,4 @@
-//! AES in CBC mode with ciphertext stealing, initial vector zero (RFC 3962 5).
+//! AES in CBC mode with ciphertext stealing. The initial vector is zero (RFC 3962 5).
 
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256, Block};
@@ -25,7 +25,7 @@ impl AesCts {
         })
     }
 
-    /// Creates the cipher from a 128-bit key, for callers that want the mode alone.
+    /// Creates the cipher from a 128-bit key, for callers that need only the mode.
     pub fn aes128(key: &[u8; 16]) -> Self {
         Self::new(key)
     }
@@ -33,7 +33,7 @@ impl AesCts {
     /// Encrypts `data` in place. It must have at least 16 bytes, which a confounder guarantees.
     ///
     /// # Panics
-    /// `data` has less than 16 bytes.
+    /// `data` has fewer than 16 bytes.
     pub fn encrypt(&self, data: &mut [u8]) {
         assert!(data.len() >= BLOCK, "ciphertext stealing needs a whole block");
         let mut previous = [0; BLOCK];
@@ -42,8 +42,8 @@ impl AesCts {
             self.encrypt_chained(block, &previous);
             previous = *block;
         }
-        // The last block, whole or not, is padded with zeros and chained; then the last two change
-        // places, and what exceeds the length is cut from the last.
+        // The last block, whether complete or not, is padded with zeros and chained. Then the last two blocks change
+        // places, and the last one is cut to the length of the data.
         let mut last = [0; BLOCK];
         last[..tail.len()].copy_from_slice(tail);
         self.encrypt_chained(&mut last, &previous);
@@ -59,7 +59,7 @@ impl AesCts {
     /// Decrypts `data` in place. It must have at least 16 bytes.
     ///
     /// # Panics
-    /// `data` has less than 16 bytes.
+    /// `data` has fewer than 16 bytes.
     pub fn decrypt(&self, data: &mut [u8]) {
         assert!(data.len() >= BLOCK, "ciphertext stealing needs a whole block");
         let (whole, tail) = data.split_at_mut((data.len() - 1) / BLOCK * BLOCK);
@@ -67,8 +67,8 @@ impl AesCts {
             self.decrypt_blocks(tail);
             return;
         };
-        // Block n-1 as sent is the last one of the chain; it decrypts to the padded tail, chained with
-        // block n-2, whose own end it therefore gives away.
+        // Block n-1, as it was sent, is the last one of the chain. It decrypts to the padded tail chained with block
+        // n-2, and therefore also reveals the end of block n-2.
         let before = chained.last_chunk::<BLOCK>().copied().unwrap_or_default();
         let last = *second;
         let mut stolen = last;
@@ -87,7 +87,7 @@ impl AesCts {
     /// Decrypts whole blocks in plain CBC mode.
     fn decrypt_chain(&self, blocks: &mut [u8]) {
         let mut previous = [0; BLOCK];
-        // Eight at a time: the processor works on them side by side.
+        // Eight blocks are decrypted at a time, because the processor can work on them in parallel.
         for group in blocks.chunks_mut(8 * BLOCK) {
             let mut sent = [0; 8 * BLOCK];
             sent[..group.len()].copy_from_slice(group);
@@ -109,7 +109,7 @@ impl AesCts {
         }
     }
 
-    /// Decrypts whole blocks, each of them independently.
+    /// Decrypts whole blocks, independently of one another.
     fn decrypt_blocks(&self, bytes: &mut [u8]) {
         let blocks = Array::cast_slice_from_core_mut(bytes.as_chunks_mut::<BLOCK>().0);
         match &self.0 {

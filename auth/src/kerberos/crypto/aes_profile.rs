@@ -1,4 +1,4 @@
-//! The AES encryption types: encrypt-and-MAC (RFC 3962), encrypt-then-MAC (RFC 8009).
+//! The AES encryption types: those with encrypt-and-MAC (RFC 3962), and those with encrypt-then-MAC (RFC 8009).
 
 use subtle::ConstantTimeEq;
 
@@ -15,7 +15,7 @@ pub(super) struct AesUsage {
 }
 
 impl AesUsage {
-    /// Derives both from a base key of this type.
+    /// Derives both keys from a base key of this type.
     pub(super) fn new(base: &Base, etype: Etype, usage: u32) -> Self {
         let ke = base.derive(etype, usage, Purpose::Encryption);
         let mac = derived_mac(base, etype, usage, Purpose::Integrity);

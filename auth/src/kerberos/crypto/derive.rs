@@ -1,4 +1,4 @@
-//! n-fold and key derivation.
+//! The function n-fold, and key derivation.
 
 use super::aes_cts::{AesCts, BLOCK};
 use super::mac::KeyedMac;
@@ -15,8 +15,8 @@ pub(super) enum Purpose {
     Integrity = 0x55,
 }
 
-/// Stretches or folds `input` to `N` bytes (RFC 3961 5.1): copies of it, each rotated right by 13 bits
-/// more than the one before, are added in chunks of `N` bytes with end-around carry.
+/// Stretches or folds `input` to `N` bytes (RFC 3961 5.1). Copies of the input, each rotated right by 13 bits more than
+/// the previous one, are divided into chunks of `N` bytes. The chunks are added with end-around carry.
 pub const fn n_fold<const N: usize>(input: &[u8]) -> [u8; N] {
     let mut out = [0; N];
     if input.is_empty() || N == 0 {
@@ -33,7 +33,7 @@ pub const fn n_fold<const N: usize>(input: &[u8]) -> [u8; N] {
         columns[at % N] += (pair << (start % 8) >> 8) as u32;
         at += 1;
     }
-    // The carry out of the highest byte is added to the lowest one, until there is none.
+    // The carry out of the highest byte is added to the lowest byte, until there is no carry.
     let (mut column, mut carry) = (N, 0);
     loop {
         if column == 0 {

@@ -1,4 +1,4 @@
-//! HMAC with the hash function of an encryption type: for checksums, and as the pseudo-random function of key
+//! HMAC with the hash function of an encryption type, for checksums and as the pseudo-random function of key
 //! derivation.
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -18,11 +18,11 @@ pub(super) enum KeyedMac {
     Sha384(Box<Hmac<Sha384>>),
 }
 
-/// The reason why keying an HMAC cannot fail.
+/// The reason why an HMAC can be created with any key.
 const ANY_LENGTH: &str = "HMAC takes keys of any length (RFC 2104 2)";
 
 impl KeyedMac {
-    /// Keys the HMAC that belongs to an encryption type.
+    /// Creates the HMAC that belongs to an encryption type, with a key.
     pub(super) fn new(etype: Etype, key: &[u8]) -> Self {
         match etype {
             Etype::Aes128Sha1 | Etype::Aes256Sha1 | Etype::Rc4Hmac => {

@@ -1,8 +1,8 @@
-//! Kerberos cryptography: the five encryption types that Windows and MIT still speak.
+//! Kerberos cryptography: the five encryption types that Windows and MIT still support.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`Etype`], [`Key`], [`UsageKey`] | what the messages need: encrypt, decrypt, checksum, by key usage |
+//! | [`Etype`], [`Key`], [`UsageKey`] | encryption, decryption and checksums of messages, by key usage |
 //! | `aes_cts` | AES in CBC mode with ciphertext stealing (RFC 3962 5) |
 //! | `aes_profile` | etypes 17, 18 (RFC 3961 5.3, RFC 3962) and 19, 20 (RFC 8009) |
 //! | `rc4_profile` | etype 23 (RFC 4757) |
@@ -124,7 +124,7 @@ pub enum CryptoError {
     /// The ciphertext is shorter than a confounder and a tag.
     #[error("the ciphertext has {0} bytes, too few for its confounder and tag")]
     TooShort(usize),
-    /// The tag does not match: the key is another one, or the ciphertext was altered.
+    /// The tag does not match: the key is wrong, or the ciphertext was altered.
     #[error("the ciphertext cannot be decrypted: it was encrypted with a different key, or altered in transit")]
     Integrity,
     /// The string-to-key parameters are out of bounds.
@@ -147,7 +147,7 @@ impl Key {
     /// Creates a key of `etype` from its 16 or 32 bytes.
     ///
     /// # Errors
-    /// The length is not that of the type.
+    /// The length is not the key length of the type.
     pub fn new(etype: Etype, bytes: &[u8]) -> Result<Self, CryptoError> {
         if bytes.len() != etype.key_len() {
             return Err(CryptoError::KeyLength { etype, got: bytes.len() });
@@ -155,15 +155,15 @@ impl Key {
         Ok(Self::from_random(etype, &padded(bytes)))
     }
 
-    /// Creates a key from 32 random bytes, of which it uses as many as the type needs (random-to-key is the identity
-    /// for all of these types).
+    /// Creates a key from random bytes. The first 16 or 32 bytes are used, according to the type (random-to-key is the
+    /// identity for all of these types).
     pub fn from_random(etype: Etype, random: &[u8; 32]) -> Self {
         let mut bytes = *random;
         bytes[etype.key_len()..].fill(0);
         Self { etype, bytes }
     }
 
-    /// Creates a key from the number of its type and its bytes, as messages carry them.
+    /// Creates a key from the number of its type and from its bytes, which messages carry.
     ///
     /// # Errors
     /// The type is not implemented here, or the length is not that of the type.
@@ -177,7 +177,7 @@ impl Key {
     /// ([`DEFAULT_ITERATIONS_SHA1`], [`DEFAULT_ITERATIONS_SHA2`]).
     ///
     /// # Errors
-    /// `iterations` is 0 or more than [`MAX_ITERATIONS`]. The number comes from the network and has to be bounded.
+    /// `iterations` is 0 or more than [`MAX_ITERATIONS`]. The number comes from the network and must be limited.
     pub fn from_password(
         etype: Etype,
         password: &str,
@@ -197,7 +197,7 @@ impl Key {
         &self.bytes[..self.etype.key_len()]
     }
 
-    /// Derives the keys that encrypt and protect under `usage` (RFC 4120 7.5.1), once for many uses.
+    /// Derives the keys that encrypt and protect under `usage` (RFC 4120 7.5.1), so that they can be used many times.
     pub fn for_usage(&self, usage: u32) -> UsageKey {
         BaseKey::new(self).for_usage(usage)
     }
@@ -220,7 +220,7 @@ impl Key {
         }
     }
 
-    /// Returns whether `checksum` is that of `parts` under `usage`. The comparison takes constant time.
+    /// Returns whether `checksum` is the checksum of `parts` under `usage`. The comparison takes constant time.
     pub fn verify_checksum(&self, usage: u32, parts: &[&[u8]], checksum: &[u8]) -> bool {
         self.checksum(usage, parts).ct_eq(checksum).into()
     }
@@ -232,7 +232,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// A [`Key`] that is used for several usages in turn: the common part of their derivations is done once.
+/// A [`Key`] that is used for several usages. The common part of their derivations is done once.
 pub(super) struct BaseKey(BaseProfile);
 
 #[expect(clippy::large_enum_variant, reason = "it lives on the stack for one message; a box would cost more")]
@@ -294,7 +294,7 @@ impl UsageKey {
         }
     }
 
-    /// Decrypts what [`Self::encrypt`] produced.
+    /// Decrypts the result of [`Self::encrypt`].
     ///
     /// # Errors
     /// The ciphertext is too short, or its tag does not match.

@@ -16,7 +16,7 @@ pub const DEFAULT_ITERATIONS_SHA1: u32 = 4096;
 /// The default number of iterations of types 19 and 20 (RFC 8009 4).
 pub const DEFAULT_ITERATIONS_SHA2: u32 = 32_768;
 
-/// The largest number of iterations that is accepted. It takes about a second.
+/// The maximum number of iterations that is accepted. The derivation then takes about a second.
 pub const MAX_ITERATIONS: u32 = 1 << 20;
 
 /// The constant under which the result of PBKDF2 is derived once more.
@@ -40,7 +40,7 @@ pub(super) fn string_to_key(
     let mut buffer = [0; 32];
     let random = &mut buffer[..etype.key_len()];
     match etype {
-        // RFC 4757 2: the NT hash, without salt or iterations.
+        // The key is the NT hash, without salt or iterations (RFC 4757 2).
         Etype::Rc4Hmac => random.copy_from_slice(&ntowf_v1(password)),
         Etype::Aes128Sha1 | Etype::Aes256Sha1 => {
             pbkdf2_hmac::<Sha1>(password_bytes, salt, iterations, random);

@@ -19,7 +19,7 @@ pub(super) struct Rc4Usage {
 }
 
 impl Rc4Usage {
-    /// Creates the usage from a key, which comes as a keyed HMAC.
+    /// Creates the usage from a key, which is given as a keyed HMAC.
     pub(super) fn new(key: &HmacMd5, usage: u32) -> Self {
         let k1 = keyed(key, &[&microsoft_usage(usage).to_le_bytes()]);
         Self { mac: hmac_md5(&k1) }
@@ -65,7 +65,7 @@ fn signature_key(key: &[u8]) -> [u8; 16] {
     keyed(&hmac_md5(key), &[b"signaturekey\0"])
 }
 
-/// Returns the usage number by which Microsoft's implementation replaces one of RFC 4120 (RFC 4757 3).
+/// Returns the usage number that Microsoft's implementation uses in place of the one in RFC 4120 (RFC 4757 3).
 const fn microsoft_usage(usage: u32) -> u32 {
     match usage {
         3 => 8,

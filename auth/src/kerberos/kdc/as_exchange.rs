@@ -15,7 +15,7 @@ use crate::kerberos::{Principal, PrincipalName, usage};
 use crate::status::NtStatus;
 
 impl Kdc<'_> {
-    /// Answers an AS-REQ. `client` is set to the name that the directory has for the client.
+    /// Answers an AS-REQ. Sets `client` to the name that the directory has for the client.
     pub(super) fn authentication_service(
         &self,
         request: &KdcReq<'_>,
@@ -28,7 +28,7 @@ impl Kdc<'_> {
             return Err(KrbErrorCode::C_PRINCIPAL_UNKNOWN.into());
         }
         let account = self.client(asked)?;
-        // What a client is called in its ticket: as it asked, unless it asks to be told (RFC 6806 6).
+        // The ticket names the client as the request does, unless the client asks for its canonical name (RFC 6806 6).
         let canonical = wants(body, flags::CANONICALIZE) || asked.kind == PrincipalName::ENTERPRISE;
         let name = if canonical { account.name.clone() } else { asked.clone() };
         let principal = client.insert(Principal::new(name, &self.config.realm)).clone();
@@ -139,7 +139,7 @@ fn preauth_error(code: KrbErrorCode, account: &Account, etypes: impl Iterator<It
     Failure { e_data: Some(PaData::encode_list(&methods)), ..Failure::from(code) }
 }
 
-/// Returns ETYPE-INFO2 of these types, which tells the client how to make its keys (RFC 4120 5.2.7.5).
+/// Returns ETYPE-INFO2 for these types, which tells the client how to make its keys (RFC 4120 5.2.7.5).
 fn etype_info(account: &Account, etypes: impl Iterator<Item = Etype>) -> Vec<u8> {
     let params = |etype: Etype| {
         let default = match etype {
@@ -152,7 +152,7 @@ fn etype_info(account: &Account, etypes: impl Iterator<Item = Etype>) -> Vec<u8>
     let entries: Vec<EtypeInfo2Entry<'_>> = types
         .iter()
         .map(|(etype, params)| {
-            // RC4 knows neither salt nor iterations (RFC 4757 2).
+            // RC4 uses neither salt nor iterations (RFC 4757 2).
             let salted = *etype != Etype::Rc4Hmac;
             EtypeInfo2Entry {
                 etype: etype.number(),

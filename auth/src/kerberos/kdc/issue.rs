@@ -1,4 +1,4 @@
-//! The common end of both exchanges: a ticket, and the reply that carries it.
+//! The last part of both exchanges: a ticket, and the reply that carries it.
 
 use super::{Account, Failure, Issued, Kdc, Reply};
 use crate::kerberos::crypto::Key;
@@ -42,8 +42,8 @@ pub(super) struct ReplyKey {
 }
 
 impl Kdc<'_> {
-    /// Returns the times of the ticket: those that the client asks for, within the rules and `limit`, the end of the
-    /// presented ticket.
+    /// Returns the times of the ticket. They are the times that the client asks for, within the rules and up to
+    /// `limit`, the end of the presented ticket.
     pub(super) fn times(
         &self,
         body: &KdcReqBody<'_>,
@@ -52,14 +52,14 @@ impl Kdc<'_> {
         renew_limit: Option<KerberosTime>,
     ) -> Result<Times, Failure> {
         let start = self.time();
-        // RFC 4120 3.1.3: a `till` of zero asks for as long as can be.
+        // RFC 4120 3.1.3: a `till` of zero asks for the longest possible time.
         let wanted = |time: KerberosTime| if time.0 == 0 { KerberosTime::MAX } else { time };
         let longest = start.plus(self.config.max_life).min(limit.unwrap_or(KerberosTime::MAX));
         let end = wanted(body.till).min(longest);
         if end <= start {
             return Err(KrbErrorCode::NEVER_VALID.into());
         }
-        // RFC 4120 3.1.3: with RENEWABLE-OK alone, no longer than the life that was asked for.
+        // RFC 4120 3.1.3: with RENEWABLE-OK alone, the ticket is renewable only up to the end that was asked for.
         let renewal = if super::wants(body, flags::RENEWABLE) {
             Some(wanted(body.rtime.unwrap_or_default()))
         } else {
@@ -70,8 +70,8 @@ impl Kdc<'_> {
         Ok(Times { auth, start, end, renew_till: renew_till.filter(|till| *till > end) })
     }
 
-    /// Returns the service's key that encrypts the ticket. It is of the KDC's preferred type, whatever the client
-    /// supports, because the client never decrypts the ticket.
+    /// Returns the service's key that encrypts the ticket. Its type is the one that the KDC prefers. The types that the
+    /// client supports do not matter, because the client never decrypts the ticket.
     fn ticket_key<'a>(&self, service: &'a Account) -> Result<&'a LongTermKey, Failure> {
         let found = self.config.etypes.iter().find_map(|etype| service.key(*etype));
         found.ok_or(KrbErrorCode::ETYPE_NOSUPP.into())
@@ -136,8 +136,8 @@ impl Kdc<'_> {
         Ticket { realm: &self.config.realm, sname: grant.server.clone(), enc_part }.encode()
     }
 
-    /// Returns the PAC of a ticket for a user with groups. A KDC whose own account has no key of its types leaves it
-    /// out.
+    /// Returns the PAC of a ticket for a user with groups. A KDC whose own account has no key of its types omits the
+    /// PAC.
     fn pac(&self, grant: &Grant<'_>, service: &Key) -> Option<Vec<u8>> {
         let krbtgt = (grant.groups > 0).then(|| self.principals.krbtgt())?;
         let krbtgt = self.ticket_key(&krbtgt).ok()?.key;

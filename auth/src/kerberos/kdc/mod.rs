@@ -1,11 +1,11 @@
-//! The pure half of a KDC: a request, a directory and fresh randomness make an answer.
+//! The pure half of a KDC, which computes an answer from a request, a directory and fresh randomness.
 //!
 //! | module | holds |
 //! |---|---|
-//! | this one | [`answer`], the rules ([`KdcConfig`]), the directory ([`Principals`]), the [`Outcome`] |
+//! | this module | [`answer`], the rules ([`KdcConfig`]), the directory ([`Principals`]), the [`Outcome`] |
 //! | `as_exchange` | pre-authentication and ticket-granting tickets (RFC 4120 3.1) |
 //! | `tgs` | service tickets, referrals, renewal, forwarding (RFC 4120 3.3, RFC 6806) |
-//! | `issue` | what both have in common: times, keys, tickets, replies |
+//! | `issue` | the part that both have in common: times, keys, tickets, replies |
 //!
 //! The directory, its lockout counters, the network and its framing belong to the caller. A ticket carries a PAC
 //! (`super::pac`) if its user has groups. User to user, postdating, S4U and FAST are refused or ignored.
@@ -39,19 +39,21 @@ pub struct Account {
     pub iterations: Option<u32>,
     /// [`NtStatus::SUCCESS`], or the reason why the account cannot log on now.
     pub status: NtStatus,
-    /// Whether the account must pre-authenticate. On Windows it must, unless the account is configured otherwise.
+    /// Whether the account must pre-authenticate. On Windows this is required, unless the account is configured
+    /// otherwise.
     pub preauth_required: bool,
-    /// Whether tickets of the account may be forwarded. Those of sensitive and protected accounts may not.
+    /// Whether tickets of the account may be forwarded. Tickets of sensitive and protected accounts may not be
+    /// forwarded.
     pub forwardable: bool,
     /// Whether the account is, as a service, trusted for delegation.
     pub ok_as_delegate: bool,
-    /// The number of domain local groups that the account is a member of. Its tickets for services name them, at 40
-    /// bytes each.
+    /// The number of domain local groups that the account is a member of. Its tickets for services have 40 bytes for
+    /// each group.
     pub groups: u16,
 }
 
 impl Account {
-    /// Creates an account in good standing.
+    /// Creates an account that may log on and has no restrictions.
     pub fn new(name: PrincipalName, keys: Vec<LongTermKey>, salt: &str) -> Self {
         Self {
             name,
@@ -77,7 +79,7 @@ impl Account {
 pub enum Lookup {
     /// The name belongs to this account.
     Found(Arc<Account>),
-    /// The KDC of this realm is to be asked.
+    /// The KDC of this realm must be asked.
     Referral(String),
     /// Several accounts have the name, which is a duplicate SPN.
     Duplicate,
@@ -107,18 +109,18 @@ pub trait Principals {
 pub struct KdcConfig {
     /// The realm, in upper case.
     pub realm: String,
-    /// The largest permitted difference between the clocks, in seconds.
+    /// The maximum permitted difference between the clocks, in seconds.
     pub max_skew: u64,
-    /// The longest lifetime of a ticket, in seconds.
+    /// The maximum lifetime of a ticket, in seconds.
     pub max_life: u64,
-    /// The longest lifetime of a renewable ticket including its renewals, in seconds.
+    /// The maximum lifetime of a renewable ticket including its renewals, in seconds.
     pub max_renew: u64,
     /// The encryption types in use, the preferred one first.
     pub etypes: Vec<Etype>,
-    /// Whether a TGS-REQ is refused if its authenticator has no checksum. According to RFC 4120 3.3.2 the checksum is
-    /// compared with the request's body, and Samba refuses a request without one (`KRB_AP_ERR_INAPP_CKSUM`:
-    /// fortra/impacket pull request 2211). A KDC of Windows accepts it: impacket (`getKerberosTGS`) and minikerberos
-    /// send no checksum. A checksum that is present must be right in either case.
+    /// Whether a TGS-REQ is refused if its authenticator has no checksum. According to RFC 4120 3.3.2, the checksum is
+    /// compared with the request's body. Samba refuses a request without one (`KRB_AP_ERR_INAPP_CKSUM`: fortra/impacket
+    /// pull request 2211). A Windows KDC accepts such a request: impacket (`getKerberosTGS`) and minikerberos send no
+    /// checksum. In both cases, a checksum that is present must be right.
     pub requires_checksum: bool,
 }
 
@@ -139,7 +141,7 @@ impl KdcConfig {
 /// The random bytes that an answer needs. None of them may be used twice.
 #[derive(Clone, Copy)]
 pub struct Nonces {
-    /// The session key. As many bytes of it are used as the key type needs.
+    /// The session key. Only the number of bytes that the key type needs is used.
     pub session_key: [u8; 32],
     /// The confounder of the ticket.
     pub ticket_confounder: [u8; 16],
@@ -241,7 +243,7 @@ struct Failure {
 }
 
 impl Failure {
-    /// Returns the error for an account in this state, with the NTSTATUS as a Windows KDC adds it: KERB-ERROR-DATA of
+    /// Returns the error for an account in this state. It has the NTSTATUS that a Windows KDC adds: KERB-ERROR-DATA of
     /// type 3, KERB_ERR_TYPE_EXTENDED (MS-KILE 2.2.2).
     fn of_account(status: NtStatus) -> Self {
         let e_data = Writer::encode(|w| {
@@ -286,8 +288,8 @@ fn same_realm(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
 }
 
-/// Returns the session key of a ticket. It is of the first type in the client's list that the KDC and the service
-/// support too.
+/// Returns the session key of a ticket. Its type is the first one in the client's list that the KDC and the service
+/// support as well.
 fn session_key(kdc: Kdc<'_>, wanted: &[i32], service: &Account) -> Result<Key, Failure> {
     let known = |etype: &Etype| kdc.config.etypes.contains(etype) && service.key(*etype).is_some();
     let etype = wanted.iter().filter_map(|number| Etype::from_number(*number)).find(known);

@@ -32,7 +32,7 @@ struct Presented {
 }
 
 impl Kdc<'_> {
-    /// Answers a TGS-REQ. `client` is set to the client that the presented ticket names.
+    /// Answers a TGS-REQ. Sets `client` to the client that the presented ticket names.
     pub(super) fn ticket_granting_service(
         &self,
         request: &KdcReq<'_>,
@@ -86,7 +86,7 @@ impl Kdc<'_> {
         }
     }
 
-    /// Verifies the ticket, its authenticator, and the checksum that ties both to the body, if there is one.
+    /// Verifies the ticket, its authenticator, and the checksum that ties both to the body, if there is a checksum.
     fn presented(&self, request: &KdcReq<'_>) -> Result<Presented, Failure> {
         let data = request.padata.iter().find(|data| data.kind == PaData::TGS_REQ);
         let data = data.ok_or(KrbErrorCode::PADATA_TYPE_NOSUPP)?;
@@ -114,7 +114,7 @@ impl Kdc<'_> {
             None if self.config.requires_checksum => return Err(KrbErrorCode::INAPP_CKSUM.into()),
             Some(_) | None => {}
         }
-        // A trusted realm speaks for its own users only, or it could make itself any of ours.
+        // A trusted realm may name only its own users. Otherwise it could impersonate any user of this realm.
         if !same_realm(ticket.realm, &self.config.realm) && !same_realm(part.crealm, ticket.realm) {
             return Err(KrbErrorCode::POLICY.into());
         }
@@ -130,7 +130,8 @@ impl Kdc<'_> {
         })
     }
 
-    /// Returns the keys that can decrypt a presented ticket: those of this KDC, or those of the trust that it came by.
+    /// Returns the keys that can decrypt a presented ticket: those of this KDC, or those of the trust over which the
+    /// ticket came.
     fn ticket_keys(&self, ticket: &Ticket<'_>) -> Result<ServiceKeys, Failure> {
         let ours = ticket.sname.krbtgt_realm().is_some_and(|realm| same_realm(realm, &self.config.realm));
         if !ours {
@@ -152,7 +153,7 @@ impl Kdc<'_> {
                 self.refer(realm)
             };
         }
-        // A client that takes no referrals finds out by itself which realm to ask (RFC 6806 8).
+        // A client that accepts no referrals itself determines the realm to ask (RFC 6806 8).
         match self.principals.service(asked) {
             Lookup::Found(account) => Ok(Service { account, name: asked.clone(), referral: false }),
             Lookup::Referral(realm) if wants(body, flags::CANONICALIZE) => self.refer(&realm),
@@ -161,15 +162,15 @@ impl Kdc<'_> {
         }
     }
 
-    /// Returns a ticket for the ticket-granting service of `realm`, encrypted in the key of the trust.
+    /// Returns a ticket for the ticket-granting service of `realm`, encrypted with the key of the trust.
     fn refer(&self, realm: &str) -> Result<Service, Failure> {
         let account = self.principals.trust(realm).ok_or(KrbErrorCode::S_PRINCIPAL_UNKNOWN)?;
         Ok(Service { account, name: PrincipalName::krbtgt(realm), referral: true })
     }
 }
 
-/// Returns the flags of the new ticket and the latest end of its validity, which is that of the presented ticket unless
-/// that one is renewed.
+/// Returns the flags of the new ticket and the latest end of its validity. This is the end of the presented ticket,
+/// unless the presented ticket is renewed.
 fn ticket_flags(
     body: &KdcReqBody<'_>,
     presented: &Presented,

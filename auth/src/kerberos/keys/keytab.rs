@@ -1,7 +1,7 @@
-//! Key tables: the files with which MIT and Windows' `ktpass` give a service its keys.
+//! Key tables: the files in which MIT and the Windows tool `ktpass` give a service its keys.
 //!
-//! The format is version 5.02 of MIT. All numbers are big endian, and each entry is preceded by its length. A negative
-//! length marks a hole.
+//! The format is version 5.02 of MIT. All numbers are big-endian, and each entry is preceded by its length. A negative
+//! length marks a deleted entry.
 
 use super::LongTermKey;
 use crate::kerberos::crypto::{CryptoError, Key};
@@ -10,10 +10,10 @@ use crate::kerberos::name::{Principal, PrincipalName};
 /// The first two bytes of a file.
 const VERSION: [u8; 2] = [5, 2];
 
-/// The largest number of entries that are read.
+/// The maximum number of entries that are read.
 const MAX_ENTRIES: usize = 4096;
 
-/// The largest number of components of a name that are read.
+/// The maximum number of components of a name that are read.
 const MAX_PARTS: u16 = 16;
 
 /// The contents of a key table.
@@ -37,10 +37,10 @@ pub struct KeytabEntry {
 /// The reason why bytes are not a key table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeytabError {
-    /// The file has another format, or another version of it.
+    /// The file has another format, or another version of the format.
     #[error("this is not a key table, which begins with the bytes 05 02; write it with a current ktutil or ktpass")]
     Version,
-    /// The file ends within an entry, or an entry within a field.
+    /// The file ends within an entry, or an entry ends within a field.
     #[error("the key table is cut off within the entry at byte {at}")]
     Truncated {
         /// The position of the entry's length in the file, in bytes.
@@ -112,7 +112,7 @@ impl KeytabEntry {
         out.push(self.key.kvno as u8);
         out.extend_from_slice(&(self.key.key.etype() as u16).to_be_bytes());
         text(&mut out, self.key.key.as_bytes());
-        // The version once more, for it does not fit one byte.
+        // The version is repeated here, because it may not fit into one byte.
         out.extend_from_slice(&self.key.kvno.to_be_bytes());
         out
     }

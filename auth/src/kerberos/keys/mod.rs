@@ -9,7 +9,7 @@ mod keytab;
 pub use keytab::{Keytab, KeytabEntry, KeytabError};
 
 /// Returns the salt of the keys of a user or service account: the realm and the name (MS-KILE 3.1.1.2; RFC 4120 4). The
-/// name is spelled as in the directory, which is `sAMAccountName` on Windows.
+/// spelling of the name is the directory's, which is `sAMAccountName` on Windows.
 pub fn user_salt(realm: &str, name: &PrincipalName) -> String {
     name.parts.iter().fold(realm.to_owned(), |salt, part| salt + part)
 }
@@ -21,7 +21,7 @@ pub fn machine_salt(realm: &str, machine: &str) -> String {
     format!("{realm}host{}.{}", name.to_lowercase(), realm.to_lowercase())
 }
 
-/// A key of an account with its version.
+/// A key of an account, with its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LongTermKey {
     /// The version of the password from which the key was derived.
@@ -45,8 +45,8 @@ pub fn keys_from_password(
     etypes.iter().map(|etype| Ok(LongTermKey { kvno, key: key(etype)? })).collect()
 }
 
-/// The keys with which a server decrypts tickets: those of the account that it runs as, whatever name of that account a
-/// ticket is for. They are prepared once and used for every ticket.
+/// The keys with which a server decrypts tickets. They are the keys of the account that it runs as, and apply to all
+/// names of that account. They are prepared once and used for every ticket.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceKeys {
     /// The keys, the newest one first.

@@ -12,7 +12,7 @@ pub struct ApReq<'a> {
     pub options: u32,
     /// The ticket in DER; see [`Ticket::decode`].
     pub ticket: &'a [u8],
-    /// An [`super::Authenticator`], encrypted in the session key.
+    /// An [`super::Authenticator`], encrypted with the session key.
     pub authenticator: EncryptedData<'a>,
 }
 
@@ -29,7 +29,7 @@ impl<'a> ApReq<'a> {
         })
     }
 
-    /// Reads the message; the ticket is read too, and its bytes are kept.
+    /// Reads the message and the ticket in it. The bytes of the ticket are kept.
     ///
     /// # Errors
     /// The bytes are not a valid encoding of it, or are too long.
@@ -51,7 +51,7 @@ impl<'a> ApReq<'a> {
 /// An AP-REP: the server's proof that it could read the ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApRep<'a> {
-    /// An [`EncApRepPart`], encrypted in the session key.
+    /// An [`EncApRepPart`], encrypted with the session key.
     pub enc_part: EncryptedData<'a>,
 }
 
@@ -85,9 +85,9 @@ impl<'a> ApRep<'a> {
 /// The plaintext of an AP-REP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncApRepPart<'a> {
-    /// The second of the authenticator's time, repeated.
+    /// The second of the authenticator's time, which is repeated here.
     pub ctime: KerberosTime,
-    /// The microseconds of the authenticator's time, repeated.
+    /// The microseconds of the authenticator's time, which are repeated here.
     pub cusec: u32,
     /// The key that the server chooses for the session.
     pub subkey: Option<Typed<'a>>,

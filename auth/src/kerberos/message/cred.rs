@@ -5,12 +5,12 @@ use super::{
     read_head, sequence, write_head,
 };
 
-/// A KRB-CRED: tickets, and what their new holder needs to use them.
+/// A KRB-CRED: tickets, and the information that their new holder needs to use them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KrbCred<'a> {
     /// The DER of each ticket, see [`Ticket::decode`].
     pub tickets: Vec<&'a [u8]>,
-    /// An [`EncKrbCredPart`], encrypted in the session key. A plain one has type 0.
+    /// An [`EncKrbCredPart`], encrypted with the session key. A part that is not encrypted has type 0.
     pub enc_part: EncryptedData<'a>,
 }
 
@@ -95,8 +95,8 @@ impl<'a> EncKrbCredPart<'a> {
         })
     }
 
-    /// Reads the plaintext. Every field but the key is optional in RFC 4120; a ticket without those that are needed
-    /// here is refused.
+    /// Reads the plaintext. Every field except the key is optional in RFC 4120. A ticket without the fields that are
+    /// needed here is refused.
     ///
     /// # Errors
     /// The bytes are not a valid encoding of it, or are too long.

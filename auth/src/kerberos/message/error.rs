@@ -12,7 +12,7 @@ pub struct KrbError<'a> {
     pub susec: u32,
     /// The error code.
     pub code: KrbErrorCode,
-    /// The realm of the client. With [`KrbErrorCode::WRONG_REALM`] it is the realm to ask instead.
+    /// The realm of the client or, with [`KrbErrorCode::WRONG_REALM`], the realm to ask instead.
     pub crealm: Option<&'a str>,
     /// The name of the client.
     pub cname: Option<PrincipalName>,

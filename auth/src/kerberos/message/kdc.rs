@@ -58,7 +58,7 @@ impl<'a> KdcReq<'a> {
         })
     }
 
-    /// Reads either message together with its body.
+    /// Reads an AS-REQ or a TGS-REQ together with its body.
     ///
     /// # Errors
     /// The bytes are not a valid encoding of it, or are too long.
@@ -84,7 +84,7 @@ impl<'a> KdcReq<'a> {
 pub struct KdcReqBody<'a> {
     /// The KDC options; see [`super::flags`].
     pub options: u32,
-    /// The client. A TGS takes it from the ticket instead.
+    /// The client. A TGS takes the client from the ticket instead.
     pub cname: Option<PrincipalName>,
     /// The realm of the service, and of the client in an AS request.
     pub realm: &'a str,
@@ -157,7 +157,7 @@ pub struct KdcRep<'a> {
     pub cname: PrincipalName,
     /// The ticket in DER; see [`Ticket::decode`].
     pub ticket: &'a [u8],
-    /// An [`EncKdcRepPart`], encrypted in the client's key or in the key that the TGS request names.
+    /// An [`EncKdcRepPart`], encrypted with the client's key or with the key that the TGS request names.
     pub enc_part: EncryptedData<'a>,
 }
 
@@ -216,7 +216,7 @@ pub struct EncKdcRepPart<'a> {
     pub renew_till: Option<KerberosTime>,
     /// The realm of the service.
     pub srealm: &'a str,
-    /// The name of the service. In a referral it differs from the one that was asked for.
+    /// The name of the service. In a referral, it differs from the name that was asked for.
     pub sname: PrincipalName,
 }
 
@@ -244,7 +244,8 @@ impl<'a> EncKdcRepPart<'a> {
         })
     }
 
-    /// Reads the plaintext of either reply, because some KDCs give an AS reply the tag of a TGS reply (RFC 4120 5.4.2).
+    /// Reads the plaintext of a reply with either tag, because some KDCs give an AS reply the tag of a TGS reply (RFC
+    /// 4120 5.4.2).
     ///
     /// # Errors
     /// The bytes are not a valid encoding of it, or are too long.

@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | this one | the parts that messages share, and why bytes are refused |
+//! | this module | the parts that messages share, and the reasons why bytes are refused |
 //! | `ticket` | [`Ticket`], [`EncTicketPart`], [`Authenticator`] |
 //! | `ap` | [`ApReq`], [`ApRep`], [`EncApRepPart`] |
 //! | `kdc` | [`KdcReq`], [`KdcRep`], [`EncKdcRepPart`] |
@@ -10,9 +10,8 @@
 //! | `error` | [`KrbError`] |
 //! | `cred` | [`KrbCred`]: forwarded tickets |
 //!
-//! Messages borrow from their bytes. The codec is this crate's own [`der`](crate::der): names with
-//! any UTF-8 are read (a GeneralString of X.680 cannot hold `ß`), and an AP-REQ is read in well under
-//! a microsecond.
+//! Messages borrow from their bytes. The codec is this crate's own [`der`](crate::der). It reads names in any UTF-8 (a
+//! GeneralString of X.680 cannot hold `ß`), and reads an AP-REQ in much less than a microsecond.
 
 use crate::der::{DerError, Fault, Reader, Writer, tag};
 
@@ -34,14 +33,14 @@ pub use kdc::{EncKdcRepPart, Exchange, KdcRep, KdcReq, KdcReqBody};
 pub use preauth::{EtypeInfo2Entry, PaData, PaEncTsEnc};
 pub use ticket::{Authenticator, EncTicketPart, Ticket};
 
-/// The longest message that is decoded, in bytes. A ticket with a large PAC fits, and IIS accepts no longer token by
-/// default.
+/// The maximum length of a message that is decoded, in bytes. A ticket with a large PAC fits. By default, IIS accepts
+/// no longer token.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
 /// The protocol version in every message (RFC 4120 5.4.1).
 const PVNO: i64 = 5;
 
-/// The largest number of entries in a list within a message (encryption types, pre-authentication data, tickets).
+/// The maximum number of entries in a list within a message (encryption types, pre-authentication data, tickets).
 const MAX_LIST: usize = 64;
 
 /// The reason why bytes are not the expected message.
@@ -67,33 +66,33 @@ pub enum MessageError {
 
 /// Flags of a ticket (RFC 4120 5.3) and of a KDC request (5.4.1), which share most of their bits.
 pub mod flags {
-    /// Ticket and request: may be forwarded.
+    /// The ticket may be forwarded, or the request asks for such a ticket.
     pub const FORWARDABLE: u32 = 1 << 30;
-    /// Ticket and request: is forwarded.
+    /// The ticket was forwarded, or the request asks for a forwarded ticket.
     pub const FORWARDED: u32 = 1 << 29;
-    /// Ticket and request: renewable.
+    /// The ticket is renewable, or the request asks for a renewable ticket.
     pub const RENEWABLE: u32 = 1 << 23;
-    /// Ticket: must not be used before validation.
+    /// The ticket must not be used before it is validated.
     pub const INVALID: u32 = 1 << 24;
-    /// Ticket: issued by the AS, not from another ticket.
+    /// The ticket was issued by the AS, not from another ticket.
     pub const INITIAL: u32 = 1 << 22;
-    /// Ticket: the client was pre-authenticated.
+    /// The client of the ticket was pre-authenticated.
     pub const PRE_AUTHENT: u32 = 1 << 21;
-    /// Ticket: the service is trusted for delegation.
+    /// The service of the ticket is trusted for delegation.
     pub const OK_AS_DELEGATE: u32 = 1 << 18;
-    /// Request: the KDC may change names and refer to other realms (RFC 6806).
+    /// The request allows the KDC to change names and refer to other realms (RFC 6806).
     pub const CANONICALIZE: u32 = 1 << 16;
-    /// Request: a renewable ticket will do where a long one is not to be had.
+    /// The request accepts a renewable ticket if a ticket with the requested lifetime cannot be issued.
     pub const RENEWABLE_OK: u32 = 1 << 4;
-    /// Request: encrypt the ticket in the session key of an additional ticket (user to user).
+    /// The request asks for a ticket that is encrypted with the session key of an additional ticket (user to user).
     pub const ENC_TKT_IN_SKEY: u32 = 1 << 3;
-    /// Request: renew the ticket presented.
+    /// The request asks to renew the ticket that it presents.
     pub const RENEW: u32 = 1 << 1;
-    /// Request: validate the ticket presented.
+    /// The request asks to validate the ticket that it presents.
     pub const VALIDATE: u32 = 1;
-    /// AP-REQ: mutual authentication is required (RFC 4120 5.5.1).
+    /// The AP-REQ requires mutual authentication (RFC 4120 5.5.1).
     pub const MUTUAL_REQUIRED: u32 = 1 << 29;
-    /// AP-REQ: the ticket is encrypted in the session key of the server's ticket.
+    /// The ticket in the AP-REQ is encrypted with the session key of the server's ticket.
     pub const USE_SESSION_KEY: u32 = 1 << 30;
 }
 
@@ -165,7 +164,7 @@ impl<'a> Typed<'a> {
     /// Returns the key that this value holds.
     ///
     /// # Errors
-    /// The encryption type is not implemented, or the length is not that of the type.
+    /// The encryption type is not implemented, or the length is not the key length of the type.
     pub fn key(&self) -> Result<Key, CryptoError> {
         Key::from_wire(self.kind, self.value)
     }
@@ -182,7 +181,7 @@ impl<'a> Typed<'a> {
     }
 }
 
-/// Reads a SEQUENCE. `read` must take all its fields.
+/// Reads a SEQUENCE. `read` must read all its fields.
 fn sequence<'a, T>(
     r: &mut Reader<'a>,
     read: impl FnOnce(&mut Reader<'a>) -> Result<T, DerError>,
@@ -193,7 +192,7 @@ fn sequence<'a, T>(
     Ok(value)
 }
 
-/// Reads `bytes` with `read`, which must take all of them.
+/// Reads `bytes` with `read`, which must read all of them.
 fn whole<'a, T>(
     bytes: &'a [u8],
     what: &'static str,
@@ -206,7 +205,7 @@ fn whole<'a, T>(
     read(&mut r).and_then(|value| r.finish().map(|()| value)).map_err(|error| MessageError::Der { what, error })
 }
 
-/// Reads all of `bytes`: the application tag `number` around a SEQUENCE that `read` takes.
+/// Reads all of `bytes`: the application tag `number` around a SEQUENCE that `read` reads.
 fn message<'a, T>(
     bytes: &'a [u8],
     what: &'static str,
@@ -216,7 +215,7 @@ fn message<'a, T>(
     whole(bytes, what, |r| application(r, number, read))
 }
 
-/// Reads the application tag `number` around a SEQUENCE that `read` takes.
+/// Reads the application tag `number` around a SEQUENCE that `read` reads.
 fn application<'a, T>(
     r: &mut Reader<'a>,
     number: u8,
@@ -238,7 +237,7 @@ fn write(w: &mut Writer, number: u8, fields: impl FnOnce(&mut Writer)) {
     w.nested(tag::application(number), |w| w.sequence(fields));
 }
 
-/// Writes the two fields with which most messages begin, version and type, from field `first` on.
+/// Writes the version and the type, with which most messages begin, as the fields from `first` on.
 fn write_head(w: &mut Writer, first: u8, kind: u8) {
     w.field(first, |w| w.integer(PVNO));
     w.field(first + 1, |w| w.integer(kind.into()));

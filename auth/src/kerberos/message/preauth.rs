@@ -14,7 +14,7 @@ pub struct PaData<'a> {
 impl<'a> PaData<'a> {
     /// The type of an AP-REQ with the ticket that a TGS request presents.
     pub const TGS_REQ: i32 = 1;
-    /// The type of the time that is encrypted in the client's key: [`PaEncTsEnc`].
+    /// The type of the time that is encrypted with the client's key: [`PaEncTsEnc`].
     pub const ENC_TIMESTAMP: i32 = 2;
     /// The type of a KERB-EXT-ERROR with an NTSTATUS, in the e-data of an error (MS-KILE 2.2.1).
     pub const PW_SALT: i32 = 3;
@@ -22,7 +22,7 @@ impl<'a> PaData<'a> {
     pub const ETYPE_INFO2: i32 = 19;
     /// The type of a service's request on behalf of a user (MS-SFU), which is not supported here.
     pub const FOR_USER: i32 = 129;
-    /// The type of the statement whether a PAC is wanted (MS-KILE 2.2.3).
+    /// The type of the data that says whether the client wants a PAC (MS-KILE 2.2.3).
     pub const PAC_REQUEST: i32 = 128;
 
     pub(super) fn write(&self, w: &mut Writer) {
@@ -61,7 +61,7 @@ pub struct EtypeInfo2Entry<'a> {
     pub etype: i32,
     /// The salt; `None` stands for the default salt of the principal.
     pub salt: Option<&'a str>,
-    /// The parameters: the number of iterations in 4 bytes, big endian (RFC 3962 4).
+    /// The parameters: the number of iterations in 4 bytes, big-endian (RFC 3962 4).
     pub s2kparams: Option<&'a [u8]>,
 }
 

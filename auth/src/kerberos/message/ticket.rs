@@ -12,7 +12,7 @@ pub struct Ticket<'a> {
     pub realm: &'a str,
     /// The name of the service.
     pub sname: PrincipalName,
-    /// An [`EncTicketPart`], encrypted in the service's key.
+    /// An [`EncTicketPart`], encrypted with the service's key.
     pub enc_part: EncryptedData<'a>,
 }
 
@@ -60,7 +60,7 @@ pub struct EncTicketPart<'a> {
     pub crealm: &'a str,
     /// The name of the client.
     pub cname: PrincipalName,
-    /// The realms on the way (RFC 4120 3.3.3.2): the encoding's type, which is 1, and its contents.
+    /// The transited realms (RFC 4120 3.3.3.2): the type of the encoding, which is 1, and its contents.
     pub transited: Typed<'a>,
     /// The time at which the client authenticated to a KDC.
     pub auth_time: KerberosTime,
@@ -117,7 +117,7 @@ impl<'a> EncTicketPart<'a> {
     }
 }
 
-/// The proof that the sender knows a ticket's session key now (RFC 4120 5.5.1).
+/// The proof that the sender knows a ticket's session key at this time (RFC 4120 5.5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authenticator<'a> {
     /// The realm of the client.

@@ -1,4 +1,4 @@
-//! The configuration of a server that accepts NTLM, and what follows from it alone.
+//! The configuration of a server that accepts NTLM, and the decisions that depend only on it.
 
 use super::{Refusal, WORKSTATION};
 use crate::FileTime;
@@ -46,23 +46,23 @@ pub struct AcceptorConfig {
     pub names: TargetNames,
     /// Whether the machine is joined to a domain. Then the target is the domain; otherwise it is the machine.
     pub joined: bool,
-    /// The version field of the Challenge. Every Challenge has it, whether or not the client asked for it: recorded
-    /// exchanges of IIS 8.5 with curl show it, although curl does not ask, and its Authenticate repeats the flag.
-    /// According to MS-NLMP 2.2.2.10 the field is for debugging only.
+    /// The version field of the Challenge. Every Challenge has this field, even if the client did not ask for it.
+    /// Recorded exchanges of IIS 8.5 with curl show the field, although curl does not ask for it, and the Authenticate
+    /// of curl repeats the flag. According to MS-NLMP 2.2.2.10, the field is only for debugging.
     pub version: Version,
-    /// Whether clients that do not offer 128-bit keys are refused. It is off because curl and Chromium never offer
-    /// them.
+    /// Whether clients that do not offer 128-bit keys are refused. This is off by default, because curl and Chromium
+    /// never offer them.
     pub require_128bit: bool,
-    /// The largest difference of an NTLMv2 timestamp from the server's clock in ticks; `None` turns the check off
+    /// The maximum difference between an NTLMv2 timestamp and the server's clock, in ticks; `None` turns the check off
     /// (Windows after 2008 R2). [`AcceptorConfig::SKEW_36_HOURS`] is the older rule.
     pub max_skew: Option<u64>,
-    /// Whether a null session counts as a logon. It does not with IIS.
+    /// Whether a null session counts as a logon. IIS does not accept it as one.
     pub allow_anonymous: bool,
     /// Whether the channel binding is checked, on connections that have one.
     pub channel_binding: TokenChecking,
     /// Whether the service name is checked against [`AcceptorConfig::service_names`].
     pub service_name: TokenChecking,
-    /// Service names that this server goes by, such as `HTTP/app.corp.example`; any case matches.
+    /// The service names of this server, such as `HTTP/app.corp.example`. Case does not matter.
     pub service_names: Vec<String>,
 }
 
@@ -155,7 +155,7 @@ impl AcceptorConfig {
         })
     }
 
-    /// Returns the service name that the client sent, if it is a name of this server or is not checked.
+    /// Returns the service name that the client sent. If names are checked, it must be a name of this server.
     pub(super) fn check_service_name(&self, pairs: AvPairs<'_>) -> Result<Option<String>, Refusal> {
         let sent = pairs.target_name().filter(|name| !name.is_empty());
         let ours = |name: &str| self.service_names.iter().any(|each| same_name(each, name));
@@ -168,7 +168,7 @@ impl AcceptorConfig {
         }
     }
 
-    /// Checks that the time in an NTLMv2 response is near enough to the server's clock, if that is configured.
+    /// Checks, if that is configured, that the time in an NTLMv2 response is close enough to the server's clock.
     pub(super) fn check_clock(&self, response: NtResponse<'_>, now: FileTime) -> Result<(), Refusal> {
         let (Some(limit), NtResponse::V2(v2)) = (self.max_skew, response) else { return Ok(()) };
         let skew = v2.timestamp.0.abs_diff(now.0);

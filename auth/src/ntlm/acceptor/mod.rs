@@ -1,8 +1,8 @@
-//! The server's side of NTLM (MS-NLMP 3.2.5.1). Its state is an enum, since a peer may send any message at any time.
+//! The server's side of NTLM (MS-NLMP 3.2.5.1). The state is an enum, since a peer may send any message at any time.
 //!
-//! The acceptor never sees a hash. It sends a Challenge, yields a [`LogonRequest`] for the DC (or the local SAM), and
-//! takes the reply. Then it checks what only it can check, since only it has all three messages: key exchange, MIC,
-//! channel binding, service name and clock.
+//! The acceptor never sees a hash. It sends a Challenge, returns a [`LogonRequest`] for the DC (or the local SAM), and
+//! takes the reply. Then it checks the key exchange, the MIC, the channel binding, the service name and the clock,
+//! because no other party has all three messages.
 //!
 //! [`LogonRequest`]: crate::logon::LogonRequest
 
@@ -45,7 +45,7 @@ enum State {
     AwaitingLogon(Handshake, Proof),
 }
 
-/// The first two messages, as raw bytes for the MIC, and what they negotiated.
+/// The first two messages, as raw bytes for the MIC, and the result of their negotiation.
 struct Handshake {
     negotiate: Vec<u8>,
     challenge: Vec<u8>,
@@ -65,10 +65,10 @@ impl Acceptor {
         Self { config: config.into(), binding, state: State::Idle }
     }
 
-    /// Takes a token from the client. `server_challenge` is 8 fresh random bytes, used if the token
-    /// is a Negotiate; `now` is the server's clock.
+    /// Takes a token from the client. `server_challenge` is 8 fresh random bytes, which are used if the token is a
+    /// Negotiate. `now` is the server's clock.
     ///
-    /// A Negotiate starts a new handshake at any time. After a failure no handshake is pending.
+    /// A Negotiate starts a new handshake at any time. After a failure, no handshake is pending.
     pub fn accept(&mut self, token: &[u8], server_challenge: [u8; 8], now: FileTime) -> Step {
         let state = std::mem::replace(&mut self.state, State::Idle);
         let step = match (message_type(token), state) {
@@ -139,7 +139,7 @@ impl Acceptor {
         Ok(Step::NeedLogon(request))
     }
 
-    /// Carries out the server's own checks after the DC's reply, since only the server has all three messages.
+    /// Carries out the server's own checks after the DC's reply. Only the server has all three messages.
     fn conclude(&self, handshake: &Handshake, proof: &Proof, reply: &LogonReply) -> Result<Authenticated, Refusal> {
         if !reply.status.is_success() {
             return Err(Refusal::Logon(reply.status));
@@ -155,7 +155,7 @@ impl Acceptor {
             NtResponse::V1(_) | NtResponse::Empty => AvPairs::default(),
         };
         let mic = pairs.flags() & AvPairs::FLAG_MIC != 0;
-        // The server shares no password with a guest, and therefore has no key to check a MIC with.
+        // The server shares no password with a guest, and therefore has no key with which to check a MIC.
         let Handshake { negotiate, challenge, .. } = handshake;
         if mic && !guest && !mic_matches(&session_key, negotiate, challenge, raw) {
             return Err(Refusal::Mic);
@@ -189,7 +189,7 @@ impl Acceptor {
     }
 }
 
-/// Names of fields, for errors.
+/// The names of fields, for errors.
 const WORKSTATION: &str = "Authenticate.Workstation";
 
 /// Returns the session key that both sides now share (3.2.5.1.2).
@@ -216,8 +216,8 @@ fn session_key(
     Ok(exchange_session_key(&key_exchange_key, encrypted))
 }
 
-/// Returns whether this is a null session (3.2.5.1.2): no user, no NT response, and an empty LM response or one that is
-/// a zero byte.
+/// Returns whether this is a null session (3.2.5.1.2): it has no user and no NT response, and its LM response is empty
+/// or a zero byte.
 fn is_anonymous(message: &Authenticate<'_>) -> bool {
     message.user.is_empty() && message.nt_response.is_empty() && matches!(message.lm_response, [] | [0])
 }

@@ -31,7 +31,7 @@ pub struct Authenticated {
     pub workstation: String,
     /// Whether the logon is a null session.
     pub anonymous: bool,
-    /// Whether the guest account stands in for an unknown user.
+    /// Whether an unknown user was logged on as guest.
     pub guest: bool,
     /// The SIDs of the user and its groups.
     pub sids: Vec<String>,
@@ -56,7 +56,7 @@ pub enum Refusal {
     /// An Authenticate arrived on this connection without a Challenge before it.
     #[error("an Authenticate message arrived on a connection that has no handshake pending")]
     NoContext,
-    /// The client does not offer what this server requires.
+    /// The client does not offer the security that this server requires.
     #[error("the client does not offer 128-bit keys, which this server requires")]
     Weak,
     /// The client asks for a null session, which this server does not accept.

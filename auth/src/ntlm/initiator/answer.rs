@@ -53,7 +53,7 @@ impl InitiatorConfig {
         now: FileTime,
     ) -> Result<Responses, DecodeError> {
         let Some(nt_hash) = &self.credentials.nt_hash else {
-            // 3.1.5.1.2 and 3.3: a null session answers with one zero byte and a key of zeros.
+            // A null session answers with one zero byte and a key of zeros (3.1.5.1.2, 3.3).
             return Ok(Responses { lm: vec![0], nt: Vec::new(), key_exchange_key: [0; 16] });
         };
         match self.profile.response {
@@ -128,7 +128,7 @@ impl InitiatorConfig {
             (lm, crypto::v1_response(nt_hash, &both))
         } else {
             let nt = crypto::v1_response(nt_hash, &server_challenge);
-            // A password without an LM hash has nothing to send either.
+            // A password without an LM hash has no LM response either.
             let lm = match (self.profile.lm, self.credentials.lm_hash) {
                 (LmRule::Send, Some(hash)) => crypto::v1_response(&hash, &server_challenge),
                 _ => nt,
@@ -144,7 +144,7 @@ impl InitiatorConfig {
         }
     }
 
-    /// Encodes the Authenticate message. A MIC is still zero.
+    /// Encodes the Authenticate message. The MIC, if there is one, is still zero.
     pub(super) fn encode(
         &self,
         responses: &Responses,

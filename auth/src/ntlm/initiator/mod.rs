@@ -1,4 +1,5 @@
-//! The client's side of NTLM (MS-NLMP 3.1.5.1). It is a typestate, so that calls in a wrong order do not compile.
+//! The client's side of NTLM (MS-NLMP 3.1.5.1). The type of the initiator depends on its state, so calls in a wrong
+//! order do not compile.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ mod answer;
 pub struct Credentials {
     user: String,
     domain: String,
-    /// `None` for the anonymous session.
+    /// The hash of the password; `None` for the anonymous session.
     nt_hash: Option<[u8; 16]>,
     lm_hash: Option<[u8; 16]>,
 }
@@ -61,7 +62,7 @@ pub struct Nonces {
 /// # drop(initiator);
 /// ```
 ///
-/// The key is not available before the Challenge was answered:
+/// The key is not available before the Challenge has been answered:
 ///
 /// ```compile_fail,E0599
 /// # use std::sync::Arc;
@@ -80,7 +81,7 @@ pub struct Initiator<S> {
 /// The state before anything is sent.
 pub struct Start(());
 
-/// The state after the Negotiate was sent; a Challenge is due.
+/// The state after the Negotiate was sent. The Challenge is expected.
 pub struct AwaitingChallenge {
     negotiate: Vec<u8>,
 }
@@ -91,7 +92,7 @@ pub struct Done {
     session_key: [u8; 16],
 }
 
-/// Why a Challenge was not answered.
+/// The reason why a Challenge was not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InitiatorError {
     /// The Challenge cannot be decoded.
@@ -170,14 +171,14 @@ impl Initiator<Done> {
     }
 }
 
-/// Returns whether the initiator sends a session key of its own (MS-NLMP 3.1.5.1.2, 3.2.5.1.2).
+/// Returns whether the initiator sends its own session key (MS-NLMP 3.1.5.1.2, 3.2.5.1.2).
 pub(super) fn exchanges_key(flags: NegotiateFlags) -> bool {
     flags.contains(NegotiateFlags::KEY_EXCH) && flags.intersects(NegotiateFlags::SIGN | NegotiateFlags::SEAL)
 }
 
 impl Credentials {
-    /// Creates the credentials of an account from its password. `domain` may be empty; `user` may be `name@realm`
-    /// without a domain.
+    /// Creates the credentials of an account from its password. `domain` may be empty; in this case, `user` may be
+    /// `name@realm`.
     pub fn new(user: &str, domain: &str, password: &str) -> Self {
         Self { lm_hash: crypto::lmowf_v1(password), ..Self::from_hash(user, domain, crypto::ntowf_v1(password)) }
     }

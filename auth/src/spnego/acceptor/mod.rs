@@ -1,6 +1,6 @@
 //! The server's side of `Negotiate`: SPNEGO, raw NTLM and raw Kerberos.
 //!
-//! As with NTLM alone, the acceptor never sees a hash: it yields a logon request and is resumed with the reply.
+//! The acceptor never sees a hash, as with NTLM alone: it returns a logon request and is resumed with the reply.
 //! Kerberos needs no DC, but it needs the host's [`ReplayCache`].
 
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub struct Acceptor {
     state: State,
 }
 
-/// The state of the handshake. `None` in place of a session stands for raw tokens without SPNEGO.
+/// The state of the handshake. `None` in place of a session means raw tokens without SPNEGO.
 enum State {
     /// No handshake is pending.
     Idle,
@@ -91,8 +91,8 @@ impl Acceptor {
 
     /// Takes a token from the client. `now` is the server's clock, and `replays` is the host's replay cache.
     ///
-    /// A first token begins a new handshake at any time. After a failure no handshake is pending, unless the failure is
-    /// [`Rejected::recoverable`].
+    /// A first token begins a new handshake at any time. After a failure, no handshake is pending, unless the failure
+    /// is [`Rejected::recoverable`].
     pub fn accept(&mut self, token: &[u8], nonces: Nonces, now: FileTime, replays: &mut ReplayCache) -> Step {
         let mut turn = Turn { nonces, now, replays };
         let state = std::mem::replace(&mut self.state, State::Idle);
@@ -200,7 +200,7 @@ impl Acceptor {
                     self.state = State::Challenged(None);
                     return Step::Continue(challenge);
                 };
-                // NTLM makes a MIC possible, so it is asked for (MS-SPNG 3.2.5.2).
+                // NTLM makes a MIC possible, so the acceptor asks for one (MS-SPNG 3.2.5.2).
                 let state = if session.first { NegState::RequestMic } else { NegState::AcceptIncomplete };
                 let token = NegTokenResp {
                     state: Some(state),
@@ -279,8 +279,8 @@ struct Turn<'a> {
     replays: &'a mut ReplayCache,
 }
 
-/// Ends an NTLM handshake. The list of mechanisms must be signed if the AV flag of a MIC is set or NTLM was not the
-/// first choice. Otherwise a signature is checked only if it was sent.
+/// Ends an NTLM handshake. The list of mechanisms must be signed if the AV flag of a MIC is set, or if NTLM was not the
+/// first choice. Otherwise, a signature is checked only if it was sent.
 fn conclude_ntlm(session: Option<&Session>, done: Box<ntlm::acceptor::Authenticated>, mic: Option<&[u8]>) -> Step {
     let key = MicKey::Ntlm(done.flags, done.session_key);
     // A guest or null session has no key in common with the server.
@@ -295,7 +295,7 @@ fn conclude_ntlm(session: Option<&Session>, done: Box<ntlm::acceptor::Authentica
     authenticated(session, Identity::Ntlm(done), token, mic.is_some())
 }
 
-/// Ends a Kerberos handshake. With `answered`, the AP-REP and the server's MIC were already sent.
+/// Ends a Kerberos handshake. If `answered` is set, the AP-REP and the server's MIC were already sent.
 fn conclude_kerberos(
     session: Option<&Session>,
     mut accepted: Box<ap::Accepted>,

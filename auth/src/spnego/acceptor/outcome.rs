@@ -33,7 +33,7 @@ pub struct Authenticated {
     pub mech_list_mic: bool,
 }
 
-/// The identity of a client, by the package that established it.
+/// The identity of a client, with the package that established it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// The client authenticated with NTLM.
@@ -55,7 +55,7 @@ impl Identity {
 /// A failed handshake, and the answer to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// The reason of the refusal.
+    /// The reason for the refusal.
     pub refusal: Refusal,
     /// A token that reports the refusal in the framing of the client's token, or empty if there is none. The server
     /// decides whether to send it: IIS answers most failures with a bare scheme.

@@ -130,7 +130,7 @@ pub(super) fn selected(
 ) -> Result<Algorithm, &'static str> {
     let key = match (key, header) {
         (Some(KeyWord::Header), Some(name)) => Some(HashKey::Header(name)),
-        (Some(KeyWord::Header), None) => return Err("`select.header` is missing: which field is hashed"),
+        (Some(KeyWord::Header), None) => return Err("`select.header` is missing: it names the field that is hashed"),
         (_, Some(_)) => return Err("`select.header` belongs to `key = header`"),
         (Some(KeyWord::Source), None) => Some(HashKey::Source(mask.unwrap_or(Mask::HOST))),
         (Some(KeyWord::SourceAndPort), None) => Some(HashKey::SourceAndPort),
@@ -149,7 +149,7 @@ pub(super) fn selected(
         (AlgorithmWord::Hash, Some(key)) => return Ok(Algorithm::Hash(key)),
         (AlgorithmWord::ConsistentHash, Some(key)) => return Ok(Algorithm::ConsistentHash(key)),
         (AlgorithmWord::Hash | AlgorithmWord::ConsistentHash, None) => {
-            return Err("`select.key` is missing: what is hashed");
+            return Err("`select.key` is missing: it says what is hashed");
         }
         (_, Some(_)) => return Err("`select.key` belongs to a hash"),
         (AlgorithmWord::RoundRobin, None) => Algorithm::RoundRobin,
@@ -172,7 +172,7 @@ impl ConnectWord {
     pub(super) const fn join(self, retries: Option<u32>) -> Result<Connect, &'static str> {
         match (self, retries) {
             (Self::Same, Some(retries)) => Ok(Connect::Same { retries }),
-            (Self::Same, None) => Err("`retry.retries` is missing: how often"),
+            (Self::Same, None) => Err("`retry.retries` is missing: it is the number of further attempts"),
             (_, Some(_)) => Err("`retry.retries` belongs to `connect = same`"),
             (Self::Fail, None) => Ok(Connect::Fail),
             (Self::Other, None) => Ok(Connect::Other),

@@ -63,43 +63,38 @@ impl Value for NoneLeft {
 }
 
 pub(super) fn credentials<P: Port>(p: &mut P, rule: Credentials) -> Read<Credentials> {
-    p.or("credentials", "What a request with `Authorization` does to the connection that carries it: what any other does; it opens one, which closes after the answer; the one that it or a challenge came over closes after the exchange; or it goes without its credentials.", rule, Credentials::Ordinary)
+    p.or("credentials", "The rule for a request with `Authorization`. With `ordinary`, it is like any other. With `own-connection`, it opens a connection, which closes after the answer. With `never-pooled`, the connection that carried it or a challenge closes after the exchange. With `not-passed-on`, it goes without its credentials.", rule, Credentials::Ordinary)
 }
 
 pub(super) fn on_down<P: Port>(p: &mut P, rule: OnDown) -> Read<OnDown> {
-    p.or("on_down", "At L7, what becomes of clients with connections pinned to a backend that goes down: nothing; they are closed; their next requests go to another one.", rule, OnDown::Nothing)
+    p.or("on_down", "At L7, what happens to clients with connections pinned to a backend that goes down: nothing; their connections are closed; or their next requests go to another backend.", rule, OnDown::Nothing)
 }
 
 pub(super) fn flows_on_down<P: Port>(p: &mut P, rule: FlowsOnDown) -> Read<FlowsOnDown> {
-    p.or("on_down", "At L4, what becomes of the connections of a backend that goes down: nothing; they end on both sides; their packets are dropped; their packets go to another one, and a splice ends them.", rule, FlowsOnDown::Nothing)
+    p.or("on_down", "At L4, what happens to the connections of a backend that goes down: nothing; they end on both sides; their packets are dropped; or their packets go to another backend, while a splice ends them.", rule, FlowsOnDown::Nothing)
 }
 
 pub(super) fn none_left<P: Port>(p: &mut P, rule: NoneLeft) -> Read<NoneLeft> {
     p.or(
         "none_left",
-        "At L7, what a request is told that has no backend to go to.",
+        "At L7, the answer to a request if no backend is left.",
         rule,
         NoneLeft::Status(StatusCode::SERVICE_UNAVAILABLE),
     )
 }
 
 pub(super) fn flows_none_left<P: Port>(p: &mut P, rule: flows::NoneLeft) -> Read<flows::NoneLeft> {
-    p.or(
-        "none_left",
-        "At L4, what becomes of a connection that has no backend to go to.",
-        rule,
-        flows::NoneLeft::Refused,
-    )
+    p.or("none_left", "At L4, what happens to a connection if no backend is left.", rule, flows::NoneLeft::Refused)
 }
 
 pub(super) fn worker_section<P: Port>(p: &mut P, rule: Option<WorkerRule>) -> Read<Option<WorkerRule>> {
     let blank = WorkerRule { count: 1, landing: Landing::Hash, turns: Turns::Own };
-    p.section("workers", "The balancer's processes or threads, each with a pool of its own. Without the section there is one.", rule, blank, |p, rule| {
+    p.section("workers", "The balancer's processes or threads, each with its own pool. Without the section there is one.", rule, blank, |p, rule| {
         let WorkerRule { count, landing, turns } = rule;
         let rule = WorkerRule {
             count: p.needed("count", "The number of workers, at least 1.", count)?,
-            landing: p.needed("landing", "Which one a client's connection lands on: by a hash of its address and port; each in turn; any; or the first that serves nobody, so that it inherits what the last client left (prefork).", landing)?,
-            turns: p.or("turns", "Whether each takes turns by itself, or all together.", turns, Turns::Own)?,
+            landing: p.needed("landing", "The worker that gets a client's connection: by a hash of the client's address and port; each worker in turn; any worker; or the first worker without a client (prefork), whose pool has the connections of its last client.", landing)?,
+            turns: p.or("turns", "Whether each worker takes its own turns among the backends, or all workers share them.", turns, Turns::Own)?,
         };
         rule.check().map_err(|error| p.wrong(&error.to_string()))?;
         Ok(rule)
@@ -110,16 +105,16 @@ pub(super) fn hops<P: Port>(p: &mut P, hops: Hops) -> Read<Hops> {
     let Hops { passes_connection, upgrades, tunnels, upstream, falls_back } = hops;
     let hops = Hops {
         passes_connection: p.or("passes_connection", "Whether the client's `Connection` field is passed on.", passes_connection, false)?,
-        upgrades: p.or("upgrades", "A request to upgrade goes on without that; with it, and after a 101 both connections carry what comes; or with it, and a 101 ends in 502.", upgrades, Upgrades::Dropped)?,
-        tunnels: p.or("tunnels", "Whether a client's connection is a tunnel from its first request on: what comes after that passes unread.", tunnels, false)?,
-        upstream: p.or("upstream_http", "Which HTTP is spoken to the backends: HTTP/1.1; HTTP/2 where a backend agrees to it by ALPN; or HTTP/2 alone, with TLS or without.", upstream, UpstreamHttp::Http1)?,
-        falls_back: p.or("falls_back", "Whether a request that a backend resets with HTTP_1_1_REQUIRED goes again by HTTP/1.1; if not, it ends in 502.", falls_back, false)?,
+        upgrades: p.or("upgrades", "The rule for a request to upgrade. With `dropped`, it is forwarded without the upgrade. With `passed`, it is forwarded, and after a 101 both connections become a tunnel. With `broken`, it is forwarded, and a 101 ends in 502.", upgrades, Upgrades::Dropped)?,
+        tunnels: p.or("tunnels", "Whether a client's connection is a tunnel from its first request on, so that everything after it passes unread.", tunnels, false)?,
+        upstream: p.or("upstream_http", "The version of HTTP towards the backends: HTTP/1.1; HTTP/2 if a backend agrees to it by ALPN; or HTTP/2 alone, with or without TLS.", upstream, UpstreamHttp::Http1)?,
+        falls_back: p.or("falls_back", "Whether a request that a backend resets with HTTP_1_1_REQUIRED is repeated over HTTP/1.1. Otherwise it ends in 502.", falls_back, false)?,
     };
     if hops.falls_back && hops.upstream == UpstreamHttp::Http1 {
         return Err(p.wrong("`falls_back` has no effect without HTTP/2 towards the backends: set `upstream_http`, or remove `falls_back`"));
     }
     if hops.tunnels && hops.upstream != UpstreamHttp::Http1 {
-        return Err(p.wrong("a tunnel passes what comes as it is: leave `upstream_http` out"));
+        return Err(p.wrong("a tunnel passes bytes on unread: remove `upstream_http`"));
     }
     Ok(hops)
 }
@@ -127,8 +122,8 @@ pub(super) fn hops<P: Port>(p: &mut P, hops: Hops) -> Read<Hops> {
 pub(super) fn timers<P: Port>(p: &mut P, timers: Timers) -> Read<Timers> {
     let Timers { client_idle, answer } = timers;
     Ok(Timers {
-        client_idle: p.key("client_idle", "A client's connection without a request for this time closes; without the key, it lives as long as its client keeps it.", client_idle)?,
-        answer: p.or("answer", "How long a backend may take to begin its answer; then 504.", answer, Timers::default().answer)?,
+        client_idle: p.key("client_idle", "The time without a request after which a client's connection closes. Without the key, it lives as long as its client keeps it.", client_idle)?,
+        answer: p.or("answer", "The time in which a backend has to begin its answer. After it, the client gets 504.", answer, Timers::default().answer)?,
     })
 }
 
@@ -136,10 +131,10 @@ pub(super) fn flow_idle<P: Port>(p: &mut P, rule: Option<FlowIdle>) -> Read<Opti
     let (after, then) = rule.map(|FlowIdle { after, then }| (after, then)).unzip();
     let after = p.key(
         "idle",
-        "At L4, a connection that carries nothing for this time is given up; without the key, none is.",
+        "At L4, the time after which a connection that carries nothing is removed. Without the key, none is.",
         after,
     )?;
-    let then = p.key("on_idle", "With `idle`, needed: both ends are reset; it is forgotten, and the next packet meets a reset; or it is forgotten, and its packets are dropped.", then)?;
+    let then = p.key("on_idle", "With `idle`, required: the end of an idle connection. Both sides are reset; or it is forgotten, and its next packet is answered with a reset; or it is forgotten, and its packets are dropped.", then)?;
     match (after, then) {
         (None, None) => Ok(None),
         (Some(after), Some(then)) => Ok(Some(FlowIdle { after, then })),
@@ -148,13 +143,13 @@ pub(super) fn flow_idle<P: Port>(p: &mut P, rule: Option<FlowIdle>) -> Read<Opti
 }
 
 pub(super) fn head_section<P: Port>(p: &mut P, rule: Option<HeadRule>) -> Read<Option<HeadRule>> {
-    p.section("head", "How long the head of a request may be. Without the section, Stickler's own limits count alone: 64 KiB and 100 fields, and 431.", rule, HeadRule::NONE, |p, rule| {
+    p.section("head", "The limits of the head of a request. Without the section, only Stickler's own limits apply: 64 KiB and 100 fields, and the status 431.", rule, HeadRule::NONE, |p, rule| {
         let HeadRule { field, whole, fields, status } = rule;
         let rule = HeadRule {
-            field: p.key("field", "The longest field, in bytes: its name, a colon, a space and its value.", field)?,
-            whole: p.key("whole", "The longest head, in bytes: the request line, all fields, and the ends of their lines.", whole)?,
-            fields: p.key("fields", "The most fields.", fields)?,
-            status: p.or("status", "What a request is answered that is beyond a limit; its client's connection closes.", status, HeadRule::NONE.status)?,
+            field: p.key("field", "The maximum length of a field in bytes: its name, a colon, a space and its value.", field)?,
+            whole: p.key("whole", "The maximum length of the head in bytes: the request line, all fields, and their line ends.", whole)?,
+            fields: p.key("fields", "The maximum number of fields.", fields)?,
+            status: p.or("status", "The status of the answer to a request that exceeds a limit. The client's connection closes after it.", status, HeadRule::NONE.status)?,
         };
         rule.check().map_err(|error| p.wrong(&error.to_string()))?;
         Ok(rule)

@@ -10,31 +10,31 @@ pub(super) fn defects<P: Port>(p: &mut P, flags: Defects) -> Read<Defects> {
     Ok(Defects {
         pool_steals_pinned: p.or(
             "pool_steals_pinned",
-            "B5: a pool around the pin takes the pinned connection after each exchange.",
+            "B5: whether a pool takes the pinned connection after each exchange.",
             pool_steals_pinned,
             false,
         )?,
         cleanup_drops_another: p.or(
             "cleanup_drops_another",
-            "B4: the clean-up after a client that had a pin drops that of another, too.",
+            "B4: whether the removal of a client's pin also removes the pin of another client.",
             cleanup_drops_another,
             false,
         )?,
         pin_crosses_services: p.or(
             "pin_crosses_services",
-            "B7: a pinned connection carries requests of other services as well.",
+            "B7: whether a pinned connection also carries requests of other services.",
             pin_crosses_services,
             false,
         )?,
         no_pin_on_http2: p.or(
             "no_pin_on_http2",
-            "B8: what comes by HTTP/2 is never pinned.",
+            "B8: whether connections for requests over HTTP/2 are never pinned.",
             no_pin_on_http2,
             false,
         )?,
         streams_share_pin: p.or(
             "streams_share_pin",
-            "B13: a pin that came about by HTTP/2 is kept by the stream's place alone.",
+            "B13: whether a pin that an HTTP/2 request created is stored under the stream's position alone.",
             streams_share_pin,
             false,
         )?,

@@ -20,7 +20,7 @@ words! {
     FailureTarget { "carrier" => FailureTarget::Carrier, "picked-last" => FailureTarget::PickedLast, }
 }
 
-/// The rule from which the keys of passive checks start.
+/// The default rule, which the keys of passive checks change.
 pub(super) const BLANK: PassiveRule = PassiveRule {
     fails: 1,
     within: Duration::from_secs(10),
@@ -56,13 +56,13 @@ fn join(word: ProbeWord, parts: Parts) -> Result<Probe, &'static str> {
     let Parts { uri, statuses, find, forbidden_is_up } = parts;
     match word {
         _ if statuses.is_some() != (word == ProbeWord::Http) => {
-            Err("`check.statuses`, which answers are alive, belongs to `probe = http`, which needs it")
+            Err("`check.statuses` belongs to `probe = http`, which requires it")
         }
         _ if forbidden_is_up.is_some() && word != ProbeWord::Logon => {
             Err("`check.forbidden_is_up` belongs to `probe = logon`")
         }
         ProbeWord::Tcp if uri.is_some() || find.is_some() => {
-            Err("`check.uri` and `check.find` belong to a probe by a request")
+            Err("`check.uri` and `check.find` belong to a probe that sends a request")
         }
         ProbeWord::Tcp => Ok(Probe::Tcp),
         ProbeWord::Http => Ok(Probe::Http {
@@ -82,34 +82,42 @@ pub(super) fn check<P: Port>(p: &mut P, rule: CheckRule) -> Read<CheckRule> {
     let (word, parts) = split(probe);
     let word = p.needed(
         "probe",
-        "Whether the port accepts a connection, what an anonymous request is answered, or whether a user can log on.",
+        "The kind of check: whether the port accepts a connection, what an anonymous request is answered, or whether a user can log on.",
         word,
     )?;
     let parts = Parts {
-        uri: p.key("uri", "What a request asks for; without the key, `/`.", parts.uri)?,
-        statuses: p.key("statuses", "With `http`, needed: the answers that count as alive.", parts.statuses)?,
-        find: p.key("find", "The answer's body has to hold this, in its first 64 KiB; without the key, anything.", parts.find)?,
-        forbidden_is_up: p.key("forbidden_is_up", "With `logon`: whether a user who logged on and lacks permission counts as alive; without the key, it does.", parts.forbidden_is_up)?,
+        uri: p.key("uri", "The URI of the request. Without the key it is `/`.", parts.uri)?,
+        statuses: p.key("statuses", "With `http`, required: the statuses of a backend that counts as alive.", parts.statuses)?,
+        find: p.key("find", "The text that the first 64 KiB of the answer's body have to contain. Without the key, the body does not matter.", parts.find)?,
+        forbidden_is_up: p.key("forbidden_is_up", "With `logon`: whether a backend counts as alive if the user logged on but lacks permission. Without the key, it does.", parts.forbidden_is_up)?,
     };
     let rule = CheckRule {
         probe: join(word, parts).map_err(|wrong| p.wrong(wrong))?,
-        interval: p.needed("interval", "From the start of one check to the start of the next.", interval)?,
+        interval: p.needed("interval", "The time from the start of one check to the start of the next.", interval)?,
         timeout: p.needed(
             "timeout",
-            "An answer that has not come by then is a failure; not longer than the interval.",
+            "The time after which a check without an answer has failed. It may not exceed the interval.",
             timeout,
         )?,
-        rise: p.needed("rise", "Checks in a row that must succeed before a backend is up, from 1.", rise)?,
-        fall: p.needed("fall", "Checks in a row that must fail before a backend is down, from 1.", fall)?,
+        rise: p.needed(
+            "rise",
+            "The number of consecutive successful checks after which a backend is up, at least 1.",
+            rise,
+        )?,
+        fall: p.needed(
+            "fall",
+            "The number of consecutive failed checks after which a backend is down, at least 1.",
+            fall,
+        )?,
         jitter: p.or(
             "jitter",
-            "Each interval is longer or shorter by up to this many percent of it, at most 50.",
+            "The maximum random deviation of each interval, in percent of it, at most 50.",
             jitter,
             0,
         )?,
         slow_start: p.or(
             "slow_start",
-            "A backend that came back gets its full share only after this time.",
+            "The time after which a backend that came back gets its full share.",
             slow_start,
             Duration::ZERO,
         )?,
@@ -120,17 +128,17 @@ pub(super) fn check<P: Port>(p: &mut P, rule: CheckRule) -> Read<CheckRule> {
 
 pub(super) fn passive<P: Port>(p: &mut P, rule: PassiveRule) -> Read<PassiveRule> {
     let PassiveRule { fails, within, out_for, blame } = rule;
-    let fails = p.needed("fails", "This many failures ...", fails)?;
+    let fails = p.needed("fails", "The number of failures after which a backend is taken out.", fails)?;
     if fails == 0 {
-        return Err(p.wrong("`passive.fails` is at least 1: leave the section out instead"));
+        return Err(p.wrong("`passive.fails` is at least 1: to switch the checks off, remove the section"));
     }
     Ok(PassiveRule {
         fails,
-        within: p.needed("within", "... within this time ...", within)?,
-        out_for: p.needed("out_for", "... keep a backend out for this long.", out_for)?,
+        within: p.needed("within", "The time within which these failures have to occur.", within)?,
+        out_for: p.needed("out_for", "The time for which the backend is taken out.", out_for)?,
         blame: p.or(
             "blame",
-            "Which backend a failure counts against: that which failed, or that which was chosen last for any request.",
+            "The backend to which a failure is attributed: the one that failed, or the one that was chosen last for any request.",
             blame,
             FailureTarget::Carrier,
         )?,

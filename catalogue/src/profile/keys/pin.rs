@@ -43,40 +43,40 @@ impl Value for Trigger {
     }
 }
 
-/// The rule from which the keys of a pin start.
+/// The default rule, which the keys of a pin change.
 pub(super) const BLANK: PinRule = PinRule::ON_401;
-/// The schemes from which the keys of schemes start.
+/// The default schemes, which the keys about schemes change.
 pub(super) const SCHEMES: Schemes = Schemes::HAPROXY;
 
 pub(super) fn pin<P: Port>(p: &mut P, rule: PinRule) -> Read<PinRule> {
     let PinRule { trigger, schemes: names, applied, host, covers, key, coupling, slots, picks_anyway, streams } = rule;
     let Coupling { upstream_follows, downstream_follows, when_idle } = coupling;
     Ok(PinRule {
-        trigger: p.needed("trigger", "Which message pins: a request with `Authorization`, or an answer with a challenge and this status, or with any.", trigger)?,
+        trigger: p.needed("trigger", "The message that pins: a request with `Authorization`; an answer with a challenge and this status, or with any status.", trigger)?,
         schemes: schemes(p, names)?,
-        applied: p.needed("applied", "Which connection is pinned: the one that carries the exchange, or a new one, which the request that triggers opens, or the next after an answer that does.", applied)?,
-        host: p.needed("host", "Whether the backend is pinned too, or chosen anew for each request.", host)?,
-        covers: p.or("covers", "Which of the client's requests the pin is for: all, or those with credentials of its schemes alone, while the others use the pool.", covers, Covers::All)?,
-        key: p.or("key", "Whose the pinned connection is: the client's connection's, or its address and port's.", key, PinKey::Downstream)?,
+        applied: p.needed("applied", "The connection that is pinned: the one that carries the exchange, or a new one. A request that pins opens the new one; if an answer pins, the next request opens it.", applied)?,
+        host: p.needed("host", "Whether the backend is pinned too, or is chosen anew for each request.", host)?,
+        covers: p.or("covers", "The client's requests to which the pin applies: all, or only those with credentials of the pin's schemes, while the others use the pool.", covers, Covers::All)?,
+        key: p.or("key", "The owner of the pinned connection: the client's connection, or the client's address and port.", key, PinKey::Downstream)?,
         coupling: Coupling {
-            upstream_follows: p.needed("upstream_follows", "Whether the client's close closes the pinned connection. If not, it goes back to the pool, or waits for its key.", upstream_follows)?,
-            downstream_follows: p.needed("downstream_follows", "Whether the pinned connection's close closes the client's. If not, the next request goes elsewhere.", downstream_follows)?,
-            when_idle: p.or("when_idle", "With `downstream_follows`: whether that holds between two requests, too. If not, only what ends with a request on it closes the client's connection.", when_idle, true)?,
+            upstream_follows: p.needed("upstream_follows", "Whether the close of the client's connection closes the pinned connection. Otherwise the latter returns to the pool, or waits for its key.", upstream_follows)?,
+            downstream_follows: p.needed("downstream_follows", "Whether the close of the pinned connection closes the client's. Otherwise the next request goes to another connection.", downstream_follows)?,
+            when_idle: p.or("when_idle", "With `downstream_follows`: whether this also applies between two requests. Otherwise the client's connection closes only if the pinned one closes during a request.", when_idle, true)?,
         },
-        slots: p.key("slots", "Most connections that are pinned at once; without the key, any number.", slots)?,
-        picks_anyway: p.or("picks_anyway", "Whether a request over a pinned connection takes a turn in the selection all the same.", picks_anyway, false)?,
-        streams: p.or("streams", "What a request does that finds the pinned connection busy with another stream of HTTP/2: takes a further connection, or its turn.", streams, Streams::Apart)?,
+        slots: p.key("slots", "The maximum number of connections that are pinned at once. Without the key there is no limit.", slots)?,
+        picks_anyway: p.or("picks_anyway", "Whether a request over a pinned connection also takes a turn in the selection.", picks_anyway, false)?,
+        streams: p.or("streams", "What a request does if the pinned connection is busy with another HTTP/2 stream: it takes a further connection, or it waits its turn.", streams, Streams::Apart)?,
     })
 }
 
 pub(super) fn schemes<P: Port>(p: &mut P, schemes: Schemes) -> Read<Schemes> {
     let Schemes { names, exact_case, extent } = schemes;
     Ok(Schemes {
-        names: p.needed::<List<_>>("schemes", "One of these is what a value begins with.", names)?,
-        exact_case: p.or("exact_case", "Whether case counts.", exact_case, false)?,
+        names: p.needed::<List<_>>("schemes", "The schemes. A field value has to begin with one of them.", names)?,
+        exact_case: p.or("exact_case", "Whether letter case matters.", exact_case, false)?,
         extent: p.or(
             "extent",
-            "How much of a value they have to be: its beginning, the same with a space after it, or all of it.",
+            "The part of a value that a scheme has to match: the beginning, the beginning with a space after it, or all of it.",
             extent,
             Extent::Prefix,
         )?,

@@ -3,9 +3,10 @@
 //!
 //! [`ConnectionTable`] is the only code that changes this state. Its fields are private to this module and its
 //! children, and it hands out shared references only. Each method that [`super::Composed`] can call is a query or a
-//! whole transition: both sides of a bond, the pool, the load of the backends and the idle limits agree before it and
-//! after it, which [`ConnectionTable::check_invariants`] verifies in debug builds. What the rules of a mechanism have
-//! to decide comes in as an argument ([`AfterExchange`], [`AfterClose`]) or is fixed at the start ([`TableRules`]).
+//! whole transition. Before and after a transition, both sides of a bond, the pool, the load of the backends and the
+//! idle limits agree. [`ConnectionTable::check_invariants`] verifies this in debug builds. A decision that the rules of
+//! a mechanism make comes in as an argument ([`AfterExchange`], [`AfterClose`]) or is fixed at the start
+//! ([`TableRules`]).
 //!
 //! `exchanges`, `closes` and `pins` hold the transitions, `idle_owned` the idle connections of single clients and their
 //! limits, `invariants` the checks.
@@ -46,19 +47,19 @@ pub(super) struct Upstream {
     group: Option<IpAddr>,
     /// The worker that opened the connection ([`PoolKey::worker`]).
     worker: usize,
-    /// What the connection is doing ([`Place`]).
+    /// The place of the connection, which says what it is doing.
     place: Place,
     /// The downstream connection or client that may use the connection.
     pub(super) ownership: Ownership,
     /// The place of the stream whose request the connection carries, or carried last; `None` for HTTP/1.1.
     pub(super) stream: Option<u32>,
-    /// When the connection became idle, if the table tracks that ([`IdleOwned`]).
+    /// The time at which the connection became idle, if the table tracks that ([`IdleOwned`]).
     idle_since: Option<Time>,
-    /// Whether the connection closes after the exchange under way, whatever the pool's rule says.
+    /// Whether the connection closes after the exchange under way, regardless of the pool's rule.
     pub(super) spent: bool,
-    /// How many exchanges the connection has completed.
+    /// The number of exchanges that the connection has completed.
     pub(super) served: u32,
-    /// When the connection was decided on.
+    /// The time at which the policy decided to open the connection.
     pub(super) opened: Time,
 }
 
@@ -76,7 +77,7 @@ enum Place {
     ParkedFor(SocketAddr),
 }
 
-/// How an upstream connection belongs to the downstream connection that holds it.
+/// The way in which an upstream connection belongs to the downstream connection that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ownership {
     /// The downstream connection holds it for one exchange.
@@ -95,12 +96,12 @@ pub(super) struct Downstream {
     pub(super) pinned: Option<UpstreamId>,
     /// The upstream connection that carries the request under way.
     busy: Option<UpstreamId>,
-    /// The upstream connections that carry further requests at the same time, of other streams; empty while `busy` is
-    /// `None`.
+    /// The upstream connections that carry further requests for other streams at the same time. It is empty while
+    /// `busy` is `None`.
     others: Vec<UpstreamId>,
-    /// The other upstream connections that belong to this downstream connection, with the one used last at the end:
-    /// private ones, and those that were pinned with the host re-picked, for another service, or while the first was
-    /// busy. Except for streams ([`super::super::pin::Streams::Apart`]), there is at most one for each backend and
+    /// The other upstream connections that belong to this downstream connection; the one used last is at the end. They
+    /// are private ones, and those that were pinned with the host re-picked, for another service, or while the first
+    /// was busy. Except for streams ([`super::super::pin::Streams::Apart`]), there is at most one for each backend and
     /// location.
     pub(super) owned: Vec<UpstreamId>,
     /// Whether all further requests must use upstream connections that nobody else has used.
@@ -111,13 +112,13 @@ pub(super) struct Downstream {
     pub(super) last_backend: Option<usize>,
     /// Whether a request that no pinned connection took has been sent.
     sent_unpinned: bool,
-    /// Whether the next answer is to set the persistence cookie.
+    /// Whether the next answer must set the persistence cookie.
     pub(super) needs_cookie: bool,
     /// The client's address and port, from the first request on.
     pub(super) client: Option<SocketAddr>,
     /// The worker that the connection landed on.
     pub(super) worker: usize,
-    /// How many requests the connection has brought, the one under way included.
+    /// The number of requests that the connection has brought, including the one under way.
     pub(super) requests: u32,
 }
 
@@ -167,7 +168,7 @@ impl Upstream {
 pub(super) struct TableRules {
     /// The pin rule: its slots, its coupling, and whether it pins the backend as well.
     pin: Option<PinRule>,
-    /// How long an owned connection may be idle ([`super::Rules::own_idle`]).
+    /// The time for which an owned connection may be idle ([`super::Rules::own_idle`]).
     own_idle: Option<Duration>,
     /// The number of services among which the farm is divided.
     services: usize,
@@ -178,7 +179,7 @@ pub(super) struct TableRules {
 }
 
 impl TableRules {
-    /// Extracts from the rules what the table obeys.
+    /// Extracts the parameters that the table obeys from the rules.
     pub(super) fn new(rules: &Rules, services: usize) -> Self {
         let first_differs =
             rules.pool.as_ref().is_some_and(|pool| matches!(pool.share, Share::Safe | Share::Aggressive));
@@ -211,7 +212,8 @@ pub(super) struct ConnectionTable {
     downstreams: IndexMap<DownstreamId, Downstream, FxBuildHasher>,
     /// Pinned connections whose owner has closed, by the owner's address.
     parked: IndexMap<SocketAddr, UpstreamId>,
-    /// The connections that were pinned last by a stream in each place; empty unless [`TableRules::pins_by_stream`].
+    /// The connections that were pinned last by a stream in each place. It is empty unless
+    /// [`TableRules::pins_by_stream`] is set.
     by_stream: IndexMap<u32, UpstreamId>,
     /// The number of upstream connections that are pinned.
     pins: u32,
@@ -220,7 +222,7 @@ pub(super) struct ConnectionTable {
     due: VecDeque<(Time, Work)>,
 }
 
-/// Queries.
+/// Methods that only read the state.
 impl ConnectionTable {
     /// Returns a table without connections.
     pub(super) fn new(rules: TableRules, backends: Backends, pools: Vec<Pools>) -> Self {
@@ -264,8 +266,8 @@ impl ConnectionTable {
         self.upstreams.get(&id).is_some_and(|upstream| upstream.place == Place::HeldBy(downstream)).then_some(id)
     }
 
-    /// Returns an idle connection with this ownership that the downstream connection holds to the key's backend and
-    /// location.
+    /// Returns an idle connection to the key's backend and location that the downstream connection holds with this
+    /// ownership.
     pub(super) fn idle_owned_by(
         &self,
         downstream: DownstreamId,
@@ -285,7 +287,7 @@ impl ConnectionTable {
         self.pools.first().and_then(|pool| pool.group(client))
     }
 
-    /// Returns the time from which unsolicited work is due.
+    /// Returns the time from which the first unsolicited work is due.
     pub(super) fn due_since(&self) -> Option<Time> {
         self.due.front().map(|&(since, _)| since)
     }
@@ -297,7 +299,7 @@ impl ConnectionTable {
     }
 }
 
-/// The steps of which transitions consist.
+/// The steps that transitions consist of.
 impl ConnectionTable {
     /// Drops a downstream connection's entry if it holds nothing and nothing about it needs to be remembered.
     pub(super) fn drop_if_unused(&mut self, downstream: DownstreamId) {
@@ -321,7 +323,7 @@ impl ConnectionTable {
         self.due.push_back((now, Work::CloseDownstream(downstream)));
     }
 
-    /// Removes an upstream connection from wherever it is, and returns the downstream connection that it was pinned to.
+    /// Removes an upstream connection from its place, and returns the downstream connection that it was pinned to.
     fn remove(&mut self, id: UpstreamId) -> Option<DownstreamId> {
         self.mark_busy(id);
         let entry = self.upstreams.swap_remove(&id)?;

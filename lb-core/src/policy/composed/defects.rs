@@ -20,7 +20,7 @@ pub struct Defects {
     /// Whether requests that arrive by HTTP/2 never pin (defect B8).
     pub no_pin_on_http2: bool,
     /// Whether a pin that a stream of HTTP/2 made is found by the stream's place in its connection's table
-    /// ([`crate::Protocol::Http2`]) alone. Since every connection has a first place, clients get one another's pins
+    /// ([`crate::Protocol::Http2`]) alone. Since every connection has a first place, clients get the pins of others
     /// (defect B13).
     pub streams_share_pin: bool,
 }

@@ -8,7 +8,7 @@ use stickler_model::Time;
 use super::rules::QueueRule;
 use crate::DownstreamId;
 
-/// The time within which a resumed request must claim its place. The data plane asks again at once, so that only a
+/// The time within which a resumed request must claim its place. The data plane asks again at once. Therefore only a
 /// request that was given up in the meantime never claims its place, and such a request must not keep the place for
 /// ever.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(1);
@@ -48,8 +48,8 @@ impl Queue {
         room
     }
 
-    /// Removes all requests of the downstream connection. The cost is proportional to the queues' length, which is
-    /// bounded, and is zero while no request waits.
+    /// Removes all requests of the downstream connection. The cost is proportional to the length of the queues, which
+    /// is bounded. It is zero while no request waits.
     pub(super) fn remove(&mut self, downstream: DownstreamId) {
         self.remove_if(|(waiting, _)| waiting == downstream);
     }

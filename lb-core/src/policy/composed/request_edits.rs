@@ -79,7 +79,7 @@ fn forwarded_for(head: &RequestHead<'_>) -> Option<HeaderValue> {
 }
 
 impl Composed {
-    /// If a request goes to a backend, adds the request's edits to the decision.
+    /// Adds the request's edits to the decision if the request goes to a backend.
     pub(super) fn edit_request(&self, decision: &mut Decision<Route>, head: &RequestHead<'_>) {
         let sends = matches!(decision.verdict, Route::Open(_) | Route::Reuse(_) | Route::Pinned(_));
         if self.request_edits.is_empty() || !sends {

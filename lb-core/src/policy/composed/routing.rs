@@ -1,4 +1,4 @@
-//! How a request finds a backend and a connection, and where it goes after a failure.
+//! The choice of a backend and a connection for a request, at first and after a failure.
 
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONNECTION};
@@ -27,7 +27,8 @@ impl Composed {
         let known = self.table.downstream(downstream).map(|holder| holder.worker);
         let worker = known.unwrap_or_else(|| self.workers.land(head.client));
         if !self.table.accept_request(now, downstream, head.client, stream, worker) {
-            // The data plane does not ask before the last exchange is over. Were it to, fail closed.
+            // The data plane does not ask before the last exchange is over. If it did, closing would be the safe
+            // answer.
             return Route::CloseDownstream.into();
         }
         let service = self.service(head);
@@ -69,7 +70,7 @@ impl Composed {
             Some((id, first)) if serves(first) || self.rules.defects.pin_crosses_services => Some((id, first)),
             _ if self.services == 1 && stream.is_none() => None,
             _ if self.pins_with(|pin| pin.host == Host::Repicked) => None,
-            // Each service has a pinned connection of its own, and streams may have several.
+            // Each service has its own pinned connection, and streams may have several.
             _ => {
                 let mut owned = holder.owned.iter().copied().filter_map(idle);
                 owned.find(|(_, other)| other.ownership == Ownership::Pinned && serves(other))
@@ -90,8 +91,9 @@ impl Composed {
         let status = self.rules.retry.status(failure.kind);
         let was_pinned = self.table.on_upstream_closed(at.upstream).is_some();
         if was_pinned && self.pins_with(|pin| pin.coupling.downstream_follows) {
-            // The coupled close: what authenticated this client is gone, so its connection must go too, rather than
-            // meet a silent 401 elsewhere. Only a backend that can still be blamed gets a status to say so.
+            // The coupled close: the connection that authenticated this client is gone. The client's connection must
+            // close as well, or its next request would get an unexpected 401 elsewhere. A status reports the failure
+            // unless the connection was lost.
             return if failure.kind == FailureKind::Lost {
                 Route::CloseDownstream.into()
             } else {
@@ -148,7 +150,7 @@ impl Composed {
                 };
                 let credentials = || Schemes::HAPROXY.any(again.headers, &AUTHORIZATION);
                 let allowed = rule.carries_authenticate || !credentials();
-                // A backend that went down meanwhile did not lose a race.
+                // If the backend has gone down meanwhile, a race is not the cause.
                 (sent_again && allowed && (rule.lost_elsewhere || keeps_old)).then_some(rule.lost_elsewhere)
             }
             FailureKind::Refused | FailureKind::ConnectTimeout | FailureKind::Tls => match rule.connect {
@@ -251,7 +253,8 @@ impl Composed {
     /// Returns whether a request needs a connection that nobody but its client has used.
     fn wants_dedicated(&self, downstream: DownstreamId, head: &RequestHead<'_>) -> bool {
         if self.rules.defects.pool_steals_pinned {
-            // The pool that takes each connection is asked first, too: nginx, `keepalive` after `ntlm`.
+            // With this defect, the pool takes each connection, and it is also asked first: nginx, `keepalive` after
+            // `ntlm`.
             return false;
         }
         let dedicated = self.table.downstream(downstream).is_some_and(|holder| holder.dedicated) && self.covers(head);
@@ -312,7 +315,8 @@ impl Composed {
         last.filter(usable).or_else(|| self.pick(self.worker(downstream), service, head, failed))
     }
 
-    /// Returns the pick of the selection algorithm among the backends of a service. The turn is the worker's.
+    /// Returns the pick of the selection algorithm among the backends of a service. The pick counts as a turn of this
+    /// worker.
     fn pick(&mut self, worker: usize, service: usize, head: &RequestHead<'_>, failed: Option<usize>) -> Option<usize> {
         let subject = Subject { client: head.client, front: None, head: Some(head) };
         let turns = worker * self.services % self.selections.len().max(1);
@@ -335,8 +339,8 @@ impl Composed {
         backend % self.services == service
     }
 
-    /// Makes a request wait if every backend is full, or turns it away. Returns `None` if the request can go on. A
-    /// session on a draining backend does not wait for the other backends.
+    /// Makes a request wait if every backend is full, or rejects it. Returns `None` if the request can go on. A session
+    /// on a draining backend does not wait for the other backends.
     fn queue_up(&mut self, waiter: Waiter, service: usize, known: Option<usize>) -> Option<Route> {
         let backends = self.table.backends();
         if known.is_some_and(|backend| backends.state(backend) == BackendState::Drain) {
@@ -358,7 +362,7 @@ impl Composed {
         self.table.backends().free(|backend| self.serves(service, backend)).unwrap_or(usize::MAX)
     }
 
-    /// Remembers to which backend a request goes, for its client and for its connection.
+    /// Remembers the backend that a request goes to, for its client and for its connection.
     fn remember_backend(
         &mut self,
         now: Time,

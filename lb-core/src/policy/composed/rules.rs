@@ -20,9 +20,9 @@ use crate::{FailureKind, List, Text};
 pub struct Rules {
     /// The choice of a backend for requests that no other rule assigns to one.
     pub select: SelectRule,
-    /// Path prefixes, each of which is a service of its own. The longest prefix that matches counts; requests that
-    /// match none form one more service, number 0. The farm is divided among the services in turn: with `n` services,
-    /// backend `i` serves service `i % n`. If there are fewer backends than services, all backends serve all services.
+    /// Path prefixes, each of which is a separate service. The longest prefix that matches counts; requests that match
+    /// none form one more service, number 0. The farm is divided among the services in turn: with `n` services, backend
+    /// `i` serves service `i % n`. If there are fewer backends than services, all backends serve all services.
     pub services: List<Text>,
     /// The queue in which requests wait while every backend is full ([`SelectRule::max_connections`]). `None`: such a
     /// request gets [`NoneLeft`].
@@ -51,12 +51,12 @@ pub struct Rules {
     pub scrub: Option<Text>,
     /// The failures after which a request is sent again.
     pub retry: RetryRule,
-    /// What a request with credentials does to the connection that carries it, apart from pinning.
+    /// The effect of a request with credentials on the connection that carries it, apart from pinning.
     pub credentials: Credentials,
-    /// The largest number of requests on a client's connection; the answer to the last one closes it (nginx
+    /// The maximum number of requests on a client's connection; the answer to the last one closes it (nginx
     /// `keepalive_requests`, 1000). With 1, each answer does (HAProxy `option httpclose`). `None`: there is no limit.
     pub client_requests: Option<u32>,
-    /// What happens to the clients with connections pinned to a backend when that backend goes down.
+    /// The fate of the clients with connections pinned to a backend when that backend goes down.
     pub on_down: OnDown,
     /// Whether draining a backend sends the next requests of the clients that are pinned to it to another backend,
     /// where they have not authenticated. HAProxy does so, because its `prefer-last-server` passes over a server that
@@ -73,20 +73,20 @@ pub struct Rules {
     pub defects: Defects,
 }
 
-/// When the requests of a downstream connection stay with the backend of the previous request.
+/// The condition under which the requests of a downstream connection stay with the backend of the previous request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PreferLast {
     /// Requests never stay because of the previous one.
     Never,
-    /// Requests stay from the first answer on that matches the pin's trigger. HAProxy does so, so that a client whose
-    /// pinned connection is lost comes back to the same backend.
+    /// Requests stay from the first answer on that matches the pin's trigger. HAProxy does so, so a client whose pinned
+    /// connection is lost comes back to the same backend.
     AfterChallenge,
     /// Requests always stay (HAProxy `option prefer-last-server`).
     Always,
 }
 
-/// What a request with credentials (`Authorization`) does to the upstream connection that carries it.
+/// The effect of a request with credentials (`Authorization`) on the upstream connection that carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Credentials {
@@ -103,7 +103,7 @@ pub enum Credentials {
     NotPassedOn,
 }
 
-/// What happens to the clients of a backend that goes down.
+/// The fate of the clients of a backend that goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum OnDown {
@@ -125,11 +125,11 @@ pub enum NoneLeft {
     Closed,
 }
 
-/// The queue of requests that wait for a full farm. The first to arrive is the first to be served.
+/// The queue of requests that wait while the farm is full. The first to arrive is the first to be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueRule {
-    /// The largest number of requests that wait at once for each service; one more is answered 503. The data plane
+    /// The maximum number of requests that wait at once for each service; one more is answered 503. The data plane
     /// limits how long a request may wait.
     pub length: u32,
 }
@@ -150,17 +150,17 @@ pub struct HeaderRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetryRule {
-    /// What happens if a connection could not be opened, or if TLS could not be established on it. Nothing has been
-    /// sent then, so that trying again is safe for every request.
+    /// The reaction if a connection could not be opened, or if TLS could not be established on it. Nothing has been
+    /// sent then, so trying again is safe for every request.
     pub connect: Connect,
-    /// What happens if a connection ended before the first byte of an answer. The request may have been processed.
+    /// The reaction if a connection ended before the first byte of an answer. The request may have been processed.
     pub lost: Lost,
     /// Whether a request that was lost in this way goes to another backend. If not, it goes to the same one.
     pub lost_elsewhere: bool,
     /// Whether such a request is tried again even if it has NTLM or Negotiate credentials, which belong to the
-    /// connection that is gone. A balancer that does not look at `Authorization` does so, and most do not look at it.
+    /// connection that is gone. Most balancers do so, because they do not examine `Authorization`.
     pub carries_authenticate: bool,
-    /// Whether an attempt at another backend takes an idle connection from the pool where a first attempt could. If
+    /// Whether an attempt at another backend takes an idle connection from the pool if a first attempt could do so. If
     /// not, it opens a connection. The attempt counts as the first request of a client connection.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pooled: bool,
@@ -174,15 +174,15 @@ pub struct RetryRule {
     pub broken: Option<StatusCode>,
 }
 
-/// What happens if a connection could not be opened.
+/// The reaction if a connection could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Connect {
     /// The client gets an error.
     Fail,
-    /// The same backend is tried again, up to `retries` times. HAProxy's `retries` is 3 by default.
+    /// The request goes to the same backend again, up to `retries` times. HAProxy's `retries` is 3 by default.
     Same {
-        /// The largest number of further attempts.
+        /// The maximum number of further attempts.
         retries: u32,
     },
     /// Another backend is tried, each backend of the farm at most once (HAProxy `option redispatch`).
@@ -195,13 +195,13 @@ pub enum Connect {
 pub enum Lost {
     /// No request is sent again.
     Never,
-    /// Idempotent requests (RFC 9110 9.2.2) on a connection that was used before are sent again once: most likely they
-    /// lost the race with an idle close.
+    /// Idempotent requests (RFC 9110 9.2.2) on a connection that was used before are sent again once, because they most
+    /// likely lost the race with an idle close.
     IdleRace,
     /// Idempotent requests are sent again on any connection.
     Idempotent,
-    /// All requests of which the balancer still has the whole are sent again. A request that is not idempotent may then
-    /// be processed twice.
+    /// All requests that the balancer still has as a whole are sent again. A request that is not idempotent may then be
+    /// processed twice.
     Any,
 }
 
@@ -216,7 +216,7 @@ impl RetryRule {
         unreachable: None,
         broken: None,
     };
-    /// The rule whose retries cannot do harm: another backend if one cannot be reached, and a second attempt after an
+    /// The rule with harmless retries only: another backend if one cannot be reached, and a second attempt after an
     /// idle-close race without credentials.
     pub const SOUND: Self = Self { connect: Connect::Other, lost: Lost::IdleRace, ..Self::NONE };
 
@@ -232,7 +232,7 @@ impl RetryRule {
 }
 
 impl Rules {
-    /// Checks that the rules are complete and consistent, whatever the farm.
+    /// Checks that the rules are complete and consistent for any farm.
     ///
     /// # Errors
     /// A limit is zero, a name is not valid, or one rule has no effect without another.
@@ -270,8 +270,8 @@ impl Rules {
         }
     }
 
-    /// The plainest balancer: round robin for each request, each on a connection of its own. It keeps no connection and
-    /// retries nothing.
+    /// The simplest balancer: round robin for each request, and a new connection for each request. It keeps no
+    /// connection and retries nothing.
     pub const PLAIN: Self = Self {
         select: SelectRule {
             algorithm: Algorithm::RoundRobin,

@@ -1,9 +1,9 @@
 //! Converts every event of a trace to a row, or to a part of a row.
 //!
-//! Events that belong together share a row. The start of a request is told with the first HTTP request that is sent for
-//! it, and its end with the answer. TLS is told with the connection that it secures, and a balancer's decision with the
-//! request that it is about. An action of the script whose effect has rows of its own (a client is added, a request is
-//! started) has no row, unless it is evidence.
+//! Events that belong together share a row. The start of a request shares a row with the first HTTP request that is
+//! sent for it, and its end shares one with the answer. TLS is shown with the connection that it secures, and a
+//! balancer's decision with the request that it is about. An action of the script whose effect has rows of its own (a
+//! client is added, a request is started) has no row, unless it is evidence.
 
 mod clients;
 mod servers;
@@ -92,14 +92,15 @@ pub(super) fn tell(trace: &Trace, chosen: &[(&Verdict, &Evidence)]) -> Story {
 struct Told {
     client: usize,
     user: Option<usize>,
-    /// The method and the path of the request; `None` once they have been told.
+    /// The method and the path of the request; `None` once a row has shown them.
     heading: Option<String>,
-    /// The events that are told with the next HTTP request or answer of the client, and the text that they add to it.
+    /// The events that will share the row of the client's next HTTP request or answer, and the text that they add to
+    /// it.
     waiting: Vec<usize>,
     extra: String,
     /// The leg that was sent last.
     leg: &'static str,
-    /// The row of the balancer's last decision, until it is told with the request.
+    /// The row of the balancer's last decision, until it becomes a part of the request's row.
     decision: Option<usize>,
     /// The row of the server's last answer.
     answered: Option<usize>,
@@ -111,10 +112,10 @@ struct Teller<'t> {
     story: Story,
     names: BTreeMap<&'t Name, usize>,
     evidence: BTreeSet<usize>,
-    /// The present configuration of each server.
+    /// The current configuration of each server.
     servers: BTreeMap<&'t Name, &'t ServerSpec>,
     users: BTreeMap<String, usize>,
-    /// The present user at each client.
+    /// The current user at each client.
     seats: BTreeMap<usize, Option<usize>>,
     connections: BTreeMap<(usize, u32), usize>,
     requests: BTreeMap<RequestId, Told>,

@@ -153,7 +153,7 @@ impl<'t> Teller<'t> {
         true
     }
 
-    /// Returns whether a server remembers for its connection the user who authenticated by this leg.
+    /// Returns whether a server remembers the user who authenticated in this leg, for the rest of the connection.
     fn remembers(&self, server: &Name, leg: Leg) -> bool {
         self.servers.get(server).is_none_or(|server| {
             let persists = leg != Leg::Ticket || server.site.persist_non_ntlm;

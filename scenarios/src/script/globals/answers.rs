@@ -14,7 +14,7 @@ use super::super::session::Session;
 use super::super::values::{Body, Pending, Response};
 use super::in_range;
 
-/// The largest value of the argument `digits` of `padded()`.
+/// The maximum value of the argument `digits` of `padded()`.
 const MAX_DIGITS: u64 = 20;
 
 #[starlark_module]
@@ -38,7 +38,7 @@ pub(super) fn answers(builder: &mut GlobalsBuilder) {
         Ok(requests.items.into_iter().map(|request| request.answer(eval)).collect::<Result<_, _>>()?)
     }
 
-    /// Notes a failure if a condition does not hold. The script continues in either case.
+    /// Records a failure if a condition does not hold. The script continues in either case.
     ///
     /// # Arguments
     /// * `condition`: The condition that has to be true.

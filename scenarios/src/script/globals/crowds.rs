@@ -28,7 +28,7 @@ struct Asked {
     path: String,
 }
 
-/// A client of a crowd, with the user who sits at it and its requests.
+/// A client of a crowd, with its user and its requests.
 struct Member {
     name: Name,
     user: Option<Principal>,
@@ -53,7 +53,7 @@ pub(super) fn crowds(builder: &mut GlobalsBuilder) {
     /// * `options`: The options of every client, except those that make sense for a single client only.
     ///
     /// # Returns
-    /// A list of structs, each with the `client`, the `user` who sits at it, and its `answers`.
+    /// A list of structs, each with the `client`, its `user` and its `answers`.
     ///
     /// Examples:
     /// ```python
@@ -102,8 +102,7 @@ pub(super) fn crowds(builder: &mut GlobalsBuilder) {
     /// * `options`: The options of every client, except those that make sense for a single client only.
     ///
     /// # Returns
-    /// A list of structs, each with the `client`, the `user` who sits at it, and its `requests`, each of which has
-    /// `wait()`.
+    /// A list of structs, each with the `client`, its `user` and its `requests`, each of which has `wait()`.
     ///
     /// Examples:
     /// ```python

@@ -38,14 +38,14 @@ pub(super) struct Group {
 pub(super) const GROUPS: [Group; 7] = [
     Group {
         title: "Clients",
-        about: "Each client has a host and an address of its own, unless `at` says otherwise. All of these functions take the options of \
-                every client, which stand below.",
+        about: "Each client has its own host and address, unless `at` specifies another client. All of these functions take the options of \
+                every client, which are listed below.",
         functions: clients::clients,
     },
-    Group { title: "Crowds", about: "Many clients that ask at the same time.", functions: crowds::crowds },
+    Group { title: "Crowds", about: "Many clients that send requests at the same time.", functions: crowds::crowds },
     Group {
         title: "Answers and expectations",
-        about: "What does not hold is noted with its place, and the script goes on.",
+        about: "An expectation that does not hold is recorded with its place, and the script continues.",
         functions: answers::answers,
     },
     Group {
@@ -56,17 +56,17 @@ pub(super) const GROUPS: [Group; 7] = [
     },
     Group {
         title: "Time",
-        about: "Time passes only while the script waits: for an answer, or by these functions.",
+        about: "Time passes only while the script waits for an answer, or calls one of these functions.",
         functions: world::time,
     },
     Group {
         title: "Faults and changes",
-        about: "What breaks, and is mended. An outcome that a fault has touched is not held against the balancer.",
+        about: "Faults, their repair, and other changes. A result that a fault touched does not count against the balancer.",
         functions: world::faults,
     },
     Group {
-        title: "What was seen",
-        about: "What the balancer declares, and what was counted and logged until now.",
+        title: "Observations",
+        about: "The declarations of the balancer, and the counters and logs so far.",
         functions: observed::observed,
     },
 ];

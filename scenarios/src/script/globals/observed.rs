@@ -19,7 +19,7 @@ use super::super::session::Session;
 pub(super) fn observed(builder: &mut GlobalsBuilder) {
     /// Returns the promises that the balancer makes about itself.
     ///
-    /// A script that makes decisions by them does not take the same steps over every balancer.
+    /// A script that makes decisions based on them does not take the same steps over every balancer.
     ///
     /// # Returns
     /// A struct. An attribute is `None` if the balancer declares nothing about it.
@@ -98,8 +98,8 @@ pub(super) fn observed(builder: &mut GlobalsBuilder) {
     /// Returns the counters of the run so far.
     ///
     /// # Returns
-    /// A struct: `requests` is the number of HTTP requests that clients have sent, `logons` the number of pass-through
-    /// logons that the DC was asked for, `tickets` the number of tickets that it was asked for, and `ticket_checks` the
+    /// A struct: `requests` is the number of HTTP requests that clients have sent, `logons` the number of requests for
+    /// pass-through logons to the DC, `tickets` the number of requests for tickets to the DC, and `ticket_checks` the
     /// number of tickets that servers have checked.
     ///
     /// Examples:
@@ -147,7 +147,7 @@ pub(super) fn observed(builder: &mut GlobalsBuilder) {
         Ok(log)
     }
 
-    /// Returns the results of the logons that servers asked a DC for.
+    /// Returns the results of the logons for which servers asked a DC.
     ///
     /// # Returns
     /// A list of structs, each with the `server`, the `account`, and the `status`, which is the NTSTATUS as eight

@@ -38,7 +38,7 @@ use crate::site::{self, ServerChange, Site, SiteChange, TRUST_PASSWORD, Unknown,
 pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// Describes the site. The call comes before the first client, and only once.
     ///
-    /// A setting that is not given is as it is without `site()`, or as IIS has it by default.
+    /// A setting that is not given has the value that it has without `site()`, or IIS's default.
     ///
     /// # Arguments
     /// * `backends`: The number of servers, which are called `iis1`, `iis2` and so on.
@@ -53,7 +53,7 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// * `lockout`: The number of wrong passwords that lock an account, from 1 to 999. By default, no account is ever
     ///   locked.
     /// * `latency_us`: The time that a packet takes in each direction, in microseconds.
-    /// * `jitter_us`: The largest additional time that a packet may take, in microseconds. The seed draws it for each
+    /// * `jitter_us`: The maximum additional time that a packet may take, in microseconds. The seed draws it for each
     ///   packet.
     /// * `providers`: The providers that IIS offers, in its order: `"NTLM"`, `"Negotiate"`, `"Negotiate:Kerberos"`,
     ///   `"Nego2"`. The default is NTLM alone.
@@ -77,15 +77,15 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     ///   at most 200 characters. Failures at such a site are not the balancer's fault.
     /// * `connection_timeout`: The time after which IIS closes an idle connection, in seconds (`connectionTimeout`, 120
     ///   by default).
-    /// * `max_field_length`: The longest header field of a request that http.sys accepts, in bytes, from 64 to 65534
-    ///   (`MaxFieldLength`, 16384 by default). A longer one is answered with 400.
-    /// * `max_request_bytes`: The longest request line with all header fields that http.sys accepts, in bytes, from 256
-    ///   to 16777216 (`MaxRequestBytes`, 16384 by default).
+    /// * `max_field_length`: The maximum length of a header field of a request, in bytes, from 64 to 65534
+    ///   (`MaxFieldLength` of http.sys, 16384 by default). A longer field is answered with 400.
+    /// * `max_request_bytes`: The maximum length of the request line with all header fields, in bytes, from 256 to
+    ///   16777216 (`MaxRequestBytes` of http.sys, 16384 by default).
     /// * `anonymous`: Paths that need no logon, including everything below them.
     /// * `anonymous_methods`: Methods that need no logon.
     /// * `anonymous_windows_too`: Whether a user who has logged on keeps that identity in the anonymous part. Otherwise
     ///   everybody is anonymous there.
-    /// * `workgroup`: Whether the servers are in no domain. They then accept NTLM with accounts of their own: `alice`
+    /// * `workgroup`: Whether the servers are in no domain. They then accept NTLM with their own accounts: `alice`
     ///   is `.\alice` at the client, and `IIS1\alice` at iis1.
     /// * `accounts`: The accounts of each server with their passwords. In a workgroup, the default is the accounts of
     ///   the directory.
@@ -202,8 +202,8 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     ///   (`useAppPoolCredentials`).
     /// * `persist_non_ntlm`: Whether a ticket authenticates its connection, as NTLM always does. Otherwise it
     ///   authenticates a single request (`authPersistNonNTLM`).
-    /// * `single_request`: Whether every request has to authenticate anew (`authPersistSingleRequest`).
-    /// * `via_ends_persistence`: Whether a request with a `Via` header always has to authenticate anew.
+    /// * `single_request`: Whether every request has to authenticate again (`authPersistSingleRequest`).
+    /// * `via_ends_persistence`: Whether a request with a `Via` header always has to authenticate again.
     /// * `keep_alive`: The answers after which the server keeps a connection open: `"always"`; all except one that
     ///   refuses a token (`"closed-by-failure"`); all except a 401 to a token, so that no handshake of two steps
     ///   completes (`"closed-by-challenge"`); `"never"`.
@@ -211,7 +211,7 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// * `protection_flags`: The flags of extended protection: `"Proxy"`, `"NoServiceNameCheck"`, `"AllowDotlessSpn"`,
     ///   `"ProxyCohosting"`.
     /// * `service_names`: The service names that extended protection accepts.
-    /// * `max_concurrent_api`: The number of logons that a server asks its DC for at the same time
+    /// * `max_concurrent_api`: The number of logons for which a server asks its DC at the same time
     ///   (`MaxConcurrentApi`): 10 by default, and 2 for `iis6`.
     ///
     /// # Returns
@@ -265,8 +265,9 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// * `clock_skew`: The number of seconds by which the server's clock is ahead. A negative number means that it is
     ///   behind.
     /// * `connection_timeout`: The time after which the server closes an idle connection, in seconds.
-    /// * `max_field_length`: The longest header field that the server accepts, in bytes.
-    /// * `max_request_bytes`: The longest request line with all header fields that the server accepts, in bytes.
+    /// * `max_field_length`: The maximum length of a header field that the server accepts, in bytes.
+    /// * `max_request_bytes`: The maximum length of the request line with all header fields that the server accepts, in
+    ///   bytes.
     /// * `anonymous`: Paths that need no logon at this server.
     /// * `anonymous_methods`: Methods that need no logon at this server.
     /// * `anonymous_windows_too`: Whether a user who has logged on keeps that identity in the anonymous part.
@@ -328,7 +329,7 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     /// * `slow_ms`: The time that the DC takes for each logon, in milliseconds.
     /// * `lacks`: Accounts that the DC does not have yet.
     /// * `outdated`: Accounts of which the DC has an older password.
-    /// * `max_concurrent_api`: The number of logons that the DC asks another DC for at the same time.
+    /// * `max_concurrent_api`: The number of logons for which the DC asks another DC at the same time.
     /// * `requires_checksum`: Whether the KDC refuses a request without a checksum. RFC 4120 and Samba do so; Windows
     ///   does not.
     ///
@@ -384,7 +385,7 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
         Ok(Partner(site::Partner { users: users.items, trust, password: password.to_owned(), claims }))
     }
 
-    /// Describes a server that looks users up in a table of its own, for `site()` and `configure()`.
+    /// Describes a server that looks users up in its own table, for `site()` and `configure()`.
     ///
     /// # Arguments
     /// * `header`: The request header whose value is the key of the table. By default, the key is the other end of the
@@ -442,7 +443,7 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     }
 }
 
-/// Checks the reason for which a site is broken.
+/// Checks the reason why a site is broken.
 fn reason(given: String) -> Result<String, ScriptError> {
     if is_reason(&given) { Ok(given) } else { Err(ScriptError::BadReason) }
 }

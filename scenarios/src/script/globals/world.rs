@@ -41,7 +41,7 @@ pub(super) fn time(builder: &mut GlobalsBuilder) {
 
     /// Lets time pass until the balancer's health checks must have noticed a change.
     ///
-    /// The time follows from what the balancer declares about its checks, so that one script fits every balancer.
+    /// The time follows from the declarations of the balancer about its checks, so one script fits every balancer.
     ///
     /// # Arguments
     /// * `change`: The change to notice: `"down"` if a backend has stopped serving, `"up"` if it serves again.
@@ -117,7 +117,7 @@ pub(super) fn faults(builder: &mut GlobalsBuilder) {
         Ok(NoneType)
     }
 
-    /// Returns a drained backend to full use.
+    /// Puts a drained backend back into full use.
     ///
     /// # Arguments
     /// * `host`: The name of a server.

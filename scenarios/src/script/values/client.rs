@@ -1,4 +1,4 @@
-//! The methods of clients, and of requests that are under way.
+//! The methods of clients, and of requests in progress.
 
 #![expect(
     clippy::too_many_arguments,
@@ -30,17 +30,17 @@ impl Client {
 
 #[starlark_module]
 pub(super) fn client_methods(builder: &mut MethodsBuilder) {
-    /// The client's name, which is that of its host as well.
+    /// The client's name, which is also that of its host.
     #[starlark(attribute)]
     fn name(this: &Client) -> starlark::Result<String> {
         Ok(this.name.to_string())
     }
 
-    /// Asks for a page by `GET`, and waits for the answer.
+    /// Requests a page with `GET`, and waits for the answer.
     ///
     /// # Arguments
-    /// * `path`: The path, percent-encoded, with a query if you like.
-    /// * `headers`: Fields that the client adds to the request, none of those that are its own.
+    /// * `path`: The path, percent-encoded, optionally with a query.
+    /// * `headers`: Fields that the client adds to the request, except those that it sends by itself.
     ///
     /// # Returns
     /// The answer.
@@ -58,15 +58,17 @@ pub(super) fn client_methods(builder: &mut MethodsBuilder) {
         Ok(ask(request(this, "GET", path, Payload::Empty, headers)?, eval)?)
     }
 
-    /// Sends a body by `POST`, and waits for the answer.
+    /// Sends a body with `POST`, and waits for the answer.
     ///
     /// # Arguments
-    /// * `path`: The path, percent-encoded, with a query if you like.
+    /// * `path`: The path, percent-encoded, optionally with a query.
     /// * `body`: A text of at most 1 MiB, `bytes_of(...)`, or `None`.
-    /// * `headers`: Fields that the client adds to the request, none of those that are its own.
-    /// * `chunked`: Whether the body goes in chunks, so that its length is not known in advance.
-    /// * `expect`: Whether the client waits for `100 Continue` before it sends the body. As its kind does if unsaid.
-    /// * `limit_rate`: How many bytes of the body go in a second (curl: `--limit-rate`). As fast as they can if unsaid.
+    /// * `headers`: Fields that the client adds to the request, except those that it sends by itself.
+    /// * `chunked`: Whether the body is sent in chunks, so that its length is not known in advance.
+    /// * `expect`: Whether the client waits for `100 Continue` before it sends the body. The default depends on the
+    ///   kind of the client.
+    /// * `limit_rate`: The number of bytes of the body that are sent in a second (curl: `--limit-rate`). By default,
+    ///   there is no limit.
     ///
     /// # Returns
     /// The answer.
@@ -89,16 +91,18 @@ pub(super) fn client_methods(builder: &mut MethodsBuilder) {
         Ok(ask(sent(spec, chunked, expect, limit_rate)?, eval)?)
     }
 
-    /// Asks by any method, and waits for the answer.
+    /// Sends a request with any method, and waits for the answer.
     ///
     /// # Arguments
     /// * `method`: The method: a token of RFC 9110.
-    /// * `path`: The path, percent-encoded, with a query if you like.
+    /// * `path`: The path, percent-encoded, optionally with a query.
     /// * `body`: A text of at most 1 MiB, `bytes_of(...)`, or `None`.
-    /// * `headers`: Fields that the client adds to the request, none of those that are its own.
-    /// * `chunked`: Whether the body goes in chunks, so that its length is not known in advance.
-    /// * `expect`: Whether the client waits for `100 Continue` before it sends the body. As its kind does if unsaid.
-    /// * `limit_rate`: How many bytes of the body go in a second (curl: `--limit-rate`). As fast as they can if unsaid.
+    /// * `headers`: Fields that the client adds to the request, except those that it sends by itself.
+    /// * `chunked`: Whether the body is sent in chunks, so that its length is not known in advance.
+    /// * `expect`: Whether the client waits for `100 Continue` before it sends the body. The default depends on the
+    ///   kind of the client.
+    /// * `limit_rate`: The number of bytes of the body that are sent in a second (curl: `--limit-rate`). By default,
+    ///   there is no limit.
     ///
     /// # Returns
     /// The answer.
@@ -121,15 +125,17 @@ pub(super) fn client_methods(builder: &mut MethodsBuilder) {
     ///
     /// # Arguments
     /// * `method`: The method: a token of RFC 9110.
-    /// * `path`: The path, percent-encoded, with a query if you like.
+    /// * `path`: The path, percent-encoded, optionally with a query.
     /// * `body`: A text of at most 1 MiB, `bytes_of(...)`, or `None`.
-    /// * `headers`: Fields that the client adds to the request, none of those that are its own.
-    /// * `chunked`: Whether the body goes in chunks, so that its length is not known in advance.
-    /// * `expect`: Whether the client waits for `100 Continue` before it sends the body. As its kind does if unsaid.
-    /// * `limit_rate`: How many bytes of the body go in a second (curl: `--limit-rate`). As fast as they can if unsaid.
+    /// * `headers`: Fields that the client adds to the request, except those that it sends by itself.
+    /// * `chunked`: Whether the body is sent in chunks, so that its length is not known in advance.
+    /// * `expect`: Whether the client waits for `100 Continue` before it sends the body. The default depends on the
+    ///   kind of the client.
+    /// * `limit_rate`: The number of bytes of the body that are sent in a second (curl: `--limit-rate`). By default,
+    ///   there is no limit.
     ///
     /// # Returns
-    /// The request. Its `wait()` waits for the answer. Assign it to `_` if nobody is meant to.
+    /// The request. Its `wait()` waits for the answer. Assign it to `_` if the answer does not matter.
     ///
     /// Examples:
     /// ```python
@@ -153,15 +159,15 @@ pub(super) fn client_methods(builder: &mut MethodsBuilder) {
         Ok(Pending { request })
     }
 
-    /// Sends bytes as they are, on a bare connection of the client's host. It stops to read where the connection ends, or where
-    /// nothing has come for a while.
+    /// Sends bytes unchanged on a bare connection of the client's host. It stops reading when the connection ends, or
+    /// when nothing has arrived for some time.
     ///
     /// # Arguments
-    /// * `text`: What it sends, at most 1 MiB.
-    /// * `patience_ms`: For how many milliseconds nothing may come.
+    /// * `text`: The text to send, at most 1 MiB.
+    /// * `patience_ms`: The time without data after which it stops reading, in milliseconds.
     ///
     /// # Returns
-    /// What came back, as text.
+    /// The received bytes as text.
     ///
     /// Examples:
     /// ```python
@@ -178,20 +184,21 @@ pub(super) fn client_methods(builder: &mut MethodsBuilder) {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
-    /// Makes the token with which the client would begin to authenticate under `Negotiate`, for `send_raw()`. It is not sent.
+    /// Makes the token with which the client would begin to authenticate under `Negotiate`, for `send_raw()`. The token
+    /// is not sent.
     ///
     /// # Returns
-    /// The token as `Authorization` carries it, `None` where the client has none to offer. By NTLM it is the same text each time, and
-    /// such a text stands for the latest one.
+    /// The token as `Authorization` carries it, or `None` if the client has no token to offer. With NTLM it is the same
+    /// text each time, which refers to the latest token.
     fn make_token<'v>(this: &Client, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneOr<String>> {
         Ok(NoneOr::from_option(Session::of(eval).make_token(this.name.clone())?))
     }
 
-    /// Seats another user at the client. It authenticates anew, on the connections that it has.
+    /// Replaces the user at the client. The client authenticates again, on its existing connections.
     ///
     /// # Arguments
     /// * `user`: The user.
-    /// * `password`: The password that is typed. The directory's if unsaid.
+    /// * `password`: The password that is typed. The default is the directory's.
     fn switch_user<'v>(
         this: &Client,
         user: &str,
@@ -204,7 +211,7 @@ pub(super) fn client_methods(builder: &mut MethodsBuilder) {
         Ok(NoneType)
     }
 
-    /// Closes the client's connections. It may ask again, on new ones.
+    /// Closes the client's connections. Later requests use new ones.
     fn disconnect(this: &Client, eval: &mut Evaluator) -> starlark::Result<NoneType> {
         Session::of(eval).disconnect(this.name.clone())?;
         Ok(NoneType)
@@ -213,7 +220,7 @@ pub(super) fn client_methods(builder: &mut MethodsBuilder) {
 
 #[starlark_module]
 pub(super) fn pending_methods(builder: &mut MethodsBuilder) {
-    /// Waits for the answer. A second time, it returns the same one.
+    /// Waits for the answer. A second call returns the same answer.
     ///
     /// # Returns
     /// The answer.
@@ -240,7 +247,7 @@ fn ask(spec: RequestSpec, eval: &Evaluator<'_, '_, '_>) -> Result<Response, Scri
 /// Fields that a client adds to a request by itself.
 type Headers = UnpackDictEntries<String, String>;
 
-/// The request, which is one that a user agent can be asked to send.
+/// Returns the request, after checking that a user agent can send it.
 fn request(
     client: &Client,
     method: &str,
@@ -254,14 +261,14 @@ fn request(
     Ok(spec)
 }
 
-/// The request with its body sent in this way.
+/// Returns the request with its body sent in this way.
 fn sent(
     spec: RequestSpec,
     chunked: bool,
     expect: Option<bool>,
     limit_rate: Option<i64>,
 ) -> Result<RequestSpec, ScriptError> {
-    // What is no rate is refused as 0 is.
+    // An invalid rate is refused in the same way as 0.
     let limit_rate = limit_rate.map(|rate| u64::try_from(rate).unwrap_or(0));
     let spec = RequestSpec { sending: BodySending { chunked, expect, limit_rate }, ..spec };
     spec.check()?;

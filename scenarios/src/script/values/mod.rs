@@ -1,6 +1,6 @@
 //! The values of the script language.
 //!
-//! * `client.rs`: the methods of clients, and of requests that are under way.
+//! * `client.rs`: the methods of clients, and of requests in progress.
 //! * `response.rs`: the attributes of a response, and the method that checks them.
 
 #![expect(unsafe_code, reason = "Starlark's derives expand to `unsafe impl`; nothing here is written unsafe")]
@@ -33,7 +33,7 @@ pub(super) struct Client {
     pub(super) name: Name,
 }
 
-/// A request under way: `p = alice.start("GET", "/")`.
+/// A request in progress: `p = alice.start("GET", "/")`.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
 pub(super) struct Pending {
     #[trace(unsafe_ignore)]
@@ -55,7 +55,7 @@ pub(super) struct Body {
     pub(super) length: u64,
 }
 
-/// What a server ties a user to: `tracked()`, `trusted_header("X-User")`, `rogue("garbage")`.
+/// A kind of server other than IIS: `tracked()`, `trusted_header("X-User")`, `rogue("garbage")`.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
 pub(super) struct Acceptor(
     #[trace(unsafe_ignore)]
@@ -63,7 +63,7 @@ pub(super) struct Acceptor(
     pub(super) topology::Acceptor,
 );
 
-/// How servers authenticate: `windows_authentication()`.
+/// The authentication of servers: `windows_authentication()`.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
 pub(super) struct Settings(
     #[trace(unsafe_ignore)]
@@ -71,7 +71,7 @@ pub(super) struct Settings(
     pub(super) topology::SiteSpec,
 );
 
-/// What differs at one server: `server(certificate = "expired")`.
+/// The settings in which one server differs: `server(certificate = "expired")`.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
 pub(super) struct Server(
     #[trace(unsafe_ignore)]
@@ -146,7 +146,7 @@ impl<'v> StarlarkValue<'v> for Partner {}
 #[starlark_value(type = "authentication", StarlarkTypeRepr, UnpackValue)]
 impl<'v> StarlarkValue<'v> for Settings {}
 
-/// What a value stands for: `server()`, `windows_authentication()`, or a server that is not IIS.
+/// Returns the changes that a value describes: `server()`, `windows_authentication()`, or a server that is not IIS.
 pub(super) fn server_change(value: Value<'_>) -> Result<ServerChange, ScriptError> {
     use starlark::values::ValueLike as _;
     if let Some(server) = value.downcast_ref::<Server>() {
@@ -162,8 +162,8 @@ pub(super) fn server_change(value: Value<'_>) -> Result<ServerChange, ScriptErro
     Err(ScriptError::Type { expected, found: value.to_repr() })
 }
 
-/// How a value is allocated, and shown. What is `bound` to a world stays in the module that has made it; a `value` can be that of a
-/// file which is loaded.
+/// Defines how a value is allocated and shown. A value that is `bound` to a world stays in the module that made it; a
+/// `value` can come from a loaded file.
 macro_rules! allocated_and_shown {
     (bound $type:ident, |$this:ident| $format:literal, $($argument:expr),*) => {
         allocated_and_shown!($type, alloc_complex_no_freeze, |$this| $format, $($argument),*);

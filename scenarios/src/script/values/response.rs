@@ -20,10 +20,11 @@ use crate::site::Unknown;
 
 #[starlark_module]
 pub(super) fn response_methods(builder: &mut MethodsBuilder) {
-    /// Notes each attribute of the answer that is not as given. The script goes on either way.
+    /// Records a failure for each attribute of the answer that differs from the given value. The script continues in either
+    /// case.
     ///
     /// # Arguments
-    /// * `expected`: Attributes with their values. A list means any of its values.
+    /// * `expected`: Attributes with their values. A list allows any of its values.
     ///
     /// # Returns
     /// The same answer.
@@ -52,38 +53,38 @@ pub(super) fn response_methods(builder: &mut MethodsBuilder) {
     }
 }
 
-/// An attribute of a response: its name, its type as Starlark writes it, and what it means.
+/// An attribute of a response: its name, its type as Starlark writes it, and its meaning.
 pub(in super::super) type Attribute = (&'static str, &'static str, &'static str);
 
-/// What [`Response::attribute`] knows.
+/// The attributes that [`Response::attribute`] accepts.
 pub(in super::super) const ATTRIBUTES: [Attribute; 16] = [
-    ("id", "str", "The id that all legs of the request carry, `\"r1\"`."),
-    ("status", "int | None", "The status of the answer. `None` where there was no answer."),
+    ("id", "str", "The id that all legs of the request carry, for example `\"r1\"`."),
+    ("status", "int | None", "The status of the answer. `None` if there was no answer."),
     (
         "user",
         "str | None",
-        "As whom the application has processed the request, `\"CORP\\\\alice\"`. `None` where it did not know anybody.",
+        "The user as whom the application processed the request, for example `\"CORP\\\\alice\"`. `None` if it knew no user.",
     ),
-    ("backend", "str | None", "The server whose application has answered, `\"iis1\"`."),
+    ("backend", "str | None", "The server whose application answered, for example `\"iis1\"`."),
     ("connection", "int | None", "The number of the connection at that server."),
     ("number", "int | None", "The number of the request on that connection, from 1."),
-    ("requests", "int", "How many HTTP requests the client has sent for it, those of the handshake included."),
-    ("error", "str | None", "Why there was no answer."),
-    ("elapsed_ms", "float", "How long it took, in milliseconds."),
-    ("method", "str | None", "The method that the application has seen."),
-    ("path", "str | None", "The path that the application has seen."),
-    ("length", "int | None", "The length of the body that the application has seen, in bytes."),
-    ("digest", "str | None", "A digest of that body."),
+    ("requests", "int", "The number of HTTP requests that the client sent for it, including those of the handshake."),
+    ("error", "str | None", "The reason why there was no answer."),
+    ("elapsed_ms", "float", "The time that it took, in milliseconds."),
+    ("method", "str | None", "The method that the application saw."),
+    ("path", "str | None", "The path that the application saw."),
+    ("length", "int | None", "The length of the body that the application received, in bytes."),
+    ("digest", "str | None", "The digest of that body."),
     ("body_length", "int", "The length of the answer's body, in bytes."),
     (
         "hop",
         "str | None",
-        "Whom a second server would see if the application asked it in the user's name, for the page `/hop`.",
+        "The user whom a second server would see if the application sent it a request in the user's name, for the page `/hop`.",
     ),
     (
         "headers",
         "dict[str, str]",
-        "The fields of the answer, by name in lower case. The values of one that is there more than once stand in one text.",
+        "The fields of the answer, by name in lower case. The values of a repeated field are joined to one text.",
     ),
 ];
 
@@ -93,7 +94,8 @@ impl Response {
         value.downcast_ref().ok_or_else(|| ScriptError::Type { expected: "a response", found: value.to_repr() })
     }
 
-    /// `None` for a name that it does not have; what the answer does not say is Starlark's `None`.
+    /// Returns the value of an attribute, or `None` if there is no such attribute. A value that the answer lacks is
+    /// Starlark's `None`.
     pub(super) fn attribute<'v>(&self, name: &str, heap: Heap<'v>) -> Option<Value<'v>> {
         let answer = &self.answer;
         let application = answer.application.as_ref();
@@ -121,8 +123,8 @@ impl Response {
         })
     }
 
-    /// The fields of the answer's head, by name in lower case. Where a field is there more than once, its values stand one after
-    /// the other with a comma in between (RFC 9110 5.3).
+    /// Returns the fields of the answer's head, by name in lower case. The values of a repeated field are joined with
+    /// commas, in order (RFC 9110 5.3).
     fn headers(&self) -> SmallMap<String, String> {
         let mut fields: SmallMap<String, String> = SmallMap::new();
         for (name, value) in &self.answer.headers {
@@ -138,7 +140,7 @@ impl Response {
         fields
     }
 
-    /// A value, and why there is none where the request failed.
+    /// Describes a value; if it is missing because the request failed, with the reason.
     fn describe(&self, actual: Value<'_>) -> String {
         match &self.answer.error {
             Some(error) if actual.is_none() => format!("None ({error})"),
@@ -167,8 +169,8 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
 
-/// The place of the argument `name = value` in a call, so that the actual value can stand under it;
-/// that of the whole call where it is not found (`**arguments`).
+/// Returns the place of the argument `name = value` in a call, so that the actual value can be shown under it. If the
+/// argument is not found (`**arguments`), it returns the place of the whole call.
 fn argument(call: Option<FileSpan>, name: &str) -> Place {
     let Some(call) = call.map(|call| Place::of(&call)) else { return Place::statement() };
     let text = call.text().get(call.bytes.clone()).unwrap_or_default();
@@ -176,13 +178,13 @@ fn argument(call: Option<FileSpan>, name: &str) -> Place {
         let after = text[at + name.len()..].trim_start();
         text[..at].ends_with([' ', '(', ',', '\n', '\t']) && after.starts_with('=') && !after.starts_with("==")
     });
-    // Of a chain of calls, the span covers all; the last one is what is being called.
+    // The span covers a whole chain of calls, of which the last one is being called.
     let Some((start, _)) = starts.last() else { return call };
     let bytes = call.bytes.start + start..call.bytes.start + start + argument_length(&text[start..]);
     call.with_bytes(bytes)
 }
 
-/// Length of an argument: to the comma or bracket that ends it, quotes and inner brackets aside.
+/// Returns the length of an argument, up to the comma or bracket that ends it, outside of quotes and inner brackets.
 fn argument_length(text: &str) -> usize {
     let (mut depth, mut quote, mut escaped) = (0_u32, None, false);
     for (at, c) in text.char_indices() {

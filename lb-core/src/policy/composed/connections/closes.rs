@@ -9,21 +9,21 @@ use super::super::rules::OnDown;
 use super::{ConnectionTable, Ownership, Place};
 use crate::{DownstreamId, Finish, UpstreamId, Work};
 
-/// What happens to other connections when a downstream connection closes.
+/// The effect on other connections when a downstream connection closes.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct AfterClose {
-    /// What happens to idle connections that were pinned to it.
+    /// The fate of idle connections that were pinned to it.
     pub(in super::super) pins: AbandonedPins,
     /// Whether an idle pin of another client is dropped too ([`super::super::Defects::cleanup_drops_another`]).
     pub(in super::super) drops_another: bool,
 }
 
-/// What happens to idle pinned connections whose owner has closed.
+/// The fate of idle pinned connections whose owner has closed.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) enum AbandonedPins {
     /// The connections close with their owner.
     Close,
-    /// The connections wait for the next downstream connection from this address.
+    /// The connections wait for the next downstream connection from this address and port.
     ParkFor(SocketAddr),
     /// The connections go to the pool; those that the pool refuses are closed.
     Pool,
@@ -74,8 +74,8 @@ impl ConnectionTable {
         self.remove(id)
     }
 
-    /// Sets the state of a backend. If the backend is down now, its idle connections close, and `on_down` decides what
-    /// becomes of the clients that own its pinned connections.
+    /// Sets the state of a backend. If the backend is down now, its idle connections close, and `on_down` decides the
+    /// fate of the clients that own its pinned connections.
     pub(in super::super) fn set_backend_state(
         &mut self,
         now: Time,
@@ -83,7 +83,7 @@ impl ConnectionTable {
         state: BackendState,
         on_down: OnDown,
     ) {
-        // A farm that fails open may not take the backend for down.
+        // In a farm that fails open, the backend may not count as down.
         if self.backends.set_state(backend, state) && self.backends.state(backend) == BackendState::Down {
             self.drop_idle_of(now, backend, on_down);
         }

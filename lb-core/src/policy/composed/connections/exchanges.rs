@@ -8,14 +8,14 @@ use super::super::super::pool::{PoolKey, Put};
 use super::{ConnectionTable, Ownership, Place, Upstream};
 use crate::{DownstreamId, Exchange, Finish, UpstreamId, Work};
 
-/// What happens to an upstream connection whose exchange is complete.
+/// The fate of an upstream connection whose exchange is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum AfterExchange {
     /// The connection stays pinned and waits for its owner's next request.
     StayPinned,
     /// The connection waits for the next request of the same downstream connection.
     KeepPrivate {
-        /// How many idle private connections the downstream connection may have.
+        /// The number of idle private connections that the downstream connection may have.
         slots: usize,
     },
     /// The connection waits for the next request of any client, if the pool takes it.
@@ -25,8 +25,8 @@ pub(in super::super) enum AfterExchange {
 }
 
 impl ConnectionTable {
-    /// Notes that a request came by this downstream connection; its first request reclaims what is parked for the
-    /// client's address.
+    /// Notes that a request came by this downstream connection. Its first request reclaims the connection that is
+    /// parked for the client's address.
     ///
     /// A downstream connection that is new to the table is assigned to `worker`. Returns `false` and changes nothing if
     /// the downstream connection cannot have another request under way.
@@ -51,7 +51,7 @@ impl ConnectionTable {
         true
     }
 
-    /// Notes which backend a downstream connection's request goes to, and whether its answer is to set the cookie.
+    /// Notes which backend a downstream connection's request goes to, and whether its answer must set the cookie.
     pub(in super::super) fn remember_backend(&mut self, downstream: DownstreamId, backend: usize, needs_cookie: bool) {
         if let Some(holder) = self.downstreams.get_mut(&downstream) {
             holder.last_backend = Some(backend);
@@ -73,8 +73,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Notes that an answer matched the pin's trigger, and which of two effects that has on further requests. The
-    /// effects of earlier answers remain.
+    /// Notes that an answer matched the pin's trigger, and whether it has either of two effects on further requests.
+    /// The effects of earlier answers remain.
     pub(in super::super) fn note_trigger(&mut self, downstream: DownstreamId, prefers_last: bool, dedicated: bool) {
         if let Some(holder) = self.downstreams.get_mut(&downstream) {
             holder.prefers_last |= prefers_last;
@@ -119,7 +119,7 @@ impl ConnectionTable {
         if let Some(holder) = self.downstreams.get_mut(&downstream) {
             holder.begin(id);
             if let Some(index) = holder.owned.iter().position(|owned| *owned == id) {
-                // The one used last goes last.
+                // The connection that was used last is the last in the list.
                 holder.owned[index..].rotate_left(1);
             }
         }
@@ -134,7 +134,7 @@ impl ConnectionTable {
     ) -> Option<UpstreamId> {
         let id = self.pools.get_mut(key.worker)?.take(key)?;
         self.set_place(id, Place::HeldBy(downstream));
-        // Its only connection may just have been lost.
+        // The entry may be gone, because the client's only connection was just lost.
         self.downstreams.entry(downstream).or_default();
         self.reuse_owned(downstream, id, stream);
         Some(id)
@@ -189,7 +189,8 @@ impl ConnectionTable {
         let private =
             |id: &UpstreamId| self.upstreams.get(id).is_some_and(|upstream| upstream.ownership == Ownership::Private);
         let idle = || holder.owned.iter().copied().filter(|id| private(id) && !holder.carries(*id));
-        // The one idle for longest is first, because the one used last goes last.
+        // The connection that has been idle for longest comes first, because the one that was used last is the last in
+        // the list.
         let excess = if idle().count() > slots { idle().next() } else { None };
         self.mark_idle(now, at.upstream);
         if let Some(oldest) = excess {
@@ -198,7 +199,7 @@ impl ConnectionTable {
         Finish::Keep
     }
 
-    /// Puts a connection into the pool, or removes it where the pool refuses it.
+    /// Puts a connection into the pool, or removes it if the pool refuses it.
     pub(super) fn put_in_pool(&mut self, now: Time, id: UpstreamId) -> Finish {
         let Some(upstream) = self.upstreams.get(&id) else { return Finish::Close };
         let Some(pool) = self.pools.get_mut(upstream.worker) else { return Finish::Close };

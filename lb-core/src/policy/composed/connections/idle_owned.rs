@@ -1,4 +1,5 @@
-//! Idle connections that belong to single clients: their idle limit, and which of them makes room for another.
+//! Idle connections that belong to single clients: their idle limit, and the choice of the one that makes room for
+//! another.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -113,11 +113,12 @@ impl ConnectionTable {
             assert_eq!(tracked.get(id).copied(), expected, "{id} is tracked as idle by its ownership");
             let idle = match upstream.place {
                 Place::HeldBy(holder) => !self.downstreams[&holder].carries(*id),
-                // What is parked waits for its client however long that takes.
+                // A parked connection waits for its client without a time limit.
                 Place::ParkedFor(_) | Place::Pooled { .. } => false,
             };
             assert!(idle || idle_since.is_none(), "{id} is tracked as idle and carries nothing");
-            // A pin that moved with its stream's place carries the request that moved it at once, or is forgotten here.
+            // If pins are found by the stream's place, a pin that moved carries the request that moved it at once, or
+            // is not tracked.
             let complete = self.tracks_idle_owned() && !self.rules.pins_by_stream;
             assert!(!complete || !idle || idle_since.is_some(), "{id} is idle and tracked");
         }

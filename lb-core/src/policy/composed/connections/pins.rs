@@ -54,7 +54,7 @@ impl ConnectionTable {
         let repicked = self.rules.pin.as_ref().is_some_and(|pin| pin.host == Host::Repicked);
         holder.dedicated |= repicked;
         if repicked || beside_first {
-            // The first pinned connection keeps its user, and this one is a further one.
+            // The first pinned connection keeps its user, and this is an additional one.
             if !holder.owned.contains(&id) {
                 holder.owned.push(id);
             }
