@@ -1,7 +1,7 @@
 //! Finds a balancer by its name.
 
 use crate::defect::{self, DefectError};
-use crate::{Mechanism, Profile, mechanisms, profiles};
+use crate::{Mechanism, Profile, mechanisms, profile, profiles};
 
 /// The maximum number of characters of a name that are compared.
 const LONGEST: usize = 128;
@@ -63,7 +63,7 @@ fn known(name: &str) -> Option<Mechanism> {
 /// Returns the names of all mechanisms and profiles.
 pub fn names() -> Vec<&'static str> {
     let mechanisms = mechanisms().iter().map(|mechanism| &*mechanism.name);
-    mechanisms.chain(profiles().iter().map(|profile| &*profile.name)).collect()
+    mechanisms.chain(profile::names()).collect()
 }
 
 /// The error that reports that no balancer has a given name.
@@ -112,6 +112,13 @@ mod tests {
 
     use super::*;
     use stickler_lb_core::{Backend, Farm, Layer};
+
+    #[test]
+    fn the_names_are_those_of_all_mechanisms_and_profiles() {
+        let read = profiles().iter().map(|profile| &*profile.name);
+        let all: Vec<&str> = mechanisms().iter().map(|mechanism| &*mechanism.name).chain(read).collect();
+        assert_eq!(names(), all);
+    }
 
     #[test]
     fn each_mechanism_is_found_and_has_a_policy_of_its_layer() {

@@ -36,7 +36,10 @@ pub(crate) fn named(names: &[String], own: &[Profile]) -> Result<Vec<BalancerSpe
     let mut found: Vec<BalancerSpec> = Vec::new();
     for name in names {
         let own = own.iter().find(|own| own.name == base(name));
-        let profile = own.or_else(|| profiles().iter().find(|profile| profile.name == base(name)));
+        // No profile has the name of a mechanism; reading all of them takes milliseconds.
+        let is_mechanism = mechanisms().iter().any(|mechanism| mechanism.name == base(name));
+        let shipped = || profiles().iter().find(|profile| profile.name == base(name));
+        let profile = if is_mechanism { own } else { own.or_else(shipped) };
         let spec = match profile {
             Some(profile) => with_defects(profile, name)?,
             None => stickler_catalogue::find(name).map_err(|error| Failure::Wrong(error.to_string()))?.spec(),

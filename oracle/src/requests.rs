@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
 use stickler_model::event::Credentials;
 use stickler_model::payload::Digest;
 use stickler_model::trace::Promises;
@@ -25,7 +26,7 @@ pub(crate) type ClientConnection<'t> = (&'t Name, u32);
 pub(crate) struct Requests<'t> {
     trace: &'t Trace,
     /// The requests in the order in which they were started.
-    by_id: IndexMap<RequestId, Request<'t>>,
+    by_id: IndexMap<RequestId, Request<'t>, FxBuildHasher>,
     clients: BTreeSet<&'t Name>,
     dcs: BTreeSet<&'t Name>,
     last_received: Option<usize>,
@@ -78,8 +79,13 @@ impl<'t> Requests<'t> {
     /// Reads a trace from start to end. Requests whose ids are `ambiguous`, because others have forged them, are left
     /// out.
     pub(crate) fn read(trace: &'t Trace, ambiguous: &BTreeSet<RequestId>) -> Self {
-        let mut requests =
-            Self { trace, by_id: IndexMap::new(), clients: BTreeSet::new(), dcs: BTreeSet::new(), last_received: None };
+        let mut requests = Self {
+            trace,
+            by_id: IndexMap::default(),
+            clients: BTreeSet::new(),
+            dcs: BTreeSet::new(),
+            last_received: None,
+        };
         requests.dcs.extend(trace.header.topology.controllers.iter().map(|controller| &controller.name));
         for (position, event) in trace.events.iter().enumerate() {
             requests.note(position, event);

@@ -95,23 +95,29 @@ impl Drop for Restore {
 }
 
 /// Adds `bytes` to the count, or parks the thread.
+#[inline]
 fn charge(bytes: usize) {
+    let exceeded = METER.try_with(|slot| {
+        let Some(Meter { used, limit }) = slot.get() else { return false };
+        let used = used.saturating_add(bytes);
+        slot.set(Some(Meter { used, limit }));
+        used > limit
+    });
     // The thread-local is unavailable only while the thread ends, when it runs no script any more.
-    let Ok(Some(mut meter)) = METER.try_with(Cell::get) else { return };
-    meter.used = meter.used.saturating_add(bytes);
-    if meter.used > meter.limit {
+    if exceeded.unwrap_or(false) {
         park_for_good();
     }
-    METER.set(Some(meter));
 }
 
 /// Subtracts `bytes` from the count. Memory from before the meter started may be freed while it runs; hence
 /// `saturating`.
+#[inline]
 fn refund(bytes: usize) {
-    if let Ok(Some(mut meter)) = METER.try_with(Cell::get) {
-        meter.used = meter.used.saturating_sub(bytes);
-        METER.set(Some(meter));
-    }
+    let _ = METER.try_with(|slot| {
+        if let Some(Meter { used, limit }) = slot.get() {
+            slot.set(Some(Meter { used: used.saturating_sub(bytes), limit }));
+        }
+    });
 }
 
 #[cold]

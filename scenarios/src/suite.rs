@@ -132,9 +132,14 @@ const FOLDERS: &[Folder] = include!(concat!(env!("OUT_DIR"), "/folders.rs"));
 /// # Errors
 /// [`FileError`] where a shipped table names a balancer that `balancers` lacks.
 pub fn shipped(balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
+    shipped_in(|_| true, balancers)
+}
+
+/// Returns the shipped scenarios like [`shipped`], of these folders only. The tables of the others are not read.
+fn shipped_in(wanted: impl Fn(&Folder) -> bool, balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
     let shared = Shared::parse(REASONS, MECHANISMS, balancers)?;
     let mut folders = Vec::new();
-    for folder in FOLDERS {
+    for folder in FOLDERS.iter().filter(|folder| wanted(folder)) {
         let origin = format!("{}/{GROUP}", folder.name);
         let group = Group::parse(folder.name, Source { text: folder.group, origin: &origin })?;
         folders.push((group.order, of_folder(folder, &Arc::new(group), balancers, &shared)?));
@@ -194,7 +199,9 @@ pub fn select(patterns: &[String], balancers: &[&str]) -> Result<Vec<Case>, Suit
         } else {
             let before = cases.len();
             let named = |case: &Case| case.scenario.name() == pattern || case.group.name == *pattern;
-            cases.extend(shipped(balancers)?.into_iter().filter(named));
+            let has_it =
+                |folder: &Folder| folder.name == pattern || folder.scripts.iter().any(|(script, _)| script == pattern);
+            cases.extend(shipped_in(has_it, balancers)?.into_iter().filter(named));
             if cases.len() == before {
                 return Err(nothing_matched(pattern));
             }

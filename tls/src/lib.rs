@@ -6,8 +6,9 @@
 //!
 //! rustls implements the protocol, and ring implements the ciphers. All random values (keys, nonces, serial numbers)
 //! come from the [`Random`] that the caller provides. Signatures are deterministic (RFC 6979), the time is always
-//! [`TODAY`], and no session is resumed, so each connection has a full handshake. **Anybody who knows the seed knows
-//! the keys**: this crate is for a test bench, not for secrets.
+//! [`TODAY`], and no session is resumed, so each connection has a full handshake. What a key signs, exchanges or
+//! verifies is remembered in the process (`memory`), because runs with one seed repeat it. **Anybody who knows the seed
+//! knows the keys**: this crate is for a test bench, not for secrets.
 
 mod authority;
 mod ends;

@@ -178,6 +178,15 @@ pub fn profiles() -> &'static [Profile] {
     &PROFILES
 }
 
+/// Returns the names of all profiles that are shipped, without reading the rest of them: most commands need no more, and
+/// reading takes milliseconds.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    FILES.iter().flat_map(|&(_, text)| text.split("[[profile]]").skip(1)).filter_map(|profile| {
+        let mut values = profile.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+        values.next()
+    })
+}
+
 impl Profile {
     /// Reads the profiles of a file; `path` is its name, for errors. They may extend earlier ones in the file, shipped
     /// ones, and mechanisms.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
 use stickler_lb_core::{
     Bond, Change, Decision, DownstreamId, Edit, Exchange, Failure, Farm, Finish, L7Policy, RequestHead, ResponseHead,
     Route, UpstreamId, Work,
@@ -32,8 +33,8 @@ pub(super) struct Shell {
 
 struct State {
     policy: Box<dyn L7Policy>,
-    upstreams: IndexMap<UpstreamId, Upstream>,
-    downstreams: IndexMap<DownstreamId, Downstream>,
+    upstreams: IndexMap<UpstreamId, Upstream, FxBuildHasher>,
+    downstreams: IndexMap<DownstreamId, Downstream, FxBuildHasher>,
     last_downstream: u32,
     last_upstream: u32,
     last_driver: u32,
@@ -111,8 +112,8 @@ impl Shell {
         let takes_streams = policy.takes_streams();
         let state = State {
             policy,
-            upstreams: IndexMap::new(),
-            downstreams: IndexMap::new(),
+            upstreams: IndexMap::default(),
+            downstreams: IndexMap::default(),
             last_downstream: 0,
             last_upstream: 0,
             last_driver: 0,

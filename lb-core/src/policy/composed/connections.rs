@@ -23,6 +23,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
 use stickler_model::Time;
 
 pub(super) use self::closes::{AbandonedPins, AfterClose};
@@ -207,8 +208,8 @@ pub(super) struct ConnectionTable {
     /// The pools, one for each worker; empty if the mechanism has no pool.
     pools: Vec<Pools>,
     /// All open upstream connections.
-    upstreams: IndexMap<UpstreamId, Upstream>,
-    downstreams: IndexMap<DownstreamId, Downstream>,
+    upstreams: IndexMap<UpstreamId, Upstream, FxBuildHasher>,
+    downstreams: IndexMap<DownstreamId, Downstream, FxBuildHasher>,
     /// Pinned connections whose owner has closed, by the owner's address.
     parked: IndexMap<SocketAddr, UpstreamId>,
     /// The connections that were pinned last by a stream in each place. It is empty unless
@@ -229,8 +230,8 @@ impl ConnectionTable {
             rules,
             backends,
             pools,
-            upstreams: IndexMap::new(),
-            downstreams: IndexMap::new(),
+            upstreams: IndexMap::default(),
+            downstreams: IndexMap::default(),
             parked: IndexMap::new(),
             by_stream: IndexMap::new(),
             pins: 0,
