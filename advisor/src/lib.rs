@@ -1,6 +1,31 @@
 //! Reads a product's configuration, and determines which mechanism it is and why, line by line. Creates a copy that is
 //! safe to run on the operator's own host, and suggests what to change.
 //!
+//! A file is read, and the result is the profile that it amounts to, with the line that decides this:
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use stickler_advisor::{Language, Texts, read};
+//!
+//! let text = "\
+//! defaults
+//!     mode http
+//!     http-reuse always
+//! listen www
+//!     bind :80
+//!     server iis1 10.0.0.1:80
+//! ";
+//! let files = Texts::new(&[("haproxy.cfg", text)]);
+//! let document = read(Language::HaProxy, &[Path::new("haproxy.cfg")], &files, None).unwrap();
+//! let site = &document.sites()[0];
+//! assert_eq!(site.base, "haproxy-always");
+//!
+//! let (place, why) = &site.reasons[1];                          // the first is that of `mode http`
+//! assert_eq!(place.as_ref().unwrap().to_string(), "haproxy.cfg:3");
+//! assert_eq!(why, "http-reuse always: an idle connection to a server may serve any client's request");
+//! ```
+//!
 //! ```text
 //! file ──▶ Document ──▶ Site ──▶ profile (facts with their lines) ──▶ the simulation
 //!             │  └────▶ Sandbox (a template, and what was changed) ──▶ the real product

@@ -23,7 +23,8 @@ use crate::suite::{Settings, as_foreign};
 
 /// Generates a test for Rust's own harness that searches for plans over which a balancer violates a MUST.
 ///
-/// ```ignore
+/// ```no_run
+/// # fn my_balancer() -> stickler_conformance::Balancer { unimplemented!() }
 /// // In tests/hunt.rs, with the harness that every test has.
 /// stickler_conformance::hunt!(my_balancer, runs = 2_000);
 /// ```

@@ -10,13 +10,30 @@
 //!
 //! and write in `tests/conformance.rs`:
 //!
-//! ```ignore
+//! ```no_run
 //! use std::process::ExitCode;
 //!
 //! use stickler_conformance::Balancer;
+//! use stickler_conformance::lb_core::{BackendAware, FiveTuple, L4Decision, L4Policy, L4Work};
+//! use stickler_conformance::model::Time;
+//!
+//! /// Spreads the connections over the backends by the ports of their clients.
+//! struct ByPort {
+//!     backends: usize,
+//! }
+//!
+//! impl BackendAware for ByPort {
+//!     type Work = L4Work;
+//! }
+//!
+//! impl L4Policy for ByPort {
+//!     fn connect(&mut self, _: Time, flow: FiveTuple) -> L4Decision {
+//!         L4Decision::Backend(usize::from(flow.client.port()) % self.backends)
+//!     }
+//! }
 //!
 //! fn my_balancer() -> Balancer {
-//!     Balancer::l7(|farm, _entropy| MyPolicy::new(farm))       // decisions; or Balancer::l4, or Balancer::proxy
+//!     Balancer::l4(|farm, _entropy| ByPort { backends: farm.backends.len() })   // or Balancer::l7, Balancer::proxy
 //! }
 //!
 //! fn main() -> ExitCode {

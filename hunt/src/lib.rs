@@ -1,5 +1,20 @@
 //! Finds failures that nobody has scripted: plans that make a balancer violate a requirement.
 //!
+//! A plan is drawn from a seed and played, and the oracle's verdicts say which failures it shows:
+//!
+//! ```
+//! use stickler_hunt::{generate, judge::judge};
+//! use stickler_model::BalancerSpec;
+//! use stickler_sim::SimArm;
+//!
+//! let shown = |balancer: &str| {
+//!     let plan = generate(7, BalancerSpec::named(balancer));   // the same steps over each balancer
+//!     judge(&plan, &SimArm).shown.into_iter().map(|(kind, _)| kind.to_string()).collect::<Vec<_>>()
+//! };
+//! assert_eq!(shown("shared-pool"), ["ID-2 (an anonymous client, served as another user, after `pool`)"]);
+//! assert!(shown("l4-nat").is_empty());
+//! ```
+//!
 //! ```text
 //! seed ──▶ generate ──▶ Plan ──▶ judge ──▶ Kind, Coverage ──▶ search ──▶ Finding ──▶ shrink ──▶ a plan of a few steps
 //!              ▲                                                 │

@@ -1,5 +1,31 @@
 //! The mock domain controller: a directory, pass-through logon and a KDC over a network.
 //!
+//! The directory decides the logons about which servers ask, and locks an account after too many wrong passwords:
+//!
+//! ```
+//! use stickler_auth::FileTime;
+//! use stickler_auth::logon::LogonRequest;
+//! use stickler_auth::status::NtStatus;
+//! use stickler_mock_dc::Directory;
+//! use stickler_model::{standard, topology::DomainSpec};
+//!
+//! let mut directory = Directory::new(&DomainSpec { lockout_threshold: Some(2), ..standard::domain() });
+//! let now = FileTime::from_unix_nanos(1_700_000_000_000_000_000);
+//! assert!(directory.would_accept(&standard::identity("alice"), now));
+//!
+//! // What IIS1 asks about a client that answered its challenge with the wrong password.
+//! let guess = LogonRequest {
+//!     channel_machine: "IIS1".into(),
+//!     logon_domain: "CORP".into(),
+//!     user: "alice".into(),
+//!     nt_response: vec![0; 24],
+//!     ..LogonRequest::default()
+//! };
+//! assert_eq!(directory.logon(&guess, now).reply.status, NtStatus::WRONG_PASSWORD);
+//! assert_eq!(directory.logon(&guess, now).bad_count, 2);
+//! assert_eq!(directory.logon(&guess, now).reply.status, NtStatus::ACCOUNT_LOCKED_OUT);
+//! ```
+//!
 //! ```text
 //! IIS ═════ logon channel ══▶ server ──▶ directory ──▶ account
 //!               another DC ◀══ forward     │              ▲

@@ -1,5 +1,48 @@
 //! The mock IIS: Windows authentication per TCP connection, an application, a W3C log.
 //!
+//! A server answers a request without credentials with 401 and the schemes that it takes:
+//!
+//! ```
+//! use stickler_mock_iis::{Accounts, Sam, WebSite, serve};
+//! use stickler_model::topology::{Provider, ServerSpec};
+//! use stickler_model::standard;
+//! use stickler_net::{Listener as _, Net as _, TokioNet};
+//! use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+//! # use std::sync::Arc;
+//! # use stickler_model::{Clock, Entropy, Env, Journal, Time};
+//! #
+//! # struct Still;
+//! #
+//! # impl Clock for Still {
+//! #     fn now(&self) -> Time { Time(0) }
+//! #     fn epoch(&self) -> u64 { 1_700_000_000 }
+//! # }
+//! #
+//! # fn main() -> std::io::Result<()> {
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! # let clock = Arc::new(Still);
+//! # let (entropy, journal) = (Entropy::new(1, "iis1"), Journal::new(clock.clone()));
+//! # let env = Env { name: "iis1".into(), clock, entropy, journal };
+//!
+//! let providers = vec![Provider::Negotiate, Provider::Ntlm];
+//! let spec = ServerSpec { providers, ..standard::server("iis1".into()) };
+//! let accounts = Accounts::local(Sam::new("IIS1", &[standard::account("alice".into())]));
+//! let site = WebSite::new(&spec, &standard::domain(), accounts);
+//! let listener = TokioNet.bind("127.0.0.1:0".parse().unwrap()).await?;
+//! let address = listener.local_addr()?;
+//! TokioNet.spawn(serve(TokioNet, listener, env, site.into()));
+//!
+//! let mut client = TokioNet.connect(address).await?;
+//! client.write_all(b"GET /inbox HTTP/1.1\r\nHost: www\r\nConnection: close\r\n\r\n").await?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer).await?;
+//! assert!(answer.starts_with("HTTP/1.1 401 Unauthorized\r\n"));
+//! assert!(answer.contains("WWW-Authenticate: Negotiate\r\nWWW-Authenticate: NTLM\r\n"));
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
 //! ```text
 //! request ─▶ server ─▶ exchange ─▶ acceptance ─▶ authn ──NeedLogon──▶ authority ─▶ netlogon ══▶ DC   (or sam)
 //!                         ├──────▶ app ─▶ answer    ▲

@@ -1,5 +1,54 @@
 //! The client half of Netlogon: the secure channel over which a machine asks the DCs of a domain for logons.
 //!
+//! A machine asks its DC about a logon. The DC here has no such user:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use stickler_auth::logon::{LogonReply, LogonRequest, LogonServer};
+//! use stickler_auth::status::NtStatus;
+//! use stickler_net::{Listener as _, Net as _, TokioNet};
+//! use stickler_netlogon::{ChannelConfig, ChannelTimeouts, SecureChannel};
+//! # use stickler_auth::logon::{FRAME_PREFIX, frame_len};
+//! # use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+//! #
+//! # fn main() -> std::io::Result<()> {
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! # let listener = TokioNet.bind("127.0.0.1:0".parse().unwrap()).await?;
+//! # let dc = listener.local_addr()?;
+//! # TokioNet.spawn(async move {
+//! #     let (mut stream, _) = listener.accept().await.unwrap();
+//! #     let _number = stream.read_u64().await.unwrap();
+//! #     let mut prefix = [0; FRAME_PREFIX];
+//! #     stream.read_exact(&mut prefix).await.unwrap();
+//! #     let mut frame = vec![0; frame_len(prefix).unwrap()];
+//! #     stream.read_exact(&mut frame).await.unwrap();
+//! #     let mut channel = LogonServer::new("IIS1", b"machine secret");
+//! #     channel.decode_request(&frame).unwrap();
+//! #     let reply = LogonReply::refused(NtStatus::NO_SUCH_USER, true);
+//! #     stream.write_all(&channel.encode_reply(&reply).unwrap()).await.unwrap();
+//! # });
+//!
+//! let config = ChannelConfig {
+//!     machine: "IIS1".into(),
+//!     secret: b"machine secret".as_slice().into(),
+//!     controllers: vec![dc],
+//!     timeouts: ChannelTimeouts {
+//!         connect: Duration::from_secs(5),
+//!         reply: Duration::from_secs(5),
+//!         queue: ChannelTimeouts::QUEUE,
+//!     },
+//!     max_concurrent_api: 10,
+//! };
+//! let channel = SecureChannel::new(&TokioNet, &config, &Default::default());
+//! let request = LogonRequest { channel_machine: "IIS1".into(), user: "mallory".into(), ..LogonRequest::default() };
+//! let outcome = channel.logon(&request).await.unwrap();
+//! assert_eq!((outcome.reply.status, outcome.answered), (NtStatus::NO_SUCH_USER, true));
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
 //! A member server has a channel to its own domain. A DC has a channel to each domain that its own domain trusts, and
 //! one to the PDC emulator of its own domain.
 //!

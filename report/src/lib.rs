@@ -1,6 +1,33 @@
 //! Renders runs ([`Run`](stickler_runner::Run)): verdicts, evidence and traces. This crate does not know how a run is
 //! repeated, so the caller passes the command.
 //!
+//! A run is rendered as a table for a terminal, and as a test case for other programs:
+//!
+//! ```
+//! use stickler_model::BalancerSpec;
+//! use stickler_oracle::{Grade, Requirement, Verdict};
+//! use stickler_report::{pretty, tap, test_case::TestCase};
+//! use stickler_runner::{End, Expected, Run, Source};
+//!
+//! let scenario = "anonymous-after-user".to_owned();
+//! let leak = Verdict { requirement: Requirement::Id2, grade: Grade::Violated, exercised: 3, evidence: Vec::new() };
+//! let run = Run {
+//!     source: Source { path: scenario.clone(), scenario },
+//!     arm: "sim".into(),
+//!     balancer: BalancerSpec::named("shared-pool"),
+//!     seed: 1,
+//!     trace: None,
+//!     verdicts: vec![leak],
+//!     failures: Vec::new(),
+//!     printed: Vec::new(),
+//!     end: End::Complete,
+//!     expected: Expected::default(),
+//! };
+//! let case = TestCase::of(&run, "stickler run anonymous-after-user --balancer shared-pool", None, false);
+//! assert!(tap::document(&[case], None).contains("\nnot ok 1 - shared-pool: anonymous-after-user\n"));
+//! assert!(pretty::table_within(&[run], 80).contains("ID-2"));
+//! ```
+//!
 //! * [`transcript`] lists the messages on each connection with their senders, and the users as whom servers processed
 //!   requests.
 //! * [`pretty`] renders the verdict table and the evidence for a terminal.

@@ -1,5 +1,28 @@
 //! Performs plans on an arm, and judges the resulting runs.
 //!
+//! A plan is kept in a file, from which it can be performed again. A mistake in the file is an error that names the
+//! line:
+//!
+//! ```
+//! use stickler_model::{Action, BalancerSpec, ClientSpec, Plan, Profile, standard};
+//! use stickler_runner::Source;
+//! use stickler_runner::file::{Reader, write_plan};
+//!
+//! let plan = Plan {
+//!     seed: 1,
+//!     balancer: BalancerSpec::named("pin-on-401"),
+//!     topology: standard::site(1),
+//!     steps: vec![Action::AddClient(ClientSpec::new("browser".into(), Profile::BROWSER, None))],
+//! };
+//! let mut file = Vec::new();
+//! write_plan(&plan, &Source::default(), "sim", &mut file).unwrap();
+//! assert_eq!(Reader::new(&file[..], "plan.jsonl").unwrap().plan, plan);
+//!
+//! let text = String::from_utf8(file).unwrap().replace("add_client", "add_clent");
+//! let error = Reader::new(text.as_bytes(), "plan.jsonl").err().unwrap();
+//! assert!(error.to_string().starts_with("plan.jsonl:2: the line is malformed"));
+//! ```
+//!
 //! ```text
 //! Plan ──▶ Arm: World ──▶ Trace ──▶ oracle ──▶ Run ──▶ Expected::compare ──▶ Ending
 //!                                               └────▶ run file

@@ -1,5 +1,31 @@
 //! The script language, the shipped scripts and their expected outcomes.
 //!
+//! A script is played over a balancer, and the trace is judged:
+//!
+//! ```
+//! # #[cfg(feature = "scripts")]
+//! # {
+//! use std::sync::Arc;
+//!
+//! use stickler_model::BalancerSpec;
+//! use stickler_oracle::{Grade, Requirement};
+//! use stickler_runner::Arm;
+//! use stickler_scenarios::{Scenario, run};
+//! use stickler_sim::SimArm;
+//!
+//! let script = r#"
+//! site(backends = 1)
+//! curl("alice").get("/inbox").expect(status = 200, user = "CORP\\alice")
+//! curl("mallory", user = None).get("/inbox")
+//! "#;
+//! let scenario = Scenario::new("leak", "leak.star", script).unwrap();
+//! let arm: Arc<dyn Arm> = Arc::new(SimArm);
+//! let grade = |balancer| run(&scenario, &BalancerSpec::named(balancer), 1, &arm).grade(Requirement::Id2);
+//! assert_eq!(grade("pin-on-401"), Grade::Ok);
+//! assert_eq!(grade("shared-pool"), Grade::Violated);              // mallory was served as alice
+//! # }
+//! ```
+//!
 //! ```text
 //! Scenario ──▶ run ──▶ Arm: World ──▶ Trace ──▶ oracle ──▶ Run ──▶ Ending
 //! (.star)    (script)                                              (expected.toml)

@@ -37,10 +37,14 @@ pub const STACK: usize = 256 << 20;
 /// An allocator with a meter for each thread. A program that plays scripts of other people installs it around an
 /// allocator of its choice:
 ///
-/// ```ignore
+/// ```no_run,standalone_crate
+/// use std::alloc::System;
+///
+/// use stickler_scenarios::limits::Metered;
+///
 /// #[global_allocator]
-/// static ALLOCATOR: stickler_scenarios::limits::Metered<std::alloc::System> =
-///     stickler_scenarios::limits::Metered(std::alloc::System);
+/// static ALLOCATOR: Metered<System> = Metered(System);
+/// # fn main() {}
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Metered<A>(pub A);

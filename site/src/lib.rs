@@ -1,5 +1,21 @@
 //! Assembles a site from a topology: domain controllers, servers, certificates, health checks and a balancer.
 //!
+//! A site is described before it is started. A balancer that authenticates clients itself changes what its servers do:
+//!
+//! ```
+//! use stickler_model::{BalancerSpec, standard};
+//! use stickler_site::Balancer;
+//!
+//! let balancer = Balancer::of(&BalancerSpec::named("auth-at-balancer")).unwrap();
+//! let mut topology = standard::site(2);
+//! balancer.adapt(&mut topology);
+//! // The servers trust the header in which the balancer names the user.
+//! assert!(topology.servers.iter().all(|server| server.acceptor.trusted_header().is_some()));
+//!
+//! let unknown = Balancer::of(&BalancerSpec::named("auth-at-balancr")).err().unwrap();
+//! assert!(unknown.to_string().contains("did you mean `auth-at-balancer`?"));
+//! ```
+//!
 //! ```text
 //! Topology ─┐
 //! Balancer ─┼─▶ Site::start ──▶ Hosts (a simulated network, or sockets of this machine)

@@ -1,5 +1,34 @@
 //! TLS over any [`Stream`](stickler_net::Stream). The same seed gives the same bytes, in every process.
 //!
+//! An authority issues a certificate, and a client that trusts the authority accepts it:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use stickler_net::{Listener as _, Net as _, TokioNet};
+//! use stickler_tls::{Authority, ClientTls, Random, ServerTls};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let random: Random = Arc::new(|bytes| bytes.fill(7));           // a bench has a stream for each host
+//! let authority = Authority::new(random.clone());
+//! let certified = authority.issue(&["www.corp.example"])?;
+//! let server = ServerTls::new(&certified, false, random.clone());
+//! let client = ClientTls::new(&authority, false, random);
+//!
+//! let listener = TokioNet.bind("127.0.0.1:0".parse().unwrap()).await?;
+//! let address = listener.local_addr()?;
+//! let (accepted, connected) = tokio::join!(
+//!     async { server.accept(listener.accept().await?.0).await },
+//!     async { client.connect("www.corp.example", TokioNet.connect(address).await?).await },
+//! );
+//! assert!(accepted.is_ok());
+//! assert_eq!(connected?.certificate(), Some(certified.certificate()));
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
 //! * [`Authority`] and [`Certified`]: a certificate authority for tests, and the certificates that it issues.
 //! * [`ServerTls`], [`ClientTls`]: the two ends of a handshake.
 //! * [`Secured`]: a stream with or without TLS, so its users need no second implementation.
