@@ -10,17 +10,20 @@
 //! * [`capacity`]: the costs of authentication, and the time for which users wait, counted in the simulation.
 //! * [`cpu_time`]: criterion's measurement: processor time of the one thread that works. [`plane`] alone is measured by
 //!   the wall clock: it is the work of several threads and processes.
+//! * [`calibration`]: a fixed piece of work, by which a change of the machine's speed shows.
 //! * [`report`]: figures against their aims and against a stored baseline.
 //!
-//! The bench target `stickler` joins them. `cargo bench` writes `benchmark-report/report.md` and `report.json` into the
-//! target directory; with `STICKLER_SAVE_BASELINE=1` also `baseline.json` here.
+//! The bench target `stickler` joins them: `cargo bench --bench stickler -- --help` describes its options, and CONTRIBUTING.md its
+//! report.
 
+pub mod calibration;
 pub mod capacity;
 pub mod cpu_time;
 pub mod decisions;
 pub mod handshake;
 pub mod load;
 pub mod plane;
+mod plot;
 pub mod report;
 pub mod tickets;
 pub mod worlds;
