@@ -11,6 +11,7 @@
 //! * [`cpu_time`]: criterion's measurement: processor time of the one thread that works. [`plane`] alone is measured by
 //!   the wall clock: it is the work of several threads and processes.
 //! * [`calibration`]: a fixed piece of work, by which a change of the machine's speed shows.
+//! * [`instructions`]: the instructions that a dozen pieces of work take, which alone fail a build.
 //! * [`report`]: figures against their aims and against a stored baseline.
 //!
 //! The bench target `stickler` joins them: `cargo bench --bench stickler -- --help` describes its options, and CONTRIBUTING.md its
@@ -21,6 +22,7 @@ pub mod capacity;
 pub mod cpu_time;
 pub mod decisions;
 pub mod handshake;
+pub mod instructions;
 pub mod load;
 pub mod plane;
 mod plot;
