@@ -14,9 +14,11 @@ const HELP: &str = "\
 Counts the instructions of pieces of work under valgrind, and compares them with benches/instructions.toml.
 Fails where one takes 10% more than is committed, unless that is accepted there with a reason.
 
-  cargo bench --profile release --bench instructions                counts and compares
-  cargo bench --profile release --bench instructions -- --bless     writes the counts into the file
-  cargo bench --profile release --bench instructions -- world       those whose name contains \"world\", compared
+  cargo bench --profile release --bench instructions -- --compare          counts and compares
+  cargo bench --profile release --bench instructions -- --compare world    those whose name contains \"world\"
+  cargo bench --profile release --bench instructions -- --bless            writes the counts into the file
+
+Without an argument, as in a plain `cargo bench`, nothing is counted: the counts are those of the profile `release`.
 ";
 
 /// The argument with which this program performs a piece of work, and that with which it tells the extensions.
@@ -39,8 +41,12 @@ fn main() -> ExitCode {
         ["--bless"] => bless(),
         // `cargo test --benches` performs each once.
         ["--test", ..] => Work::ALL.iter().try_for_each(|work| perform(work.name, "1")),
-        [] => compare(""),
-        [filter] if !filter.starts_with('-') => compare(filter),
+        ["--compare"] => compare(""),
+        ["--compare", filter] => compare(filter),
+        [] => {
+            println!("Instructions are not counted: `-- --help` says how.");
+            Ok(())
+        }
         _ => Err(HELP.to_owned()),
     };
     match done {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// The share by which a count may grow.
-pub const GROWTH: f64 = 0.10;
+/// The growth of a count that is allowed, in percent.
+pub const GROWTH: u64 = 10;
 
 /// The head of the file.
 const HEAD: &str = "\
@@ -112,7 +112,7 @@ impl Committed {
         let Some(&before) = self.instructions.get(name) else { return Outcome::Unknown };
         let change = count as f64 / before as f64 - 1.0;
         match self.accepted.get(name) {
-            _ if change <= GROWTH => Outcome::Within(change),
+            _ if count * 100 <= before * (100 + GROWTH) => Outcome::Within(change),
             Some(accepted) if count <= accepted.up_to => Outcome::Accepted(change, accepted.reason.clone()),
             _ => Outcome::Grown(change),
         }
@@ -130,12 +130,12 @@ impl fmt::Display for Outcome {
     /// Writes the change in percent, and what follows from it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Within(change) if *change < -GROWTH => {
+            Self::Within(change) if *change * 100.0 < -(GROWTH as f64) => {
                 write!(f, "{:+.1}%, fewer: `--bless` keeps it so", change * 100.0)
             }
             Self::Within(change) => write!(f, "{:+.1}%", change * 100.0),
             Self::Accepted(change, reason) => write!(f, "{:+.1}%, accepted: {reason}", change * 100.0),
-            Self::Grown(change) => write!(f, "{:+.1}%, TOO MANY: at most {:+.0}%", change * 100.0, GROWTH * 100.0),
+            Self::Grown(change) => write!(f, "{:+.1}%, TOO MANY: at most +{GROWTH}%", change * 100.0),
             Self::Unknown => f.write_str("NOT COMMITTED: `--bless` adds it"),
         }
     }
