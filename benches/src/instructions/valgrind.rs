@@ -33,7 +33,7 @@ const REPETITIONS: [u32; 2] = [1, 3];
 /// [`CountError`] says why there is no count.
 pub fn count(program: &Path, arguments: &[&str]) -> Result<u64, CountError> {
     let [few, many] = REPETITIONS.map(|repetitions| whole(program, arguments, repetitions));
-    Ok((many?.saturating_sub(few?)) / u64::from(REPETITIONS[1] - REPETITIONS[0]))
+    Ok(many?.saturating_sub(few?) / u64::from(REPETITIONS[1] - REPETITIONS[0]))
 }
 
 /// Returns the instructions of a whole process, on all of its threads.

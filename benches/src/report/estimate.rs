@@ -78,6 +78,9 @@ impl Estimate {
 
 /// Rounds to so many digits.
 pub(super) fn rounded(number: f64, digits: i32) -> f64 {
+    if number == 0.0 || !number.is_finite() {
+        return number;
+    }
     let scale = 10_f64.powi(digits - 1 - number.abs().log10().floor() as i32);
-    if scale.is_finite() && number != 0.0 { (number * scale).round() / scale } else { number }
+    (number * scale).round() / scale
 }

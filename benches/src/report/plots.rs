@@ -8,7 +8,7 @@ use super::{Counts, Entry, Estimate, History, Report, Row, State};
 use crate::plot::{self, COLOURS, Line, Plot, Scale, SeriesLabelPosition};
 
 /// The width of the plot of aims in pixels, that of the names of the figures in it, and the height of a row.
-const WIDTH: u32 = 1200;
+const WIDTH: i32 = 1200;
 const NAMES: i32 = 560;
 const ROW: i32 = 18;
 
@@ -25,9 +25,9 @@ pub(super) fn aims(report: &Report) -> Option<String> {
     if rows.is_empty() {
         return None;
     }
-    let height = ROW * (rows.len() as i32 + 3);
+    let height = ROW * (number(rows.len()) + 3);
     let mut text = String::new();
-    let backend = SVGBackend::with_string(&mut text, (WIDTH, height.unsigned_abs()));
+    let backend = SVGBackend::with_string(&mut text, (WIDTH.unsigned_abs(), height.unsigned_abs()));
     draw_aims(&rows, height, backend).expect("a string takes everything that is written");
     Some(text)
 }
@@ -40,14 +40,14 @@ fn draw_aims(
     let area = backend.into_drawing_area();
     area.fill(&WHITE)?;
     let font = ("sans-serif", 12).into_font();
-    for number in GRID {
-        let (x, width) = (across(number), if (number - 1.0).abs() < 1e-9 { 2 } else { 1 });
+    for at in GRID {
+        let (x, width) = (across(at), if (at - 1.0).abs() < 1e-9 { 2 } else { 1 });
         let colour = if width == 2 { BLACK } else { RGBColor(210, 210, 210) };
         area.draw(&PathElement::new([(x, ROW), (x, height - ROW)], colour.stroke_width(width)))?;
-        area.draw(&Text::new(format!("{number}"), (x - 8, 2), font.clone()))?;
+        area.draw(&Text::new(at.to_string(), (x - 8, 2), font.clone()))?;
     }
     for (index, (row, attained)) in rows.iter().enumerate() {
-        let y = ROW * (index as i32 + 1) + ROW / 2;
+        let y = ROW * (number(index) + 1) + ROW / 2;
         let colour = colour(row.state);
         area.draw(&Text::new(row.what.clone(), (4, y - 6), font.clone()))?;
         if let Some(interval) = attained.interval {
@@ -62,10 +62,15 @@ fn draw_aims(
     Ok(())
 }
 
+/// Returns the number of a row. There are hundreds at most.
+fn number(index: usize) -> i32 {
+    i32::try_from(index).unwrap_or_default()
+}
+
 /// Returns the place of a number on the logarithmic scale of the plot of aims.
 fn across(number: f64) -> i32 {
     let share = (number.clamp(LEAST, MOST) / LEAST).log10() / (MOST / LEAST).log10();
-    NAMES + (share * f64::from(WIDTH as i32 - NAMES - 40)).round() as i32 + 10
+    NAMES + (share * f64::from(WIDTH - NAMES - 40)).round() as i32 + 10
 }
 
 fn colour(state: Option<State>) -> RGBColor {
