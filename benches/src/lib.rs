@@ -10,17 +10,22 @@
 //! * [`capacity`]: the costs of authentication, and the time for which users wait, counted in the simulation.
 //! * [`cpu_time`]: the measurement that criterion uses, which is the processor time of the one thread that works. Only
 //!   [`plane`] is measured by the wall clock, because its work is done by several threads and processes.
+//! * [`calibration`]: a fixed piece of work, which shows changes of the machine's speed.
+//! * [`instructions`]: the numbers of instructions of a dozen pieces of work. Only these can fail a build.
 //! * [`report`]: the figures, compared with their targets and with a stored baseline.
 //!
-//! The bench target `stickler` joins them. `cargo bench` writes `benchmark-report/report.md` and `report.json` into the
-//! target directory. With `STICKLER_SAVE_BASELINE=1`, it also writes `baseline.json` into this crate.
+//! The bench target `stickler` joins them: `cargo bench --bench stickler -- --help` describes its options, and
+//! CONTRIBUTING.md describes its report.
 
+pub mod calibration;
 pub mod capacity;
 pub mod cpu_time;
 pub mod decisions;
 pub mod handshake;
+pub mod instructions;
 pub mod load;
 pub mod plane;
+mod plot;
 pub mod report;
 pub mod tickets;
 pub mod worlds;

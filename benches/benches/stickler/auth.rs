@@ -37,7 +37,8 @@ pub(crate) fn measure(bench: &mut Bench) {
         bench.figures.push(Figure {
             sample: Sample::one(format!("ntlm/{verify}")),
             what: what.into(),
-            beside: Some(Sample::one(format!("ntlm/{bare}"))),
+            beside: Sample::one(format!("ntlm/{bare}")),
+            bare: None,
             aim,
             as_rate: false,
             note: "Verification is the server's and the DC's part together, with the DC's NTOWFv2 cached; beside it \
@@ -55,7 +56,8 @@ pub(crate) fn measure(bench: &mut Bench) {
     bench.figures.push(Figure {
         sample: Sample::one("ntlm/handshake"),
         what: "handshake in memory: three messages made, read, verified".into(),
-        beside: Some(Sample::one("ntlm/primitives-mic")),
+        beside: Sample::one("ntlm/primitives-mic"),
+        bare: None,
         aim: None,
         as_rate: false,
         note: String::new(),

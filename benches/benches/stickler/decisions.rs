@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkGroup, BenchmarkId};
+use stickler_benches::calibration;
 use stickler_benches::cpu_time::CpuTime;
 use stickler_benches::decisions::{Desk, Table, distinct};
 use stickler_benches::report::{Aim, Figure, Sample};
@@ -45,7 +46,7 @@ fn yardstick(bench: &mut Bench) {
     briefly(&mut group);
     for &crowd in CROWDS.iter().filter(|(connections, asking)| connections == asking) {
         let mut table: Option<Table> = None;
-        let id = format!("decision-table/{}", name(crowd));
+        let id = table_id(crowd);
         group.bench_function(BenchmarkId::from_parameter(name(crowd)), |b| {
             bench.estimates.ran(&id);
             let table = table.get_or_insert_with(|| Table::new(crowd.0));
@@ -55,7 +56,12 @@ fn yardstick(bench: &mut Bench) {
             bench.figures.push(Figure {
                 sample: Sample::one(id),
                 what: format!("one look into a table of {} entries, at random", crowd.0),
-                beside: beside_fewest("decision-table", crowd),
+                beside: if crowd == CROWDS[0] {
+                    Sample::one(calibration::ID)
+                } else {
+                    Sample::one(table_id(CROWDS[0]))
+                },
+                bare: None,
                 aim: None,
                 as_rate: false,
                 note:
@@ -75,11 +81,13 @@ fn briefly(group: &mut BenchmarkGroup<'_, CpuTime>) {
 fn figure(mechanism: &Mechanism, group: &str, crowd: (usize, usize), served: usize) -> Figure {
     let (connections, asking) = crowd;
     let limits = if served < connections { format!(", {served} of them served") } else { String::new() };
+    let fewest = Sample::one(format!("{group}/{}", name(CROWDS[0])));
     let who = if asking < connections { format!(", {asking} ask") } else { String::new() };
     Figure {
         sample: Sample::one(format!("{group}/{}", name(crowd))),
         what: format!("decision, {}, {connections} connections{limits}{who}", mechanism.name),
-        beside: beside_fewest(group, crowd),
+        beside: if crowd == CROWDS[0] { Sample::one(table_id(crowd)) } else { fewest },
+        bare: (crowd != CROWDS[0]).then(|| Sample::one(table_id((connections, connections)))),
         aim: (connections == CROWDS[CROWDS.len() - 1].0 && CROWDS.len() > 1).then_some(Aim::TimeWithin(GROWTH)),
         as_rate: false,
         note: format!(
@@ -87,16 +95,16 @@ fn figure(mechanism: &Mechanism, group: &str, crowd: (usize, usize), served: usi
              beginning. Connections take turns at random; those that can authenticate have done so, and hold what the \
              mechanism lets them. Beside it stands the same among {} connections. Where few of many ask, the \
              processor's caches are warm, and what is left of growth is the policy's; where all ask, each decision \
-             waits for memory besides. Mechanisms that differ only in how they carry connections, or check backends, \
+             waits for memory besides. The bare reference is one look into a table of as many entries. Mechanisms that differ only in how they carry connections, or check backends, \
              decide alike, and are measured once.",
             CROWDS[0].0
         ),
     }
 }
 
-fn beside_fewest(group: &str, crowd: (usize, usize)) -> Option<Sample> {
-    let fewest = CROWDS[0];
-    (crowd != fewest).then(|| Sample::one(format!("{group}/{}", name(fewest))))
+/// Returns the id of a look into a table with as many entries as there are connections.
+fn table_id(crowd: (usize, usize)) -> String {
+    format!("decision-table/{}", name(crowd))
 }
 
 fn name((connections, asking): (usize, usize)) -> String {

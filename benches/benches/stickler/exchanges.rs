@@ -53,20 +53,32 @@ fn compare(bench: &mut Bench, mechanism: &Mechanism, shape: Shape) {
     bench.figures.push(Figure {
         sample: Sample { id: id("site"), pieces: shape.total() },
         what: what(mechanism, shape, &plan),
-        beside: Some(Sample { id: id(hops.name()), pieces: shape.total() }),
+        beside: Sample { id: id(hops.name()), pieces: shape.total() },
+        bare: None,
         aim: (shape.work == Work::Requests).then_some(Aim::SpeedFrom(0.75)),
         as_rate: true,
         note: note(mechanism),
     });
-    if mechanism.name == "l4-nat" && work == Work::Authentications && clients == 100 {
+    if let Some(rate) = rate(mechanism, work, clients) {
         bench.figures.push(Figure {
             sample: Sample { id: id("site"), pieces: shape.total() },
-            what: "the same, against the rate aimed at".into(),
-            beside: Some(Sample { id: id(hops.name()), pieces: shape.total() }),
-            aim: Some(Aim::PerSecond(20_000.0)),
+            what: format!("{}, {}, {clients} clients, against the rate aimed at", work.name(), mechanism.name),
+            beside: Sample { id: id(hops.name()), pieces: shape.total() },
+            bare: None,
+            aim: Some(Aim::PerSecond(rate)),
             as_rate: true,
             note: String::new(),
         });
+    }
+}
+
+/// Returns the number of requests or authentications per second that is aimed at, where there is such an aim.
+fn rate(mechanism: &Mechanism, work: Work, clients: usize) -> Option<f64> {
+    match (&*mechanism.name, work, clients) {
+        ("l4-nat", Work::Authentications, 100) => Some(30_000.0),
+        ("l4-nat", Work::Requests, 1000) => Some(100_000.0),
+        ("pin-on-401", Work::Requests, 1000) => Some(60_000.0),
+        _ => None,
     }
 }
 

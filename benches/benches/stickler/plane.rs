@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use criterion::SamplingMode;
 use stickler_benches::plane::{Connections, Load, Origin, Own, Peer, PeerError, Product};
-use stickler_benches::report::{Figure, Sample};
+use stickler_benches::report::{Aim, Figure, Sample};
 use stickler_catalogue::find;
 
 use crate::Bench;
@@ -33,11 +33,11 @@ pub(crate) fn measure(bench: &mut Bench) {
         let peer = match Peer::start(product, origin.addresses()) {
             Ok(peer) => peer,
             Err(missing @ PeerError::Missing(_)) => {
-                println!("{missing}: the data plane is not measured beside it");
+                bench.remarks.push(format!("{missing}: the data plane is not measured beside it."));
                 continue;
             }
             Err(error) => {
-                eprintln!("the data plane is not measured beside {}: {error}", product.name());
+                bench.remarks.push(format!("The data plane is not measured beside {}: {error}.", product.name()));
                 continue;
             }
         };
@@ -94,8 +94,9 @@ fn compare(
     bench.figures.push(Figure {
         sample: Sample { id: format!("{group_name}/{own}"), pieces },
         what: format!("loopback: requests {how}, {clients} clients, {own} beside {way}"),
-        beside: Some(Sample { id: format!("{group_name}/{way}"), pieces }),
-        aim: None,
+        beside: Sample { id: format!("{group_name}/{way}"), pieces },
+        bare: None,
+        aim: (connections == Connections::Kept && way.starts_with("haproxy")).then_some(Aim::SpeedFrom(0.9)),
         as_rate: true,
         note: format!(
             "On loopback, wall time counts, and not processor time: the load, the balancer and the plain servers behind \

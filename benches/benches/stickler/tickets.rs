@@ -46,7 +46,8 @@ fn verification(bench: &mut Bench, etype: Etype) {
     bench.figures.push(Figure {
         sample: Sample::one(format!("kerberos/{verify}")),
         what: format!("AP-REQ verified and AP-REP made, {etype}"),
-        beside: Some(Sample::one(format!("kerberos/{bare}"))),
+        beside: Sample::one(format!("kerberos/{bare}")),
+        bare: None,
         aim: Some(Aim::TimeWithin(1.5)),
         as_rate: false,
         note:
@@ -68,7 +69,8 @@ fn one<T>(bench: &mut Bench, name: &str, what: &str, mut work: impl FnMut() -> T
     bench.figures.push(Figure {
         sample: Sample::one(format!("kerberos/{name}")),
         what: what.into(),
-        beside: Some(Sample::one(YARDSTICK)),
+        beside: Sample::one(YARDSTICK),
+        bare: None,
         aim: None,
         as_rate: false,
         note: format!("Exchanges and messages of Kerberos stand beside `{YARDSTICK}` to compare machines."),

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::plot::{self, Line, Plot, SeriesLabelPosition};
 use super::{Costs, Load, Scheme, costs};
+use crate::plot::{self, Line, Plot, Scale, SeriesLabelPosition};
 
 /// The mechanisms whose costs are compared: one that passes bytes unchanged; the two ways in which products pin a
 /// connection; and one that opens a connection for each request, through which NTLM never works.
@@ -63,6 +63,7 @@ fn costs_by_pause() -> (String, String, String) {
         across: "average pause between two requests of a user, in seconds (servers keep idle connections for 120 s)",
         up: "logons and tickets at the DC",
         lines: by_think,
+        scale: Scale::Logarithmic,
         free: SeriesLabelPosition::UpperLeft,
     });
     let idle = plot::svg(&Plot {
@@ -70,6 +71,7 @@ fn costs_by_pause() -> (String, String, String) {
         across: "connectionTimeout of the servers, in seconds (users pause for 10 s on average)",
         up: "logons and tickets at the DC",
         lines: by_idle,
+        scale: Scale::Logarithmic,
         free: SeriesLabelPosition::UpperRight,
     });
     (csv, think, idle)
@@ -144,6 +146,7 @@ fn waiting_by_users() -> (String, String) {
         across: "users (two servers; the DC takes 250 ms for a logon)",
         up: "seconds until the first page",
         lines,
+        scale: Scale::Logarithmic,
         free: SeriesLabelPosition::UpperLeft,
     });
     (csv, plot)

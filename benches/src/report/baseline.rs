@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::ReportError;
+use super::estimate::rounded;
 
 /// Relative speeds by benchmark id: multiples of the counterpart's speed in the same run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,21 +31,15 @@ impl Baseline {
         serde_json::from_str(&text).map_err(|source| ReportError::Json { path: path.to_owned(), source })
     }
 
-    /// Writes the baseline over an existing one, of which figures that were not measured this time remain.
+    /// Writes the baseline, rounded to more digits than a machine reproduces, over an existing one, of which figures that were not measured this time remain.
     ///
     /// # Errors
     /// [`ReportError`] says why the file cannot be written.
     pub fn save_over(self, path: &Path) -> Result<(), ReportError> {
         let mut all = Self::load(path)?;
-        all.relative_speed.extend(self.relative_speed.into_iter().map(|(id, speed)| (id, rounded(speed))));
+        all.relative_speed.extend(self.relative_speed.into_iter().map(|(id, speed)| (id, rounded(speed, 3))));
         let mut text = serde_json::to_string_pretty(&all).expect("names and numbers become JSON");
         text.push('\n');
         std::fs::write(path, text).map_err(|source| ReportError::File { path: path.to_owned(), source })
     }
-}
-
-/// Rounds to three digits, which is more than a machine reproduces.
-fn rounded(speed: f64) -> f64 {
-    let scale = 10_f64.powf(2.0 - speed.abs().log10().floor());
-    if scale.is_finite() { (speed * scale).round() / scale } else { speed }
 }

@@ -1,6 +1,6 @@
 //! One figure: what was measured, its counterpart, and its target.
 
-use super::{Baseline, Row};
+use super::{Baseline, Beside, Estimate, Row, State};
 
 /// A benchmark whose estimate counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +31,11 @@ pub struct Figure {
     pub sample: Sample,
     /// The description of a piece of work.
     pub what: String,
-    /// The benchmark of the same run that it is compared with.
-    pub beside: Option<Sample>,
-    /// The target. A figure without a target is reported and not judged.
+    /// The benchmark of the same run with which it is compared.
+    pub beside: Sample,
+    /// The bare reference, if `beside` is not bare itself.
+    pub bare: Option<Sample>,
+    /// The aim. A figure without an aim is reported and not judged.
     pub aim: Option<Aim>,
     /// Whether the report states pieces of work per second instead of the time of one.
     pub as_rate: bool,
@@ -48,44 +50,56 @@ impl Sample {
     }
 
     /// Returns the nanoseconds for one piece of work.
-    fn each(&self, nanos: f64) -> f64 {
-        nanos / self.pieces as f64
+    fn each(&self, nanos: Estimate) -> Estimate {
+        nanos.times(1.0 / self.pieces as f64)
     }
 }
 
+/// The estimates of a figure, in nanoseconds per iteration.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured {
+    /// The estimate of the figure itself.
+    pub(super) own: Estimate,
+    /// The estimate of what it is compared with, if that has run.
+    pub(super) beside: Option<Estimate>,
+    /// The estimate of the bare reference, if there is one and it has run.
+    pub(super) bare: Option<Estimate>,
+}
+
 impl Figure {
-    /// Judges the figure by estimates in nanoseconds per iteration: its own, and its counterpart's if that has run.
-    pub(super) fn judge(&self, own: f64, beside: Option<(&Sample, f64)>, baseline: &Baseline) -> Row {
-        let time = self.sample.each(own);
-        let other = beside.map(|(sample, nanos)| (sample, sample.each(nanos)));
-        let relative_speed = other.map(|(_, other)| other / time);
-        let (unit, scale): (_, fn(f64) -> f64) = match (self.as_rate, time) {
-            (true, _) => ("per second", per_second),
-            (false, ..1e4) => ("ns", std::convert::identity),
-            (false, ..1e6) => ("us", micros),
-            (false, _) => ("ms", millis),
-        };
-        let ratio_to_aim = self.aim.and_then(|aim| match aim {
-            Aim::TimeWithin(limit) => relative_speed.map(|speed| 1.0 / speed / limit),
-            Aim::SpeedFrom(limit) => relative_speed.map(|speed| speed / limit),
-            Aim::PerSecond(limit) => Some(per_second(time) / limit),
-            Aim::Millis(limit) => Some(millis(time) / limit),
-        });
-        let met =
-            self.aim.zip(ratio_to_aim).map(|(aim, ratio)| if aim.is_ceiling() { ratio <= 1.0 } else { ratio >= 1.0 });
+    /// Judges the figure. `drift` is the share by which the speed of the machine changed during the run.
+    pub(super) fn judge(&self, measured: Measured, drift: f64, baseline: &Baseline) -> Row {
+        let time = self.sample.each(measured.own);
+        let beside = measured.beside.map(|nanos| self.beside.each(nanos));
+        let relative_speed = beside.map(|beside| beside.over(time));
+        let (unit, scale) = self.unit(time.value);
+        let other = |sample: &Sample, nanos| Beside { id: sample.id.clone(), value: scale(sample.each(nanos)).value };
+        let to_aim = self.aim.and_then(|aim| aim.compare(time, relative_speed, drift));
         let before = baseline.relative_speed.get(&self.sample.id);
         Row {
             id: self.sample.id.clone(),
             what: self.what.clone(),
             value: scale(time),
             unit,
-            beside: other.map(|(sample, other)| (sample.id.clone(), scale(other))),
+            beside: measured.beside.map(|nanos| other(&self.beside, nanos)),
+            bare: self.bare.as_ref().zip(measured.bare).map(|(sample, nanos)| other(sample, nanos)),
             relative_speed,
             aim: self.aim.map(Aim::text),
-            ratio_to_aim,
-            met,
-            change: relative_speed.zip(before).map(|(now, before)| now / before - 1.0),
+            to_aim,
+            less_is_better: self.aim.is_some_and(Aim::is_ceiling),
+            state: self.aim.zip(to_aim).and_then(|(aim, to_aim)| aim.state(to_aim)),
+            change: relative_speed.zip(before).map(|(now, before)| now.value / before - 1.0),
             note: self.note.clone(),
+        }
+    }
+
+    /// Returns the unit of the figure, and what turns nanoseconds into it.
+    fn unit(&self, nanos: f64) -> (&'static str, fn(Estimate) -> Estimate) {
+        match (self.as_rate, nanos) {
+            (true, _) => ("per second", per_second),
+            (false, ..1e4) => ("ns", std::convert::identity),
+            (false, ..1e6) => ("us", |nanos| nanos.times(1e-3)),
+            (false, _) => ("ms", millis),
         }
     }
 }
@@ -94,6 +108,28 @@ impl Aim {
     /// Returns whether less is better.
     fn is_ceiling(self) -> bool {
         matches!(self, Self::TimeWithin(_) | Self::Millis(_))
+    }
+
+    /// Returns the figure as a multiple of the aim. What is compared with nothing of the same run is uncertain by the
+    /// drift of the machine besides.
+    fn compare(self, time: Estimate, relative_speed: Option<Estimate>, drift: f64) -> Option<Estimate> {
+        match self {
+            Self::TimeWithin(limit) => relative_speed.map(|speed| speed.dividing(1.0 / limit)),
+            Self::SpeedFrom(limit) => relative_speed.map(|speed| speed.times(1.0 / limit)),
+            Self::PerSecond(limit) => Some(per_second(time).times(1.0 / limit).widened(drift)),
+            Self::Millis(limit) => Some(millis(time).times(1.0 / limit).widened(drift)),
+        }
+    }
+
+    /// Returns the state of a figure that is this multiple of the aim, or `None` if it has no interval.
+    fn state(self, to_aim: Estimate) -> Option<State> {
+        let interval = to_aim.interval?;
+        let (below, above) = (interval.high <= 1.0, interval.low >= 1.0);
+        Some(match (self.is_ceiling(), below, above) {
+            (true, true, _) | (false, _, true) => State::Met,
+            (true, _, true) | (false, true, _) => State::Missed,
+            (_, false, false) => State::Open,
+        })
     }
 
     fn text(self) -> String {
@@ -106,14 +142,10 @@ impl Aim {
     }
 }
 
-fn per_second(nanos: f64) -> f64 {
-    1e9 / nanos
+fn per_second(nanos: Estimate) -> Estimate {
+    nanos.dividing(1e9)
 }
 
-fn micros(nanos: f64) -> f64 {
-    nanos / 1e3
-}
-
-fn millis(nanos: f64) -> f64 {
-    nanos / 1e6
+fn millis(nanos: Estimate) -> Estimate {
+    nanos.times(1e-6)
 }
