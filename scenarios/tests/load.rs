@@ -154,7 +154,7 @@ fn what_is_loaded_is_bounded_in_number_depth_and_size() {
     let ten = loads(10);
     let mut files: Vec<(&str, &str)> = named.iter().take(10).map(|name| (name.as_str(), long.as_str())).collect();
     files.push(("a.star", &ten));
-    assert!(error("size", &files).contains("may have 524288 bytes together"));
+    assert!(error("size", &files).contains("together may have at most 524288 bytes"));
     let too_long = format!("x = 1\n#{}\n", " ".repeat(70_000));
     let said = error("long", &[("a.star", "load(\"lib.star\", \"x\")\nprint(x)\n"), ("lib.star", &too_long)]);
     assert!(said.contains("lib.star is longer than 65536 bytes"), "{said}");
