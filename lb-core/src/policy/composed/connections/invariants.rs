@@ -229,4 +229,17 @@ mod tests {
             assert!(catch_unwind(AssertUnwindSafe(|| table.check_invariants())).is_err(), "{name}");
         }
     }
+
+    #[test]
+    fn a_downstream_connection_that_holds_nothing_is_kept_only_for_its_history() {
+        let mut table = table();
+        let other = DownstreamId(2);
+        assert!(table.downstreams.contains_key(&OWNER) && !table.downstreams.contains_key(&other));
+        for (dedicated, needs_cookie) in [(false, false), (true, false), (false, true)] {
+            table.downstreams.insert(other, Downstream { dedicated, needs_cookie, ..Downstream::default() });
+            table.drop_if_unused(other);
+            let kept = table.downstreams.swap_remove(&other).is_some();
+            assert_eq!(kept, dedicated || needs_cookie, "{dedicated} {needs_cookie}");
+        }
+    }
 }
