@@ -348,7 +348,7 @@ fn least(candidates: impl Iterator<Item = usize>, backends: &Backends, weight: i
 
 /// Picks by rendezvous hashing: each unit of weight of each backend has a hash, and the highest wins.
 fn rendezvous(len: usize, weight: impl Fn(usize) -> u32, digest: u64) -> Option<usize> {
-    let unit = |index: usize, unit: u32| mix(digest ^ mix((index as u64 + 1) << 32 | u64::from(unit)));
+    let unit = |index: usize, unit: u32| mix(digest ^ mix(((index as u64 + 1) << 32) + u64::from(unit)));
     let highest = |index: usize| (0..weight(index)).map(|number| unit(index, number)).max();
     (0..len).filter_map(|index| Some((highest(index)?, index))).max().map(|(_, index)| index)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stickler_lb_core::policy::composed::{Defects, OnDown, QueueRule, Rules};
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
-use stickler_lb_core::policy::pin::{Applied, Coupling, Covers, Host, PinRule, Trigger};
+use stickler_lb_core::policy::pin::{Applied, Coupling, Covers, Host, PinKey, PinRule, Trigger};
 use stickler_lb_core::policy::pool::PoolRule;
 use stickler_lb_core::policy::select::{Algorithm, SelectRule};
 use stickler_lb_core::policy::workers::{Landing, Turns, WorkerRule};
@@ -162,22 +162,32 @@ fn a_pinned_connection_to_a_dead_backend_is_not_pooled_when_its_client_goes() {
 fn a_pin_that_the_pool_took_and_gave_up_is_not_found_by_its_stream() {
     let coupling = Coupling { upstream_follows: false, ..Coupling::BOTH };
     let defects = Defects { streams_share_pin: true, ..Defects::NONE };
-    for in_all in [None, Some(1)] {
+    for (clients, in_all) in [(&[1][..], None), (&[1, 2], None), (&[1, 2], Some(1))] {
         let pool = Some(PoolRule { in_all, ..POOL });
         let mut front = Front::new(Rules { defects, pool, ..pins(PinRule { coupling, ..PinRule::ON_401 }) }, 1);
         front.http2 = true;
-        for client in [1, 2] {
+        for &client in clients {
             front.request(client, &Ask::default());
         }
-        for client in [1, 2] {
+        for &client in clients {
             front.answer(client, CHALLENGE);
             front.finish(client);
         }
-        for client in [1, 2] {
+        for &client in clients {
             assert_eq!(front.close_client(client), []);
         }
         front.pass(60);
         assert!(front.open.is_empty(), "the idle limit");
         assert_eq!(front.route(1), Route::Open(0));
+    }
+}
+
+#[test]
+fn a_client_whose_pin_is_coupled_leaves_none_to_its_address() {
+    for (upstream_follows, closed) in [(true, &[UpstreamId(1)][..]), (false, &[])] {
+        let coupling = Coupling { upstream_follows, ..Coupling::BOTH };
+        let mut front = Front::new(pins(PinRule { key: PinKey::Client, coupling, ..PinRule::ON_401 }), 1);
+        front.exchange(1, &Ask::default(), CHALLENGE);
+        assert_eq!(front.close_client(1), closed, "{upstream_follows}");
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::header::CONNECTION;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use stickler_lb_core::policy::backends::Backends;
 use stickler_lb_core::policy::composed::{NoneLeft, Rules};
 use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
@@ -97,6 +97,28 @@ fn only_the_last_request_of_a_client_is_turned_away_with_a_close() {
     assert_eq!([closes(), closes()], [false, true]);
     let mut front = Front::new(Rules { client_requests: Some(1), pool: Some(POOL), ..Rules::PLAIN }, 1);
     assert_eq!(front.request(1, &Ask::default()).edits, [], "it is not turned away, and its answer tells the client");
+}
+
+#[test]
+fn a_close_of_the_backend_is_passed_on_to_the_client_whose_pin_ends_with_it() {
+    let close = Edit::Set(CONNECTION, HeaderValue::from_static("close"));
+    let uncoupled = Coupling { when_idle: false, ..Coupling::BOTH };
+    for (coupling, pinned, closes, expected) in [
+        (Coupling::BOTH, true, true, true),
+        (Coupling::BOTH, true, false, false),
+        (Coupling::BOTH, false, true, false),
+        (uncoupled, true, true, false),
+    ] {
+        let mut front = Front::new(pins(PinRule { coupling, ..PinRule::ON_401 }), 1);
+        if pinned {
+            front.exchange(1, &Ask::default(), CHALLENGE);
+        }
+        front.request(1, &Ask::default());
+        let at = Exchange { downstream: front.id(1), upstream: front.busy[&1] };
+        let head = ResponseHead { status: StatusCode::OK, headers: &HeaderMap::new(), closes };
+        let told = front.policy.response(front.now, at, &head).edits.contains(&close);
+        assert_eq!(told, expected, "{coupling:?}, pinned: {pinned}, closes: {closes}");
+    }
 }
 
 #[test]
