@@ -81,6 +81,7 @@ fn a_client_of_three_services_takes_no_pin_of_another() {
     assert_eq!(first, [Route::Open(0), Route::Open(1), Route::Open(2)]);
     let again: Vec<_> = asks.iter().map(|ask| front.exchange(1, ask, OK).0).collect();
     assert_eq!(again, [pinned(1), pinned(2), pinned(3)]);
+    assert_eq!(front.close_client(1), [3, 1, 2].map(UpstreamId), "the latest service first");
 }
 
 #[test]
@@ -190,4 +191,40 @@ fn a_client_whose_pin_is_coupled_leaves_none_to_its_address() {
         front.exchange(1, &Ask::default(), CHALLENGE);
         assert_eq!(front.close_client(1), closed, "{upstream_follows}");
     }
+}
+
+#[test]
+fn a_pin_beside_a_busy_one_of_the_same_service_is_the_second() {
+    let mut front = Front::new(Rules { services: texts(&["/api"]), ..pins(PinRule::ON_401) }, 4);
+    front.http2 = true;
+    let routes = [1, 11].map(|stream| front.request(stream, &Ask::default()).verdict);
+    assert_eq!(routes, [Route::Open(0), Route::Open(2)]);
+    for stream in [1, 11] {
+        front.answer(stream, CHALLENGE);
+        front.finish(stream);
+    }
+    assert_eq!((front.route(1), front.route(11)), (pinned(1), pinned(1)));
+}
+
+#[test]
+fn a_client_that_needs_dedicated_connections_does_so_after_it_lost_one() {
+    let coupling = Coupling { when_idle: false, ..Coupling::BOTH };
+    let trigger = Trigger::AnyResponse;
+    let pin = PinRule { trigger, applied: Applied::Dedicated, coupling, ..PinRule::ON_401 };
+    let mut front = Front::new(pins(pin), 1);
+    front.exchange(1, &Ask::default(), CHALLENGE);
+    assert_eq!((front.route(1), front.route(1)), (Route::Open(0), pinned(2)));
+    assert!(!front.close_upstream(UpstreamId(2)));
+    assert_eq!((front.route(1), front.route(2)), (Route::Open(0), Route::Reuse(UpstreamId(1))));
+}
+
+#[test]
+fn a_parked_pin_is_given_up_for_another_of_its_own_address_only() {
+    let coupling = Coupling { upstream_follows: false, ..Coupling::BOTH };
+    let mut front = Front::new(pins(PinRule { key: PinKey::Client, coupling, ..PinRule::ON_401 }), 1);
+    for client in [1, 2, 3] {
+        front.exchange(client, &Ask::default(), CHALLENGE);
+        assert_eq!(front.close_client(client), []);
+    }
+    assert_eq!([1, 2, 3].map(|client| front.route(client)), [pinned(1), pinned(2), pinned(3)]);
 }

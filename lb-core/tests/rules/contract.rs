@@ -122,6 +122,16 @@ fn a_close_of_the_backend_is_passed_on_to_the_client_whose_pin_ends_with_it() {
 }
 
 #[test]
+fn the_idle_limit_of_a_clients_own_connection_is_a_deadline() {
+    let own_idle = Some(Duration::from_secs(30));
+    let mut front = Front::new(Rules { own_idle, ..pins(PinRule::ON_401) }, 1);
+    front.exchange(1, &Ask::default(), CHALLENGE);
+    assert_eq!(front.policy.next_deadline(), Some(Time(0) + Duration::from_secs(30)));
+    front.request(1, &Ask::default());
+    assert_eq!(front.policy.next_deadline(), None, "it is in use");
+}
+
+#[test]
 fn work_that_a_change_leaves_is_due_at_once() {
     let mut front = Front::new(Rules { pool: Some(POOL), ..Rules::PLAIN }, 1);
     front.route(1);
