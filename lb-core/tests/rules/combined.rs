@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use stickler_lb_core::policy::composed::{Defects, OnDown, QueueRule, Rules};
+use stickler_lb_core::policy::composed::{Connect, Defects, OnDown, QueueRule, RetryRule, Rules};
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pin::{Applied, Coupling, Covers, Host, PinKey, PinRule, Trigger};
 use stickler_lb_core::policy::pool::PoolRule;
 use stickler_lb_core::policy::select::{Algorithm, SelectRule};
 use stickler_lb_core::policy::workers::{Landing, Turns, WorkerRule};
-use stickler_lb_core::{BackendState, Route, UpstreamId, texts};
+use stickler_lb_core::{BackendState, FailureKind, Route, UpstreamId, texts};
 
 use crate::front::{Ask, CHALLENGE, Front, OK};
 
@@ -38,6 +38,20 @@ fn a_pinned_client_gets_the_cookie_of_its_backend_if_it_lacks_that_one() {
     for (sent, is_set) in [(None, true), (of_other, true), (cookie, false)] {
         let (route, backend, set) = front.exchange(1, &Ask { cookie: sent.clone(), ..Ask::default() }, OK);
         assert_eq!((route, backend, set.is_some()), (pinned(1), Some(0), is_set), "{sent:?}");
+    }
+}
+
+#[test]
+fn a_client_without_a_cookie_gets_that_of_the_backend_that_serves_it_in_the_end() {
+    let retry = RetryRule { connect: Connect::Other, ..RetryRule::NONE };
+    let mut front = Front::new(Rules { persist: Some(cookies()), retry, ..Rules::PLAIN }, 2);
+    front.request(1, &Ask::default());
+    assert_eq!(front.fail(1, FailureKind::Refused), Route::Open(1));
+    let cookie = front.answer(1, OK);
+    front.finish(1);
+    assert!(cookie.is_some());
+    for client in [1, 2] {
+        assert_eq!(front.exchange(client, &Ask { cookie: cookie.clone(), ..Ask::default() }, OK).1, Some(1));
     }
 }
 
