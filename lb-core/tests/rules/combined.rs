@@ -56,6 +56,23 @@ fn a_client_without_a_cookie_gets_that_of_the_backend_that_serves_it_in_the_end(
 }
 
 #[test]
+fn a_client_whose_backend_fails_gets_the_cookie_of_the_other() {
+    let retry = RetryRule { connect: Connect::Other, ..RetryRule::NONE };
+    let mut front = Front::new(Rules { persist: Some(cookies()), retry, ..Rules::PLAIN }, 2);
+    let (_, backend, cookie) = front.exchange(1, &Ask::default(), OK);
+    assert_eq!(backend, Some(0));
+    let with = Ask { cookie: cookie.clone(), ..Ask::default() };
+    front.request(1, &with);
+    assert_eq!(front.fail_asking(1, FailureKind::Refused, &with, 1), Route::Open(1));
+    let of_other = front.answer(1, OK);
+    assert!(of_other.is_some() && of_other != cookie);
+    front.finish(1);
+    let with = Ask { cookie: of_other, ..Ask::default() };
+    let (_, backend, more) = front.exchange(1, &with, OK);
+    assert_eq!((backend, more), (Some(1), None));
+}
+
+#[test]
 fn concurrent_streams_without_a_cookie_get_one() {
     let mut front = Front::new(Rules { persist: Some(cookies()), ..Rules::PLAIN }, 2);
     front.http2 = true;
