@@ -228,4 +228,18 @@ mod tests {
         control.undrain(0);
         assert_eq!(log.lock().unwrap().len(), told.len());
     }
+
+    #[test]
+    fn every_sink_is_told_and_the_handle_itself_says_what_counts() {
+        let control = Control::new();
+        let (first, _first) = logged(&control);
+        let (second, _second) = logged(&control);
+        control.set_health(1, false);
+        control.drain(2);
+        let told = [state(1, BackendState::Down), state(2, BackendState::Drain)];
+        assert_eq!((&*first.lock().unwrap(), &*second.lock().unwrap()), (&told.to_vec(), &told.to_vec()));
+        let states = [0, 1, 2].map(|backend| control.state(backend));
+        assert_eq!(states, [BackendState::Up, BackendState::Down, BackendState::Drain]);
+        assert_eq!(format!("{control:?}"), "{1: Down, 2: Drain}");
+    }
 }

@@ -215,6 +215,15 @@ mod tests {
     }
 
     #[test]
+    fn a_head_without_fields_has_the_ends_of_two_lines() {
+        let (line, whole) = ("GET / HTTP/1.1".len(), "GET / HTTP/1.1\r\n\r\n".len() as u32);
+        for (most, taken) in [(whole, true), (whole - 1, false)] {
+            let rule = HeadRule { whole: Some(most), ..HeadRule::NONE };
+            assert_eq!(rule.takes(line, &HeaderMap::new()), taken, "{most}");
+        }
+    }
+
+    #[test]
     fn a_rule_takes_some_requests_and_blames_the_client_for_the_others() {
         let rule = HeadRule { field: Some(8_190), status: StatusCode::BAD_REQUEST, ..HeadRule::NONE };
         assert_eq!((rule.check(), HeadRule::NONE.check()), (Ok(()), Ok(())));

@@ -31,3 +31,35 @@ pub(crate) mod option {
         StatusCode::from_u16(number).map(Some).map_err(|_| D::Error::custom(format!("{number} is not an HTTP status")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Deserializer, Serializer};
+
+    use super::*;
+
+    /// Returns the status that a text is read as, where a status is required and where it may be missing. A text that is
+    /// no status is an error.
+    fn read(text: &str) -> (Result<StatusCode, ()>, Result<Option<StatusCode>, ()>) {
+        let required = deserialize(&mut Deserializer::from_str(text)).map_err(drop);
+        (required, option::deserialize(&mut Deserializer::from_str(text)).map_err(drop))
+    }
+
+    #[test]
+    fn a_status_is_its_number_and_a_missing_one_is_nothing() {
+        for (text, status) in [("401", StatusCode::UNAUTHORIZED), ("503", StatusCode::SERVICE_UNAVAILABLE)] {
+            assert_eq!(read(text), (Ok(status), Ok(Some(status))));
+            let (mut required, mut optional) = (Vec::new(), Vec::new());
+            serialize(&status, &mut Serializer::new(&mut required)).unwrap();
+            option::serialize(&Some(status), &mut Serializer::new(&mut optional)).unwrap();
+            assert_eq!((required, optional), (text.as_bytes().to_vec(), text.as_bytes().to_vec()));
+        }
+        assert_eq!(read("null"), (Err(()), Ok(None)));
+        let mut missing = Vec::new();
+        option::serialize(&None, &mut Serializer::new(&mut missing)).unwrap();
+        assert_eq!(missing, b"null");
+        for text in ["99", "1000", "true"] {
+            assert_eq!(read(text), (Err(()), Err(())), "{text}");
+        }
+    }
+}

@@ -250,3 +250,84 @@ fn wrong_parameters_are_told_with_what_to_do() {
     let none = SelectRule { max_connections: Some(0), ..SelectRule::new(Algorithm::RoundRobin) };
     assert!(matches!(error(&none, Layer::L7), RuleError::Zero(_)));
 }
+
+#[test]
+fn the_bound_of_each_algorithm_is_its_share_rounded_up_or_nothing() {
+    for (algorithm, weights, choices, bounds) in [
+        (Algorithm::RoundRobin, &[2, 0, 1][..], 7, [Some(4), Some(0), Some(4)]),
+        (Algorithm::RoundRobin, &[], 7, [Some(3), Some(3), Some(3)]),
+        (Algorithm::WeightedRoundRobin, &[2, 0, 1], 7, [Some(5), Some(0), Some(3)]),
+        // The share plus six times one more than the root of the share: 400 and 20, 100 and 10.
+        (Algorithm::Random { draws: 0 }, &[4, 0, 1], 500, [Some(526), Some(0), Some(166)]),
+        (Algorithm::Random { draws: 1 }, &[4, 0, 1], 500, [Some(526), Some(0), Some(166)]),
+        (Algorithm::Random { draws: 2 }, &[4, 0, 1], 500, [None, Some(0), None]),
+        (Algorithm::LeastConnections, &[4, 0, 1], 500, [None, Some(0), None]),
+    ] {
+        let rule = rule(algorithm.clone(), weights);
+        assert_eq!([0, 1, 2].map(|backend| rule.bound(backend, 3, choices)), bounds, "{algorithm:?}");
+    }
+}
+
+/// Returns the picks for the clients with the numbers from 0.
+fn picks(selection: &mut Selection, backends: usize, clients: u32) -> Vec<usize> {
+    let all = Backends::new(backends, None);
+    (0..clients).map(|client| selection.pick(&all, &from(client), None).unwrap()).collect()
+}
+
+#[test]
+fn turns_continue_where_they_were_when_the_last_slow_start_ends() {
+    let mut robin = selection(&rule(Algorithm::RoundRobin, &[]), 2, 0);
+    assert_eq!(picks(&mut robin, 2, 1), [0]);
+    robin.set_share(1, 50);
+    robin.set_share(1, 100);
+    robin.set_share(2, 50);
+    assert_eq!(picks(&mut robin, 2, 2), [1, 0], "a backend that does not exist has no share");
+}
+
+#[test]
+fn round_robin_counts_shares_and_not_weights_during_a_slow_start() {
+    let mut robin = selection(&rule(Algorithm::RoundRobin, &[1, 4, 0]), 3, 0);
+    robin.set_share(1, 50);
+    let picks = picks(&mut robin, 3, 9);
+    assert_eq!(picks.iter().filter(|&&picked| picked == 1).count(), 3, "{picks:?}");
+}
+
+#[test]
+fn a_key_of_none_takes_a_turn_among_the_backends_with_a_weight() {
+    let mut hash = selection(&rule(Algorithm::Hash(HashKey::Header("x-user".into())), &[1, 0, 1]), 3, 0);
+    assert_eq!(picks(&mut hash, 3, 4), [0, 2, 0, 2]);
+}
+
+#[test]
+fn a_plain_hash_moves_most_keys_when_a_backend_goes_and_a_consistent_one_does_not() {
+    let mut rest = Backends::new(4, None);
+    rest.set_state(3, BackendState::Down);
+    let key = HashKey::Source(Mask::HOST);
+    for (algorithm, most_move) in [(Algorithm::Hash(key.clone()), true), (Algorithm::ConsistentHash(key), false)] {
+        let mut hash = selection(&rule(algorithm.clone(), &[]), 4, 0);
+        let before = picks(&mut hash, 4, 400);
+        let after = (0..400).map(|client| hash.pick(&rest, &from(client), None).unwrap());
+        let moved = before.iter().zip(after).filter(|&(&before, after)| before != 3 && before != after).count();
+        assert_eq!(moved > 150, most_move, "{algorithm:?}: {moved}");
+    }
+}
+
+#[test]
+fn only_the_ratio_of_weights_counts() {
+    let key = HashKey::Source(Mask::HOST);
+    for algorithm in [Algorithm::WeightedRoundRobin, Algorithm::Hash(key.clone()), Algorithm::ConsistentHash(key)] {
+        let with = |weights: &[u16]| picks(&mut selection(&rule(algorithm.clone(), weights), 3, 0), 3, 200);
+        assert_eq!(with(&[2, 4, 6]), with(&[1, 2, 3]), "{algorithm:?}");
+    }
+}
+
+/// A change of these picks would change recorded events of runs.
+#[test]
+fn hashes_pick_the_same_backends_for_ever() {
+    let key = HashKey::Source(Mask::HOST);
+    let mut plain = selection(&rule(Algorithm::Hash(key.clone()), &[1, 2, 3]), 3, 0);
+    let mut consistent = selection(&rule(Algorithm::ConsistentHash(key), &[1, 2, 3]), 3, 0);
+    assert_eq!(picks(&mut plain, 3, 16), [0, 2, 0, 1, 1, 1, 1, 1, 2, 2, 2, 1, 2, 1, 0, 2]);
+    assert_eq!(picks(&mut consistent, 3, 16), [2, 1, 2, 1, 2, 2, 1, 0, 2, 2, 2, 0, 1, 0, 0, 2]);
+    assert!(format!("{plain:?}").contains("Draws"), "the generator itself is not shown");
+}

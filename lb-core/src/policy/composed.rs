@@ -77,7 +77,6 @@ impl Composed {
         let workers = Workers::new(rules.workers, entropy.clone());
         let selections = std::iter::repeat_n(entropy, services * turns).enumerate().map(selection);
         let selections = selections.collect::<Result<_, _>>()?;
-        let hides_cookie = matches!(&rules.persist, Some(PersistRule::Cookie(cookie)) if cookie.indirect);
         let states = Backends::new(backends, rules.select.max_connections).failing_open(rules.fails_open);
         let pool = |_| rules.pool.clone().map(|rule| Pools::new(rule, farm));
         let pools = (0..workers.len()).filter_map(pool).collect();
@@ -89,7 +88,7 @@ impl Composed {
             queue: rules.queue.map(|rule| Queue::new(rule, services)),
             sources,
             cookies,
-            request_edits: RequestEdits::new(&rules, hides_cookie)?,
+            request_edits: RequestEdits::new(&rules)?,
             rules,
         })
     }
@@ -306,5 +305,52 @@ impl Composed {
     /// Returns whether there is a pin rule that fulfils a condition.
     fn pins_with(&self, condition: impl Fn(&PinRule) -> bool) -> bool {
         self.rules.pin.as_ref().is_some_and(condition)
+    }
+}
+
+#[cfg(test)]
+#[cfg(debug_assertions)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::Backend;
+    use crate::policy::select::{Algorithm, SelectRule};
+
+    const WAITER: queue::Waiter = (DownstreamId(1), None);
+
+    /// Returns a policy with one backend that can take one connection, and one place in the queue.
+    fn composed() -> Composed {
+        let address = SocketAddr::from(([10, 0, 0, 1], 80));
+        let farm = Farm { backends: vec![Backend { name: stickler_model::Name::from("iis"), address }] };
+        let select = SelectRule { max_connections: Some(1), ..SelectRule::new(Algorithm::RoundRobin) };
+        let rules = Rules { select, queue: Some(QueueRule { length: 1 }), ..Rules::PLAIN };
+        Composed::new(rules, &farm, Entropy::new(0, "test")).unwrap()
+    }
+
+    fn is_sound(composed: &Composed) -> bool {
+        catch_unwind(AssertUnwindSafe(|| composed.check_invariants())).is_ok()
+    }
+
+    #[test]
+    fn a_queue_that_waits_for_nothing_is_found() {
+        let mut composed = composed();
+        assert!(is_sound(&composed));
+        assert!(composed.queue.as_mut().unwrap().join(WAITER, 0));
+        assert!(!is_sound(&composed), "a backend is free");
+        composed.set_state(Time(0), 0, BackendState::Down);
+        composed.queue.as_mut().unwrap().join(WAITER, 0);
+        assert!(is_sound(&composed), "none is free");
+    }
+
+    #[test]
+    fn a_table_that_contradicts_itself_is_found() {
+        let mut composed = composed();
+        composed.table.open(Time(0), DownstreamId(1), UpstreamId(1), super::super::pool::PoolKey::from(0), None);
+        assert!(is_sound(&composed));
+        composed.table.resume(Time(1), DownstreamId(1));
+        composed.table.resume(Time(0), DownstreamId(1));
+        assert!(!is_sound(&composed), "work is due in the order of time");
     }
 }

@@ -272,3 +272,23 @@ impl BackendAware for PerConnection {
         self.due.front().map(|&(at, _)| at)
     }
 }
+
+#[cfg(test)]
+#[cfg(debug_assertions)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::Backend;
+
+    #[test]
+    fn a_load_without_a_flow_is_found() {
+        let address = SocketAddr::from(([10, 0, 0, 1], 80));
+        let farm = Farm { backends: vec![Backend { name: stickler_model::Name::from("iis"), address }] };
+        let mut policy = PerConnection::new(FlowRules::ROUND_ROBIN, &farm, Entropy::new(0, "test")).unwrap();
+        policy.check_invariants();
+        policy.backends.begin(0);
+        assert!(catch_unwind(AssertUnwindSafe(|| policy.check_invariants())).is_err());
+    }
+}

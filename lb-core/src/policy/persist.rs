@@ -285,7 +285,9 @@ mod tests {
     #[test]
     fn a_client_is_known_until_its_timeout_after_its_last_use() {
         let mut table = table(10, 8);
+        assert!(table.is_empty());
         table.put(Time(0), client(1), 2);
+        assert!(!table.is_empty());
         assert_eq!(table.get(Time(10 * SECOND - 1), client(1)), Some(2));
         assert_eq!(table.get(Time(10 * SECOND), client(1)), None);
         table.put(Time(9 * SECOND), client(1), 1);

@@ -429,4 +429,36 @@ mod tests {
         pool.put(Time(4), key(true), UpstreamId(4));
         assert_eq!((pool.take(0), pool.take(0)), (Some(UpstreamId(4)), Some(UpstreamId(3))), "proven ones first");
     }
+
+    #[test]
+    fn the_number_of_connections_follows_each_change() {
+        let mut pool = Pool::new(RULE, &farm(&[80]));
+        assert!(pool.is_empty());
+        for number in 1..=8 {
+            pool.put(Time(u64::from(number)), 0, UpstreamId(number));
+        }
+        assert_eq!((pool.len(), pool.is_empty()), (8, false));
+        pool.remove(0, Time(2), UpstreamId(2));
+        assert_eq!((pool.len(), pool.iter().count()), (7, 7));
+        assert_eq!((pool.evict(), pool.len()), (Some(UpstreamId(1)), 6));
+        assert_eq!((pool.expire(Time(63)), pool.len()), (Some(UpstreamId(3)), 5));
+        assert_eq!((pool.take(0), pool.len()), (Some(UpstreamId(8)), 4));
+    }
+
+    #[test]
+    fn each_location_of_an_aggressive_pool_has_both_classes() {
+        let rule = PoolRule { share: Share::Aggressive, locations: texts(&["/a"]), ..RULE };
+        let mut pool = Pool::new(rule, &farm(&[80, 81]));
+        let keys = [(0, 0), (0, 1), (1, 0), (1, 1)]
+            .into_iter()
+            .flat_map(|(backend, location)| [false, true].map(|proven| (backend, location, proven)))
+            .map(|(backend, location, proven)| PoolKey { backend, location, group: None, worker: 0, proven });
+        let numbers: Vec<_> = (1..).map(UpstreamId).zip(keys).collect();
+        for &(number, key) in &numbers {
+            assert_eq!(pool.put(Time(1), key, number), Put::Kept);
+        }
+        for &(number, key) in numbers.iter().rev() {
+            assert_eq!(pool.take(key), Some(number), "{key:?}");
+        }
+    }
 }

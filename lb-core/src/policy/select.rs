@@ -177,7 +177,7 @@ impl Selection {
     /// key that moved twice would lose its session twice.
     pub fn set_share(&mut self, backend: usize, percent: u8) {
         let all = self.weights.len();
-        if backend < all && (percent < 100 || self.shares.is_some()) {
+        if backend < all {
             let shares = self.shares.get_or_insert_with(|| vec![100; all]);
             shares[backend] = percent.clamp(1, 100);
             self.shares = self.shares.take().filter(|shares| shares.iter().any(|&share| share < 100));
@@ -289,10 +289,10 @@ fn weights(given: &[u16], backends: usize, member: impl Fn(usize) -> bool) -> Re
     let given: Vec<u16> =
         given.iter().enumerate().map(|(index, &weight)| if member(index) { weight } else { 0 }).collect();
     let common = given.iter().fold(0, |a, &b| common_divisor(a, b));
-    if common == 0 && backends > 0 {
+    if common == 0 {
         return Err(RuleError::AllZero);
     }
-    Ok(given.iter().map(|&weight| u32::from(weight / common.max(1))).collect())
+    Ok(given.iter().map(|&weight| u32::from(weight / common)).collect())
 }
 
 const fn common_divisor(a: u16, b: u16) -> u16 {
@@ -348,7 +348,7 @@ fn least(candidates: impl Iterator<Item = usize>, backends: &Backends, weight: i
 
 /// Picks by rendezvous hashing: each unit of weight of each backend has a hash, and the highest wins.
 fn rendezvous(len: usize, weight: impl Fn(usize) -> u32, digest: u64) -> Option<usize> {
-    let unit = |index: usize, unit: u32| mix(digest ^ mix((index as u64 + 1) << 32 | u64::from(unit)));
+    let unit = |index: usize, unit: u32| mix(digest ^ mix(((index as u64 + 1) << 32) + u64::from(unit)));
     let highest = |index: usize| (0..weight(index)).map(|number| unit(index, number)).max();
     (0..len).filter_map(|index| Some((highest(index)?, index))).max().map(|(_, index)| index)
 }

@@ -103,7 +103,6 @@ impl Workers {
     pub(super) fn land(&mut self, client: SocketAddr) -> usize {
         let count = self.open.len();
         let worker = match self.landing {
-            _ if count == 1 => 0,
             Landing::Hash => {
                 let digest = hash(&[client.ip().to_canonical().to_string().as_bytes(), &client.port().to_be_bytes()]);
                 usize::try_from(digest % count as u64).unwrap_or(0)
@@ -170,5 +169,12 @@ mod tests {
     fn no_worker_at_all_is_refused() {
         let rule = WorkerRule { count: 0, landing: Landing::Hash, turns: Turns::Own };
         assert_eq!(rule.check(), Err(RuleError::Zero("the number of workers")));
+    }
+
+    #[test]
+    fn the_state_names_the_rule_and_the_connections() {
+        let mut workers = workers(Landing::Idle);
+        workers.land(client(1));
+        assert_eq!(format!("{workers:?}"), "Workers { landing: Idle, open: [1, 0, 0], .. }");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use stickler_lb_core::policy::composed::{QueueRule, Rules};
+use stickler_lb_core::policy::composed::{Defects, PreferLast, QueueRule, Rules};
 use stickler_lb_core::policy::persist::{Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pin::PinRule;
 use stickler_lb_core::policy::pool::{PoolRule, Share};
@@ -164,12 +164,24 @@ fn a_backend_that_starts_slowly_gets_its_share_under_each_algorithm_that_balance
 #[test]
 fn parts_that_mean_nothing_alone_are_errors() {
     let queue = Some(QueueRule { length: 1 });
+    let steals = Defects { pool_steals_pinned: true, ..Defects::NONE };
     for rules in [
         Rules { queue, ..Rules::PLAIN },
         Rules { own_idle: Some(Duration::from_secs(1)), ..Rules::PLAIN },
         Rules { own_idle: Some(Duration::from_secs(1)), pool: Some(POOL), ..Rules::PLAIN },
+        Rules { prefer_last: PreferLast::AfterChallenge, ..Rules::PLAIN },
+        Rules { defects: steals, ..Rules::PLAIN },
+        Rules { defects: steals, pool: Some(POOL), ..Rules::PLAIN },
+        Rules { defects: steals, pin: Some(PinRule::ON_401), ..Rules::PLAIN },
     ] {
         assert!(matches!(rules.check(), Err(RuleError::Without { .. })), "{rules:?}");
+    }
+    for sound in [
+        Rules { prefer_last: PreferLast::AfterChallenge, ..pins(PinRule::ON_401) },
+        Rules { prefer_last: PreferLast::Always, ..Rules::PLAIN },
+        Rules { defects: steals, ..pins(PinRule::ON_401) },
+    ] {
+        assert_eq!(sound.check(), Ok(()), "{sound:?}");
     }
     assert!(matches!(pins(PinRule { slots: Some(0), ..PinRule::ON_401 }).check(), Err(RuleError::Zero(_))));
     assert!(matches!(queued(1, 0).check(), Err(RuleError::Zero(_))));

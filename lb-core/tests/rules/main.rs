@@ -1,6 +1,8 @@
 //! Tests of the effect of each parameter of the L7 and L4 rules, and of the consistency of random combinations.
 
 mod affinity;
+mod combined;
+mod contract;
 mod defects;
 mod draining;
 mod fates;

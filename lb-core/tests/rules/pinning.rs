@@ -34,6 +34,18 @@ fn a_request_with_credentials_pins_the_connection_that_carries_it() {
 }
 
 #[test]
+fn the_two_rules_that_products_have_in_common_pin_by_an_answer_or_by_a_request() {
+    for (pin, by_answer, by_request) in [(PinRule::ON_401, true, false), (PinRule::ON_AUTHORIZATION, false, true)] {
+        let pins = |ask: &Ask, answer: Answer| {
+            let mut front = front(pin.clone(), 1);
+            front.exchange(1, ask, answer);
+            front.route(1) == pinned(1)
+        };
+        assert_eq!((pins(&Ask::default(), CHALLENGE), pins(&NTLM, OK)), (by_answer, by_request), "{pin:?}");
+    }
+}
+
+#[test]
 fn a_dedicated_connection_is_opened_by_the_request_that_triggers() {
     let pin = PinRule { trigger: Trigger::Request, applied: Applied::Dedicated, ..PinRule::ON_401 };
     let mut front = front(pin, 1);

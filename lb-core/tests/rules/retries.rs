@@ -114,3 +114,15 @@ fn what_has_credentials_has_its_own_connection_at_another_backend_too() {
         assert_eq!(front.finish(2) != Finish::Close, kept, "{credentials:?}");
     }
 }
+
+#[test]
+fn the_sound_rule_tries_another_backend_and_the_same_one_after_an_idle_race() {
+    let mut unreachable = front(RetryRule::SOUND, 2);
+    unreachable.request(1, &Ask::default());
+    assert_eq!(unreachable.fail(1, FailureKind::Refused), Route::Open(1));
+    for (used, ask, route) in
+        [(true, Ask::default(), Route::Open(0)), (false, Ask::default(), TOLD), (true, TYPE3, TOLD)]
+    {
+        assert_eq!(lose(RetryRule::SOUND, used, &ask), route, "{used} {ask:?}");
+    }
+}

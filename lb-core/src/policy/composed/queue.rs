@@ -134,4 +134,14 @@ mod tests {
         queue.join(TWO, 1);
         assert_eq!(queue.resume_next(Time(0), |service| service), Some(TWO.0));
     }
+
+    #[test]
+    fn a_resumed_request_needs_a_place_that_is_still_free() {
+        for (free, admitted) in [(0, false), (1, true)] {
+            let mut queue = Queue::new(QueueRule { length: 1 }, 1);
+            queue.join(ONE, 0);
+            assert_eq!(queue.resume_next(Time(0), |_| 1), Some(ONE.0));
+            assert_eq!(queue.admit(ONE, 0, free), admitted, "{free}");
+        }
+    }
 }

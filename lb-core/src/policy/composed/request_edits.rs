@@ -18,8 +18,6 @@ pub(super) struct RequestEdits {
     forwarded_for: bool,
     /// The header field that is removed.
     scrub: Option<HeaderName>,
-    /// Whether the persistence cookie is removed.
-    hides_cookie: bool,
     /// Whether credentials are removed.
     hides_credentials: bool,
 }
@@ -29,18 +27,13 @@ impl RequestEdits {
     ///
     /// # Errors
     /// A name is not a valid field name.
-    pub(super) fn new(rules: &Rules, hides_cookie: bool) -> Result<Self, RuleError> {
+    pub(super) fn new(rules: &Rules) -> Result<Self, RuleError> {
         let name =
             |name: &Text| HeaderName::from_bytes(name.as_bytes()).map_err(|_| RuleError::HeaderName(name.clone()));
         let client_id = rules.client_id.as_ref().map(|rule| Ok((name(&rule.name)?, rule.overwrite))).transpose()?;
         let scrub = rules.scrub.as_ref().map(name).transpose()?;
         let hides_credentials = rules.credentials == Credentials::NotPassedOn;
-        Ok(Self { client_id, forwarded_for: rules.forwarded_for, scrub, hides_cookie, hides_credentials })
-    }
-
-    const fn is_empty(&self) -> bool {
-        let Self { client_id, forwarded_for, scrub, hides_cookie, hides_credentials } = self;
-        client_id.is_none() && !*forwarded_for && scrub.is_none() && !*hides_cookie && !*hides_credentials
+        Ok(Self { client_id, forwarded_for: rules.forwarded_for, scrub, hides_credentials })
     }
 
     /// Appends the edits for this request. Applying them again for a retry changes nothing more.
@@ -81,11 +74,9 @@ fn forwarded_for(head: &RequestHead<'_>) -> Option<HeaderValue> {
 impl Composed {
     /// Adds the request's edits to the decision if the request goes to a backend.
     pub(super) fn edit_request(&self, decision: &mut Decision<Route>, head: &RequestHead<'_>) {
-        let sends = matches!(decision.verdict, Route::Open(_) | Route::Reuse(_) | Route::Pinned(_));
-        if self.request_edits.is_empty() || !sends {
-            return;
+        if matches!(decision.verdict, Route::Open(_) | Route::Reuse(_) | Route::Pinned(_)) {
+            self.request_edits.append_to(&mut decision.edits, head);
+            decision.edits.extend(self.cookies.as_ref().and_then(|jar| jar.hide(head.headers)));
         }
-        self.request_edits.append_to(&mut decision.edits, head);
-        decision.edits.extend(self.cookies.as_ref().and_then(|jar| jar.hide(head.headers)));
     }
 }

@@ -53,10 +53,10 @@ impl ConnectionTable {
 
     /// Notes which backend a downstream connection's request goes to, and whether its answer must set the cookie.
     pub(in super::super) fn remember_backend(&mut self, downstream: DownstreamId, backend: usize, needs_cookie: bool) {
-        if let Some(holder) = self.downstreams.get_mut(&downstream) {
-            holder.last_backend = Some(backend);
-            holder.needs_cookie = needs_cookie;
-        }
+        // The entry may be gone, because the client's only connection was just lost.
+        let holder = self.downstreams.entry(downstream).or_default();
+        holder.last_backend = Some(backend);
+        holder.needs_cookie = needs_cookie;
     }
 
     /// Notes that a downstream connection sends a request that no pinned connection takes, and returns whether it is

@@ -164,6 +164,14 @@ mod tests {
     const OWNER: DownstreamId = DownstreamId(1);
     const PINNED: UpstreamId = UpstreamId(1);
     const POOLED: UpstreamId = UpstreamId(2);
+    const OTHER: DownstreamId = DownstreamId(3);
+    const BUSY: UpstreamId = UpstreamId(3);
+
+    /// Begins an exchange of another downstream connection.
+    fn open_exchange(table: &mut ConnectionTable) {
+        table.open(Time(1), OTHER, BUSY, PoolKey::from(0), None);
+        table.check_invariants();
+    }
 
     /// Returns a table with an idle pinned connection to one backend and a pooled one to the other.
     fn table() -> ConnectionTable {
@@ -195,7 +203,7 @@ mod tests {
     #[test]
     fn whatever_contradicts_the_rest_of_the_table_is_found() {
         type Corruption = fn(&mut ConnectionTable);
-        let corruptions: [(&str, Corruption); 16] = [
+        let corruptions: [(&str, Corruption); 21] = [
             ("an owner does not list its pin", |table| table.downstreams[&OWNER].pinned = None),
             ("an owner lists its pin twice", |table| table.downstreams[&OWNER].owned.push(PINNED)),
             ("an owner lists what another holds", |table| table.downstreams[&OWNER].owned.push(POOLED)),
@@ -217,6 +225,23 @@ mod tests {
                 table.backends.set_state(1, BackendState::Down);
             }),
             ("an idle pin is not tracked", |table| table.upstreams[&PINNED].idle_since = None),
+            ("an idle pin was never tracked", |table| table.mark_busy(PINNED)),
+            ("a connection of one exchange is a pin as well", |table| {
+                open_exchange(table);
+                table.downstreams[&OTHER].pinned = Some(BUSY);
+            }),
+            ("a connection of one exchange is owned as well", |table| {
+                open_exchange(table);
+                table.downstreams[&OTHER].owned.push(BUSY);
+            }),
+            ("a connection of one exchange carries none", |table| {
+                open_exchange(table);
+                table.downstreams[&OTHER].busy = None;
+            }),
+            ("an owner does not list its private connection", |table| {
+                open_exchange(table);
+                table.upstreams[&BUSY].ownership = Ownership::Private;
+            }),
             ("a busy pin is tracked as idle", |table| table.downstreams[&OWNER].busy = Some(PINNED)),
             ("a backend has a load that nobody causes", |table| table.backends.begin(1)),
             ("what is to be closed is still used", |table| {
@@ -227,6 +252,19 @@ mod tests {
             let mut table = table();
             corrupt(&mut table);
             assert!(catch_unwind(AssertUnwindSafe(|| table.check_invariants())).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_downstream_connection_that_holds_nothing_is_kept_only_for_its_history() {
+        let mut table = table();
+        let other = DownstreamId(2);
+        assert!(table.downstreams.contains_key(&OWNER) && !table.downstreams.contains_key(&other));
+        for (dedicated, needs_cookie) in [(false, false), (true, false), (false, true)] {
+            table.downstreams.insert(other, Downstream { dedicated, needs_cookie, ..Downstream::default() });
+            table.drop_if_unused(other);
+            let kept = table.downstreams.swap_remove(&other).is_some();
+            assert_eq!(kept, dedicated || needs_cookie, "{dedicated} {needs_cookie}");
         }
     }
 }
