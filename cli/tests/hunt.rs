@@ -184,6 +184,14 @@ fn what_cannot_be_read_is_named_and_nothing_is_overwritten() {
         assert_eq!(edited, files(&out));
         fs::write(&file, &whole[&name]).unwrap();
     }
+    for (lost, says) in [("findings", "0 of 1 findings are there"), ("corpus", "is missing")] {
+        fs::rename(out.join(lost), folder.path().join("lost")).unwrap();
+        for command in [hunt, "merge out --out other --no-shrink"] {
+            let (code, text) = ends(folder.path(), command);
+            assert!(code == Some(2) && text.contains(says), "{lost}: {command}\n{text}");
+        }
+        fs::rename(folder.path().join("lost"), out.join(lost)).unwrap();
+    }
     // These shards have different seeds.
     ends(folder.path(), "hunt --balancer shared-pool --runs 12 --no-shrink --seed 1 --out one");
     let (code, text) = ends(folder.path(), "merge out one --out other");

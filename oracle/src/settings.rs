@@ -109,6 +109,11 @@ impl<'t> Settings<'t> {
         self.clients.get(client).is_none_or(|client| client.binds(leg))
     }
 
+    /// Returns whether a client asks for its connection to be closed on the leg that proves who its user is.
+    pub(crate) fn closes_with_proof(&self, client: &Name) -> bool {
+        self.clients.get(client).is_some_and(|client| client.profile.closes_with_proof)
+    }
+
     /// Returns whether two clients are the same or are at the same host, and therefore have the same address.
     pub(crate) fn share_host(&self, one: &Name, other: &Name) -> bool {
         self.host(one) == self.host(other)

@@ -3,7 +3,7 @@
 //! | path | holds |
 //! |---|---|
 //! | `hunt.json` | what is hunted for, and how ([`Description`]): shards of one hunt have the same |
-//! | `state.json` | which units are done, and which run was the first at each point of coverage |
+//! | `state.json` | which units are done, which run was the first at each point of coverage, and the number of findings |
 //! | `corpus/UNIT-RUN.jsonl` | the plan of each such run, as a run file that holds a plan alone |
 //! | `findings/BALANCER/KIND/finding.json` | a finding ([`Record`]) |
 //! | `findings/BALANCER/KIND/found.jsonl` | the plan that found it |

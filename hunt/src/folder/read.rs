@@ -26,6 +26,9 @@ pub(super) struct State {
     units: Vec<(u64, u64, u64)>,
     /// The points of coverage by balancer, each with the first run that reached it.
     coverage: BTreeMap<String, BTreeMap<Point, Place>>,
+    /// The number of findings that the folder has at least; `None` if an older version wrote the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    findings: Option<usize>,
 }
 
 impl State {
@@ -37,7 +40,7 @@ impl State {
                 _ => units.push((unit, unit, runs)),
             }
         }
-        Self { units, coverage: found.coverage.clone() }
+        Self { units, coverage: found.coverage.clone(), findings: Some(found.findings.len()) }
     }
 
     /// Returns the units with their runs.
@@ -65,10 +68,12 @@ pub fn read(folder: &Path) -> Result<(Description, Found, BTreeMap<Key, Record>)
     let description = description(&folder.join("hunt.json"))?;
     let path = folder.join("state.json");
     let mut found = Found::default();
+    let mut least = 0;
     if exists(&path) {
         let state: State = files::json(&path)?;
         found.units = state.units(&description).map_err(at(&path))?;
         found.coverage = state.coverage;
+        least = state.findings.unwrap_or(0);
     }
     for (place, plan) in plans(&folder.join("corpus"))? {
         found.corpus.insert(place, plan);
@@ -78,7 +83,26 @@ pub fn read(folder: &Path) -> Result<(Description, Found, BTreeMap<Key, Record>)
         records.insert(finding.key(), record);
         found.findings.insert(finding.key(), finding);
     }
+    is_whole(folder, &found, least)?;
     Ok((description, found, records))
+}
+
+/// Returns an error if the folder has lost findings or plans, which would otherwise look like a hunt that found less.
+fn is_whole(folder: &Path, found: &Found, least: usize) -> Result<(), FolderError> {
+    const HELP: &str = "copy the whole folder again, or hunt in an empty folder";
+    let there = found.findings.len();
+    if there < least {
+        let problem = format!("{there} of {least} findings are there; {HELP}");
+        return Err(at(&folder.join("findings"))(Problem::Wrong(problem)));
+    }
+    let reached = found.coverage.values().flat_map(BTreeMap::values);
+    match reached.into_iter().find(|place| !found.corpus.contains_key(place)) {
+        Some(Place { unit, run }) => {
+            let problem = format!("the plan of run {run} of unit {unit} is missing; {HELP}");
+            Err(at(&folder.join("corpus"))(Problem::Wrong(problem)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Reads the description of a hunt.

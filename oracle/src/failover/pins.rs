@@ -16,8 +16,9 @@
 //!   that a server receives. It is a violation if the server receives it on a connection other than the bound one. The
 //!   end of the connection is also a test. It is a violation if the peer ends the connection, the server did not end its
 //!   side, no fault touched the balancer or the client's way to it, and the connection was in use until then
-//!   ([`SHORTEST_IDLE_LIMIT`]): a balancer may always close an idle connection. An answer of the balancer itself without
-//!   the server (502, 503, 504) is a violation too.
+//!   ([`SHORTEST_IDLE_LIMIT`]): a balancer may always close an idle connection, and it has to close one for which the
+//!   client asked on the leg that authenticated it. An answer of the balancer itself without the server (502, 503, 504)
+//!   is a violation too.
 //! * The backend gets no new connections. Each connection that a client opens during a drain, while another backend is
 //!   up, is put to the test by the first request received from it, if the client also started this request during the
 //!   drain. It is violated if the draining backend receives the request, with one exception: persistence is declared,
@@ -328,7 +329,10 @@ impl<'t> PinState<'t> {
                 pin.lost.is_some_and(|(lost, here)| here || drained.is_some_and(|since| lost.is_before(since)));
             let carried = self.carried.get(&on).copied().unwrap_or(pin.proof);
             let idle = index.at(event) - index.at(carried) >= SHORTEST_IDLE_LIMIT;
-            if let Some(since) = drained.filter(|_| !by_server && !idle && !index.is_cut_off(on, event)) {
+            // The client asks for this close on the leg that authenticates the connection.
+            let wanted = index.settings.closes_with_proof(on.0) && !pin.proven;
+            let excused = by_server || idle || wanted || index.is_cut_off(on, event);
+            if let Some(since) = drained.filter(|_| !excused) {
                 let summary = format!(
                     "{}'s connection {} was authenticated at {}, which drains, and was closed",
                     on.0, on.1, pin.at.0,

@@ -175,6 +175,19 @@ fn fo5_lets_a_client_come_back_where_persistence_is_promised_and_the_server_clos
 }
 
 #[test]
+fn fo5_allows_a_close_for_which_the_client_asked_with_its_proof() {
+    for (closes_with_proof, expected) in [(true, NotExercised), (false, Violated)] {
+        let mut trace = TraceBuilder::default();
+        let profile = Profile { closes_with_proof, ..Profile::BROWSER };
+        trace.act(Action::AddClient(ClientSpec::new("dave".into(), profile, None)));
+        trace.arrive("dave", IIS1);
+        trace.act(Action::Drain("iis1".into()));
+        trace.close("dave", 1, Closed::ByPeer);
+        assert_eq!(trace.grade(Fo5), expected, "{closes_with_proof}");
+    }
+}
+
+#[test]
 fn fo5_is_not_put_to_the_test_without_a_drain_or_when_it_is_over_or_no_other_backend_is_up() {
     let mut over = draining();
     over.act(Action::Undrain("iis1".into()));
