@@ -194,6 +194,11 @@ pub(crate) fn is_repeatable(index: &Index<'_>, request: &Request<'_>) -> bool {
     request.is_idempotent() && request.length == 0 && last.is_some_and(|(.., leg)| leg == Leg::Anonymous)
 }
 
+/// Returns whether a server that speaks no proper HTTP received any HTTP request of the request.
+pub(crate) fn reached_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
+    index.received(request).any(|(event, (server, _), _)| index.settings.is_rogue(server, event))
+}
+
 /// Returns whether a server that speaks no HTTP received the request's last HTTP request, or whether nobody received it
 /// and there is such a server.
 fn met_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {

@@ -176,10 +176,10 @@ impl Live {
                     waiting.named = Some((event.clone(), name.clone()));
                 }
             }
-            What::ServerAnswered { connection, number, leg, substatus, user, processed, .. } => {
+            What::ServerAnswered { connection, number, leg, status, substatus, user, processed, .. } => {
                 let waiting = self.connections.entry(at(*connection)).or_default().waiting.remove(number);
                 // As in `Answered::taken_for`.
-                let taken = user.as_ref().filter(|_| *processed || *substatus == 3);
+                let taken = user.as_ref().filter(|_| *processed || *status == 404 || *substatus == 3);
                 return self.answered(event, (*connection, *number), *leg, taken, waiting);
             }
             What::ServerClosed { connection, .. } => _ = self.connections.remove(&at(*connection)),
@@ -386,13 +386,13 @@ mod tests {
 
     #[test]
     fn who_is_refused_as_another_user_is_taken_for_that_user_and_who_is_asked_to_log_on_is_not() {
-        for (substatus, expected) in [(3, true), (1, false)] {
+        for (status, substatus, expected) in [(401, 3, true), (404, 0, true), (401, 1, false)] {
             let mut bench = Bench::with_alice();
             let (connection, number, leg) = (1, 9, Leg::Anonymous);
             bench.see(What::ServerReceived { connection, number, request: None, leg });
             bench.see(What::SenderNamed { connection, number, name: "bob".into() });
-            let noticed = bench.answer((connection, number), leg, (401, substatus), Some("alice"));
-            assert_eq!(noticed.is_some(), expected, "401.{substatus}");
+            let noticed = bench.answer((connection, number), leg, (status, substatus), Some("alice"));
+            assert_eq!(noticed.is_some(), expected, "{status}.{substatus}");
         }
     }
 

@@ -68,6 +68,7 @@ pub(crate) struct Answered<'t> {
     pub(crate) number: u32,
     pub(crate) request: Option<RequestId>,
     pub(crate) leg: Leg,
+    pub(crate) status: u16,
     pub(crate) substatus: u16,
     pub(crate) user: Option<&'t Principal>,
     pub(crate) processed: bool,
@@ -193,6 +194,7 @@ impl<'t> Requests<'t> {
             number,
             request,
             leg,
+            status,
             substatus,
             ref user,
             processed,
@@ -204,7 +206,7 @@ impl<'t> Requests<'t> {
             return None;
         };
         let (at, user) = ((self.by(event), connection), user.as_ref());
-        Some(Answered { event, at, number, request, leg, substatus, user, processed, length, digest })
+        Some(Answered { event, at, number, request, leg, status, substatus, user, processed, length, digest })
     }
 
     /// Returns whether the client withheld the request's body in the leg that this answers, to wait for a challenge, and
@@ -298,10 +300,10 @@ impl Request<'_> {
 }
 
 impl<'t> Answered<'t> {
-    /// Returns the user that the server took the request for: the application ran as this user, or refused access to
-    /// exactly this user (substatus 3, 401.3).
+    /// Returns the user that the server took the request for: the application ran as this user, the page does not exist
+    /// for this user (404), or access was refused to exactly this user (substatus 3, 401.3).
     pub(crate) fn taken_for(&self) -> Option<&'t Principal> {
-        self.user.filter(|_| self.processed || self.is_forbidden())
+        self.user.filter(|_| self.processed || self.status == 404 || self.is_forbidden())
     }
 
     /// Returns whether the server accepted a proof of identity: the request is the user's because of its own token, and

@@ -24,7 +24,7 @@
 //! **HS-5** is put to the test by each ended request of a client with wrong credentials. It is violated if the request
 //! ends in anything but 401 (or 407), unless the server that answered it requires no logon for it. It is also violated
 //! if the request takes more than 3 HTTP requests, or more than the legs of its packages if these are more, with the
-//! same allowance.
+//! same allowance. If a server that speaks no proper HTTP received any of its HTTP requests, that server is at fault.
 //!
 //! **HS-7** is put to the test by each ended request of a client without credentials. It is violated if the request
 //! ends without an answer, or if the client received more answers than it sent HTTP requests.
@@ -32,7 +32,7 @@
 use stickler_model::event::Credentials;
 use stickler_model::{Leg, What};
 
-use crate::excuses::{KRB_AP_ERR_SKEW, excused, is_user_forbidden};
+use crate::excuses::{KRB_AP_ERR_SKEW, excused, is_user_forbidden, reached_rogue};
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{End, Request, asks_for_credentials, is_no_answer};
@@ -74,7 +74,6 @@ pub(crate) fn hs5_wrong_credentials_are_refused(index: &Index<'_>) -> Finding {
         if last.is_some_and(|last| last.user.is_none() && index.settings.is_anonymous(last.at.0, request, last.event)) {
             continue;
         }
-        finding.exercise();
         let allowed = allowance(index, request, needed(index, request).max(3));
         let problem = if asks_for_credentials(end.status) {
             (sent > allowed).then(|| {
@@ -83,9 +82,14 @@ pub(crate) fn hs5_wrong_credentials_are_refused(index: &Index<'_>) -> Finding {
         } else {
             Some((Failure::WrongStatus, format!("{}, not in 401", ending(end, sent))))
         };
+        // A server that speaks no proper HTTP may answer anything, and makes clients begin anew.
+        let fault = if reached_rogue(index, request) { Party::Server } else { Party::Balancer };
+        if problem.is_none() || fault == Party::Balancer {
+            finding.exercise();
+        }
         if let Some((failure, problem)) = problem {
             let summary = format!("{}'s request {}, with wrong credentials, {problem}", request.client, request.id);
-            finding.violate(failure, request.cited(), summary, request.events.clone());
+            finding.blame(fault, failure, request.cited(), summary, request.events.clone());
         }
     }
     finding

@@ -8,7 +8,7 @@ use stickler_model::trace::{Checks, Promises};
 use stickler_model::{Action, Fault, Leg, Name, Payload, RequestId, What, standard};
 use stickler_oracle::Grade::{self, NotExercised, Violated};
 use stickler_oracle::Party;
-use stickler_oracle::Requirement::{Hs1, Hs4, Hs7};
+use stickler_oracle::Requirement::{Hs1, Hs4, Hs5, Hs7};
 
 use crate::trace_builder::{IIS1, IIS2, Route, Start, TraceBuilder};
 
@@ -560,6 +560,20 @@ fn a_request_that_a_server_received_after_a_503_was_not_turned_away_in_the_end()
         }
         trace.fail(id);
         assert_eq!(trace.blame(Hs1), expected, "{reached}: iis2 is up");
+    }
+}
+
+#[test]
+fn a_server_that_speaks_no_http_is_to_blame_for_its_answer_to_wrong_credentials() {
+    let server = (NotExercised, Some(Party::Server));
+    for (route, status, expected) in [(IIS1, 200, server), (IIS2, 200, VIOLATED), (IIS1, 401, (Grade::Ok, None))] {
+        let mut trace = site();
+        trace.servers[0].acceptor = Acceptor::Rogue(Rogue::HalfBody);
+        trace.connect("alice", 1);
+        let id = trace.start_wrong("alice");
+        trace.exchange(id, route, Leg::Anonymous, status);
+        trace.end(id, status);
+        assert_eq!(trace.blame(Hs5), expected, "{status} of {}", route.server);
     }
 }
 

@@ -116,6 +116,17 @@ fn id2_is_violated_when_the_anonymous_are_served_as_somebody() {
     assert_eq!(trace.grade(Id1), NotExercised);
 }
 
+/// IIS looks for the page only after it has authenticated the request, and logs the user beside the 404.
+#[test]
+fn id2_is_violated_by_a_404_for_somebody_elses_user() {
+    for (taken_for, expected) in [(Some(user("alice")), Violated), (None, Ok)] {
+        let mut trace = TraceBuilder::default();
+        let id = trace.start_anonymous("bob");
+        trace.exchange_as(id, IIS1, Leg::Anonymous, 404, taken_for);
+        assert_eq!(trace.grade(Id2), expected);
+    }
+}
+
 #[test]
 fn id2_is_not_put_to_the_test_by_clients_with_credentials() {
     let mut trace = TraceBuilder::default();
