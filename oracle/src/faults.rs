@@ -348,7 +348,9 @@ impl<'t> Scope<'_, 't> {
     /// Returns whether these legs of the request may have gone to this backend: either it received one of them, or no
     /// server did.
     fn may_have_gone_to(&self, request: &Request<'t>, backend: &Name, legs: Legs) -> bool {
-        let mut received = self.requests.received(request);
+        // A balancer may try another backend even after the client has given up.
+        let in_time = |event: usize| request.ended.is_none_or(|end| event.is_before(end.event));
+        let received = self.requests.received(request).filter(|&(event, ..)| in_time(event));
         match legs {
             Legs::Last => {
                 let sent = self.requests.sent(request).last().map(|(event, ..)| event);
@@ -356,8 +358,8 @@ impl<'t> Scope<'_, 't> {
                 last.is_none_or(|(_, (server, _), _)| server == backend)
             }
             Legs::Any => {
-                self.requests.received(request).count() < self.requests.sent(request).count().max(1)
-                    || received.any(|(_, (server, _), _)| server == backend)
+                let received: Vec<&Name> = received.map(|(_, (server, _), _)| server).collect();
+                received.len() < self.requests.sent(request).count().max(1) || received.contains(&backend)
             }
         }
     }

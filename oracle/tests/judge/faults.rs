@@ -79,6 +79,25 @@ fn a_503_refuses_only_a_request_that_no_server_received() {
 }
 
 #[test]
+fn a_retry_that_comes_too_late_does_not_show_where_the_request_was() {
+    for (late, expected) in [(true, EXCUSED), (false, VIOLATED)] {
+        let mut trace = site();
+        trace.fault(Fault::PowerLoss("iis1".into()));
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        if !late {
+            trace.reach(id, IIS2, Leg::Anonymous);
+        }
+        trace.fail(id);
+        if late {
+            trace.reach(id, IIS2, Leg::Anonymous);
+        }
+        assert_eq!(trace.blame(Hs1), expected, "{late}");
+    }
+}
+
+#[test]
 fn a_reset_a_day_ago_explains_nothing() {
     let mut trace = site();
     let (a, b) = link("lb", "iis1");
