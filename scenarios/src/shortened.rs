@@ -12,7 +12,7 @@ use crate::write::{self, Story, Unwritable, canonical, named_after_users};
 /// The approximate limit on the runs for shrinking one finding.
 const MOST: u64 = 2_000;
 
-/// The same limit on real sockets, where a run takes a thousand times as long.
+/// The limit on real sockets, where a run takes a thousand times as long as in the simulation.
 const MOST_ON_WIRE: u64 = 60;
 
 /// A finding after shrinking.

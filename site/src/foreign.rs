@@ -10,7 +10,7 @@ use stickler_net::{AnyListener, AnyNet, Net};
 /// A complete proxy that is not built on Stickler's data planes. [`Balancer::proxy`](crate::Balancer::proxy) puts it to
 /// the test.
 ///
-/// It is written once for any network, so the same code runs in simulated time and on real sockets.
+/// The proxy is written once for any network, so the same code runs in simulated time and on real sockets.
 pub trait ForeignProxy: Send + Sync + 'static {
     /// Serves the clients that connect to `listener`, over connections to the backends of `farm`, until the future is
     /// dropped. The site calls it at each start of the balancer's host.

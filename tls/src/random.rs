@@ -1,8 +1,8 @@
 //! The source of randomness of rustls, which is the stream of bytes that the caller provides.
 //!
-//! rustls requires both the source of random bytes and the key exchange as `&'static`. Therefore they are stateless.
-//! They use the [`Random`] of the handshake that runs in the current thread, each step of which runs within
-//! [`drawing`]. After the handshake, no random bytes are drawn.
+//! rustls requires both the source of random bytes and the key exchange as `&'static`. Therefore they are stateless. Each
+//! step of a handshake runs within [`drawing`], which sets the [`Random`] of the current thread for that time. After the
+//! handshake, no random bytes are drawn.
 
 use std::cell::RefCell;
 use std::sync::Arc;

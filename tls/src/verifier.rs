@@ -13,8 +13,8 @@ use crate::memory::{Memory, digest};
 /// The digests of what was valid: of a root, a certificate and a name, or of a certificate, a message and its signature.
 static VALID: Memory<[u8; 32], ()> = Memory::new();
 
-/// The verifier of a client that trusts one authority. Its clock stands still ([`TODAY`](crate::TODAY)), so that what was
-/// valid once remains so.
+/// The verifier of a client that trusts one authority. Its clock stands still ([`TODAY`](crate::TODAY)), so a
+/// valid certificate remains valid.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,

@@ -53,7 +53,7 @@ pub struct Report {
     pub stickler: &'static str,
     /// Whether the run was a full one.
     pub complete: bool,
-    /// How the run was started.
+    /// The mode of the run: full, quick or filtered.
     pub mode: Mode,
     /// The conditions of the run.
     pub conditions: Conditions,

@@ -49,7 +49,7 @@ pub(crate) struct Hunt {
     #[arg(long, value_name = "I/N", value_parser = shard, default_value = "1/1")]
     pub(crate) shard: Shard,
     /// Keep everything in this folder: findings with their scripts, the plans that reached something new, and the progress.
-    /// The same command continues where it was ended. A folder of another hunt is refused.
+    /// If a hunt ends early, the same command continues it. The folder of another hunt is refused.
     #[arg(long, value_name = "DIR", default_value = "stickler-hunt")]
     pub(crate) out: PathBuf,
     /// Report only violations that the shipped expectations do not declare for the balancer or, for a product, that the

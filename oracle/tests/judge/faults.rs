@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use stickler_model::site::SiteSpec;
-use stickler_model::topology::{Acceptor, ControllerSpec, KeepAlive, Rogue};
+use stickler_model::topology::{ControllerSpec, KeepAlive};
 use stickler_model::trace::{Checks, Promises};
 use stickler_model::{Action, Fault, Leg, Name, Payload, RequestId, What, standard};
 use stickler_oracle::Grade::{self, NotExercised, Violated};
 use stickler_oracle::Party;
-use stickler_oracle::Requirement::{Hs1, Hs4, Hs5, Hs7};
+use stickler_oracle::Requirement::{Hs1, Hs4, Hs7};
 
 use crate::trace_builder::{IIS1, IIS2, Route, Start, TraceBuilder};
 
@@ -579,37 +579,6 @@ fn a_request_that_a_server_received_after_a_503_was_not_turned_away_in_the_end()
         }
         trace.fail(id);
         assert_eq!(trace.blame(Hs1), expected, "{reached}: iis2 is up");
-    }
-}
-
-#[test]
-fn a_server_that_speaks_no_http_is_to_blame_for_its_answer_to_wrong_credentials() {
-    let server = (NotExercised, Some(Party::Server));
-    for (route, status, expected) in [(IIS1, 200, server), (IIS2, 200, VIOLATED), (IIS1, 401, (Grade::Ok, None))] {
-        let mut trace = site();
-        trace.servers[0].acceptor = Acceptor::Rogue(Rogue::HalfBody);
-        trace.connect("alice", 1);
-        let id = trace.start_wrong("alice");
-        trace.exchange(id, route, Leg::Anonymous, status);
-        trace.end(id, status);
-        assert_eq!(trace.blame(Hs5), expected, "{status} of {}", route.server);
-    }
-}
-
-#[test]
-fn a_server_that_speaks_no_http_is_to_blame_for_what_it_received_or_nobody_did() {
-    let server = (NotExercised, Some(Party::Server));
-    for (reached, expected) in [(Some(IIS1), server), (None, server), (Some(IIS2), VIOLATED)] {
-        let mut trace = site();
-        trace.servers[0].acceptor = Acceptor::Rogue(Rogue::HalfBody);
-        trace.connect("alice", 1);
-        let id = trace.start("alice");
-        trace.send(id, 1, Leg::Anonymous);
-        if let Some(route) = reached {
-            trace.reach(id, route, Leg::Anonymous);
-        }
-        trace.end(id, 502);
-        assert_eq!(trace.blame(Hs1), expected, "{:?}", reached.map(|route| route.server));
     }
 }
 

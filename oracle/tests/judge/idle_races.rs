@@ -10,12 +10,13 @@ use stickler_oracle::Requirement::{Fo8, Hs7};
 
 use crate::trace_builder::{IIS1, Route, Start, TraceBuilder};
 
-/// An idle connection of iis1 is closed by this side, and a request of nobody follows so much later.
+/// Returns a trace in which an idle connection of iis1 ends in this way, and a request without credentials follows after
+/// `micros`.
 fn idle_end(how: Closed, micros: u64, method: &str, leg: Leg, status: u16) -> TraceBuilder {
     idle_end_before(Start { method, ..Start::by("probe") }, how, micros, leg, status)
 }
 
-/// The same with another request at the end, whoever sends it.
+/// Returns the trace of [`idle_end`], but with the given request at the end.
 fn idle_end_before(start: Start<'_>, how: Closed, micros: u64, leg: Leg, status: u16) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     trace.whole("alice", IIS1);

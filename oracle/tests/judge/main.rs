@@ -15,6 +15,7 @@ mod logons;
 mod persistence;
 mod pins;
 mod raw;
+mod rogues;
 mod round_trip;
 mod servers;
 mod spread;

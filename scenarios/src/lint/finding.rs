@@ -34,7 +34,7 @@ pub struct Span {
     pub end_line: usize,
     /// The column after the last character, in characters.
     pub end_column: usize,
-    /// The same place as a range of bytes from the beginning of the file.
+    /// The range of bytes of the place, counted from the beginning of the file.
     pub bytes: (usize, usize),
 }
 

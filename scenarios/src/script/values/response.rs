@@ -27,7 +27,7 @@ pub(super) fn response_methods(builder: &mut MethodsBuilder) {
     /// * `expected`: Attributes with their values. A list allows any of its values.
     ///
     /// # Returns
-    /// The same answer.
+    /// The answer itself, for further calls.
     ///
     /// Examples:
     /// ```python
