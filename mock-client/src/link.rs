@@ -20,7 +20,8 @@ use crate::session::Holder;
 pub(crate) struct Known {
     /// Whether the connection is authenticated.
     pub(crate) authenticated: bool,
-    /// The session that authenticated the connection last.
+    /// The session as which the server takes the connection, unless a leg that the server heeded has ended that. A leg that
+    /// the server ignores, as where it requires no logon, changes nothing.
     pub(crate) holder: Option<Holder>,
     /// Whether an answer has been received on the connection.
     pub(crate) proven: bool,

@@ -154,7 +154,7 @@ impl<'a> Task<'a> {
     /// Begins the exchange on a connection.
     fn begin<S: Stream>(&self, exchange: &mut Exchange, connection: &Connection<S>, expects: Option<Scheme>) -> Step {
         let known = connection.known();
-        match known.holder.filter(|holder| known.authenticated && holder.session != self.session.number) {
+        match known.holder.filter(|holder| holder.session != self.session.number) {
             Some(Holder { scheme, .. }) => exchange.reauthenticate(scheme),
             None => match expects.filter(|_| !known.authenticated) {
                 Some(scheme) => exchange.begin_expecting(scheme),
@@ -318,7 +318,7 @@ impl<N: Net> Shared<N> {
                 let stays = send.leg == Leg::Authenticate || self.persists(&reply.fields);
                 known.authenticated = stays && reply.status != 401;
                 let holder = |token: &AuthToken| Holder { session: task.session.number, scheme: token.scheme };
-                known.holder = send.token.as_ref().map(holder);
+                known.holder = send.token.as_ref().filter(|_| known.authenticated).map(holder);
             }
         });
         let mut answer = self.receive(task, connection, reply);

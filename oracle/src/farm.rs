@@ -112,11 +112,17 @@ impl<'t> Farm<'t> {
             })
     }
 
-    /// Returns whether the backend was being drained from one event to the other (inclusive), and nothing else kept it
-    /// from serving.
+    /// Returns whether nothing but drains kept the backend from serving from one event to the other (inclusive).
     pub(crate) fn is_drained_only(&self, backend: &Name, from: usize, to: usize) -> bool {
         let drained = |condition: Condition| Condition { draining: None, ..condition }.is_up();
-        drained(self.condition(backend, from)) && self.changes_between(backend, from, to).all(drained)
+        let mut last = self.condition(backend, from);
+        drained(last)
+            && self.changes_between(backend, from, to).all(|condition| {
+                // A reset and a change of settings are faults that change no condition.
+                let by_drain = condition != last;
+                last = condition;
+                by_drain && drained(condition)
+            })
     }
 
     /// Returns the changes of a backend in order, each with its event and the condition after it.
@@ -154,7 +160,9 @@ impl<'t> Farm<'t> {
                 let hung = standing.hanging.remove(&server.name);
                 self.change(event, &server.name, |now| now.down = now.down.filter(|_| !hung));
             }
-            Action::Drain(name) => self.change(event, name, |now| _ = now.draining.get_or_insert(event)),
+            Action::Drain(name) if self.is_draining(name) => {}
+            Action::Drain(name) => self.change(event, name, |now| now.draining = Some(event)),
+            Action::Undrain(name) if !self.is_draining(name) => {}
             Action::Undrain(name) => self.change(event, name, |now| now.draining = None),
             Action::Fault(Fault::Crash(name) | Fault::PowerLoss(name) | Fault::Hang(name)) => {
                 if matches!(action, Action::Fault(Fault::Hang(_))) {
@@ -186,6 +194,10 @@ impl<'t> Farm<'t> {
         }
         self.first.get_or_insert(event);
         self.note_without_backends(event);
+    }
+
+    fn is_draining(&self, name: &Name) -> bool {
+        self.backends.get(name).is_some_and(|backend| backend.now.draining.is_some())
     }
 
     fn change(&mut self, event: usize, name: &Name, how: impl Fn(&mut Condition)) {

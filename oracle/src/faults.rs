@@ -353,8 +353,14 @@ impl<'t> Scope<'_, 't> {
         let received = self.requests.received(request).filter(|&(event, ..)| in_time(event));
         match legs {
             Legs::Last => {
-                let sent = self.requests.sent(request).last().map(|(event, ..)| event);
-                let last = received.filter(|&(event, ..)| sent.is_none_or(|sent| sent.is_before(event))).last();
+                let sent = self.requests.sent(request).last();
+                let answers_challenge = sent.is_some_and(|(.., leg)| leg == Leg::Authenticate);
+                let is_last = |event: usize, leg: Leg| {
+                    sent.is_none_or(|(sent, ..)| sent.is_before(event)) || answers_challenge && leg == Leg::Negotiate
+                };
+                // The answer to a challenge belongs to the connection on which a server sent the challenge (MS-NTHT
+                // 1.3). Nothing that happens to another backend explains that it did not arrive there.
+                let last = received.filter(|&(event, _, leg)| is_last(event, leg)).last();
                 last.is_none_or(|(_, (server, _), _)| server == backend)
             }
             Legs::Any => {

@@ -91,6 +91,21 @@ impl Verdict {
         }
     }
 
+    /// Puts failures down to the balancer after all: each piece of evidence against others for which `is_balancers` returns
+    /// `true`. `why` is added to the sentence that describes it.
+    pub fn accuse(&mut self, why: &str, mut is_balancers: impl FnMut(&Evidence) -> bool) {
+        for evidence in self.evidence.iter_mut().filter(|evidence| evidence.fault != Party::Balancer) {
+            if is_balancers(evidence) {
+                evidence.fault = Party::Balancer;
+                evidence.summary = format!("{}, {why}", evidence.summary);
+                self.exercised += 1;
+            }
+        }
+        if !self.evidence.is_empty() {
+            self.regrade();
+        }
+    }
+
     fn regrade(&mut self) {
         let violations = self.against_balancer().count();
         // A violation is a test, even if the judging function did not count it as one.

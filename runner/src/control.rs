@@ -40,9 +40,8 @@ const IDENTITY: [Requirement; 4] = [Requirement::Id1, Requirement::Id2, Requirem
 /// The number of controls that a thread remembers. Consecutive runs often perform the same plan over other balancers.
 const REMEMBERED: usize = 8;
 
-/// Judges a trace, using a control if that can clear the balancer.
-pub fn judge(trace: &Trace, arm: &dyn Arm) -> Vec<Verdict> {
-    let mut verdicts = stickler_oracle::judge(trace);
+/// Clears the balancer of failures that are not its fault, using a control where that can clear it.
+pub(crate) fn clear(verdicts: &mut [Verdict], trace: &Trace, arm: &dyn Arm) {
     let is_controlled = |verdict: &Verdict| {
         [&BY_STATUS[..], &BY_EVIDENCE, &IDENTITY].iter().any(|list| list.contains(&verdict.requirement))
             && verdict.against_balancer().next().is_some()
@@ -65,7 +64,6 @@ pub fn judge(trace: &Trace, arm: &dyn Arm) -> Vec<Verdict> {
             });
         }
     }
-    verdicts
 }
 
 /// Returns the reason why a run does not test its balancer, or `None` if it does. The reason is that users are confused

@@ -32,7 +32,9 @@
 //!   outside Stickler.
 //! * [`play()`]: performs a [`Plan`](stickler_model::Plan) on an arm.
 //! * [`run`](mod@run): [`Run`], the result of performing a plan or a script, and its [`Ending`].
-//! * [`control`]: judges a trace, and determines whether a failure would have happened without the balancer.
+//! * [`judge()`]: judges a trace.
+//! * [`control`]: determines whether a failure would have happened without the balancer; `without_faults`, whether it would have
+//!   happened without the injected faults.
 //! * [`confidence`]: the confidence in a result without leaks, as a number.
 //! * [`expected`]: the expected outcome as data, and the comparison of a run with it.
 //! * [`diagnostic`]: a message with its place in a text.
@@ -49,14 +51,17 @@ pub mod control;
 pub mod diagnostic;
 pub mod expected;
 pub mod file;
+mod judge;
 pub mod panics;
 pub mod play;
 pub mod run;
 pub mod text_file;
+mod without_faults;
 
 pub use arm::Arm;
 pub use confidence::{Conclusion, Confidence};
 pub use diagnostic::Diagnostic;
 pub use expected::{Deviation, Expected, ScriptOutcome};
+pub use judge::judge;
 pub use play::{PlayError, play};
 pub use run::{End, Ending, Run, Source};

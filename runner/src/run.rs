@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use stickler_model::{BalancerSpec, Plan, Trace, WorldError};
 use stickler_oracle::{Grade, Requirement, Verdict};
 
-use crate::{Arm, Deviation, Diagnostic, Expected, control, play};
+use crate::{Arm, Deviation, Diagnostic, Expected, control, judge, play};
 
 /// The source of a run, by which people can find it again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl Run {
                 (stopped.trace.map(|trace| *trace), end)
             }
         };
-        let verdicts = trace.as_ref().map(|trace| control::judge(trace, arm)).unwrap_or_default();
+        let verdicts = trace.as_ref().map(|trace| judge(trace, arm)).unwrap_or_default();
         let end = match control::contradiction(&verdicts) {
             Some(why) if end == End::Complete => {
                 End::Failed(Box::new(crate::file::at_step(&source.path, plan, None, &why)))

@@ -23,7 +23,7 @@ const NOTHING_TESTED: &str =
 /// the events until then are judged, and the printed lines are kept.
 pub fn run(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
     let played = play_on_a_thread(scenario, balancer, seed, arm);
-    let verdicts = played.trace.as_ref().map(|trace| control::judge(trace, arm.as_ref())).unwrap_or_default();
+    let verdicts = played.trace.as_ref().map(|trace| stickler_runner::judge(trace, arm.as_ref())).unwrap_or_default();
     let end = match played.end {
         End::Complete if !played.expects && verdicts.iter().all(|verdict| verdict.exercised == 0) => {
             End::Skipped(NOTHING_TESTED.to_owned())

@@ -352,11 +352,7 @@ fn pinning() -> Vec<Mechanism> {
             Mechanism::l7_by(
                 "pin-coupled",
                 "Squid: credentials pin the connection that carries them, and each end closes the other",
-                Rules {
-                    pin: Some(PinRule { schemes: coupled, ..PinRule::ON_AUTHORIZATION }),
-                    retry: RetryRule::NONE,
-                    ..pinned()
-                },
+                Rules { pin: Some(PinRule { schemes: coupled, ..PinRule::ON_AUTHORIZATION }), ..pinned_soundly() },
             ),
         ),
     ]

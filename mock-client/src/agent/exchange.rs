@@ -148,7 +148,8 @@ impl Exchange {
             (State::Negotiated { probe: true, .. }, 200..300)
                 if self.agent.negotiate_body == NegotiateBody::Probe && !std::mem::replace(&mut self.unasked, true) =>
             {
-                Step::Send(self.ask(if response.keeps_alive { Target::Same } else { Target::New }))
+                let stays = response.keeps_alive && !self.of_previous_user;
+                Step::Send(self.ask(if stays { Target::Same } else { Target::New }))
             }
             _ => Step::Answer,
         }

@@ -52,6 +52,22 @@ async fn the_next_user_authenticates_anew_at_once_on_the_connection_there_is_in_
     assert!(received.contains("Authorization: NTLM <Negotiate>") && !received.contains("Authorization: Negotiate"));
 }
 
+/// In a part of the site that needs no logon, the server ignores the token, so the connection is still the previous user's.
+#[tokio::test]
+async fn another_user_logs_on_even_after_a_page_that_needs_no_logon() {
+    let handshake = [Send(bare()), Send(challenged(Scheme::Negotiate)), Send(ok())];
+    let open = [Send(ok()), Send(ok())];
+    let again = [Send(challenged(Scheme::Negotiate)), Send(ok()), Send(ok())];
+    let script = handshake.into_iter().chain(open).chain(again).collect();
+    let bench = Bench::new(Agent::Browser, false, vec![script]).await;
+    bench.get(1).await;
+    bench.client.switch_user(&bob());
+    let requests = [bench.get(2).await, bench.get(3).await, bench.get(4).await, bench.get(5).await];
+    assert_eq!(requests.map(|answer| answer.requests), [1, 1, 2, 1]);
+    let tokens = bench.received().matches("Authorization: Negotiate <Negotiate>").count();
+    assert_eq!(tokens, 4, "in the handshake, on both open pages, and before the first page that needs a logon");
+}
+
 #[tokio::test]
 async fn a_connection_that_nobody_authenticated_is_used_as_before() {
     let script = vec![Send(ok()), Send(bare()), Send(challenged(Scheme::Negotiate)), Send(ok())];

@@ -260,6 +260,22 @@ fn a_fault_of_one_backend_does_not_explain_what_another_received() {
     }
 }
 
+/// The challenge came from iis1, whose connection is open, so the answer belongs there.
+#[test]
+fn a_fault_of_another_backend_does_not_explain_a_proof_that_is_lost() {
+    for (crashed, expected) in [("iis1", EXCUSED), ("iis2", VIOLATED)] {
+        let mut trace = site();
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.exchange(id, IIS1, Leg::Negotiate, 401);
+        trace.fault(Fault::Crash(crashed.into()));
+        trace.send(id, 1, Leg::Authenticate);
+        trace.receive(id, 1, 502, None, None);
+        trace.end(id, 502);
+        assert_eq!(trace.blame(Hs1), expected, "{crashed}");
+    }
+}
+
 #[test]
 fn a_dc_that_is_away_explains_a_logon_without_an_answer() {
     for (fault, server, expected) in [
@@ -399,6 +415,30 @@ fn a_drain_of_the_last_backend_is_the_scripts_and_of_one_of_two_is_no_cause() {
     broken.fault(Fault::Crash("iis2".into()));
     answered(&mut broken, 2, 503);
     assert_eq!(broken.verdict(Hs1).evidence[1].fault, Party::InjectedFault);
+}
+
+#[test]
+fn a_reset_is_a_fault_whether_or_not_the_backend_is_drained() {
+    let drain = || Action::Drain("iis1".into());
+    let reset = || Action::Fault(Fault::Reset("lb".into(), "iis1".into()));
+    for (meanwhile, expected) in [
+        (vec![drain()], Some(Party::Script)),
+        (vec![drain(), drain()], Some(Party::Script)),
+        (vec![reset()], Some(Party::InjectedFault)),
+        (vec![drain(), reset()], Some(Party::InjectedFault)),
+    ] {
+        let mut trace = site();
+        trace.servers.truncate(1);
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        for action in &meanwhile {
+            trace.act(action.clone());
+        }
+        trace.receive(id, 1, 502, None, None);
+        trace.end(id, 502);
+        assert_eq!(trace.blame(Hs1), (NotExercised, expected), "{meanwhile:?}");
+    }
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub struct Capture {
 }
 
 /// A packet at the moment at which it is sent on a link.
+#[cfg_attr(not(feature = "pcapng"), expect(dead_code, reason = "only a file for Wireshark shows it"))]
 struct Sent {
     at: Duration,
     link: (IpAddr, IpAddr),
