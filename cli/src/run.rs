@@ -11,7 +11,7 @@ use indexmap::IndexSet;
 use stickler_model::topology::Provider;
 use stickler_model::{BalancerSpec, Trace, escape};
 use stickler_oracle::Grade;
-use stickler_report::json::{self, Identity, Tail};
+use stickler_report::json::{self, ErrorRecord, Identity, Tail};
 use stickler_report::matrix::{Matrix, Subject};
 use stickler_report::page::{About, Grades, Page};
 use stickler_report::pretty;
@@ -85,11 +85,15 @@ pub(crate) fn run(mut arguments: args::Run) -> Result<(), Failure> {
     done.keep_failed(arguments);
     let shown = if reports.takes_stdout() { Ok(()) } else { show(&done, arguments) };
     let identity = done.summaries.iter().map(|(name, summary)| Identity::new(name, summary.confidence)).collect();
+    let ended = done.end(arguments);
+    if let Err(failure @ (Failure::Wrong(_) | Failure::WrongFile(..) | Failure::WrongFiles(_))) = &ended {
+        reports.add_late(failure);
+    }
     let tail = Tail { identity, requirements: json::requirements(), ..Tail::default() };
     let reported = done.unreported.take().map_or(Ok(()), |error| Err(Failure::from(error)));
     let reported = reported.and_then(|()| reports.write_pages(|| page_of(&done, earlier.as_ref(), arguments)));
     let missing = done.missing.as_ref().map(|(message, _)| &**message);
-    reported.and_then(|()| reports.finish_runs(missing, tail)).and(shown).and_then(|()| done.end(arguments))
+    reported.and_then(|()| reports.finish_runs(missing, tail)).and(shown).and(ended)
 }
 
 /// Changes the arguments so that they select the runs that failed last, and returns these runs. Does nothing without
@@ -269,7 +273,10 @@ impl Done {
             let _ = writeln!(io::stderr(), "stickler: {}", escape::line(message));
         }
         match (jobs::failed(runs, &|run| replay(run, arguments)), first_of(unwritten)) {
-            (Err(Failure::Wrong(scripts)), Some(files)) => Err(Failure::Wrong(format!("{scripts}\n{files}"))),
+            (Err(Failure::WrongFiles(mut errors)), Some(message)) => {
+                errors.push(ErrorRecord { message, place: None });
+                Err(Failure::WrongFiles(errors))
+            }
             (Ok(()), Some(files)) => Err(Failure::Wrong(files)),
             (Ok(()), None) => match &arguments.reason {
                 Some(reason) => bless::bless(runs, reason, arguments.allow_identity),
