@@ -21,7 +21,7 @@ const MOST_SHOWN: usize = 4_000;
 
 /// The JSON document of `stickler replay`.
 #[derive(Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Replays {
     /// The results by file, in the order in which the files were named.
     replays: Vec<Replayed>,
@@ -29,7 +29,7 @@ pub(crate) struct Replays {
 
 /// The result of one file.
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct Replayed {
     /// The path of the run file.
     file: String,

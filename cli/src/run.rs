@@ -128,6 +128,14 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
     let jobs = jobs(arguments, only, &cases, &balancers)?;
     arguments.diagram.check(jobs.len(), reports.takes_stdout())?;
     let capture = arguments.pcap.prepare(jobs.len(), arguments.arm == args::Arm::Sim)?;
+    // The servers of a target have fixed ports, so only one run can be made at a time.
+    let (arm, threads) = match (&arguments.target.url, &capture) {
+        (Some(url), _) => (target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1)),
+        (None, Some(capture)) => (capture.arm(), arguments.jobs),
+        (None, None) => (jobs::build(arguments.arm)?, arguments.jobs),
+    };
+    let over = interrupt::listen()?;
+    // The folder is made last, so that a command which is refused leaves none behind.
     let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
     let keeps_traces = evidence && !reports.takes_stdout();
@@ -145,13 +153,6 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
         Kept { run, one, recorded, summary, piece, expired }
     };
     let mut done = Done { evidence, ..Done::default() };
-    // The servers of a target have fixed ports, so only one run can be made at a time.
-    let (arm, threads) = match (&arguments.target.url, &capture) {
-        (Some(url), _) => (target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1)),
-        (None, Some(capture)) => (capture.arm(), arguments.jobs),
-        (None, None) => (jobs::build(arguments.arm)?, arguments.jobs),
-    };
-    let over = interrupt::listen()?;
     let mut expired = BTreeSet::new();
     jobs::perform_until(&jobs, &arm, threads, &over, keep, |mut kept| {
         expired.extend(std::mem::take(&mut kept.expired));

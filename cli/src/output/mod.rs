@@ -77,7 +77,7 @@ impl Wants {
 
 /// The JSON document of a command: the fields that all documents share, around those of the command itself.
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Document<'a, T> {
     #[serde(flatten)]
     head: &'a Head,
@@ -109,7 +109,10 @@ impl Reports {
             takes_stdout: false,
         };
         let stdout = json.then_some(Report { format: ReportFormat::Json, to: Destination::Stdout });
-        for Report { format, to } in wanted.iter().chain(&stdout) {
+        // A report that grows loses its older content at once, so it is opened only if all others can be written.
+        let grows = |report: &&Report| report.format == ReportFormat::Jsonl;
+        let (growing, whole): (Vec<&Report>, Vec<&Report>) = wanted.iter().chain(&stdout).partition(grows);
+        for Report { format, to } in whole.into_iter().chain(growing) {
             if *to == Destination::Stdout && reports.takes_stdout {
                 let message = "only one report fits on standard output: name a file for each other (--report)";
                 return Err(Failure::Wrong(message.to_owned()));
@@ -183,9 +186,9 @@ impl Reports {
     /// Adds an error that was found before anything could be run.
     pub(crate) fn add_failure(&mut self, failure: &Failure) {
         let errors = failure.records();
-        self.cases.extend(errors.iter().map(|ErrorRecord { message, place }| {
-            TestCase::of_error("stickler", message, place.clone())
-        }));
+        self.cases.extend(
+            errors.iter().map(|ErrorRecord { message, place }| TestCase::of_error("stickler", message, place.clone())),
+        );
         self.errors.extend(errors);
     }
 
