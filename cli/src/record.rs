@@ -78,7 +78,7 @@ fn probe(folder: &Path) -> io::Result<()> {
 }
 
 fn write(run: &Run, path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), folder::create)?;
+    folder::create_for(path)?;
     let mut out = BufWriter::new(File::create_new(path)?);
     file::write(run, &mut out).and_then(|_| out.flush()).inspect_err(|_| {
         // A part of a run file is of no use.

@@ -85,6 +85,7 @@ pub(crate) fn run(mut arguments: args::Run) -> Result<(), Failure> {
     done.keep_failed(arguments);
     let shown = if reports.takes_stdout() { Ok(()) } else { show(&done, arguments) };
     let identity = done.summaries.iter().map(|(name, summary)| Identity::new(name, summary.confidence)).collect();
+    // The outcome comes before the end of the reports, so that they have the errors that become known last.
     let ended = done.end(arguments);
     if let Err(failure @ (Failure::Wrong(_) | Failure::WrongFile(..) | Failure::WrongFiles(_))) = &ended {
         reports.add_late(failure);

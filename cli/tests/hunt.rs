@@ -273,7 +273,7 @@ fn a_plan_that_is_skipped_is_no_plan_without_failures() {
     let steps: Vec<&str> = text.lines().filter(|line| line.starts_with("{\"step\"")).collect();
     let head = text.lines().next().unwrap();
     let last = format!("{{\"end\":{{\"steps\":{},\"events\":0,\"how\":\"complete\"}}}}", steps.len() + 1);
-    let plan = format!("{head}\n{}\n{{\"step\":{{\"crash\":\"lb\"}}}}\n{last}\n", steps.join("\n"));
+    let plan = format!("{head}\n{}\n{{\"step\":{{\"fault\":{{\"crash\":\"lb\"}}}}}}\n{last}\n", steps.join("\n"));
     fs::write(folder.path().join("plan.jsonl"), plan).unwrap();
     let (code, text) = ends(folder.path(), "replay --shrink plan.jsonl");
     assert!(code == Some(3) && text.contains("plan.jsonl: skipped: "), "{text}");

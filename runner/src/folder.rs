@@ -13,12 +13,25 @@ pub fn create(path: &Path) -> io::Result<()> {
         Some(other) if other == path => {
             io::Error::new(error.kind(), "it exists and is no folder: choose another folder, or remove it")
         }
-        Some(other) => {
-            let message = format!("{} exists and is no folder: choose another folder", other.display());
-            io::Error::new(error.kind(), message)
-        }
+        Some(other) => no_folder(other, &error),
         None => error,
     })
+}
+
+/// Creates the folder of a file, in the same way as [`create`].
+///
+/// # Errors
+/// The operating system cannot create it. If something that is no folder is in the way, the message names it.
+pub fn create_for(file: &Path) -> io::Result<()> {
+    let Some(folder) = file.parent() else { return Ok(()) };
+    fs::create_dir_all(folder).map_err(|error| match in_the_way(folder) {
+        Some(other) => no_folder(other, &error),
+        None => error,
+    })
+}
+
+fn no_folder(other: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{} exists and is no folder: choose another folder", other.display()))
 }
 
 /// Returns the part of a path that prevents the creation of a folder there, because it exists and is no folder.
@@ -39,7 +52,9 @@ mod tests {
         assert_eq!(said(&file), "it exists and is no folder: choose another folder, or remove it");
         let below = said(&file.join("b/c"));
         assert_eq!(below, format!("{} exists and is no folder: choose another folder", file.display()));
-        create(&deep).unwrap();
+        let of_file = create_for(&file.join("b")).unwrap_err().to_string();
+        assert_eq!(of_file, below, "the file that was to be written is not what exists");
+        create_for(&deep.join("file")).unwrap();
         create(&deep).unwrap();
         assert_eq!(in_the_way(&deep.join("c")), None);
         assert_eq!(fs::read_to_string(&file).unwrap(), "x");

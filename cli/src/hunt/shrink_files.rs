@@ -107,7 +107,7 @@ fn free_name(out: &Path, kind: &str) -> String {
 /// Writes a new file. It is an error if the file exists.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let write = || {
-        path.parent().map_or(Ok(()), folder::create)?;
+        folder::create_for(path)?;
         File::create_new(path)?.write_all(bytes).inspect_err(|_| {
             // A part of a file is of no use.
             let _ = fs::remove_file(path);
