@@ -38,7 +38,7 @@ pub(super) fn json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
 
 /// Reads the plan of a run file.
 pub(super) fn plan(path: &Path) -> Result<Plan, FolderError> {
-    Reader::open(path).and_then(Reader::into_plan).map_err(|error| at(path)(Problem::Plan(error)))
+    Reader::open(path).and_then(Reader::into_plan).map_err(|error| at(path)(Problem::Plan(Box::new(error))))
 }
 
 /// Writes a file of JSON that ends with a line feed.

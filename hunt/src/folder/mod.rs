@@ -174,7 +174,7 @@ pub enum Problem {
     NoHunt,
     /// The file is not a run file that contains a plan.
     #[error("{0}")]
-    Plan(stickler_runner::file::FileError),
+    Plan(Box<stickler_runner::file::FileError>),
     /// Another version of Stickler has written the file.
     #[error("the folder has {what} {found}, but this version of Stickler reads only {known}")]
     Version {
