@@ -185,6 +185,8 @@ fn what_fails_after_the_runs_is_in_the_document() {
         let document: Value = serde_json::from_slice(&output.stdout).unwrap();
         document["errors"].clone()
     };
+    let group = "title = \"Sites\"\naccepts = \"NTLM\"\n";
+    fs::write(folder.path().join("group.toml"), group).unwrap();
     let matrix = errors(&["matrix", "nginx-1.22", "--scenario", "broken.star", "--format", "json"]);
     assert_eq!(matrix[0]["place"]["line"], 4, "{matrix}");
     fs::create_dir(folder.path().join("kept")).unwrap();
