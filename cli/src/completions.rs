@@ -20,6 +20,6 @@ pub(crate) fn man(arguments: &Man) -> Result<(), Failure> {
     let folder: &Path = &arguments.folder;
     let cannot =
         |error: io::Error| Failure::Wrong(format!("cannot write man pages into {}: {error}", folder.display()));
-    std::fs::create_dir_all(folder).map_err(cannot)?;
+    stickler_runner::folder::create(folder).map_err(cannot)?;
     clap_mangen::generate_to(Arguments::command(), folder).map_err(cannot)
 }

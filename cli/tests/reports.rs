@@ -94,11 +94,16 @@ fn every_format_has_every_run_whatever_its_text_and_a_wrong_script_is_an_error()
     assert!(
         failed.failures[0].message.contains("]]></failure>\r\n::error::owned%0A\nnot ok 9 # SKIP \u{1b}[2J\u{202e}")
     );
+    let [mistake] = &runs.errors[..] else { panic!("one mistake, whatever the balancers: {:?}", runs.errors) };
+    let place = mistake.place.as_ref().unwrap();
+    assert_eq!((&*place.file, place.line, place.column), ("./broken.star", Some(4), Some(1)));
+    assert!(mistake.message.contains("alcie"), "{mistake:?}");
     validate("json", &file("r.json"), &schema("run.json"));
 
     let lines = fs::read_to_string(file("r.jsonl")).unwrap();
     let lines: Vec<Line> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(matches!((lines.first(), lines.last()), (Some(Line::Head(_)), Some(Line::End(tail))) if tail.complete));
+    let Some((Line::Head(_), Line::End(tail))) = lines.first().zip(lines.last()) else { panic!("{lines:?}") };
+    assert!(tail.complete && tail.errors == runs.errors, "{tail:?}");
     assert_eq!(lines[1..7], runs.runs.iter().map(|run| Line::Run(Box::new(run.clone()))).collect::<Vec<_>>()[..]);
     validate("jsonl", &file("r.jsonl"), &schema("run-line.json"));
 
@@ -170,6 +175,39 @@ fn a_report_that_cannot_be_written_costs_no_run() {
     assert!(!folder.path().join("runs").exists());
 }
 
+/// What is found too late for a run is in the document of the runs, too.
+#[test]
+fn what_fails_after_the_runs_is_in_the_document() {
+    let folder = folder();
+    let errors = |arguments: &[&str]| {
+        let output = stickler(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        document["errors"].clone()
+    };
+    let group = "title = \"Sites\"\naccepts = \"NTLM\"\n";
+    fs::write(folder.path().join("group.toml"), group).unwrap();
+    let matrix = errors(&["matrix", "nginx-1.22", "--scenario", "broken.star", "--format", "json"]);
+    assert_eq!(matrix[0]["place"]["line"], 4, "{matrix}");
+    fs::create_dir(folder.path().join("kept")).unwrap();
+    fs::write(folder.path().join("kept/fine"), "x").unwrap();
+    let record = ["run", "fine.star", "broken.star", "-b", "l4-nat", "--record", "kept", "--format", "json"];
+    let record = errors(&record);
+    assert_eq!((record.as_array().map(Vec::len), &record[0]["place"]["column"]), (Some(2), &1.into()), "{record}");
+    assert!(record[1]["message"].as_str().is_some_and(|message| message.contains("cannot write ")), "{record}");
+}
+
+/// A report that another one prevents keeps its older content.
+#[test]
+fn a_refused_report_costs_no_older_one() {
+    let folder = folder();
+    fs::write(folder.path().join("old.jsonl"), "old").unwrap();
+    let arguments = ["run", "fine.star", "--report", "jsonl=old.jsonl", "--report", "json=no/such/r.json"];
+    let output = stickler(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(fs::read_to_string(folder.path().join("old.jsonl")).unwrap(), "old");
+}
+
 #[test]
 fn seeds_are_cases_of_their_own_and_what_is_skipped_says_why() {
     let folder = folder();
@@ -205,6 +243,11 @@ fn every_document_follows_its_schema() {
     assert!(hunt["findings"].as_array().is_some_and(|findings| !findings.is_empty()), "{hunt}");
     let replay = document(&["replay", "no-such.jsonl", "--format", "json"], "replay.json");
     assert_eq!(replay["replays"][0]["outcome"], "wrong", "{replay}");
+    assert_eq!(replay["errors"][0]["place"]["file"], "no-such.jsonl", "{replay}");
+    let explain = ["explain", "ID-1", "B6", "shared-pool", "nginx-1.22", "anonymous-after-user", "--format", "json"];
+    assert_eq!(document(&explain, "explain.json")["explanations"].as_array().map(Vec::len), Some(5));
+    let unknown = document(&["explain", "no-such", "--format", "json"], "explain.json");
+    assert!(unknown["errors"][0]["message"].as_str().is_some_and(|message| message.contains("no-such")), "{unknown}");
     assert_eq!(document(&["matrix", "no-such", "--format", "json"], "matrix.json")["complete"], false);
 }
 

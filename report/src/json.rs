@@ -54,7 +54,8 @@ pub struct Tail {
     /// Whether all requested runs were performed. `false` if the command was interrupted, if it stopped at the first
     /// failure, or if an error occurred before the first run.
     pub complete: bool,
-    /// The errors before the first run, such as those in a script, a table of expected outcomes or a profile.
+    /// The errors: those before the first run, such as a mistake in a table of expected outcomes or a profile, and the
+    /// mistakes that scripts showed as they ran.
     pub errors: Vec<ErrorRecord>,
     /// The conclusions of all runs about the identity of users, over balancers without expectations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -151,7 +152,8 @@ pub struct Runs {
     /// Whether all requested runs were performed. `false` if the command was interrupted, if it stopped at the first
     /// failure, or if an error occurred before the first run.
     pub complete: bool,
-    /// The errors before the first run, such as those in a script, a table of expected outcomes or a profile.
+    /// The errors: those before the first run, such as a mistake in a table of expected outcomes or a profile, and the
+    /// mistakes that scripts showed as they ran.
     pub errors: Vec<ErrorRecord>,
     /// The conclusions of all runs about the identity of users, over balancers without expectations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -39,6 +39,7 @@
 //! * [`expected`]: the expected outcome as data, and the comparison of a run with it.
 //! * [`diagnostic`]: a message with its place in a text.
 //! * [`file`](mod@file): run files in JSON lines, which are written, read back, and compared with a replay.
+//! * [`folder`]: creates folders that users name, and says what is in the way.
 //! * [`panics`]: turns a panic of the code under test into an error with its place.
 //! * [`text_file`]: reads files that users name, and refuses files that may have no end.
 //!
@@ -51,6 +52,7 @@ pub mod control;
 pub mod diagnostic;
 pub mod expected;
 pub mod file;
+pub mod folder;
 mod judge;
 pub mod panics;
 pub mod play;

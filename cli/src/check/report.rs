@@ -17,7 +17,7 @@ use crate::namespace::Network;
 
 /// The results of one check.
 #[derive(Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Report {
     /// The paths of the files that were checked, as one text.
     file: String,
@@ -39,7 +39,7 @@ pub(crate) struct Report {
 
 /// One site of a check.
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct SiteReport {
     /// The name of the site.
     pub(super) name: String,
@@ -72,7 +72,7 @@ pub(crate) struct SiteReport {
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Reason {
     /// The place in the file; missing if the reason is not a line of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ pub(super) struct Reason {
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Value {
     /// The place in the file.
     pub(super) at: Place,
@@ -95,7 +95,7 @@ pub(super) struct Value {
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct NotRead {
     pub(super) at: Place,
     pub(super) says: String,
@@ -103,7 +103,7 @@ pub(super) struct NotRead {
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Changed {
     pub(super) at: Place,
     pub(super) before: String,
@@ -116,7 +116,7 @@ pub(super) struct Changed {
 
 /// The result of all scenarios of a check.
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Judgement {
     outcome: String,
     pub(super) identity: String,
@@ -129,7 +129,7 @@ pub(super) struct Judgement {
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Requirement {
     pub(super) id: String,
     pub(super) text: &'static str,
@@ -140,7 +140,7 @@ pub(super) struct Requirement {
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct NotPerformed {
     why: String,
     scenarios: Vec<String>,
@@ -148,7 +148,7 @@ struct NotPerformed {
 
 /// A remedy, and its result.
 #[derive(Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Tried {
     pub(super) title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
