@@ -206,7 +206,11 @@ pub(crate) fn reached_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
 /// Returns whether a server that speaks no HTTP received the request's last HTTP request, or whether nobody received it
 /// and there is such a server.
 fn met_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
-    match index.last_receiver(request) {
+    // A handshake that began at a proper server belongs there, wherever its second half went.
+    let begun = index.received(request).filter(|&(.., leg)| leg == Leg::Negotiate).last();
+    let answers_challenge = index.sent(request).last().is_some_and(|(.., leg)| leg == Leg::Authenticate);
+    let begun = begun.filter(|_| answers_challenge).map(|(event, (server, _), _)| (event, server));
+    match begun.or_else(|| index.last_receiver(request)) {
         Some((event, server)) => index.settings.is_rogue(server, event),
         None => index.farm.backends().any(|backend| index.settings.is_rogue(backend, request.started)),
     }
