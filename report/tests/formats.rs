@@ -59,7 +59,7 @@ fn harm() -> impl Strategy<Value = String> {
 }
 
 fn place(file: &str) -> Place {
-    Place { file: file.to_owned(), line: Some(3), column: Some(7) }
+    Place::of_range(file.to_owned(), (3, 7), (3, 12))
 }
 
 fn case(suite: &str, name: &str, result: TestResult) -> TestCase {
