@@ -249,11 +249,11 @@ fn a_folder_of_haproxys_is_one_configuration_and_each_line_has_its_file() {
     assert_eq!(code, 1, "{document}");
     let facts = document["sites"][0]["facts"].as_array().unwrap();
     let at = |key: &str| facts.iter().find(|fact| fact["key"] == key).map(|fact| fact["at"].clone());
-    let place = |file: &str, line: u32, (column, end): (u32, u32)| {
+    let range = |file: &str, line: u32, (column, end): (u32, u32)| {
         Some(serde_json::json!({ "file": file, "line": line, "column": column, "end_line": line, "end_column": end }))
     };
-    assert_eq!(at("client_idle"), place("conf.d/10-defaults.cfg", 14, (9, 30)), "{facts:#?}");
-    assert_eq!(at("check.interval"), place("conf.d/20-site.cfg", 7, (5, 36)), "{facts:#?}");
+    assert_eq!(at("client_idle"), range("conf.d/10-defaults.cfg", 14, (9, 30)), "{facts:#?}");
+    assert_eq!(at("check.interval"), range("conf.d/20-site.cfg", 7, (5, 36)), "{facts:#?}");
     // These are the same files, given by their names and in the wrong order.
     place.file = first;
     assert_eq!(place.json(&["--static", "conf.d/20-site.cfg"]).1, 1);

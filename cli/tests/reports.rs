@@ -281,6 +281,49 @@ fn a_check_writes_its_findings_as_sarif_with_the_lines_that_make_them() {
     assert_eq!(log["runs"][0]["invocations"][0]["executionSuccessful"], false, "{log}");
 }
 
+/// Returns the part of a file that a region of SARIF denotes, in code points.
+fn denoted(text: &str, region: &Value) -> String {
+    let number =
+        |key: &str| usize::try_from(region[key].as_u64().unwrap_or_else(|| panic!("{key}: {region}"))).unwrap();
+    let position = |line: usize, column: usize| {
+        let before: usize = text.split_inclusive('\n').take(line - 1).map(|line| line.chars().count()).sum();
+        before + column - 1
+    };
+    let start = position(number("startLine"), number("startColumn"));
+    let end = position(number("endLine"), number("endColumn"));
+    text.chars().skip(start).take(end - start).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn the_regions_of_a_check_are_its_statements_after_tabs_and_other_letters_and_in_included_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = "events {}\nhttp {\n\tinclude farm.conf; # \u{fc}\n}\n";
+    let farm = "upstream iis {\n\tserver 10.0.0.11:80; server 10.0.0.12:80;\n\tkeepalive\n\t\t16; # \u{1f600}\n}\n\
+                map $http_x $caf\u{e9} {\n}\nserver {\n\tserver_name \"\u{fc}\"; listen 80;\n\tlocation / {\n\
+                \t\tset $a \"\u{1f600}\"; proxy_http_version 1.1;\tproxy_set_header Connection \"\";\n\
+                \t\tproxy_pass http://iis;\n\t}\n}\n";
+    fs::write(folder.path().join("nginx.conf"), main).unwrap();
+    fs::write(folder.path().join("farm.conf"), farm).unwrap();
+    let output = stickler(folder.path(), &["check", "nginx.conf", "--static", "--report", "sarif=r.sarif"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    let file = folder.path().join("r.sarif");
+    validate_sarif(&file);
+    let log: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let leak = log["runs"][0]["results"].as_array().unwrap().iter().find(|result| result["ruleId"] == "ID-1");
+    let leak = leak.unwrap_or_else(|| panic!("{log}"));
+    let related = leak["relatedLocations"].as_array().into_iter().flatten();
+    let mut found = Vec::new();
+    for place in leak["locations"].as_array().unwrap().iter().chain(related).map(|place| &place["physicalLocation"]) {
+        let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+        let text = if uri == "farm.conf" { farm } else { main };
+        found.push(denoted(text, &place["region"]));
+    }
+    for statement in ["keepalive\n\t\t16", "proxy_http_version 1.1", "proxy_set_header Connection \"\""] {
+        assert!(found.iter().any(|marked| marked == statement), "{statement:?}: {found:#?}");
+    }
+}
+
 #[test]
 fn mistakes_of_scripts_are_sarif_as_well() {
     let folder = folder();

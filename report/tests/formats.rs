@@ -99,6 +99,24 @@ fn workflow_commands_annotate_what_failed_and_count_what_was_skipped() {
 }
 
 #[test]
+fn workflow_commands_have_columns_only_within_one_line() {
+    let annotated = |place: Place| {
+        let text =
+            github::document(&[TestCase { place: Some(place), ..case("x", "y", TestResult::Error(problem("z"))) }]);
+        text.split_once(",title=").unwrap().0.to_owned()
+    };
+    let file = || "a".to_owned();
+    assert_eq!(
+        annotated(Place::of_range(file(), (3, 7), (3, 12))),
+        "::error file=a,line=3,endLine=3,col=7,endColumn=12"
+    );
+    assert_eq!(annotated(Place::of_range(file(), (3, 7), (4, 2))), "::error file=a,line=3,endLine=4");
+    assert_eq!(annotated(Place::of_file(file())), "::error file=a");
+    let start = Place { line: Some(3), column: Some(7), ..Place::of_file(file()) };
+    assert_eq!(annotated(start), "::error file=a,line=3,col=7");
+}
+
+#[test]
 fn nothing_at_all_is_a_document_too() {
     assert_eq!(tap::document(&[], None), "TAP version 13\n1..0 # SKIP nothing was run\n");
     assert_eq!(github::document(&[]), "");
