@@ -253,7 +253,7 @@ fn a_folder_of_haproxys_is_one_configuration_and_each_line_has_its_file() {
         Some(serde_json::json!({ "file": file, "line": line, "column": column, "end_line": line, "end_column": end }))
     };
     assert_eq!(at("client_idle"), range("conf.d/10-defaults.cfg", 14, (9, 30)), "{facts:#?}");
-    assert_eq!(at("check.interval"), range("conf.d/20-site.cfg", 7, (5, 36)), "{facts:#?}");
+    assert_eq!(at("check.interval"), range("conf.d/20-site.cfg", 7, (5, 35)), "{facts:#?}");
     // These are the same files, given by their names and in the wrong order.
     place.file = first;
     assert_eq!(place.json(&["--static", "conf.d/20-site.cfg"]).1, 1);
