@@ -214,8 +214,40 @@ fn faults_are_injected_and_excused() {
 fn what_real_sockets_cannot_do_is_skipped_with_its_reason() {
     let output = run(&["run", "power-loss", "--arm", "wire", "--balancer", "pin-on-401"]);
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("skipped") && said.contains("cannot lose power"), "{said}");
+    assert!(said.contains("skipped") && said.contains("can lose power only in a network namespace"), "{said}");
     assert_eq!(output.status.code(), Some(3), "nothing was judged");
+}
+
+/// A server without power answers nothing, so a balancer without checks sends requests to it until the client gives up.
+#[test]
+fn a_server_loses_power_in_a_network_of_its_own() {
+    let script = r#"
+site(backends = 1)
+nobody = browser("nobody", user = None, patience = 2)
+nobody.get("/").expect(status = 401)
+power_loss("iis1")
+nobody.get("/").expect(status = None)
+restart("iis1")
+nobody.disconnect()
+nobody.get("/").expect(status = 401)
+"#;
+    let own_network = |balancer: &str, file: &Path| {
+        let stickler = env!("CARGO_BIN_EXE_stickler");
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh", stickler, "run"]).arg(file);
+        command.args(["--arm", "wire", "--balancer", balancer]).output().unwrap()
+    };
+    let namespace = Command::new("unshare").args(["--net", "true"]).stderr(Stdio::null()).status();
+    if has("nft") && namespace.is_ok_and(|status| status.success()) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("powerless.star");
+        fs::write(&file, script).unwrap();
+        for balancer in ["l4-splice", "pin-on-401", "linux-dnat"] {
+            let output = own_network(balancer, &file);
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(output.status.code(), Some(0), "{balancer}: {said}");
+        }
+    }
 }
 
 #[test]

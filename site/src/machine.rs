@@ -86,6 +86,14 @@ impl<I: Clone> Machine<I> {
         }
     }
 
+    /// Returns the addresses on which its process accepts connections or datagrams.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        match self.process {
+            Process::Controller(_, tickets) => vec![self.address, tickets],
+            Process::Server(..) | Process::Balancer(_) | Process::Router(_) => vec![self.address],
+        }
+    }
+
     /// Returns the host whose process can be ended and started.
     pub(crate) fn process_host(&self) -> Option<I> {
         self.host.clone().filter(|_| !matches!(self.process, Process::Router(_)))

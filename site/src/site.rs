@@ -222,6 +222,11 @@ impl<I: Clone> Site<I> {
         self.machines.get(name).map(|machine| machine.address.ip())
     }
 
+    /// Returns all addresses on which a machine accepts connections or datagrams: a DC has one for logons and one for tickets.
+    pub fn addresses(&self, name: &Name) -> Vec<SocketAddr> {
+        self.machines.get(name).map(Machine::addresses).unwrap_or_default()
+    }
+
     /// Returns the address and port of a machine, or `None` if there is no such machine.
     pub fn socket_address(&self, name: &Name) -> Option<SocketAddr> {
         self.machines.get(name).map(|machine| machine.address)

@@ -24,6 +24,8 @@ pub(crate) struct Gate(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     closed: bool,
+    /// Whether streams that end leave nothing behind in the operating system.
+    cut: bool,
     /// The number of times that the streams were reset so far.
     resets: u64,
     /// The tasks to wake, by the stream and the operation that waits.
@@ -45,10 +47,16 @@ impl Gate {
         self.state().closed = true;
     }
 
+    /// Makes streams that end from now on leave nothing behind in the operating system, which would otherwise go on to send
+    /// packets of a host that has no power. [`Gate::open`] ends that.
+    pub(crate) fn cut(&self) {
+        self.state().cut = true;
+    }
+
     /// Opens the gate, so that everything passes again.
     pub(crate) fn open(&self) {
         let mut state = self.state();
-        state.closed = false;
+        (state.closed, state.cut) = (false, false);
         state.wake();
     }
 
@@ -87,6 +95,10 @@ impl Gate {
         let mut state = self.state();
         state.streams += 1;
         state.streams
+    }
+
+    fn is_cut(&self) -> bool {
+        self.state().cut
     }
 
     fn resets(&self) -> u64 {
@@ -140,6 +152,10 @@ impl GatedStream {
 
 impl Drop for GatedStream {
     fn drop(&mut self) {
+        if self.host.is_cut() {
+            // If this fails, the peer may see an ordinary close once the host is back.
+            let _ = self.inner.set_zero_linger();
+        }
         self.host.forget(self.numbers.0);
         self.link.forget(self.numbers.1);
     }

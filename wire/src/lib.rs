@@ -48,6 +48,8 @@ mod hosts;
 mod kdc;
 mod open_ports;
 #[cfg(unix)]
+mod power_cut;
+#[cfg(unix)]
 mod products;
 mod settings;
 #[cfg(unix)]

@@ -375,7 +375,7 @@ pub fn is_own_network() -> bool {
 }
 
 /// Returns the program with this name in `PATH`, or in the folders of servers' programs.
-fn in_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from));
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())

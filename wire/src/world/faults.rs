@@ -4,8 +4,7 @@
 //! * A process that hangs reads nothing from its connections, and accepts none; a product is stopped (SIGSTOP).
 //! * Packets on a link are not lost: data waits at one end, although the operating system acknowledges it.
 //! * A reset concerns connections of which one end is in this process.
-//!
-//! A loss of power would need a network whose links can be cut.
+//! * A loss of power of a server or a DC drops its packets, in a network namespace of Stickler's own (`power_cut.rs`).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use stickler_site::BALANCER;
 
 use super::{WireWorld, invalid, not_ours};
 use crate::gate::Gate;
+use crate::power_cut::PowerCut;
 use crate::products::Running;
 
 impl WireWorld {
@@ -42,12 +42,7 @@ impl WireWorld {
                 self.link(a, b)?.reset();
                 self.settle();
             }
-            Fault::PowerLoss(name) => {
-                let message = format!(
-                    "on real sockets `{name}` cannot lose power: the operating system goes on, and closes its connections"
-                );
-                return Err(WorldError::Unsupported(message));
-            }
+            Fault::PowerLoss(name) => self.lose_power(name)?,
         }
         Ok(Outcome::Done)
     }
@@ -62,8 +57,26 @@ impl WireWorld {
         Ok(())
     }
 
+    /// Drops the packets of a host, and then ends its tasks, which nobody notices.
+    fn lose_power(&mut self, name: &Name) -> Result<(), WorldError> {
+        let host = self.site.process(name)?;
+        if name.as_str() == BALANCER {
+            let message = "on real sockets the balancer cannot lose power: the operating system closes its connections";
+            return Err(WorldError::Unsupported(message.to_owned()));
+        }
+        if !self.without_power.contains_key(name) {
+            let cut = PowerCut::of(name, &self.site.addresses(name))?;
+            self.without_power.insert(name.clone(), cut);
+        }
+        self.hosts.gates(host).host().cut();
+        self.hosts.crash(host);
+        self.settle();
+        Ok(())
+    }
+
     fn restart(&mut self, name: &Name) -> Result<(), WorldError> {
         let host = self.site.process(name)?;
+        self.without_power.remove(name);
         if self.product_called(name).is_some() {
             let Some(product) = &mut self.product else { return Ok(()) };
             self.runtime.block_on(product.crash());

@@ -5,11 +5,11 @@
 //! * `faults.rs`: the faults that can be injected.
 //!
 //! Time is real, and passes between actions too. If this world cannot perform an action, it returns
-//! [`WorldError::Unsupported`], and the run is skipped. For example, this world cannot lose connections silently, and
-//! does not wait for hours.
+//! [`WorldError::Unsupported`], and the run is skipped. For example, this world does not wait for hours.
 
 mod faults;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::host::HostNet;
 use crate::hosts::{Addresses, Fixed, WireHosts};
+use crate::power_cut::PowerCut;
 use crate::products::{Installed, ProductError, Running};
 use crate::{Supervisor, Target, WallClock, addresses, settings};
 
@@ -97,6 +98,8 @@ pub struct WireWorld {
     is_target: bool,
     site: Site<usize>,
     hosts: WireHosts,
+    /// The hosts that have lost power.
+    without_power: BTreeMap<Name, PowerCut>,
     journal: Arc<Journal>,
     header: Header,
     clock: Arc<dyn Clock>,
@@ -175,6 +178,7 @@ impl WireWorld {
             is_target,
             site,
             hosts,
+            without_power: BTreeMap::new(),
             journal,
             header,
             clock,
