@@ -117,9 +117,12 @@ fn every_format_has_every_run_whatever_its_text_and_a_wrong_script_is_an_error()
 
     let github = fs::read_to_string(file("r.github")).unwrap();
     assert_eq!(github.lines().count(), 4, "{github}");
-    let first = "::error file=./a%2C b%3A 100%25#1.star,line=5,col=1,title=a%2C b%3A 100%25#1 over l4-nat::";
+    let first = "::error file=./a%2C b%3A 100%25#1.star,line=5,endLine=5,col=1,endColumn=106,title=a%2C b%3A 100%25#1 over l4-nat::";
     assert!(github.starts_with(first), "{github}");
-    assert!(github.contains("::error file=./broken.star,line=4,col=1,title=broken over l4-nat::"), "{github}");
+    assert!(
+        github.contains("::error file=./broken.star,line=4,endLine=4,col=1,endColumn=6,title=broken over l4-nat::"),
+        "{github}"
+    );
 
     let tap = fs::read_to_string(file("r.tap")).unwrap();
     assert!(tap.contains("\nnot ok 1 - l4-nat: a, b: 100%\\#1\n"), "{tap}");
@@ -310,7 +313,9 @@ fn a_check_writes_its_findings_as_sarif_with_the_lines_that_make_them() {
     let leak = results.iter().find(|result| result["ruleId"] == "ID-1").expect("users are mixed up");
     let place = &leak["locations"][0]["physicalLocation"];
     assert_eq!(place["artifactLocation"]["uri"], "my%20haproxy.cfg");
-    assert_eq!(place["region"]["startLine"], 10, "the line that the remedy changes: {leak}");
+    let region = serde_json::json!({ "startLine": 10, "startColumn": 3, "endLine": 10, "endColumn": 20 });
+    assert_eq!(place["region"], region, "the line that the remedy changes: {leak}");
+    assert_eq!(run["columnKind"], "unicodeCodePoints");
     let rule = &run["tool"]["driver"]["rules"][usize::try_from(leak["ruleIndex"].as_u64().unwrap()).unwrap()];
     assert_eq!(rule["id"], "ID-1");
     assert!(rule["help"]["text"].as_str().is_some_and(|help| help.contains("What cures it:\n- ")), "{rule}");
@@ -320,6 +325,47 @@ fn a_check_writes_its_findings_as_sarif_with_the_lines_that_make_them() {
     validate_sarif(&file);
     let log: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(log["runs"][0]["invocations"][0]["executionSuccessful"], false, "{log}");
+}
+
+/// Returns the part of a file that a region of SARIF denotes, in code points.
+fn denoted(text: &str, region: &Value) -> String {
+    let number =
+        |key: &str| usize::try_from(region[key].as_u64().unwrap_or_else(|| panic!("{key}: {region}"))).unwrap();
+    let position = |line: usize, column: usize| {
+        let before: usize = text.split_inclusive('\n').take(line - 1).map(|line| line.chars().count()).sum();
+        before + column - 1
+    };
+    let start = position(number("startLine"), number("startColumn"));
+    let end = position(number("endLine"), number("endColumn"));
+    text.chars().skip(start).take(end - start).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn the_regions_of_a_check_are_its_statements_after_tabs_and_other_letters_and_in_included_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = "events {}\nhttp {\n\tinclude farm.conf; # \u{fc}\n}\n";
+    let farm = "upstream iis {\n\tserver 10.0.0.11:80; server 10.0.0.12:80;\n\tzone \"\u{1f600}\" 64k; keepalive\n\t\t16; # \u{fc}\n}\n\
+                map $http_x $caf\u{e9} {\n}\nserver {\n\tserver_name \"\u{fc}\"; listen 80;\n\tlocation / {\n\
+                \t\tset $a \"\u{1f600}\"; proxy_http_version 1.1;\tproxy_set_header Connection \"\";\n\
+                \t\tproxy_pass http://iis;\n\t}\n}\n";
+    fs::write(folder.path().join("nginx.conf"), main).unwrap();
+    fs::write(folder.path().join("farm.conf"), farm).unwrap();
+    let output = stickler(folder.path(), &["check", "nginx.conf", "--static", "--report", "sarif=r.sarif"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    let file = folder.path().join("r.sarif");
+    validate_sarif(&file);
+    let log: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let leak = log["runs"][0]["results"].as_array().unwrap().iter().find(|result| result["ruleId"] == "ID-1");
+    let leak = leak.unwrap_or_else(|| panic!("{log}"));
+    let related = leak["relatedLocations"].as_array().into_iter().flatten();
+    let mut found = Vec::new();
+    for place in leak["locations"].as_array().unwrap().iter().chain(related).map(|place| &place["physicalLocation"]) {
+        let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+        let text = if uri == "farm.conf" { farm } else { main };
+        found.push(denoted(text, &place["region"]));
+    }
+    assert_eq!(found, ["keepalive\n\t\t16", "upstream iis"]);
 }
 
 #[test]
@@ -333,7 +379,9 @@ fn mistakes_of_scripts_are_sarif_as_well() {
     let results = log["runs"][0]["results"].as_array().expect("there are results");
     let unknown = results.iter().find(|result| result["ruleId"] == "unknown-name").unwrap_or_else(|| panic!("{log}"));
     let region = &unknown["locations"][0]["physicalLocation"]["region"];
-    assert_eq!((&region["startLine"], &region["startColumn"]), (&4.into(), &1.into()), "{log}");
+    let expected =
+        serde_json::json!({ "startLine": 4, "startColumn": 1, "endLine": 4, "endColumn": region["endColumn"] });
+    assert!(region == &expected && region["endColumn"].as_u64() > Some(1), "{log}");
 }
 
 /// A page of runs shows the runs that were not as expected, and a page of a hunt shows its findings. Neither contains
