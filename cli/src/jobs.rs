@@ -35,7 +35,7 @@ pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
         SuiteError::NothingMatched { .. } => Failure::Nothing(error.to_string()),
         SuiteError::File(FileError(diagnostic)) => Failure::from(&**diagnostic),
         SuiteError::Unreadable { path, .. } => {
-            let place = Place { file: path.clone(), line: None, column: None };
+            let place = Place::of_file(path.clone());
             Failure::WrongFile(place, error.to_string())
         }
         SuiteError::Scenario(_) => Failure::Wrong(error.to_string()),

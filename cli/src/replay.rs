@@ -174,7 +174,7 @@ impl Replayed {
 
 /// Returns the place of an error in a run file.
 fn place(error: &FileError) -> Place {
-    Place { file: error.path.clone(), line: error.line, column: None }
+    Place { line: error.line, ..Place::of_file(error.path.clone()) }
 }
 
 /// Returns the lines that describe the difference between a run and the recorded one.
