@@ -51,7 +51,7 @@ pub(crate) fn excused(index: &Index<'_>, request: &Request<'_>, end: End<'_>) ->
 ///   another backend was up since;
 /// * the site's set-up, if it takes longer than time limits allow, or closes a connection that a handshake needs; the client,
 ///   if it waits for a shorter time than the site takes;
-/// * undetermined, if the request met a server's close of an idle connection and could not be repeated.
+/// * undetermined, if the request met a close of an idle connection, by a server or by the balancer, and could not be repeated.
 pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> Option<Party> {
     if index.is_given_up(request) || index.lacks_port(request) {
         return Some(Party::Script);
@@ -81,7 +81,8 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
     if let Some(party) = too_slow_because(index, request, end) {
         return Some(party);
     }
-    (!is_repeatable(index, request) && index.met_idle_end(request).is_some()).then_some(Party::Undetermined)
+    let crossed = || index.met_idle_end(request).is_some() || index.crossed_idle_close(request);
+    (!is_repeatable(index, request) && crossed()).then_some(Party::Undetermined)
 }
 
 /// Returns who is at fault for a request with valid credentials that ended in 401 or 407, if it is not the balancer:

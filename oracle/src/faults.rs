@@ -33,6 +33,10 @@ use crate::order::{Position, between};
 use crate::requests::{ClientConnection, Request, Requests, ServerConnection};
 use crate::settings::Settings;
 
+/// The idle time after which a balancer may have closed a connection. The shortest default idle limit of a product is
+/// Apache's (httpd, core: `KeepAliveTimeout 5`).
+pub(crate) const SHORTEST_IDLE_LIMIT: Duration = Duration::from_secs(5);
+
 /// The faults of a trace. A `usize` is an index into the trace's events.
 pub(crate) struct Faults<'t> {
     /// The faults, in the order in which they were injected.
@@ -212,6 +216,21 @@ impl<'t> Faults<'t> {
         let opened = |(_, connection): (_, &Connection)| connection.is_in_vain_between(sent, end.event);
         let mut own = self.connections.range((request.client, 0)..=(request.client, u32::MAX));
         end.status.is_none() && (over || refused || own.any(opened))
+    }
+
+    /// Returns whether the peer closed the connection of the request's last HTTP request while that was on its way, after the
+    /// connection had carried nothing for a while. Any peer may close an idle connection at any time (RFC 9112 9.5).
+    pub(crate) fn crossed_idle_close(&self, requests: &Requests<'t>, request: &Request<'t>) -> bool {
+        let Some((sent, number, _)) = requests.sent(request).last() else { return false };
+        let Some(connection) = self.connections.get(&(request.client, number)) else { return false };
+        let link = requests.topology().link;
+        let round_trip = (link.latency + link.jitter).saturating_mul(2);
+        let before = connection.answers.iter().rev().find(|answer| answer.is_before(sent));
+        let rested = before.is_some_and(|&answer| requests.at(sent) - requests.at(answer) >= SHORTEST_IDLE_LIMIT);
+        let closed = connection
+            .closed
+            .is_some_and(|closed| closed.is_after(sent) && requests.at(closed) - requests.at(sent) <= round_trip);
+        rested && closed && !requests.received(request).any(|(event, ..)| event.is_after(sent))
     }
 
     /// Returns whether no injected fault can have kept the client from the balancer, the balancer from working, or

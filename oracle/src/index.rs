@@ -153,6 +153,11 @@ impl<'t> Index<'t> {
         self.requests.last_receiver(request)
     }
 
+    /// See [`Faults::crossed_idle_close`].
+    pub(crate) fn crossed_idle_close(&self, request: &Request<'t>) -> bool {
+        self.faults.crossed_idle_close(&self.requests, request)
+    }
+
     /// Returns whether this is the name of a balancer: of a host that is no backend, no DC and no client.
     pub(crate) fn is_balancer(&self, name: &Name) -> bool {
         !self.farm.is_backend(name) && !self.requests.is_dc(name) && !self.requests.is_client(name)

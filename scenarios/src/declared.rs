@@ -11,7 +11,7 @@ use stickler_catalogue::{Mechanism, mechanisms};
 use stickler_model::topology::{Acceptor, Checking, ControllerSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{BalancerSpec, Topology};
 use stickler_oracle::Requirement::{
-    Fo2, Fo4, Fo5, Fo6, Fo7, Fo8, Hs1, Hs3, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, St3, St4, Tl2,
+    Fo2, Fo4, Fo5, Fo6, Fo7, Fo8, Hs1, Hs2, Hs3, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, St3, St4, Tl2,
 };
 use stickler_oracle::{Grade, Requirement, Verdict};
 use stickler_runner::{Arm, Expected, Run};
@@ -37,7 +37,7 @@ enum Trait {
 type Follows = (Requirement, Option<Trait>, &'static [Requirement], &'static str);
 
 /// The rules of this kind: the violated requirement, the property of the sites, the other requirements, and the reason.
-const FOLLOWS: [Follows; 4] = [
+const FOLLOWS: [Follows; 5] = [
     (
         Id1,
         None,
@@ -60,6 +60,13 @@ const FOLLOWS: [Follows; 4] = [
          others, and on a connection that was authenticated",
     ),
     (
+        Hs2,
+        None,
+        &[Hs1, Hs3, Hs5],
+        "a handshake whose second half goes elsewhere ends in an error there, with a right and with a wrong password, alone and \
+         beside others",
+    ),
+    (
         Hs7,
         None,
         &[Hs1, Hs5],
@@ -72,7 +79,7 @@ const FOLLOWS: [Follows; 4] = [
 type Beside = (&'static [&'static str], Option<Trait>, &'static [Requirement], &'static str);
 
 /// The violations that no shipped scenario shows.
-const BESIDES: [Beside; 15] = [
+const BESIDES: [Beside; 16] = [
     (
         &["pin-next-request"],
         Some(Trait::Kerberos),
@@ -110,6 +117,13 @@ const BESIDES: [Beside; 15] = [
         None,
         &[Fo8],
         "its check has put every backend out of use, so it has no backend to which it can send a request again",
+    ),
+    (
+        &["pin-passive"],
+        None,
+        &[Hs5, Hs7],
+        "it takes a server out of use that has closed an idle connection, and turns away users, with a wrong password too, and \
+         anonymous clients",
     ),
     (
         &["pool-source-hash"],

@@ -31,15 +31,12 @@ use std::time::Duration;
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::{Action, Fault, Leg, Name, RequestId, What};
 
+use crate::faults::SHORTEST_IDLE_LIMIT;
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::order::Position;
 use crate::requests::{ClientConnection, Request, ServerConnection, asks_for_credentials, is_no_answer};
 use crate::verdict::Failure;
-
-/// The idle time after which a balancer may have closed a connection. The shortest default idle limit of a product is
-/// Apache's (httpd, core: `KeepAliveTimeout 5`).
-const SHORTEST_IDLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Judges FO-4.
 pub(crate) fn fo4_loss_of_pinned_connections_is_reported(index: &Index<'_>) -> Finding {
@@ -195,12 +192,13 @@ impl<'t> PinState<'t> {
             self.judge_new(index, request, on, at, event);
         }
         // Persistence may have chosen the server as soon as the client's first packet arrived, which no event shows: at most a
-        // round trip before the client's connection was open.
+        // round trip to the server, over one balancer or two, before the client's connection was open.
         let server = at.0;
         let at = |event: usize| index.at(event).since_start();
         let (opened, started) = (at(self.opened.get(&on).copied().unwrap_or(event)), at(request.started));
         let link = index.topology().link;
-        let round_trip = (link.latency + link.jitter).saturating_mul(2);
+        let links = if index.topology().front.is_some() { 3 } else { 2 };
+        let round_trip = (link.latency + link.jitter).saturating_mul(2 * links);
         let since = opened.saturating_sub(round_trip).max(started).min(opened);
         let served = self.served.entry((known_as(index, on.0), server)).or_insert(since);
         *served = since.min(*served);

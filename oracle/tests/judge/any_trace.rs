@@ -143,6 +143,7 @@ fn promises() -> Promises {
         persistence: Some(Duration::from_secs(2)),
         spread: Some(Spread { unit: SpreadUnit::Requests, percent: 0, units: 1, weights: vec![("iis1".into(), 0)] }),
         checks: Some(Checks {
+            after_end: false,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             rise: 1,

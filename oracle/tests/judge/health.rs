@@ -19,6 +19,7 @@ const FALL: u64 = 7;
 fn checked(authenticated: bool) -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     trace.promises.checks = Some(Checks {
+        after_end: false,
         interval: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
         rise: 2,

@@ -158,3 +158,28 @@ fn fo8_asks_nothing_of_what_cannot_be_sent_twice_and_nobody_is_to_blame_for_that
     never.whole("alice", IIS1);
     assert_eq!(never.grade(Fo8), NotExercised);
 }
+
+/// alice's connection to the balancer has been idle for 60 s, and the balancer closes it while her POST is on its way.
+#[test]
+fn a_post_that_crosses_the_balancers_own_idle_close_is_nobodys_fault() {
+    for (idle, method, expected) in [
+        (60, "POST", (NotExercised, Some(Party::Undetermined))),
+        (60, "GET", (Violated, Some(Party::Balancer))),
+        (1, "POST", (Violated, Some(Party::Balancer))),
+    ] {
+        let mut trace = TraceBuilder::default();
+        trace.connect("nobody", 1);
+        let first = trace.start_anonymous("nobody");
+        trace.exchange(first, IIS1, Leg::Anonymous, 401);
+        trace.end(first, 401);
+        trace.pass(idle);
+        let start = Start { method, identity: None, credentials: Credentials::None, ..Start::by("nobody") };
+        let id = trace.start_with(start);
+        trace.send(id, 1, Leg::Anonymous);
+        trace.see("nobody", What::ClientClosed { connection: 1, how: Closed::ByPeer });
+        trace.fail(id);
+        let verdict = trace.verdict(Hs7);
+        let last = verdict.evidence.last().map(|evidence| evidence.fault);
+        assert_eq!(last, expected.1, "{idle} {method}");
+    }
+}

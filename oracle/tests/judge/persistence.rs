@@ -81,6 +81,7 @@ fn cookie_of_iis1() -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     trace.promises.cookie = Some("SRV".into());
     trace.promises.checks = Some(Checks {
+        after_end: false,
         interval: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
         rise: 2,
