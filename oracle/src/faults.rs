@@ -223,13 +223,13 @@ impl<'t> Faults<'t> {
     pub(crate) fn crossed_idle_close(&self, requests: &Requests<'t>, request: &Request<'t>) -> bool {
         let Some((sent, number, _)) = requests.sent(request).last() else { return false };
         let Some(connection) = self.connections.get(&(request.client, number)) else { return false };
-        let link = requests.topology().link;
-        let round_trip = (link.latency + link.jitter).saturating_mul(2);
+        // What the peer closes because of the request itself arrives a round trip after it at the earliest.
+        let round_trip = requests.topology().link.latency.saturating_mul(2);
         let before = connection.answers.iter().rev().find(|answer| answer.is_before(sent));
         let rested = before.is_some_and(|&answer| requests.at(sent) - requests.at(answer) >= SHORTEST_IDLE_LIMIT);
         let closed = connection
             .closed
-            .is_some_and(|closed| closed.is_after(sent) && requests.at(closed) - requests.at(sent) <= round_trip);
+            .is_some_and(|closed| closed.is_after(sent) && requests.at(closed) - requests.at(sent) < round_trip);
         rested && closed && !requests.received(request).any(|(event, ..)| event.is_after(sent))
     }
 

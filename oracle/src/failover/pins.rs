@@ -23,7 +23,7 @@
 //!   up, is put to the test by the first request received from it, if the client also started this request during the
 //!   drain. It is violated if the draining backend receives the request, with one exception: persistence is declared,
 //!   and the backend has served this client (or one with the same address, if persistence is not by a cookie) over a
-//!   connection whose first packet may have arrived before the drain.
+//!   connection whose first packet may have arrived before the drain, or has lost a request of it before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -66,6 +66,14 @@ fn sent_bytes_before(index: &Index<'_>, client: &Name, event: usize) -> bool {
     let by_address = index.promises().cookie.is_none();
     let same = |other: &Name| known_as(index, other) == known_as(index, client);
     by_address && index.raw.iter().take_while(|send| send.event.is_before(event)).any(|send| same(&send.spec.client))
+}
+
+/// Returns whether a client that the balancer's persistence does not distinguish from this one has started a request before
+/// this event that no server received. The balancer may have chosen a backend for it all the same.
+fn sent_in_vain_before(index: &Index<'_>, client: &Name, event: usize) -> bool {
+    let same = |other: &Name| known_as(index, other) == known_as(index, client);
+    let mut requests = index.requests().filter(|request| request.started.is_before(event) && same(request.client));
+    requests.any(|request| index.received(request).next().is_none())
 }
 
 /// A server's connection that a client's connection is bound to.
@@ -247,7 +255,8 @@ impl<'t> PinState<'t> {
             .served
             .get(&(known_as(index, on.0), at.0))
             .is_some_and(|&served| served <= index.at(since).since_start())
-            || sent_bytes_before(index, on.0, since);
+            || sent_bytes_before(index, on.0, since)
+            || sent_in_vain_before(index, on.0, since);
         if possible(at.0) && !(persists && known) {
             let summary = format!(
                 "{} drains, and received {}'s request {} on the client's new connection {}",

@@ -462,3 +462,22 @@ fn fo5_does_not_know_where_persistence_by_address_has_sent_raw_bytes() {
     assert_eq!(with("dave", false, true), Violated);
     assert_eq!(with("carol", false, false), Violated);
 }
+
+/// The balancer may have chosen iis1 for a request that carol gave up.
+#[test]
+fn fo5_does_not_know_where_persistence_has_sent_a_request_that_no_server_received() {
+    for (gives_up, expected) in [(true, Ok), (false, Violated)] {
+        let mut trace = pinned();
+        trace.promises.persistence = Some(Duration::from_mins(1));
+        if gives_up {
+            trace.connect("carol", 1);
+            let given_up = trace.start("carol");
+            trace.send(given_up, 1, Leg::Anonymous);
+            trace.fail(given_up);
+        }
+        trace.act(Action::Drain("iis1".into()));
+        trace.pass(1);
+        trace.arrive("carol", Route { client_connection: 2, server_connection: 2, ..IIS1 });
+        assert_eq!(trace.grade(Fo5), expected, "{gives_up}");
+    }
+}
