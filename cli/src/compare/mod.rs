@@ -9,6 +9,7 @@ mod show;
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +18,9 @@ use stickler_catalogue::{Exception, Profile, exceptions};
 use stickler_model::topology::LinkSpec;
 use stickler_model::trace::Promises;
 use stickler_model::{Action, BalancerSpec, Event, Outcome, Time, Topology, Trace, World, WorldError};
+use stickler_oracle::{Grade, Requirement};
+use stickler_report::page::Page;
+use stickler_report::transcript;
 use stickler_runner::compare::{Cell, Tally};
 use stickler_runner::{Arm, Run};
 use stickler_scenarios::Case;
@@ -63,6 +67,63 @@ struct Scenario {
 struct Judged {
     cell: Cell,
     verdict: Verdict,
+    /// The violation on the arm that shows more of them, if the cell is not equal.
+    shown: Option<Shown>,
+}
+
+/// A run that violates the requirement of a cell.
+struct Shown {
+    /// The place of the run: `simulated`, or `real` for the product on real sockets.
+    arm: &'static str,
+    seed: u64,
+    summary: String,
+    /// The events that prove the violation.
+    lines: Vec<String>,
+    diagram: Option<String>,
+}
+
+impl Shown {
+    /// Returns the first violation of a requirement in a run.
+    fn of(arm: &'static str, run: &Run, requirement: Requirement) -> Option<Self> {
+        let verdict = run.graded(Grade::Violated).find(|verdict| verdict.requirement == requirement)?;
+        let (trace, first) = (run.trace.as_ref()?, verdict.against_balancer().next()?);
+        let lines = transcript::lines(trace, &first.events);
+        let diagram = crate::page::diagram(run, requirement);
+        Some(Self { arm, seed: run.seed, summary: first.summary.clone(), lines, diagram })
+    }
+}
+
+/// The counted verdicts of one scenario on one arm, with a run for each requirement that was violated.
+#[derive(Clone, Default)]
+struct Trials {
+    tally: Tally,
+    violated: Vec<(Requirement, Rc<Run>)>,
+}
+
+impl Trials {
+    fn add(&mut self, run: Run) {
+        self.tally.add(&run);
+        let mut ids: Vec<Requirement> = run.graded(Grade::Violated).map(|verdict| verdict.requirement).collect();
+        ids.retain(|id| !self.violated.iter().any(|(known, _)| known == id));
+        if !ids.is_empty() {
+            let run = Rc::new(run);
+            self.violated.extend(ids.into_iter().map(|id| (id, Rc::clone(&run))));
+        }
+    }
+
+    fn shown(&self, arm: &'static str, requirement: Requirement) -> Option<Shown> {
+        let (_, run) = self.violated.iter().find(|(known, _)| *known == requirement)?;
+        Shown::of(arm, run, requirement)
+    }
+}
+
+/// Returns the violation to show of a cell that is not equal, from the arm that has more violations.
+fn shown(cell: &Cell, (simulated, real): &(Trials, Trials)) -> Option<Shown> {
+    if cell.real.value() > cell.simulated.value() {
+        real.shown("real", cell.requirement)
+    } else {
+        simulated.shown("simulated", cell.requirement)
+    }
 }
 
 /// The result of comparing one cell.
@@ -117,9 +178,15 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
     }
     let missing = compared.as_ref().err().map(|failure| {
         reports.add_failure(failure);
-        "not everything was compared"
+        match failure {
+            Failure::Interrupted => "not everything was compared: the command was interrupted",
+            _ => "not everything was compared",
+        }
     });
-    reports.write_pages(|| page::page(&comparison, arguments))?;
+    reports.write_pages(|| Page {
+        incomplete: missing.map(|missing| format!("This is not everything that was requested: {missing}.")),
+        ..page::page(&comparison, arguments)
+    })?;
     reports.finish(missing, &show::document(&comparison))?;
     compared?;
     let all = arguments.profiles.is_empty()
@@ -209,10 +276,10 @@ fn one(
     let (sim, wire): (Arc<dyn Arm>, _) = (Arc::new(Overtaking(SimArm)), jobs::build(args::Arm::Wire)?);
     let real = |cases: &[Case]| tallies(cases, &spec, (&wire, arguments.jobs, over), arguments.trials.get());
     let simulated = tallies(cases, &spec, (&sim, None, over), arguments.seeds.get())?;
-    let mut pairs: Vec<(Tally, Tally)> = simulated.into_iter().zip(real(cases)?).collect();
+    let mut pairs: Vec<(Trials, Trials)> = simulated.into_iter().zip(real(cases)?).collect();
     // Chance or a busy machine may have caused a difference. A scenario that differs is run over the product again, and
     // the second result counts.
-    let differs = |pair: &(Tally, Tally)| cells(pair).iter().any(Cell::differs);
+    let differs = |pair: &(Trials, Trials)| cells(pair).iter().any(Cell::differs);
     let again: Vec<usize> = (0..cases.len()).filter(|&index| differs(&pairs[index])).collect();
     let repeated: Vec<Case> = again.iter().map(|&index| cases[index].clone()).collect();
     for (index, tally) in again.into_iter().zip(real(&repeated)?) {
@@ -222,12 +289,14 @@ fn one(
     let today = today::or_given(arguments.today).to_string();
     let scenarios = cases.iter().zip(&pairs).map(|(case, pair)| {
         let name = case.scenario.name();
-        let not_compared = pair.1.not_performed().or(pair.0.not_performed()).map(str::to_owned);
+        let not_compared = pair.1.tally.not_performed().or(pair.0.tally.not_performed()).map(str::to_owned);
         let judge = |cell: Cell| {
             let requirement = cell.requirement.to_string();
             let is_for = |exception: &&Exception| exception.is_for(&profile.name, version, name, &requirement);
             let exception = exceptions().iter().find(is_for);
-            Judged { cell, verdict: Verdict::of(cell.differs(), exception, &today) }
+            let verdict = Verdict::of(cell.differs(), exception, &today);
+            let shown = if verdict == Verdict::Equal { None } else { shown(&cell, pair) };
+            Judged { cell, verdict, shown }
         };
         Scenario { name: name.to_owned(), not_compared, cells: cells(pair).into_iter().map(judge).collect() }
     });
@@ -236,12 +305,13 @@ fn one(
 }
 
 /// Returns the cells of a scenario; none, unless all trials were performed both on the simulated and on the real arm.
-fn cells((simulated, real): &(Tally, Tally)) -> Vec<Cell> {
+fn cells((simulated, real): &(Trials, Trials)) -> Vec<Cell> {
+    let (simulated, real) = (&simulated.tally, &real.tally);
     let all = simulated.not_performed().is_none() && real.not_performed().is_none();
     if all { Cell::all(simulated, real) } else { Vec::new() }
 }
 
-/// Runs each scenario over one balancer on an arm, and counts its verdicts.
+/// Runs each scenario over one balancer on an arm, counts its verdicts, and keeps a run for each violated requirement.
 ///
 /// # Errors
 /// The jobs cannot be made, or the command was interrupted.
@@ -250,14 +320,20 @@ fn tallies(
     balancer: &[BalancerSpec; 1],
     (arm, threads, over): (&Arc<dyn Arm>, Option<NonZeroUsize>, &AtomicBool),
     trials: u32,
-) -> Result<Vec<Tally>, Failure> {
+) -> Result<Vec<Trials>, Failure> {
     let jobs = jobs::all(cases, balancer, 0, trials)?;
-    let runs = jobs::perform_on(&jobs, arm, threads, over, |_: &Job<'_>, run: Run| Run { trace: None, ..run });
+    // A trace can be drawn, but those without a violation would only fill the memory.
+    let runs = jobs::perform_on(&jobs, arm, threads, over, |_: &Job<'_>, mut run: Run| {
+        if run.graded(Grade::Violated).next().is_none() {
+            run.trace = None;
+        }
+        run
+    });
     if over.load(Ordering::Relaxed) {
         return Err(Failure::Interrupted);
     }
-    let mut tallies = vec![Tally::default(); cases.len()];
-    for (index, run) in runs.iter().enumerate() {
+    let mut tallies = vec![Trials::default(); cases.len()];
+    for (index, run) in runs.into_iter().enumerate() {
         tallies[index / trials as usize].add(run);
     }
     Ok(tallies)
@@ -332,7 +408,6 @@ fn now() -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use stickler_oracle::Requirement;
     use stickler_runner::compare::Rate;
 
     use super::*;
@@ -371,7 +446,7 @@ mod tests {
         let rate = Rate { violated: 0, trials: 3 };
         let cell = Cell { requirement: Requirement::Id1, simulated: rate, real: rate };
         let verdicts = vec![Verdict::Equal; equal].into_iter().chain(vec![Verdict::Explained(exception()); explained]);
-        let cells = verdicts.map(|verdict| Judged { cell, verdict }).collect();
+        let cells = verdicts.map(|verdict| Judged { cell, verdict, shown: None }).collect();
         let product = InstalledProduct { name: "haproxy", version: None };
         let scenarios = vec![Scenario { name: "s".into(), not_compared: None, cells }];
         let compared = vec![Compared { profile: "p".into(), product, scenarios, took: Duration::ZERO }];

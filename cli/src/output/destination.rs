@@ -44,7 +44,10 @@ impl Output {
         builder.prefix(".stickler-");
         #[cfg(unix)]
         builder.permissions(permissions(&target));
-        Ok(Self::Replacing(BufWriter::new(builder.tempfile_in(folder)?), target))
+        fs::metadata(folder)?;
+        // The message of the library names the temporary file, which is of no use to a reader.
+        let file = builder.tempfile_in(folder).map_err(|error| io::Error::from(error.kind()))?;
+        Ok(Self::Replacing(BufWriter::new(file), target))
     }
 
     /// Writes the buffered rest, and moves the file to its path.
@@ -99,6 +102,13 @@ mod tests {
 
     fn read(path: &Path) -> String {
         fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn an_error_does_not_name_the_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Output::open(&Destination::File(folder.path().join("no/x.xml")), false).unwrap_err().to_string();
+        assert!(error.contains("No such file") && !error.contains(".stickler-"), "{error}");
     }
 
     #[test]

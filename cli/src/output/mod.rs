@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use stickler_report::json::{self, ErrorRecord, Form, Head, RunRecord, Tail, Writer};
+use stickler_report::missing::incomplete;
 use stickler_report::page::Page;
 use stickler_report::sarif::{self, Notice};
 use stickler_report::test_case::{Place, TestCase};
@@ -213,6 +214,9 @@ impl Reports {
     /// document does not contain everything that was requested.
     pub(crate) fn finish(mut self, missing: Option<&str>, says: &impl Serialize) -> Result<(), Failure> {
         let complete = self.is_complete(missing);
+        if let (Some(missing), true) = (missing, self.errors.is_empty()) {
+            self.cases.insert(0, incomplete(missing));
+        }
         let document = json::to_text(&Document { head: &self.head, says, complete, errors: &self.errors });
         let written = self.of_document.drain(..).try_for_each(|mut output| {
             writeln!(output, "{document}")?;
