@@ -12,7 +12,7 @@ use stickler_model::topology::Provider;
 use stickler_model::{BalancerSpec, Trace, escape};
 use stickler_oracle::Grade;
 use stickler_report::fit::fit;
-use stickler_report::json::{self, Identity, Tail};
+use stickler_report::json::{self, ErrorRecord, Identity, Tail};
 use stickler_report::matrix::{Matrix, Subject};
 use stickler_report::missing::Missing;
 use stickler_report::page::{About, Grades, Page};
@@ -87,7 +87,8 @@ pub(crate) fn run(mut arguments: args::Run) -> Result<(), Failure> {
     done.keep_failed(arguments);
     let shown = if reports.takes_stdout() { Ok(()) } else { show(&done, arguments) };
     let identity = done.summaries.iter().map(|(name, summary)| Identity::new(name, summary.confidence)).collect();
-    let tail = Tail { identity, requirements: json::requirements(), ..Tail::default() };
+    let errors = mistakes(&done.runs);
+    let tail = Tail { identity, requirements: json::requirements(), errors, ..Tail::default() };
     let reported = done.unreported.take().map_or(Ok(()), |error| Err(Failure::from(error)));
     let reported = reported.and_then(|()| reports.write_pages(|| page_of(&done, earlier.as_ref(), arguments)));
     let missing = done.missing.as_ref().map(Missing::to_string);
@@ -227,6 +228,18 @@ fn in_table(case: &Case, run: &Run, arguments: &args::Run) -> Matrix {
         (_, End::Skipped(_)) | (None, _) => {}
     }
     one
+}
+
+/// Returns the mistakes in scripts for the document, each once.
+fn mistakes(runs: &[Run]) -> Vec<ErrorRecord> {
+    let mut mistakes: Vec<&Diagnostic> = Vec::new();
+    for mistake in runs.iter().filter_map(Run::error) {
+        if !mistakes.contains(&mistake) {
+            mistakes.push(mistake);
+        }
+    }
+    let record = |mistake: &Diagnostic| ErrorRecord { message: mistake.to_string(), place: Some(mistake.into()) };
+    mistakes.into_iter().map(record).collect()
 }
 
 /// Returns whether cases need their seeds as a part of their names.

@@ -86,7 +86,9 @@ fn every_format_has_every_run_whatever_its_text_and_a_wrong_script_is_an_error()
     );
 
     let runs: Runs = serde_json::from_str(&fs::read_to_string(file("r.json")).unwrap()).unwrap();
-    assert_eq!((runs.format, runs.runs.len(), runs.complete), (1, 6, true));
+    assert_eq!((runs.format, runs.runs.len(), runs.complete), (1, 6, false));
+    let [mistake] = &runs.errors[..] else { panic!("one script is wrong, over two balancers: {:?}", runs.errors) };
+    assert_eq!(mistake.place.as_ref().and_then(|place| place.line), Some(4), "{mistake:?}");
     let broken = runs.runs.iter().find(|run| run.scenario == "broken").unwrap();
     let error = broken.error.as_ref().unwrap();
     assert_eq!((&*error.file, error.line, error.column), ("./broken.star", 4, 1));
@@ -98,7 +100,9 @@ fn every_format_has_every_run_whatever_its_text_and_a_wrong_script_is_an_error()
 
     let lines = fs::read_to_string(file("r.jsonl")).unwrap();
     let lines: Vec<Line> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(matches!((lines.first(), lines.last()), (Some(Line::Head(_)), Some(Line::End(tail))) if tail.complete));
+    assert!(
+        matches!((lines.first(), lines.last()), (Some(Line::Head(_)), Some(Line::End(tail))) if tail.errors.len() == 1)
+    );
     assert_eq!(lines[1..7], runs.runs.iter().map(|run| Line::Run(Box::new(run.clone()))).collect::<Vec<_>>()[..]);
     validate("jsonl", &file("r.jsonl"), &schema("run-line.json"));
 

@@ -3,9 +3,11 @@
 //! Without a terminal nothing changes, so that programs read whole lines. What is to be copied stays on one line as
 //! well: commands, the lines of scripts, and what scripts print.
 
-/// The width at which descriptions are wrapped in the files that contain them. A line to which the first word of the
-/// next one would not have been added is continued by that line.
-const WRITTEN: usize = 120;
+use std::ops::RangeInclusive;
+
+/// The widths at which descriptions are wrapped in the files that contain them. A line to which the first word of the next
+/// one would not have been added is continued by that line. A longer line was not wrapped.
+const WRITTEN: RangeInclusive<usize> = 116..=132;
 
 /// The maximum indent that a line gives to its continuation, as a part of the width: one half.
 const DEEPEST: usize = 2;
@@ -35,8 +37,10 @@ pub fn fit(text: &str, width: Option<usize>) -> String {
 /// Returns whether a line was wrapped in its file, so that the next one continues its sentence.
 fn continues(line: &str, next: &str) -> bool {
     let first = next.split_whitespace().next().unwrap_or_default();
+    let length = line.chars().count();
     indent(line) == indent(next)
-        && line.chars().count() + 1 + first.chars().count() > WRITTEN
+        && length <= *WRITTEN.end()
+        && length + 1 + first.chars().count() > *WRITTEN.start()
         && first.starts_with(char::is_alphanumeric)
         && !is_whole(next)
 }
@@ -68,7 +72,9 @@ fn broken(line: &str, width: usize) -> String {
 fn is_whole(line: &str) -> bool {
     let start = line.trim_start();
     let number = start.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
-    ["replay: ", "stickler ", "printed: "].iter().any(|head| start.starts_with(head)) || number.starts_with("| ")
+    ["replay: ", "stickler ", "printed: "].iter().any(|head| start.starts_with(head))
+        || start.contains(": stickler ")
+        || number.starts_with("| ")
 }
 
 fn indent(line: &str) -> usize {
@@ -111,6 +117,7 @@ mod tests {
     #[test]
     fn what_is_copied_stays_whole() {
         for line in [
+            "    crowd over shared-pool: stickler run crowd --balancer shared-pool --seed 0",
             "replay: stickler run anonymous-after-user --balancer shared-pool --seed 0",
             "    stickler run anonymous-after-user --balancer shared-pool --seed 0",
             "12 | alice.get(\"/a/very/long/path\", headers = {\"x\": \"y\"})",
@@ -126,6 +133,11 @@ mod tests {
         let told = fit(&file, Some(60));
         assert!(told.lines().all(|line| line.chars().count() <= 60), "{told}");
         assert!(told.contains("end of the sentence.\nAnother one."), "{told}");
+        let items = format!("{}end.\nanother item.", "words ".repeat(30));
+        assert!(
+            fit(&items, Some(60)).ends_with("end.\nanother item."),
+            "a line that no file wraps is an item of its own"
+        );
     }
 
     #[test]
