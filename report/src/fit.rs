@@ -88,8 +88,8 @@ fn hang(line: &str) -> usize {
     const COLUMNS: usize = 40;
     let own = indent(line);
     let head: Vec<char> = line.chars().take(COLUMNS).collect();
-    let gaps = head.windows(3).enumerate().skip(own);
-    let last = gaps.filter(|(_, next)| next[0] == ' ' && next[1] == ' ' && next[2] != ' ').last();
+    let mut gaps = head.windows(3).enumerate().skip(own);
+    let last = gaps.rfind(|(_, next)| next[0] == ' ' && next[1] == ' ' && next[2] != ' ');
     last.map_or(own + 2, |(at, _)| at + 2)
 }
 

@@ -17,9 +17,8 @@ const BY_END: [Requirement; 4] = [Requirement::Hs1, Requirement::Hs3, Requiremen
 
 /// Puts the failures that happen without the injected faults as well down to the balancer.
 pub(crate) fn accuse(verdicts: &mut [Verdict], trace: &Trace, arm: &dyn Arm) {
-    let is_excused = |verdict: &&mut Verdict| {
-        BY_END.contains(&verdict.requirement) && verdict.evidence.iter().any(|evidence| is_by_fault(evidence))
-    };
+    let is_excused =
+        |verdict: &&mut Verdict| BY_END.contains(&verdict.requirement) && verdict.evidence.iter().any(is_by_fault);
     let mut excused = verdicts.iter_mut().filter(is_excused).peekable();
     if excused.peek().is_none() || !arm.is_deterministic() {
         return;

@@ -19,7 +19,8 @@ use stickler_model::topology::LinkSpec;
 use stickler_model::trace::Promises;
 use stickler_model::{Action, BalancerSpec, Event, Outcome, Time, Topology, Trace, World, WorldError};
 use stickler_oracle::{Grade, Requirement};
-use stickler_report::page::Page;
+use stickler_report::json;
+use stickler_report::page::{Grades, Page};
 use stickler_report::transcript;
 use stickler_runner::compare::{Cell, Tally};
 use stickler_runner::{Arm, Run};
@@ -170,6 +171,7 @@ impl Compared {
 }
 
 pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
+    let earlier = arguments.since.as_deref().map(|file| crate::page::earlier(file, "compare")).transpose()?;
     let mut reports = Reports::open("compare", &arguments.report, arguments.format == Format::Json)?;
     let mut comparison = Comparison::default();
     let compared = comparison.add_all(arguments, reports.takes_stdout());
@@ -183,9 +185,15 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
             _ => "not everything was compared",
         }
     });
-    reports.write_pages(|| Page {
-        incomplete: missing.map(|missing| format!("This is not everything that was requested: {missing}.")),
-        ..page::page(&comparison, arguments)
+    reports.write_pages(|| {
+        let page = Page {
+            incomplete: missing.map(|missing| format!("This is not everything that was requested: {missing}.")),
+            ..page::page(&comparison, arguments)
+        };
+        match &earlier {
+            Some(earlier) => page.since(earlier, &grades(&comparison)),
+            None => page,
+        }
     })?;
     reports.finish(missing, &show::document(&comparison))?;
     compared?;
@@ -194,6 +202,11 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
         && arguments.profile.is_empty()
         && arguments.selection.is_empty();
     comparison.end(all)
+}
+
+/// Returns the results of a comparison in the form in which they are compared with earlier ones.
+fn grades(comparison: &Comparison) -> Grades {
+    Grades::parse(&json::to_text(&show::document(comparison))).unwrap_or_default()
 }
 
 /// Returns the profiles that the arguments select and whose products can be started.

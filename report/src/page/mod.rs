@@ -208,6 +208,6 @@ impl Page {
     #[must_use]
     pub fn since(self, earlier: &Grades, now: &Grades) -> Self {
         let since = since::notes(earlier, now);
-        Self { changes: Some(since::changes(earlier, now)), since, ..self }
+        Self { changes: Some(since::changes(self.sort, earlier, now)), since, ..self }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use stickler_oracle::{Grade, Requirement, Severity};
 
-use super::Change;
+use super::{Change, Sort};
 use crate::matrix::Matrix;
 
 /// A scenario, with its seed if the report names it.
@@ -25,7 +25,7 @@ pub struct Grades {
     is_incomplete: bool,
 }
 
-/// The parts of a JSON document of `matrix` or `run` that matter here.
+/// The parts of a JSON document of `matrix`, `run` or `compare` that matter here.
 #[derive(Deserialize)]
 struct Document {
     #[serde(default)]
@@ -36,6 +36,27 @@ struct Document {
     rows: Option<Vec<Row>>,
     #[serde(default)]
     runs: Option<Vec<Run>>,
+    #[serde(default)]
+    comparisons: Option<Vec<Comparison>>,
+}
+
+/// A profile that was compared with its product.
+#[derive(Deserialize)]
+struct Comparison {
+    profile: String,
+    scenarios: Vec<Compared>,
+}
+
+#[derive(Deserialize)]
+struct Compared {
+    scenario: String,
+    cells: Vec<ComparedCell>,
+}
+
+#[derive(Deserialize)]
+struct ComparedCell {
+    requirement: String,
+    verdict: String,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +95,8 @@ struct Graded {
 }
 
 impl Grades {
-    /// Reads the JSON document of an earlier `matrix` or `run`. A requirement that this version does not know is left
+    /// Reads the JSON document of an earlier `matrix`, `run` or `compare`. Of a comparison, a difference counts as violated,
+    /// and one that an exception explains as a SHOULD that is not followed. A requirement that this version does not know is left
     /// out.
     ///
     /// # Errors
@@ -82,9 +104,9 @@ impl Grades {
     /// Returns the reason why the text is not such a document.
     pub fn parse(text: &str) -> Result<Self, String> {
         let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let Document { command, complete, rows, runs } = document;
-        if rows.is_none() && runs.is_none() {
-            return Err("it has neither `rows` nor `runs`".to_owned());
+        let Document { command, complete, rows, runs, comparisons } = document;
+        if rows.is_none() && runs.is_none() && comparisons.is_none() {
+            return Err("it has none of `rows`, `runs` and `comparisons`".to_owned());
         }
         let mut grades = Self { command, is_incomplete: complete == Some(false), ..Self::default() };
         for row in rows.into_iter().flatten() {
@@ -99,8 +121,16 @@ impl Grades {
             }
         }
         for Run { balancer, scenario, seed, verdicts } in runs.into_iter().flatten() {
-            let graded = verdicts.iter().filter_map(|it| Some((requirement(&it.requirement)?, it.grade)));
-            grades.add(&balancer, (scenario, Some(seed)), graded);
+            let verdicts = verdicts.iter().filter_map(|it| Some((requirement(&it.requirement)?, it.grade)));
+            grades.add(&balancer, (scenario, Some(seed)), verdicts);
+        }
+        for Comparison { profile, scenarios } in comparisons.into_iter().flatten() {
+            grades.balancers.entry(profile.clone()).or_default();
+            for Compared { scenario, cells } in scenarios {
+                let cells =
+                    cells.iter().filter_map(|cell| Some((requirement(&cell.requirement)?, compared(&cell.verdict))));
+                grades.add(&profile, (scenario, None), cells);
+            }
         }
         Ok(grades)
     }
@@ -166,6 +196,15 @@ fn requirement(id: &str) -> Option<Requirement> {
     Requirement::all().find(|requirement| requirement.id() == id)
 }
 
+/// Returns the grade that stands for the result of a comparison.
+fn compared(verdict: &str) -> Grade {
+    match verdict {
+        "equal" => Grade::Ok,
+        "explained" => Grade::NonStrict,
+        _ => Grade::Violated,
+    }
+}
+
 /// Returns the grade of a requirement that is not kept.
 fn worst(requirement: Requirement) -> Grade {
     if requirement.severity() == Severity::Must { Grade::Violated } else { Grade::NonStrict }
@@ -197,7 +236,14 @@ pub(super) fn notes(earlier: &Grades, now: &Grades) -> Vec<String> {
 
 /// Returns the changes by kind: grades that are worse or better in the runs that both reports have, requirements that
 /// are newly tested or no longer tested in them, what is violated in other runs, and balancers that are new or gone.
-pub(super) fn changes(earlier: &Grades, now: &Grades) -> Vec<Change> {
+pub(super) fn changes(sort: Sort, earlier: &Grades, now: &Grades) -> Vec<Change> {
+    let word = |grade| match (sort, grade) {
+        (Sort::Comparison, Some(Grade::Violated)) => "different",
+        (Sort::Comparison, Some(Grade::NonStrict)) => "different and explained",
+        (Sort::Comparison, Some(Grade::Ok)) => "equal",
+        (Sort::Comparison, _) => "not compared",
+        (Sort::Verdicts | Sort::Hunt, grade) => word(grade),
+    };
     let (mut worse, mut better, mut tested, mut untested) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut elsewhere = Vec::new();
     for balancer in now.balancers.keys().filter(|name| earlier.balancers.contains_key(*name)) {
@@ -229,11 +275,15 @@ pub(super) fn changes(earlier: &Grades, now: &Grades) -> Vec<Change> {
         let names = one.balancers.keys().filter(|name| !other.balancers.contains_key(*name));
         names.map(|name| (name.clone(), String::new())).collect::<Vec<_>>()
     };
+    let (first, last) = match sort {
+        Sort::Comparison => ("Compared for the first time, and equal", "No longer compared"),
+        Sort::Verdicts | Sort::Hunt => ("Put to the test for the first time, and kept", "No longer put to the test"),
+    };
     let all = [
         ("Worse", worse),
         ("Better", better),
-        ("Put to the test for the first time, and kept", tested),
-        ("No longer put to the test", untested),
+        (first, tested),
+        (last, untested),
         ("Seen in runs that the earlier report does not have", elsewhere),
         ("New balancers", only(now, earlier)),
         ("Balancers that the earlier report has alone", only(earlier, now)),
@@ -268,7 +318,10 @@ mod tests {
     fn changed(earlier: &str, now: &str) -> Vec<(String, Vec<String>)> {
         let [earlier, now] = [earlier, now].map(|text| Grades::parse(text).unwrap());
         let one = |(name, text): (String, String)| if text.is_empty() { name } else { format!("{name}: {text}") };
-        changes(&earlier, &now).into_iter().map(|it| (it.heading, it.items.into_iter().map(one).collect())).collect()
+        changes(Sort::Verdicts, &earlier, &now)
+            .into_iter()
+            .map(|it| (it.heading, it.items.into_iter().map(one).collect()))
+            .collect()
     }
 
     fn expected(all: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
@@ -347,8 +400,29 @@ mod tests {
     }
 
     #[test]
+    fn of_a_comparison_what_differs_counts() {
+        let of = |verdict: &str| {
+            let text = format!(
+                r#"{{"comparisons": [{{"profile": "p", "scenarios": [{{"scenario": "calm", "cells": [{{"requirement": "ID-1", "verdict": "{verdict}"}}]}}]}}]}}"#
+            );
+            Grades::parse(&text).unwrap()
+        };
+        let told = |earlier: &str, now: &str| {
+            let changes = changes(Sort::Comparison, &of(earlier), &of(now));
+            changes.into_iter().map(|change| (change.heading, change.items[0].1.clone())).collect::<Vec<_>>()
+        };
+        let one = |heading: &str, text: &str| vec![(heading.to_owned(), text.to_owned())];
+        assert_eq!(told("equal", "differs"), one("Worse", "ID-1 is different, and was equal"));
+        assert_eq!(
+            told("expired exception", "explained"),
+            one("Better", "ID-1 is different and explained, and was different")
+        );
+        assert_eq!(told("explained", "explained"), []);
+    }
+
+    #[test]
     fn what_is_no_report_is_refused() {
-        for text in ["", "[]", "{}", r#"{"rows": [{"name": "a"}]}"#, r#"{"comparisons": []}"#] {
+        for text in ["", "[]", "{}", r#"{"rows": [{"name": "a"}]}"#, r#"{"findings": []}"#] {
             assert!(Grades::parse(text).is_err(), "{text}");
         }
     }

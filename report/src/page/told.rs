@@ -73,7 +73,6 @@ impl Sort {
         match (self, mark) {
             (Self::Verdicts, Mark::Untested) => "not tested",
             (Self::Comparison, Mark::Untested) => "not compared",
-            (Self::Hunt, Mark::Untested) => "nothing found",
             (_, Mark::Open) => OPEN,
             (Self::Verdicts, Mark::Kept) => "kept",
             (Self::Verdicts, Mark::Partly) => "in part",
@@ -81,7 +80,7 @@ impl Sort {
             (Self::Comparison, Mark::Kept) => "equal",
             (Self::Comparison, Mark::Partly) => "explained",
             (Self::Comparison, Mark::Violated) => "differs",
-            (Self::Hunt, Mark::Kept) => "nothing found",
+            (Self::Hunt, Mark::Untested | Mark::Kept) => "nothing found",
             (Self::Hunt, Mark::Partly) => "declared, or a SHOULD",
             (Self::Hunt, Mark::Violated) => "found",
         }
