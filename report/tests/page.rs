@@ -217,6 +217,13 @@ fn a_comparison_marks_what_differs_and_what_is_explained() {
     assert_eq!(page.rows[1].cells[&Id1].word, "explained");
     let html = page.render();
     assert!(html.contains("Different over 2 of 2 balancers.") && html.contains("Why: a race"), "{html}");
+    // The products may keep what differs, so nothing that cures a violation is a remedy.
+    assert!(!html.contains("What cures it") && !html.contains("what cures it"), "{html}");
+    assert_eq!(html.matches("<h4>What to do</h4>").count(), 2, "{html}");
+    let equal = Page { sort: Sort::Comparison, ..Page::default() };
+    let html = equal.with_told(&[subject("a")], vec![told(0, Mark::Kept, None)], &|_| "again".into()).render();
+    assert!(html.contains("Equal over the only balancer that was put to the test."), "{html}");
+    assert!(html.contains("<p>Equal in everything that was compared.</p>"), "{html}");
 }
 
 #[test]

@@ -467,6 +467,26 @@ mod tests {
     }
 
     #[test]
+    fn a_difference_is_shown_with_a_run_of_the_side_that_violates_it_more_often() {
+        let cases = stickler_scenarios::select(&["user-after-user".to_owned()], &[]).unwrap();
+        let arm: Arc<dyn Arm> = Arc::new(SimArm);
+        let run = |balancer: &str| cases[0].run(&BalancerSpec::named(balancer), 0, &arm);
+        let (mut leaks, mut keeps) = (Trials::default(), Trials::default());
+        for _ in 0..3 {
+            leaks.add(run("shared-pool"));
+            keeps.add(run("l4-nat"));
+        }
+        let cells = |pair: &(Trials, Trials)| {
+            let cell = cells(pair).into_iter().find(|cell| cell.requirement == Requirement::Id1).unwrap();
+            shown(&cell, pair).unwrap()
+        };
+        let simulated = cells(&(leaks.clone(), keeps.clone()));
+        assert_eq!((simulated.arm, simulated.seed), ("simulated", 0));
+        assert!(simulated.lines.len() > 2 && simulated.diagram.is_some_and(|svg| svg.contains("ID-1 violated")));
+        assert_eq!(cells(&(keeps, leaks)).arm, "real");
+    }
+
+    #[test]
     fn exceptions_are_two_percent_at_the_most_where_everything_is_compared() {
         assert!(comparison(98, 2).end(true).is_ok());
         assert!(matches!(comparison(97, 3).end(true), Err(Failure::Wrong(_))));
