@@ -55,6 +55,7 @@ pub mod nginx;
 mod place;
 mod profile;
 mod reasons;
+mod source;
 mod template;
 mod value;
 pub mod varnish;

@@ -127,6 +127,7 @@ fn every_field_of_the_rules_can_differ_from_its_default() {
         checks: Some(CheckRule {
             probe: Probe::Http { uri: "/up".into(), expect },
             interval: Duration::from_secs(10),
+            after_end: true,
             timeout: Duration::from_secs(3),
             rise: 4,
             fall: 5,

@@ -82,7 +82,8 @@ pub(crate) fn own_profiles(files: &[PathBuf]) -> Result<Vec<Profile>, Failure> {
 
 /// Converts an error in a file of profiles into a failure.
 fn of_profile(error: &ProfileError) -> Failure {
-    let place = Place { file: error.path.clone(), line: Some(error.line), column: Some(error.column) };
+    let (line, column) = (Some(error.line), Some(error.column));
+    let place = Place { line, column, ..Place::of_file(error.path.clone()) };
     Failure::WrongFile(place, error.to_string())
 }
 

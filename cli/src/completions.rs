@@ -22,7 +22,7 @@ pub(crate) fn man(arguments: &Man) -> Result<(), Failure> {
     let folder: &Path = &arguments.folder;
     let cannot =
         |error: io::Error| Failure::Wrong(format!("cannot write man pages into {}: {error}", folder.display()));
-    std::fs::create_dir_all(folder).map_err(cannot)?;
+    stickler_runner::folder::create(folder).map_err(cannot)?;
     let mut command = Arguments::command().disable_help_subcommand(true);
     command.build();
     write_pages(&command, folder).map_err(cannot)

@@ -13,7 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use stickler_model::BalancerSpec;
-use stickler_runner::{Arm, Run};
+use stickler_report::json::ErrorRecord;
+use stickler_report::test_case::Place;
+use stickler_runner::{Arm, Diagnostic, Run};
 use stickler_scenarios::{Case, FileError, SuiteError};
 use stickler_sim::SimArm;
 
@@ -39,7 +41,11 @@ pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
     stickler_scenarios::select(paths, &stickler_catalogue::names()).map_err(|error| match &error {
         SuiteError::NothingMatched { .. } => Failure::Nothing(error.to_string()),
         SuiteError::File(FileError(diagnostic)) => Failure::from(&**diagnostic),
-        _ => Failure::Wrong(error.to_string()),
+        SuiteError::Unreadable { path, .. } => {
+            let place = Place::of_file(path.clone());
+            Failure::WrongFile(place, error.to_string())
+        }
+        SuiteError::Scenario(_) => Failure::Wrong(error.to_string()),
     })
 }
 
@@ -192,18 +198,14 @@ pub(crate) fn failed<'r>(
     runs: impl IntoIterator<Item = &'r Run>,
     replay: &dyn Fn(&Run) -> String,
 ) -> Result<(), Failure> {
-    let mut messages: Vec<(String, String)> = Vec::new();
+    let (mut known, mut errors): (Vec<&Diagnostic>, Vec<ErrorRecord>) = (Vec::new(), Vec::new());
     for run in runs {
-        let Some(error) = run.error().map(ToString::to_string) else { continue };
-        if !messages.iter().any(|(known, _)| *known == error) {
-            messages.push((error, format!("over {}; replay: {}", run.balancer, replay(run))));
-        }
+        let Some(error) = run.error().filter(|error| !known.contains(error)) else { continue };
+        known.push(error);
+        let message = format!("{error}\n  over {}; replay: {}", run.balancer, replay(run));
+        errors.push(ErrorRecord { message, place: Some(error.into()) });
     }
-    if messages.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<_> = messages.iter().map(|(error, context)| format!("{error}\n  {context}")).collect();
-    Err(Failure::Wrong(lines.join("\n")))
+    if errors.is_empty() { Ok(()) } else { Err(Failure::WrongFiles(errors)) }
 }
 
 /// Returns the command that repeats a run on this arm. The user's own profiles come from the files `profiles`.

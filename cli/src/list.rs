@@ -13,7 +13,7 @@ use crate::{Failure, jobs};
 
 /// The JSON document of `stickler list`.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Catalogue {
     /// The groups of scenarios.
     groups: Vec<Entry>,
@@ -31,7 +31,7 @@ pub(crate) struct Catalogue {
 
 /// An entry of the catalogue.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct Entry {
     /// The name of the entry.
     name: String,

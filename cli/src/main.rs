@@ -65,6 +65,7 @@ use std::process::ExitCode;
 use args::Command;
 use mimalloc::MiMalloc;
 use stickler_model::escape;
+use stickler_report::json::ErrorRecord;
 use stickler_report::test_case::Place;
 use stickler_runner::Diagnostic;
 use stickler_scenarios::limits::Metered;
@@ -82,6 +83,8 @@ enum Failure {
     Wrong(String),
     /// A script or the arguments are wrong, at a known place in a file, which the message names too. Exit 2.
     WrongFile(Place, String),
+    /// Several scripts or files are wrong, or the same one in several places; each message is an error of its own. Exit 2.
+    WrongFiles(Vec<ErrorRecord>),
     /// Nothing matched the arguments or could be judged, which must not look like success. Exit 3.
     Nothing(String),
     /// No failure was found, but in too few requests or with too few facts to conclude that there is none. Exit 4.
@@ -98,6 +101,23 @@ enum Failure {
 impl From<&Diagnostic> for Failure {
     fn from(diagnostic: &Diagnostic) -> Self {
         Self::WrongFile(diagnostic.into(), diagnostic.to_string())
+    }
+}
+
+impl Failure {
+    /// Returns the messages of the failure with their places, for reports; none if an outcome says everything.
+    fn records(&self) -> Vec<ErrorRecord> {
+        let (message, place) = match self {
+            Self::Wrong(message) | Self::Nothing(message) | Self::Inconclusive(Some(message)) => (message, None),
+            Self::WrongFile(place, message) => (message, Some(place.clone())),
+            Self::WrongFiles(errors) => return errors.clone(),
+            #[cfg(unix)]
+            Self::Missing(message) => (message, None),
+            Self::NotAsExpected | Self::Interrupted | Self::Inconclusive(None) | Self::OutputClosed => {
+                return Vec::new();
+            }
+        };
+        vec![ErrorRecord { message: message.clone(), place }]
     }
 }
 
@@ -147,6 +167,10 @@ fn end(result: Result<(), Failure>) -> ExitCode {
         Err(Failure::NotAsExpected) => (1, None),
         Err(Failure::Interrupted) => (130, None),
         Err(Failure::Wrong(message) | Failure::WrongFile(_, message)) => (2, Some(message)),
+        Err(Failure::WrongFiles(errors)) => {
+            let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+            (2, Some(messages.join("\n")))
+        }
         Err(Failure::Nothing(message)) => (3, Some(message)),
         Err(Failure::Inconclusive(message)) => (4, message),
         #[cfg(unix)]

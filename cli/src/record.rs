@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use stickler_runner::{Run, file};
+use stickler_runner::{Run, file, folder};
 
 use crate::Failure;
 use crate::jobs::Job;
@@ -71,17 +71,19 @@ impl Folder {
 
 /// Creates the folder, and a file in it that is removed again.
 fn probe(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    folder::create(folder)?;
     let file = folder.join(format!(".stickler-{}", std::process::id()));
     File::create_new(&file)?.write_all(b"\n")?;
     fs::remove_file(file)
 }
 
 fn write(run: &Run, path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    folder::create_for(path)?;
     let mut out = BufWriter::new(File::create_new(path)?);
-    file::write(run, &mut out)?;
-    out.flush()
+    file::write(run, &mut out).and_then(|_| out.flush()).inspect_err(|_| {
+        // A part of a run file is of no use.
+        let _ = fs::remove_file(path);
+    })
 }
 
 /// Returns a name in a form that is one component of a path.

@@ -5,8 +5,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 use stickler_model::{Event, escape};
 use stickler_oracle::{Grade, Party};
+use stickler_report::json::ErrorRecord;
+use stickler_report::test_case::Place;
 use stickler_report::{pretty, transcript};
-use stickler_runner::file::{self, Comparison, Difference, RecordedVerdict, Replay};
+use stickler_runner::file::{self, Comparison, Difference, FileError, RecordedVerdict, Replay};
 use stickler_runner::{End, Run};
 
 use crate::args::{self, Arm, Format};
@@ -19,7 +21,7 @@ const MOST_SHOWN: usize = 4_000;
 
 /// The JSON document of `stickler replay`.
 #[derive(Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Replays {
     /// The results by file, in the order in which the files were named.
     replays: Vec<Replayed>,
@@ -27,7 +29,7 @@ pub(crate) struct Replays {
 
 /// The result of one file.
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct Replayed {
     /// The path of the run file.
     file: String,
@@ -76,7 +78,7 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
         return hunt::shrink_files(&arguments.files, &arm, &arguments.out);
     }
     arguments.diagram.check(arguments.files.len(), reports.takes_stdout())?;
-    let mut says = Replays::default();
+    let (mut says, mut wrong) = (Replays::default(), Vec::new());
     let mut unexpected = false;
     for path in &arguments.files {
         let mut out: Box<dyn Write> =
@@ -88,32 +90,32 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
                 let is_news = one.outcome == Outcome::Performed && !one.violated.is_empty();
                 unexpected |= is_news || one.outcome == Outcome::Different;
                 one.show(&mut out, &replay.run, arguments, is_news)?;
+                if let End::Failed(diagnostic) = &replay.run.end {
+                    wrong.push(ErrorRecord { message: diagnostic.to_string(), place: Some((&**diagnostic).into()) });
+                }
                 says.replays.push(one);
             }
-            Err(error) => says.replays.push(Replayed::wrong(file, error.to_string())),
+            Err(error) => {
+                wrong.push(ErrorRecord { message: error.to_string(), place: Some(place(&error)) });
+                says.replays.push(Replayed::wrong(file, error.to_string()));
+            }
         }
     }
-    let wrong: Vec<&str> = says.wrong().collect();
     let ended = match (unexpected, says.any(&[Outcome::Equal, Outcome::Performed])) {
-        _ if !wrong.is_empty() => Err(Failure::Wrong(wrong.join("\n"))),
+        _ if !wrong.is_empty() => Err(Failure::WrongFiles(wrong)),
         (true, _) => Err(Failure::NotAsExpected),
         (false, true) => Ok(()),
         (false, false) => Err(Failure::Nothing("every plan was skipped, so nothing was compared".into())),
     };
-    if let Err(failure @ Failure::Wrong(_)) = &ended {
+    let is_wrong = matches!(ended, Err(Failure::WrongFiles(_)));
+    if let (Err(failure), true) = (&ended, is_wrong) {
         reports.add_failure(failure);
     }
-    let captured = capture.as_ref().filter(|_| wrong.is_empty()).map_or(Ok(()), Capture::write);
+    let captured = capture.as_ref().filter(|_| !is_wrong).map_or(Ok(()), Capture::write);
     reports.finish(None, &says).and(captured).and(ended)
 }
 
 impl Replays {
-    /// Returns the errors of the files that are wrong.
-    fn wrong(&self) -> impl Iterator<Item = &str> {
-        let wrong = self.replays.iter().filter(|one| one.outcome == Outcome::Wrong);
-        wrong.filter_map(|one| one.reason.as_deref())
-    }
-
     fn any(&self, outcomes: &[Outcome]) -> bool {
         self.replays.iter().any(|one| outcomes.contains(&one.outcome))
     }
@@ -168,6 +170,11 @@ impl Replayed {
         }
         arguments.diagram.write_below(&mut out, run)
     }
+}
+
+/// Returns the place of an error in a run file.
+fn place(error: &FileError) -> Place {
+    Place { line: error.line, ..Place::of_file(error.path.clone()) }
 }
 
 /// Returns the lines that describe the difference between a run and the recorded one.

@@ -87,16 +87,19 @@ pub(crate) fn run(mut arguments: args::Run) -> Result<(), Failure> {
     done.keep_failed(arguments);
     let shown = if reports.takes_stdout() { Ok(()) } else { show(&done, arguments) };
     let identity = done.summaries.iter().map(|(name, summary)| Identity::new(name, summary.confidence)).collect();
-    let errors = mistakes(&done.runs);
-    let tail = Tail { identity, requirements: json::requirements(), errors, ..Tail::default() };
+    // The outcome comes before the end of the reports, so that they have the errors that become known last.
+    let ended = done.end(arguments);
+    if let Err(failure @ (Failure::Wrong(_) | Failure::WrongFile(..) | Failure::WrongFiles(_))) = &ended {
+        reports.add_late(failure);
+    }
+    let tail = Tail { identity, requirements: json::requirements(), ..Tail::default() };
     let reported = done.unreported.take().map_or(Ok(()), |error| Err(Failure::from(error)));
     let reported = reported.and_then(|()| reports.write_pages(|| page_of(&done, earlier.as_ref(), arguments)));
     let missing = done.missing.as_ref().map(Missing::to_string);
     for case in done.missing.iter().flat_map(|missing| missing.cases(has_seeds(arguments))) {
         reports.add_case(case);
     }
-    let finished = reported.and_then(|()| reports.finish_runs(missing.as_deref(), tail));
-    finished.and(shown).and_then(|()| done.end(arguments))
+    reported.and_then(|()| reports.finish_runs(missing.as_deref(), tail)).and(shown).and(ended)
 }
 
 /// Changes the arguments so that they select the runs that failed last, and returns these runs. Does nothing without
@@ -131,6 +134,14 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
     let jobs = jobs(arguments, only, &cases, &balancers)?;
     arguments.diagram.check(jobs.len(), reports.takes_stdout())?;
     let capture = arguments.pcap.prepare(jobs.len(), arguments.arm == args::Arm::Sim)?;
+    // The servers of a target have fixed ports, so only one run can be made at a time.
+    let (arm, threads) = match (&arguments.target.url, &capture) {
+        (Some(url), _) => (target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1)),
+        (None, Some(capture)) => (capture.arm(), arguments.jobs),
+        (None, None) => (jobs::build(arguments.arm)?, arguments.jobs),
+    };
+    let over = interrupt::listen()?;
+    // The folder is made last, so that a command which is refused leaves none behind.
     let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
     let keeps_traces = evidence && !reports.takes_stdout();
@@ -148,13 +159,6 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
         Kept { run, one, recorded, summary, piece, expired }
     };
     let mut done = Done { evidence, ..Done::default() };
-    // The servers of a target have fixed ports, so only one run can be made at a time.
-    let (arm, threads) = match (&arguments.target.url, &capture) {
-        (Some(url), _) => (target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1)),
-        (None, Some(capture)) => (capture.arm(), arguments.jobs),
-        (None, None) => (jobs::build(arguments.arm)?, arguments.jobs),
-    };
-    let over = interrupt::listen()?;
     let mut expired = BTreeSet::new();
     jobs::perform_until(&jobs, &arm, threads, &over, keep, |mut kept| {
         expired.extend(std::mem::take(&mut kept.expired));
@@ -230,18 +234,6 @@ fn in_table(case: &Case, run: &Run, arguments: &args::Run) -> Matrix {
     one
 }
 
-/// Returns the mistakes in scripts for the document, each once.
-fn mistakes(runs: &[Run]) -> Vec<ErrorRecord> {
-    let mut mistakes: Vec<&Diagnostic> = Vec::new();
-    for mistake in runs.iter().filter_map(Run::error) {
-        if !mistakes.contains(&mistake) {
-            mistakes.push(mistake);
-        }
-    }
-    let record = |mistake: &Diagnostic| ErrorRecord { message: mistake.to_string(), place: Some(mistake.into()) };
-    mistakes.into_iter().map(record).collect()
-}
-
 /// Returns whether cases need their seeds as a part of their names.
 const fn has_seeds(arguments: &args::Run) -> bool {
     arguments.seeds.repeat.get() > 1 || arguments.rerun
@@ -298,7 +290,10 @@ impl Done {
             let _ = writeln!(io::stderr(), "stickler: {}", escape::line(message));
         }
         match (jobs::failed(runs, &|run| replay(run, arguments)), first_of(unwritten)) {
-            (Err(Failure::Wrong(scripts)), Some(files)) => Err(Failure::Wrong(format!("{scripts}\n{files}"))),
+            (Err(Failure::WrongFiles(mut errors)), Some(message)) => {
+                errors.push(ErrorRecord { message, place: None });
+                Err(Failure::WrongFiles(errors))
+            }
             (Ok(()), Some(files)) => Err(Failure::Wrong(files)),
             (Ok(()), None) => match &arguments.reason {
                 Some(reason) => bless::bless(runs, reason, arguments.allow_identity),

@@ -170,7 +170,12 @@ fn only_reading_starts_nothing_and_is_never_well_where_something_was_not_read() 
     let text = said(&output);
     assert_eq!(output.status.code(), Some(4), "{text}");
     assert!(text.lines().next().unwrap().contains("Nothing was run"), "{text}");
-    assert!(text.contains("haproxy.cfg:24") && text.contains("which requests have this parameter"), "{text}");
+    let expected = "    haproxy.cfg:24:5: [why]\n         |\n      24 |     balance rdp-cookie\n         |     ^^^^^^^^^^^^^^^^^^\n";
+    let (before, after) = expected.split_once("[why]").unwrap();
+    assert!(
+        text.contains(before) && text.contains(after) && text.contains("which requests have this parameter"),
+        "{text}"
+    );
     let read = unread.replace("balance rdp-cookie", "balance leastconn");
     assert_eq!(Place::new("haproxy.cfg", &read).check(&["--static"]).status.code(), Some(0));
     assert_eq!(Place::new("haproxy.cfg", HAPROXY).check(&["--static"]).status.code(), Some(1));
@@ -244,9 +249,11 @@ fn a_folder_of_haproxys_is_one_configuration_and_each_line_has_its_file() {
     assert_eq!(code, 1, "{document}");
     let facts = document["sites"][0]["facts"].as_array().unwrap();
     let at = |key: &str| facts.iter().find(|fact| fact["key"] == key).map(|fact| fact["at"].clone());
-    let line = |file: &str, line: u32| Some(serde_json::json!({ "file": file, "line": line }));
-    assert_eq!(at("client_idle"), line("conf.d/10-defaults.cfg", 14), "{facts:#?}");
-    assert_eq!(at("check.interval"), line("conf.d/20-site.cfg", 7), "{facts:#?}");
+    let range = |file: &str, line: u32, (column, end): (u32, u32)| {
+        Some(serde_json::json!({ "file": file, "line": line, "column": column, "end_line": line, "end_column": end }))
+    };
+    assert_eq!(at("client_idle"), range("conf.d/10-defaults.cfg", 14, (9, 30)), "{facts:#?}");
+    assert_eq!(at("check.interval"), range("conf.d/20-site.cfg", 7, (5, 35)), "{facts:#?}");
     // These are the same files, given by their names and in the wrong order.
     place.file = first;
     assert_eq!(place.json(&["--static", "conf.d/20-site.cfg"]).1, 1);

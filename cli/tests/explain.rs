@@ -226,5 +226,10 @@ fn json_has_one_explanation_for_each_meaning_of_a_name() {
         assert_eq!(caught["caught"][0]["requirement"], "HS-2", "{caught}");
     }
     assert!(scenario["violated"].as_array().is_some_and(|all| all.iter().all(|it| it["scenario"] == "drain")));
-    assert!(refused(&["no-such-name", "--format", "json"]).contains("there is no profile, mechanism"));
+    let unknown = explain(&["no-such-name", "--format", "json"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let document: serde_json::Value = serde_json::from_slice(&unknown.stdout).expect("JSON");
+    let message = document["errors"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("there is no profile, mechanism") && document["complete"] == false, "{document}");
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains(message));
 }

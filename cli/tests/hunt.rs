@@ -211,7 +211,7 @@ fn a_full_disk_is_told_and_the_folder_can_be_read() {
     assert_eq!(ends(folder.path(), hunt).0, Some(1));
     let before = files(&folder.path().join("out"));
     std::os::unix::fs::symlink("/dev/full", folder.path().join("out/state.new")).unwrap();
-    let (code, text) = ends(folder.path(), "merge out --out out --no-shrink");
+    let (code, text) = ends(folder.path(), hunt);
     assert!(code == Some(2) && text.contains("No space left on device"), "{text}");
     assert_eq!(before, files(&folder.path().join("out")));
 }
@@ -250,8 +250,136 @@ fn run_files_are_shrunk_too() {
     let after = files(&folder.path().join("short"));
     assert!(before.iter().all(|(name, bytes)| after[name] == *bytes) && after.len() == 2 * before.len());
     ends(folder.path(), "run anonymous-after-user --balancer l4-nat --record kept");
-    let (code, text) = ends(folder.path(), "replay --shrink kept/anonymous-after-user/l4-nat/0.jsonl");
-    assert!(code == Some(3) && text.contains("no plan shows a failure"), "{text}");
+    let clean = "kept/anonymous-after-user/l4-nat/0.jsonl";
+    let (code, text) = ends(folder.path(), &format!("replay --shrink {clean} --out none"));
+    assert!(code == Some(0) && text.contains(&format!("{clean}: the plan shows no failure")), "{text}");
+    assert!(!folder.path().join("none").exists());
+    // The failure of one plan counts, and the others are named nevertheless.
+    let (code, text) = ends(folder.path(), &format!("replay --shrink {clean} {file} --out short"));
+    assert!(code == Some(1) && text.contains("the plan shows no failure"), "{text}");
+    fs::write(folder.path().join("file"), "x").unwrap();
+    let (code, text) = ends(folder.path(), &format!("replay --shrink {file} --out file"));
+    assert!(code == Some(2) && text.contains("file exists and is no folder"), "{text}");
+}
+
+/// A plan that the arm does not support was not judged, so that nothing is known about it.
+#[test]
+fn a_plan_that_is_skipped_is_no_plan_without_failures() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("crash.star"), "alice = curl('alice')\nalice.get('/')\n").unwrap();
+    ends(folder.path(), "run crash.star --balancer l4-nat --record kept");
+    let path = folder.path().join("kept/crash/l4-nat/0.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let steps: Vec<&str> = text.lines().filter(|line| line.starts_with("{\"step\"")).collect();
+    let head = text.lines().next().unwrap();
+    let last = format!("{{\"end\":{{\"steps\":{},\"events\":0,\"how\":\"complete\"}}}}", steps.len() + 1);
+    let plan = format!("{head}\n{}\n{{\"step\":{{\"fault\":{{\"crash\":\"lb\"}}}}}}\n{last}\n", steps.join("\n"));
+    fs::write(folder.path().join("plan.jsonl"), plan).unwrap();
+    let (code, text) = ends(folder.path(), "replay --shrink plan.jsonl");
+    assert!(code == Some(3) && text.contains("plan.jsonl: skipped: "), "{text}");
+}
+
+/// The names of everything in a folder, the lock among them.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_refusal_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let hunt = "hunt --balancer l4-nat --runs 4 --no-shrink --out out";
+    assert_eq!(ends(folder.path(), hunt).0, Some(0));
+    let out = folder.path().join("out");
+    // A copy of a folder may lack the lock, which holds nothing.
+    fs::remove_file(out.join("lock")).unwrap();
+    let there = names(&out);
+    let refused = |command: &str, says: &str| {
+        let (code, text) = ends(folder.path(), command);
+        assert!(code == Some(2) && text.contains(says), "{command}\n{text}");
+    };
+    refused(&format!("{hunt} --seed 3"), "a different hunt");
+    assert_eq!(names(&out), there);
+    // This folder is that of the hunt, and cannot be read.
+    let state = fs::read(out.join("state.json")).unwrap();
+    fs::write(out.join("state.json"), "x").unwrap();
+    refused(hunt, "state.json: the file cannot be read");
+    assert_eq!(names(&out), there);
+    fs::write(out.join("state.json"), state).unwrap();
+    fs::create_dir(folder.path().join("other")).unwrap();
+    fs::write(folder.path().join("other/thesis.txt"), "years of work").unwrap();
+    refused("merge out --out other", "no hunt has written");
+    assert_eq!(names(&folder.path().join("other")), ["thesis.txt"]);
+    // Nothing is recorded if there is nothing to run it on.
+    refused("run parity --balancer l4-nat --pcap out/state.json --record kept", "exists already");
+    refused("run parity --arm wire --target http://no.such.invalid --servers 127.0.0.1:1 --record kept", "invalid");
+    assert!(!folder.path().join("kept").exists());
+}
+
+#[test]
+fn what_is_in_the_way_is_said_with_its_path_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "x").unwrap();
+    fs::create_dir(folder.path().join("bad")).unwrap();
+    fs::write(folder.path().join("bad/one.jsonl"), "garbage").unwrap();
+    let hunt = "hunt --balancer l4-nat --runs 4 --no-shrink";
+    assert_eq!(ends(folder.path(), &format!("{hunt} --out whole")).0, Some(0));
+    fs::write(folder.path().join("whole/corpus/000000-999.jsonl"), "garbage").unwrap();
+    for (command, path, says) in [
+        (format!("{hunt} --corpus bad"), "bad/one.jsonl", ":1: this is not a run file"),
+        (format!("{hunt} --corpus nowhere"), "nowhere", ": there is no such folder"),
+        (format!("{hunt} --corpus file"), "file", ": it is no folder: name the folder of a hunt"),
+        (format!("{hunt} --out file"), "file", ": it exists and is no folder: choose another folder"),
+        (format!("{hunt} --out file/below"), "file/below", ": file exists and is no folder"),
+        ("merge whole --out all".into(), "whole/corpus/000000-999.jsonl", ":1: this is not a run file"),
+        ("merge nowhere --out all".into(), "nowhere", ": there is no such folder"),
+        ("merge file --out all".into(), "file", ": it is no folder"),
+        ("merge bad --out all".into(), "bad", ": no hunt has written this folder"),
+        ("run parity --balancer l4-nat --record file".into(), "in file", ": it exists and is no folder"),
+        (format!("{hunt} --report json=no/such/r.json"), "cannot write no/such/r.json", ": No such file"),
+        ("man file".into(), "into file", ": it exists and is no folder"),
+    ] {
+        let (code, text) = ends(folder.path(), &command);
+        assert_eq!(code, Some(2), "{command}\n{text}");
+        assert!(text.contains(&format!("{path}{says}")), "{command}\n{text}");
+        assert_eq!(
+            text.matches(&format!("{path}: ")).count() + text.matches(&format!("{path}:1: ")).count(),
+            1,
+            "{text}"
+        );
+        assert!(!text.contains(".stickler-") && !text.contains("File exists"), "{command}\n{text}");
+    }
+    for made in ["all", "stickler-hunt", "no"] {
+        assert!(!folder.path().join(made).exists(), "{made}");
+    }
+}
+
+#[test]
+fn the_folder_that_is_merged_is_not_that_of_the_result() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(ends(folder.path(), "hunt --balancer l4-nat --runs 4 --no-shrink --out q1").0, Some(0));
+    assert_eq!(ends(folder.path(), "hunt --balancer l4-nat --runs 4 --no-shrink --out q2").0, Some(0));
+    let before = files(folder.path());
+    let mut spellings = vec!["q1".to_owned(), "./q1".into(), "q1/".into(), "q2/../q1".into(), "q1/below".into()];
+    spellings.push(folder.path().join("q1").to_str().unwrap().to_owned());
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("q1", folder.path().join("link")).unwrap();
+        spellings.push("link".into());
+        spellings.push("link/below/it".into());
+    }
+    for out in spellings {
+        let (code, text) = ends(folder.path(), &format!("merge q2 q1 --out {out} --no-shrink"));
+        assert!(code == Some(2) && text.contains(&format!("--out {out} is ")), "{text}");
+        assert!(text.contains("choose another folder for the result"), "{text}");
+    }
+    #[cfg(unix)]
+    fs::remove_file(folder.path().join("link")).unwrap();
+    assert_eq!(before, files(folder.path()));
+    // A folder whose name only begins in the same way is another one.
+    assert_eq!(ends(folder.path(), "merge q1 q2 --out q11 --no-shrink").0, Some(0));
 }
 
 /// An interrupted hunt keeps its findings, and the same command continues it.

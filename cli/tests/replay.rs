@@ -355,3 +355,56 @@ fn a_run_without_a_trace_is_said_to_be_not_recorded() {
     assert!(text(&output.stderr).contains("1 of 1 runs not recorded: without a trace"), "{}", text(&output.stderr));
     assert!(!into.join("script").exists());
 }
+
+/// A replay sees that the events are the same, and not that somebody changed what no event shows.
+#[test]
+fn a_record_that_was_edited_contradicts_itself_at_a_line() {
+    let path = recorded("replay-edited", "anonymous-after-user", "l4-nat");
+    let content = std::fs::read_to_string(&path).unwrap();
+    let line_of = |key: &str| content.lines().position(|line| line.starts_with(&format!("{{\"{key}\""))).unwrap() + 1;
+    for (line, from, to) in [
+        (1, "\"seed\":3", "\"seed\":5"),
+        (1, "\"scenario\":\"anonymous-after-user\"", "\"scenario\":\"another\""),
+        (line_of("expected"), "\"ID-2\":[\"ok\"]", "\"ID-2\":[\"violated\"]"),
+        (line_of("end"), "\"complete\"", "{\"skipped\":\"x\"}"),
+    ] {
+        assert!(content.contains(from), "{content}");
+        std::fs::write(&path, content.replacen(from, to, 1)).unwrap();
+        for more in [&["--arm", "sim"][..], &["--format", "json"], &["--shrink"]] {
+            let output = stickler(&[&["replay", &path], more].concat());
+            assert_eq!(output.status.code(), Some(2), "{to}: {}", text(&output.stdout));
+            let error = text(&output.stderr);
+            assert!(error.contains(&format!("{path}:{line}: the line does not agree")), "{error}");
+            assert!(error.contains("the file contradicts itself"), "{error}");
+            if more.contains(&"json") {
+                let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+                let place = &document["errors"][0]["place"];
+                assert_eq!((&place["file"], &place["line"]), (&path.clone().into(), &line.into()), "{document}");
+                assert_eq!(document["replays"][0]["outcome"], "wrong", "{document}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_an_editor_left_without_its_last_line_end_is_whole() {
+    let path = recorded("replay-unended", "lone-one-backend", "l4-nat");
+    let content = std::fs::read_to_string(&path).unwrap();
+    for whole in [content.trim_end().to_owned(), content.replace('\n', "\r\n")] {
+        std::fs::write(&path, whole).unwrap();
+        let output = stickler(&["replay", &path]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(text(&output.stdout).contains(": equal, "), "{}", text(&output.stdout));
+    }
+}
+
+#[test]
+fn a_file_beyond_the_limit_is_refused_by_its_length() {
+    let path = folder("replay-large").join("large.jsonl");
+    // The file has a length, and no content.
+    std::fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+    let output = stickler(&["replay", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(error.contains("large.jsonl: the file is longer than 536870912 bytes, the limit of a run file"), "{error}");
+}

@@ -86,9 +86,7 @@ fn every_format_has_every_run_whatever_its_text_and_a_wrong_script_is_an_error()
     );
 
     let runs: Runs = serde_json::from_str(&fs::read_to_string(file("r.json")).unwrap()).unwrap();
-    assert_eq!((runs.format, runs.runs.len(), runs.complete), (1, 6, false));
-    let [mistake] = &runs.errors[..] else { panic!("one script is wrong, over two balancers: {:?}", runs.errors) };
-    assert_eq!(mistake.place.as_ref().and_then(|place| place.line), Some(4), "{mistake:?}");
+    assert_eq!((runs.format, runs.runs.len(), runs.complete), (1, 6, true));
     let broken = runs.runs.iter().find(|run| run.scenario == "broken").unwrap();
     let error = broken.error.as_ref().unwrap();
     assert_eq!((&*error.file, error.line, error.column), ("./broken.star", 4, 1));
@@ -96,13 +94,16 @@ fn every_format_has_every_run_whatever_its_text_and_a_wrong_script_is_an_error()
     assert!(
         failed.failures[0].message.contains("]]></failure>\r\n::error::owned%0A\nnot ok 9 # SKIP \u{1b}[2J\u{202e}")
     );
+    let [mistake] = &runs.errors[..] else { panic!("one mistake, whatever the balancers: {:?}", runs.errors) };
+    let place = mistake.place.as_ref().unwrap();
+    assert_eq!((&*place.file, place.line, place.column), ("./broken.star", Some(4), Some(1)));
+    assert!(mistake.message.contains("alcie"), "{mistake:?}");
     validate("json", &file("r.json"), &schema("run.json"));
 
     let lines = fs::read_to_string(file("r.jsonl")).unwrap();
     let lines: Vec<Line> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(
-        matches!((lines.first(), lines.last()), (Some(Line::Head(_)), Some(Line::End(tail))) if tail.errors.len() == 1)
-    );
+    let Some((Line::Head(_), Line::End(tail))) = lines.first().zip(lines.last()) else { panic!("{lines:?}") };
+    assert!(tail.complete && tail.errors == runs.errors, "{tail:?}");
     assert_eq!(lines[1..7], runs.runs.iter().map(|run| Line::Run(Box::new(run.clone()))).collect::<Vec<_>>()[..]);
     validate("jsonl", &file("r.jsonl"), &schema("run-line.json"));
 
@@ -116,9 +117,12 @@ fn every_format_has_every_run_whatever_its_text_and_a_wrong_script_is_an_error()
 
     let github = fs::read_to_string(file("r.github")).unwrap();
     assert_eq!(github.lines().count(), 4, "{github}");
-    let first = "::error file=./a%2C b%3A 100%25#1.star,line=5,col=1,title=a%2C b%3A 100%25#1 over l4-nat::";
+    let first = "::error file=./a%2C b%3A 100%25#1.star,line=5,endLine=5,col=1,endColumn=106,title=a%2C b%3A 100%25#1 over l4-nat::";
     assert!(github.starts_with(first), "{github}");
-    assert!(github.contains("::error file=./broken.star,line=4,col=1,title=broken over l4-nat::"), "{github}");
+    assert!(
+        github.contains("::error file=./broken.star,line=4,endLine=4,col=1,endColumn=6,title=broken over l4-nat::"),
+        "{github}"
+    );
 
     let tap = fs::read_to_string(file("r.tap")).unwrap();
     assert!(tap.contains("\nnot ok 1 - l4-nat: a, b: 100%\\#1\n"), "{tap}");
@@ -174,6 +178,39 @@ fn a_report_that_cannot_be_written_costs_no_run() {
     assert!(!folder.path().join("runs").exists());
 }
 
+/// What is found too late for a run is in the document of the runs, too.
+#[test]
+fn what_fails_after_the_runs_is_in_the_document() {
+    let folder = folder();
+    let errors = |arguments: &[&str]| {
+        let output = stickler(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        document["errors"].clone()
+    };
+    let group = "title = \"Sites\"\naccepts = \"NTLM\"\n";
+    fs::write(folder.path().join("group.toml"), group).unwrap();
+    let matrix = errors(&["matrix", "nginx-1.22", "--scenario", "broken.star", "--format", "json"]);
+    assert_eq!(matrix[0]["place"]["line"], 4, "{matrix}");
+    fs::create_dir(folder.path().join("kept")).unwrap();
+    fs::write(folder.path().join("kept/fine"), "x").unwrap();
+    let record = ["run", "fine.star", "broken.star", "-b", "l4-nat", "--record", "kept", "--format", "json"];
+    let record = errors(&record);
+    assert_eq!((record.as_array().map(Vec::len), &record[0]["place"]["column"]), (Some(2), &1.into()), "{record}");
+    assert!(record[1]["message"].as_str().is_some_and(|message| message.contains("cannot write ")), "{record}");
+}
+
+/// A report that another one prevents keeps its older content.
+#[test]
+fn a_refused_report_costs_no_older_one() {
+    let folder = folder();
+    fs::write(folder.path().join("old.jsonl"), "old").unwrap();
+    let arguments = ["run", "fine.star", "--report", "jsonl=old.jsonl", "--report", "json=no/such/r.json"];
+    let output = stickler(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(fs::read_to_string(folder.path().join("old.jsonl")).unwrap(), "old");
+}
+
 #[test]
 fn seeds_are_cases_of_their_own_and_what_is_skipped_says_why() {
     let folder = folder();
@@ -209,6 +246,11 @@ fn every_document_follows_its_schema() {
     assert!(hunt["findings"].as_array().is_some_and(|findings| !findings.is_empty()), "{hunt}");
     let replay = document(&["replay", "no-such.jsonl", "--format", "json"], "replay.json");
     assert_eq!(replay["replays"][0]["outcome"], "wrong", "{replay}");
+    assert_eq!(replay["errors"][0]["place"]["file"], "no-such.jsonl", "{replay}");
+    let explain = ["explain", "ID-1", "B6", "shared-pool", "nginx-1.22", "anonymous-after-user", "--format", "json"];
+    assert_eq!(document(&explain, "explain.json")["explanations"].as_array().map(Vec::len), Some(5));
+    let unknown = document(&["explain", "no-such", "--format", "json"], "explain.json");
+    assert!(unknown["errors"][0]["message"].as_str().is_some_and(|message| message.contains("no-such")), "{unknown}");
     assert_eq!(document(&["matrix", "no-such", "--format", "json"], "matrix.json")["complete"], false);
 }
 
@@ -271,7 +313,9 @@ fn a_check_writes_its_findings_as_sarif_with_the_lines_that_make_them() {
     let leak = results.iter().find(|result| result["ruleId"] == "ID-1").expect("users are mixed up");
     let place = &leak["locations"][0]["physicalLocation"];
     assert_eq!(place["artifactLocation"]["uri"], "my%20haproxy.cfg");
-    assert_eq!(place["region"]["startLine"], 10, "the line that the remedy changes: {leak}");
+    let region = serde_json::json!({ "startLine": 10, "startColumn": 3, "endLine": 10, "endColumn": 20 });
+    assert_eq!(place["region"], region, "the line that the remedy changes: {leak}");
+    assert_eq!(run["columnKind"], "unicodeCodePoints");
     let rule = &run["tool"]["driver"]["rules"][usize::try_from(leak["ruleIndex"].as_u64().unwrap()).unwrap()];
     assert_eq!(rule["id"], "ID-1");
     assert!(rule["help"]["text"].as_str().is_some_and(|help| help.contains("What cures it:\n- ")), "{rule}");
@@ -281,6 +325,47 @@ fn a_check_writes_its_findings_as_sarif_with_the_lines_that_make_them() {
     validate_sarif(&file);
     let log: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(log["runs"][0]["invocations"][0]["executionSuccessful"], false, "{log}");
+}
+
+/// Returns the part of a file that a region of SARIF denotes, in code points.
+fn denoted(text: &str, region: &Value) -> String {
+    let number =
+        |key: &str| usize::try_from(region[key].as_u64().unwrap_or_else(|| panic!("{key}: {region}"))).unwrap();
+    let position = |line: usize, column: usize| {
+        let before: usize = text.split_inclusive('\n').take(line - 1).map(|line| line.chars().count()).sum();
+        before + column - 1
+    };
+    let start = position(number("startLine"), number("startColumn"));
+    let end = position(number("endLine"), number("endColumn"));
+    text.chars().skip(start).take(end - start).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn the_regions_of_a_check_are_its_statements_after_tabs_and_other_letters_and_in_included_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = "events {}\nhttp {\n\tinclude farm.conf; # \u{fc}\n}\n";
+    let farm = "upstream iis {\n\tserver 10.0.0.11:80; server 10.0.0.12:80;\n\tzone \"\u{1f600}\" 64k; keepalive\n\t\t16; # \u{fc}\n}\n\
+                map $http_x $caf\u{e9} {\n}\nserver {\n\tserver_name \"\u{fc}\"; listen 80;\n\tlocation / {\n\
+                \t\tset $a \"\u{1f600}\"; proxy_http_version 1.1;\tproxy_set_header Connection \"\";\n\
+                \t\tproxy_pass http://iis;\n\t}\n}\n";
+    fs::write(folder.path().join("nginx.conf"), main).unwrap();
+    fs::write(folder.path().join("farm.conf"), farm).unwrap();
+    let output = stickler(folder.path(), &["check", "nginx.conf", "--static", "--report", "sarif=r.sarif"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    let file = folder.path().join("r.sarif");
+    validate_sarif(&file);
+    let log: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let leak = log["runs"][0]["results"].as_array().unwrap().iter().find(|result| result["ruleId"] == "ID-1");
+    let leak = leak.unwrap_or_else(|| panic!("{log}"));
+    let related = leak["relatedLocations"].as_array().into_iter().flatten();
+    let mut found = Vec::new();
+    for place in leak["locations"].as_array().unwrap().iter().chain(related).map(|place| &place["physicalLocation"]) {
+        let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+        let text = if uri == "farm.conf" { farm } else { main };
+        found.push(denoted(text, &place["region"]));
+    }
+    assert_eq!(found, ["keepalive\n\t\t16", "upstream iis"]);
 }
 
 #[test]
@@ -294,7 +379,9 @@ fn mistakes_of_scripts_are_sarif_as_well() {
     let results = log["runs"][0]["results"].as_array().expect("there are results");
     let unknown = results.iter().find(|result| result["ruleId"] == "unknown-name").unwrap_or_else(|| panic!("{log}"));
     let region = &unknown["locations"][0]["physicalLocation"]["region"];
-    assert_eq!((&region["startLine"], &region["startColumn"]), (&4.into(), &1.into()), "{log}");
+    let expected =
+        serde_json::json!({ "startLine": 4, "startColumn": 1, "endLine": 4, "endColumn": region["endColumn"] });
+    assert!(region == &expected && region["endColumn"].as_u64() > Some(1), "{log}");
 }
 
 /// A page of runs shows the runs that were not as expected, and a page of a hunt shows its findings. Neither contains

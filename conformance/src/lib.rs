@@ -78,6 +78,12 @@ pub use stickler_site::{Balancer, ForeignProxy};
 
 use crate::suite::{Settings, Suite};
 
+/// The examples of the README and of the book's page for authors of balancers, which the documentation's tests compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../../book/src/authors.md")]
+struct Examples;
+
 /// Runs as the `main` of a test: plays the scenarios that the command line asks for over the balancers that `balancer`
 /// creates, and shows the results. The command line is that of Rust's own tests.
 pub fn main(balancer: impl Fn() -> Balancer + Send + Sync + 'static) -> ExitCode {

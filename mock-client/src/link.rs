@@ -20,8 +20,8 @@ use crate::session::Holder;
 pub(crate) struct Known {
     /// Whether the connection is authenticated.
     pub(crate) authenticated: bool,
-    /// The session as which the server takes the connection, unless a leg that the server heeded has ended that. A leg that
-    /// the server ignores, as where it requires no logon, changes nothing.
+    /// The session that last proved its identity on the connection. The server may take the connection for its user even if
+    /// the answer was 401 (the user may lack permission), or did not say that the connection stays authenticated.
     pub(crate) holder: Option<Holder>,
     /// Whether an answer has been received on the connection.
     pub(crate) proven: bool,

@@ -318,7 +318,7 @@ impl<N: Net> Shared<N> {
                 let stays = send.leg == Leg::Authenticate || self.persists(&reply.fields);
                 known.authenticated = stays && reply.status != 401;
                 let holder = |token: &AuthToken| Holder { session: task.session.number, scheme: token.scheme };
-                known.holder = send.token.as_ref().filter(|_| known.authenticated).map(holder);
+                known.holder = send.token.as_ref().map(holder);
             }
         });
         let mut answer = self.receive(task, connection, reply);

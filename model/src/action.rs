@@ -452,7 +452,7 @@ mod tests {
     #[test]
     fn a_wait_for_checks_lasts_as_long_as_the_balancer_declares() {
         let second = Duration::from_secs(1);
-        let checks = Checks { interval: 2 * second, timeout: second, rise: 2, fall: 3, user: None };
+        let checks = Checks { interval: 2 * second, after_end: false, timeout: second, rise: 2, fall: 3, user: None };
         let with = Promises { checks: Some(checks), ..Promises::default() };
         let wait = |change| CheckWait { change, extra: second, otherwise: 30 * second };
         let down = Action::AwaitChecks(wait(CheckChange::Down));

@@ -157,6 +157,9 @@ pub enum SpreadUnit {
 pub struct Checks {
     /// The time from one check of a backend to the next.
     pub interval: Duration,
+    /// Whether the interval counts from the end of a check, so that a check without an answer delays the next one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_end: bool,
     /// The time after which a check without an answer has failed.
     pub timeout: Duration,
     /// The number of checks in a row that must succeed before a backend is up.
@@ -169,9 +172,11 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// Returns the time in which the death of a backend is noticed: fall x interval + timeout.
+    /// Returns the time in which the death of a backend is noticed: fall x interval + timeout, or fall x (interval +
+    /// timeout) if the interval counts from the end of a check.
     pub fn notice_down(&self) -> Duration {
-        self.interval.saturating_mul(self.fall).saturating_add(self.timeout)
+        let timeouts = if self.after_end { self.fall } else { 1 };
+        self.interval.saturating_mul(self.fall).saturating_add(self.timeout.saturating_mul(timeouts))
     }
 
     /// Returns the time in which the return of a backend is noticed: rise x interval + timeout.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use stickler_model::capabilities::{KDC_LEFT_ALONE, KDC_PATIENCE};
 use stickler_model::event::Credentials;
 use stickler_model::site::slow_page;
-use stickler_model::{Leg, What};
+use stickler_model::{Leg, Name, What};
 
 use crate::index::Index;
 use crate::logons::{ACCOUNT_LOCKED_OUT, Cause, LOGON_FAILURE, NO_LOGON_SERVERS, NO_SUCH_USER, WRONG_PASSWORD};
@@ -49,7 +49,8 @@ pub(crate) fn excused(index: &Index<'_>, request: &Request<'_>, end: End<'_>) ->
 /// * a server, if it gave this answer itself; or one that speaks no HTTP, if it received the request or nobody did;
 /// * a fault that touched the request (see `faults`). Faults of backends do not excuse a 503 of the balancer itself if
 ///   another backend was up since;
-/// * the site's set-up, if it takes longer than time limits allow, or closes a connection that a handshake needs;
+/// * the site's set-up, if it takes longer than time limits allow, or closes a connection that a handshake needs; the client,
+///   if it waits for a shorter time than the site takes;
 /// * undetermined, if the request met a server's close of an idle connection and could not be repeated.
 pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> Option<Party> {
     if index.is_given_up(request) || index.lacks_port(request) {
@@ -63,9 +64,6 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
     if !reached && index.tls.is_turned_away(request.started, end.event) {
         return Some(Party::SiteSetUp);
     }
-    if let Some(party) = without_backend_because(index, request, end) {
-        return Some(party);
-    }
     let by_fault = if is_turned_away(index, request) {
         index.is_turned_away_by_fault(request)
     } else {
@@ -74,8 +72,14 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
     if by_fault {
         return Some(Party::InjectedFault);
     }
-    if is_too_slow(index, request, end) || is_cut_off_by_challenge(index, request) {
+    if let Some(party) = without_backend_because(index, request, end) {
+        return Some(party);
+    }
+    if is_cut_off_by_challenge(index, request) {
         return Some(Party::SiteSetUp);
+    }
+    if let Some(party) = too_slow_because(index, request, end) {
+        return Some(party);
     }
     (!is_repeatable(index, request) && index.met_idle_end(request).is_some()).then_some(Party::Undetermined)
 }
@@ -202,10 +206,12 @@ pub(crate) fn reached_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
 /// Returns whether a server that speaks no HTTP received the request's last HTTP request, or whether nobody received it
 /// and there is such a server.
 fn met_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
-    let sent = index.sent(request).last().map(|(event, ..)| event);
-    let received = index.received(request).filter(|&(event, ..)| sent.is_none_or(|sent| sent.is_before(event))).last();
-    match received {
-        Some((event, (server, _), _)) => index.settings.is_rogue(server, event),
+    // A handshake that began at a proper server belongs there, wherever its second half went.
+    let begun = index.received(request).filter(|&(.., leg)| leg == Leg::Negotiate).last();
+    let answers_challenge = index.sent(request).last().is_some_and(|(.., leg)| leg == Leg::Authenticate);
+    let begun = begun.filter(|_| answers_challenge).map(|(event, (server, _), _)| (event, server));
+    match begun.or_else(|| index.last_receiver(request)) {
+        Some((event, server)) => index.settings.is_rogue(server, event),
         None => index.farm.backends().any(|backend| index.settings.is_rogue(backend, request.started)),
     }
 }
@@ -229,17 +235,29 @@ fn without_backend_because(index: &Index<'_>, request: &Request<'_>, end: End<'_
     if any_up || backends.is_empty() {
         return None;
     }
-    let drained = |backend: &&_| index.farm.is_drained_only(backend, request.started, end.event);
+    let drained = |backend: &&Name| index.farm.is_drained_only(backend, request.started, end.event);
+    // A backend that is drained keeps the connections that it has, with the handshakes on them.
+    let answers_challenge = index.sent(request).last().is_some_and(|(.., leg)| leg == Leg::Authenticate);
+    if answers_challenge && index.last_receiver(request).is_some_and(|(_, server)| drained(&server)) {
+        return None;
+    }
     Some(if backends.iter().all(drained) { Party::Script } else { Party::InjectedFault })
 }
 
-/// Returns whether the site by itself takes longer than the shortest time limit, and the request ran for at least that long.
-fn is_too_slow(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> bool {
+/// Returns who is at fault if the site by itself takes longer than a time limit, and the request ran for at least that long: the
+/// client, if it waits for a shorter time than anybody else, otherwise the site's set-up.
+fn too_slow_because(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> Option<Party> {
     let link = index.topology().link;
     let slow = index.topology().controllers.iter().filter_map(|controller| controller.slow).max().unwrap_or_default();
     let page = slow_page(request.path).unwrap_or_default();
     let takes = (link.latency + link.jitter).saturating_mul(PASSAGES).saturating_add(slow).saturating_add(page);
-    takes >= SHORTEST_LIMIT && index.at(end.event) - index.at(request.started) >= SHORTEST_LIMIT
+    let ran = index.at(end.event) - index.at(request.started);
+    let patience = index.settings.patience(request.client);
+    let exceeds = |limit: Duration| takes >= limit && ran >= limit;
+    if end.status.is_none() && patience < SHORTEST_LIMIT && exceeds(patience) {
+        return Some(Party::Client);
+    }
+    exceeds(SHORTEST_LIMIT).then_some(Party::SiteSetUp)
 }
 
 /// Returns whether a server with which the client began an NTLM handshake closes the connection with its challenge.

@@ -114,7 +114,7 @@ impl<'t> Farm<'t> {
 
     /// Returns whether nothing but drains kept the backend from serving from one event to the other (inclusive).
     pub(crate) fn is_drained_only(&self, backend: &Name, from: usize, to: usize) -> bool {
-        let drained = |condition: Condition| Condition { draining: None, ..condition }.is_up();
+        let drained = |condition: Condition| Condition { draining: None, without_dc: 0, ..condition }.is_up();
         let mut last = self.condition(backend, from);
         drained(last)
             && self.changes_between(backend, from, to).all(|condition| {

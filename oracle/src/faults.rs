@@ -348,22 +348,12 @@ impl<'t> Scope<'_, 't> {
     /// Returns whether these legs of the request may have gone to this backend: either it received one of them, or no
     /// server did.
     fn may_have_gone_to(&self, request: &Request<'t>, backend: &Name, legs: Legs) -> bool {
-        // A balancer may try another backend even after the client has given up.
-        let in_time = |event: usize| request.ended.is_none_or(|end| event.is_before(end.event));
-        let received = self.requests.received(request).filter(|&(event, ..)| in_time(event));
         match legs {
-            Legs::Last => {
-                let sent = self.requests.sent(request).last();
-                let answers_challenge = sent.is_some_and(|(.., leg)| leg == Leg::Authenticate);
-                let is_last = |event: usize, leg: Leg| {
-                    sent.is_none_or(|(sent, ..)| sent.is_before(event)) || answers_challenge && leg == Leg::Negotiate
-                };
-                // The answer to a challenge belongs to the connection on which a server sent the challenge (MS-NTHT
-                // 1.3). Nothing that happens to another backend explains that it did not arrive there.
-                let last = received.filter(|&(event, _, leg)| is_last(event, leg)).last();
-                last.is_none_or(|(_, (server, _), _)| server == backend)
-            }
+            Legs::Last => self.requests.last_receiver(request).is_none_or(|(_, server)| server == backend),
             Legs::Any => {
+                // A balancer may try another backend even after the client has given up.
+                let in_time = |event: usize| request.ended.is_none_or(|end| event.is_before(end.event));
+                let received = self.requests.received(request).filter(|&(event, ..)| in_time(event));
                 let received: Vec<&Name> = received.map(|(_, (server, _), _)| server).collect();
                 received.len() < self.requests.sent(request).count().max(1) || received.contains(&backend)
             }

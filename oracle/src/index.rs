@@ -148,6 +148,16 @@ impl<'t> Index<'t> {
         self.requests.received(request)
     }
 
+    /// See [`Requests::last_receiver`].
+    pub(crate) fn last_receiver(&self, request: &Request<'t>) -> Option<(usize, &'t Name)> {
+        self.requests.last_receiver(request)
+    }
+
+    /// Returns whether this is the name of a balancer: of a host that is no backend, no DC and no client.
+    pub(crate) fn is_balancer(&self, name: &Name) -> bool {
+        !self.farm.is_backend(name) && !self.requests.is_dc(name) && !self.requests.is_client(name)
+    }
+
     /// See [`Requests::answered`].
     pub(crate) fn answered(&self, request: &Request<'t>) -> impl Iterator<Item = Answered<'t>> {
         self.requests.answered(request)

@@ -28,7 +28,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use stickler_model::{Leg, Name, RequestId, What};
+use stickler_model::{Action, Fault, Leg, Name, RequestId, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
@@ -48,6 +48,10 @@ pub(crate) fn st1_clients_stay_on_their_backend(index: &Index<'_>) -> Finding {
         match &seen.what {
             What::ClientSent { request, .. } => {
                 sent.insert(*request, event);
+            }
+            // What a balancer remembers in its memory ends with its process.
+            What::Action(Action::Fault(Fault::Crash(name) | Fault::PowerLoss(name))) if index.is_balancer(name) => {
+                clients.clear();
             }
             What::ServerReceived { request: None, .. } if first_raw.is_some_and(|first| first.is_before(event)) => {
                 for homes in clients.values_mut() {
@@ -154,6 +158,7 @@ pub(crate) fn st3_cookies_are_obeyed_or_ignored(index: &Index<'_>) -> Finding {
                 if let Some(&on) = state.sent_on.get(id) {
                     state.last.insert(on, (&seen.by, *connection));
                 }
+                state.reached.insert(*id, (&seen.by, *connection));
             }
             What::RequestEnded { request, .. } => state.judge_end(index, *request, event, &mut finding),
             _ => {}
@@ -197,6 +202,8 @@ struct St3State<'t> {
     sent_on: BTreeMap<RequestId, ClientConnection<'t>>,
     /// The server's connection that received the latest request, by the client's connection.
     last: BTreeMap<ClientConnection<'t>, ServerConnection<'t>>,
+    /// The server's connection that received the latest HTTP request of a request.
+    reached: BTreeMap<RequestId, ServerConnection<'t>>,
     /// The clients' connections that have carried a token.
     tokens: BTreeSet<ClientConnection<'t>>,
     /// The value that was sent with a request, and the event, by request.
@@ -216,7 +223,9 @@ impl<'t> St3State<'t> {
         let Some(&(backend, given)) = self.held.get(&(request.client, value)) else { return };
         let expired = index.promises().persistence.is_some_and(|lasts| index.at(event) - index.at(given) >= lasts);
         let with_token = self.sent_on.get(&id).filter(|on| self.tokens.contains(*on));
-        let stays = with_token.and_then(|on| self.last.get(on)).is_some_and(|&last| last == at);
+        // Requests that share an HTTP/2 connection may each have a handshake of their own.
+        let last = with_token.and_then(|on| self.reached.get(&id).or_else(|| self.last.get(on)));
+        let stays = last.is_some_and(|&last| last == at);
         if expired || stays || given.is_after(sent) || !index.farm.is_up(backend, given, event) {
             return;
         }

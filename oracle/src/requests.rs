@@ -168,6 +168,21 @@ impl<'t> Requests<'t> {
         })
     }
 
+    /// Returns the server that received the request's last HTTP request before the request ended, with the event. The answer to
+    /// a challenge belongs to the connection on which a server sent the challenge (MS-NTHT 1.3), so if no server received it,
+    /// that server is meant.
+    pub(crate) fn last_receiver(&self, request: &Request<'t>) -> Option<(usize, &'t Name)> {
+        let sent = self.sent(request).last();
+        let answers_challenge = sent.is_some_and(|(.., leg)| leg == Leg::Authenticate);
+        let meant = |&(event, _, leg): &(usize, ServerConnection<'t>, Leg)| {
+            let last =
+                sent.is_none_or(|(sent, ..)| sent.is_before(event)) || answers_challenge && leg == Leg::Negotiate;
+            // A balancer may try another backend even after the client has given up.
+            last && request.ended.is_none_or(|end| event.is_before(end.event))
+        };
+        self.received(request).filter(meant).last().map(|(event, (server, _), _)| (event, server))
+    }
+
     /// Returns the answers of servers to a request.
     pub(crate) fn answered(&self, request: &Request<'t>) -> impl Iterator<Item = Answered<'t>> {
         request.events.iter().filter_map(|&event| self.answer(event))

@@ -7,6 +7,7 @@
 //! script did not add can do everything.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use stickler_model::site::{Checking, KeepAlive, ProtectionSpec};
 use stickler_model::topology::{Acceptor, Provider, ServerSpec};
@@ -148,6 +149,16 @@ impl<'t> Settings<'t> {
     /// Returns whether a server does not speak proper HTTP.
     pub(crate) fn is_rogue(&self, server: &Name, at: usize) -> bool {
         self.server(server, at).is_some_and(|server| matches!(server.acceptor, Acceptor::Rogue(_)))
+    }
+
+    /// Returns whether a server believes a header that names the user, and asks nobody for credentials.
+    pub(crate) fn believes_header(&self, server: &Name, at: usize) -> bool {
+        self.server(server, at).is_some_and(|server| matches!(server.acceptor, Acceptor::TrustedHeader(_)))
+    }
+
+    /// Returns the time for which a client waits for an answer.
+    pub(crate) fn patience(&self, client: &Name) -> Duration {
+        self.clients.get(client).and_then(|spec| spec.patience).unwrap_or(ClientSpec::PATIENCE)
     }
 
     /// Returns whether a server closes the connection with its challenge, in which case an NTLM handshake never

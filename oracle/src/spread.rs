@@ -23,6 +23,10 @@ use crate::verdict::Failure;
 /// Judges ST-4.
 pub(crate) fn st4_load_is_spread(index: &Index<'_>) -> Finding {
     let Some(spread) = &index.promises().spread else { return Finding::not_applicable() };
+    // The connections that are spread are those of the balancer in front, which no event shows.
+    if spread.unit == SpreadUnit::Connections && index.topology().front.is_some() {
+        return Finding::not_applicable();
+    }
     let mut finding = Finding::default();
     let Units { got, unseen } = units(index, spread.unit);
     let total: usize = got.values().map(Vec::len).sum();

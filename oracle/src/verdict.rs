@@ -12,6 +12,9 @@ use stickler_model::{Name, RequestId};
 
 use crate::requirement::{Requirement, Severity};
 
+/// The end of a summary that accuses the balancer because nothing else explains the failure.
+pub(crate) const UNEXPLAINED: &str = ", and no fault explains it";
+
 /// The result of judging a trace by a requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -84,6 +87,8 @@ impl Verdict {
             evidence.fault = who(evidence);
             if evidence.fault != Party::Balancer {
                 self.exercised = self.exercised.saturating_sub(1);
+                let plain = evidence.summary.strip_suffix(UNEXPLAINED).map(str::to_owned);
+                evidence.summary = plain.unwrap_or_else(|| std::mem::take(&mut evidence.summary));
             }
         }
         if !self.evidence.is_empty() {
@@ -104,6 +109,13 @@ impl Verdict {
         if !self.evidence.is_empty() {
             self.regrade();
         }
+    }
+
+    /// Adds evidence, which counts as a test if it is against the balancer.
+    pub fn add(&mut self, evidence: Evidence) {
+        self.exercised += usize::from(evidence.fault == Party::Balancer);
+        self.evidence.push(evidence);
+        self.regrade();
     }
 
     fn regrade(&mut self) {

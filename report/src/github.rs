@@ -1,5 +1,5 @@
 //! Renders cases as workflow commands of GitHub Actions, which become annotations of a commit: `::error
-//! file=,line=,col=,title=::MESSAGE`
+//! file=,line=,endLine=,col=,endColumn=,title=::MESSAGE`
 //! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
 //!
 //! A failed case is an `error`, and all cases that were skipped for the same reason are one `notice`. Cases that passed
@@ -36,10 +36,17 @@ pub fn document(cases: &[TestCase]) -> String {
 /// Adds one command.
 fn command(text: &mut String, name: &str, place: Option<&Place>, title: &str, message: &str) {
     let _ = write!(text, "::{name} ");
-    if let Some(Place { file, line, column }) = place {
+    if let Some(Place { file, line, column, end_line, end_column }) = place {
         let _ = write!(text, "file={},", property(file));
-        for (key, number) in [("line", line), ("col", column)] {
-            if let Some(number) = number {
+        // Annotations of several lines have no columns.
+        let is_one_line = end_line.is_none() || line == end_line;
+        for (key, number, is_column) in [
+            ("line", line, false),
+            ("endLine", end_line, false),
+            ("col", column, true),
+            ("endColumn", end_column, true),
+        ] {
+            if let Some(number) = number.filter(|_| is_one_line || !is_column) {
                 let _ = write!(text, "{key}={number},");
             }
         }

@@ -51,11 +51,11 @@ impl Head {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tail {
-    /// Whether all requested runs were performed to their end. `false` if the command was interrupted, if it stopped at
-    /// the first failure, or if there is an error.
+    /// Whether all requested runs were performed. `false` if the command was interrupted, if it stopped at the first
+    /// failure, or if an error occurred before the first run.
     pub complete: bool,
-    /// The errors before the first run, such as those in a table of expected outcomes or a profile, and the mistakes in
-    /// scripts, each once. A run that ended with a mistake has it as its own `error`, too.
+    /// The errors: those before the first run, such as a mistake in a table of expected outcomes or a profile, and the
+    /// mistakes that scripts showed as they ran.
     pub errors: Vec<ErrorRecord>,
     /// The conclusions of all runs about the identity of users, over balancers without expectations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -149,11 +149,11 @@ pub struct Runs {
     pub stickler: String,
     /// The runs, in the order of scenarios, balancers and seeds.
     pub runs: Vec<RunRecord>,
-    /// Whether all requested runs were performed to their end. `false` if the command was interrupted, if it stopped at
-    /// the first failure, or if there is an error.
+    /// Whether all requested runs were performed. `false` if the command was interrupted, if it stopped at the first
+    /// failure, or if an error occurred before the first run.
     pub complete: bool,
-    /// The errors before the first run, such as those in a table of expected outcomes or a profile, and the mistakes in
-    /// scripts, each once. A run that ended with a mistake has it as its own `error`, too.
+    /// The errors: those before the first run, such as a mistake in a table of expected outcomes or a profile, and the
+    /// mistakes that scripts showed as they ran.
     pub errors: Vec<ErrorRecord>,
     /// The conclusions of all runs about the identity of users, over balancers without expectations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

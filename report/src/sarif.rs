@@ -115,6 +115,7 @@ impl Log {
             .tool(Tool::builder().driver(driver).build())
             .invocations(vec![invocation])
             .results(results)
+            // The unit of all columns of a [`Place`].
             .column_kind("unicodeCodePoints")
             .build();
         let log = Sarif::builder()
@@ -174,6 +175,8 @@ fn location(place: &Place) -> Location {
     physical.region = place.line.map(|line| {
         let mut region = Region::builder().start_line(number(line)).build();
         region.start_column = place.column.map(number);
+        region.end_line = place.end_line.map(number);
+        region.end_column = place.end_column.map(number);
         region
     });
     Location::builder().physical_location(physical).build()

@@ -49,25 +49,45 @@ pub struct Problem {
     pub details: String,
 }
 
-/// A place in a file.
+/// A place in a file. Columns are counted in characters (Unicode code points).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// The path of the file as the user gave it.
     pub file: String,
-    /// The number of the line, counted from 1; missing if the place is the whole file.
+    /// The number of the line in which the place begins, counted from 1; missing if the place is the whole file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
-    /// The column in characters, counted from 1.
+    /// The column of the first character, counted from 1; missing if the place is the whole line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
+    /// The number of the line in which the place ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_line: Option<usize>,
+    /// The column after the last character.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_column: Option<usize>,
+}
+
+impl Place {
+    /// Returns the place that is a whole file.
+    pub const fn of_file(file: String) -> Self {
+        Self { file, line: None, column: None, end_line: None, end_column: None }
+    }
+
+    /// Returns the place from a line and a column up to the column before the one at which it ends.
+    pub const fn of_range(file: String, start: (usize, usize), end: (usize, usize)) -> Self {
+        let ((line, column), (end_line, end_column)) = (start, end);
+        let (line, column) = (Some(line), Some(column));
+        Self { file, line, column, end_line: Some(end_line), end_column: Some(end_column) }
+    }
 }
 
 impl From<&Diagnostic> for Place {
     fn from(diagnostic: &Diagnostic) -> Self {
-        let Diagnostic { file, line, column, .. } = diagnostic;
-        Self { file: file.clone(), line: Some(*line), column: Some(*column) }
+        let &Diagnostic { line, column, width, .. } = diagnostic;
+        Self::of_range(diagnostic.file.clone(), (line, column), (line, column + width))
     }
 }
 
@@ -126,6 +146,6 @@ fn place(run: &Run) -> Option<Place> {
     match first {
         _ if is_shipped => None,
         Some(diagnostic) => Some(diagnostic.into()),
-        None => Some(Place { file: source.path.clone(), line: None, column: None }),
+        None => Some(Place::of_file(source.path.clone())),
     }
 }

@@ -59,7 +59,7 @@ fn harm() -> impl Strategy<Value = String> {
 }
 
 fn place(file: &str) -> Place {
-    Place { file: file.to_owned(), line: Some(3), column: Some(7) }
+    Place::of_range(file.to_owned(), (3, 7), (3, 12))
 }
 
 fn case(suite: &str, name: &str, result: TestResult) -> TestCase {
@@ -96,6 +96,24 @@ fn workflow_commands_annotate_what_failed_and_count_what_was_skipped() {
     let mut cases = all("a: 100%, #1");
     cases.push(case("x", "skipped", TestResult::Skipped("a: 100%, #1".to_owned())));
     insta::assert_snapshot!(github::document(&cases));
+}
+
+#[test]
+fn workflow_commands_have_columns_only_within_one_line() {
+    let annotated = |place: Place| {
+        let text =
+            github::document(&[TestCase { place: Some(place), ..case("x", "y", TestResult::Error(problem("z"))) }]);
+        text.split_once(",title=").unwrap().0.to_owned()
+    };
+    let file = || "a".to_owned();
+    assert_eq!(
+        annotated(Place::of_range(file(), (3, 7), (3, 12))),
+        "::error file=a,line=3,endLine=3,col=7,endColumn=12"
+    );
+    assert_eq!(annotated(Place::of_range(file(), (3, 7), (4, 2))), "::error file=a,line=3,endLine=4");
+    assert_eq!(annotated(Place::of_file(file())), "::error file=a");
+    let start = Place { line: Some(3), column: Some(7), ..Place::of_file(file()) };
+    assert_eq!(annotated(start), "::error file=a,line=3,col=7");
 }
 
 #[test]

@@ -5,7 +5,12 @@
 //! balancer's fault.
 //!
 //! * HS-1, HS-3, HS-5 and HS-7: if **every** request that the evidence is about fails in the same way, where a missing
-//!   answer counts as 502, 503 or 504. Evidence that a request took too many HTTP requests is never cleared.
+//!   answer counts as 502, 503 or 504, and a user who logged on and lacks permission (401.3) is not one who could not log on.
+//!   Evidence that a request took too many HTTP requests is never cleared, and neither is a failure for which a fault or a
+//!   server is to blame in the control: the oracle has found that none explains it in the run, where the request may have met
+//!   another server.
+//! * HS-7 also counts bytes that a client without credentials sends unchanged: where nothing is broken, they must be answered
+//!   if a server answers them in the control.
 //! * HS-6 and FO-5: if the oracle finds the same failure in the control.
 //! * ID-1, ID-2, ID-3 and ID-5: no path without a balancer mixes users up at a server that ties them to connections. If
 //!   the control does, either the script caused it (it sent another user's token), or the simulator is wrong. In both
@@ -19,11 +24,11 @@
 //! balancer has to send.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use stickler_model::topology::Acceptor;
-use stickler_model::{Action, Plan, Principal, RequestId, Topology, Trace, What};
+use stickler_model::{Action, Event, Fault, Name, Plan, Principal, RequestId, Topology, Trace, What};
 use stickler_oracle::{Cited, Evidence, Failure, Party, Requirement, Verdict};
 
 use crate::Arm;
@@ -51,7 +56,8 @@ pub(crate) fn clear(verdicts: &mut [Verdict], trace: &Trace, arm: &dyn Arm) {
             verdict.reattribute(|_| Party::SiteSetUp);
         }
     }
-    if verdicts.iter().any(is_controlled)
+    let judges_bytes = sends_bytes_where_nothing_is_broken(trace);
+    if (judges_bytes || verdicts.iter().any(is_controlled))
         && servers_tie_users_to_connections(&trace.header.topology)
         && let Some(control) = control(trace, arm)
     {
@@ -62,6 +68,9 @@ pub(crate) fn clear(verdicts: &mut [Verdict], trace: &Trace, arm: &dyn Arm) {
                 let happens = control.shows(requirement, evidence, &outcomes);
                 if happens { without_balancer(requirement, evidence, trace) } else { Party::Balancer }
             });
+        }
+        if let Some(hs7) = verdicts.iter_mut().find(|verdict| verdict.requirement == Requirement::Hs7 && judges_bytes) {
+            control.unanswered_bytes(trace, &outcomes).into_iter().for_each(|evidence| hs7.add(evidence));
         }
     }
 }
@@ -92,7 +101,7 @@ impl Control {
     /// Returns whether the evidence against the balancer also occurs in the control. `outcomes` are those of the run.
     fn shows(&self, requirement: Requirement, evidence: &Evidence, outcomes: &Outcomes) -> bool {
         if BY_STATUS.contains(&requirement) {
-            self.every_request_fails_alike(evidence, outcomes)
+            self.every_request_fails_alike(requirement, evidence, outcomes)
         } else {
             self.finds(requirement, evidence)
         }
@@ -103,35 +112,84 @@ impl Control {
         of_it.flat_map(|verdict| &verdict.evidence).any(|found| found.is_like(evidence))
     }
 
-    fn every_request_fails_alike(&self, evidence: &Evidence, outcomes: &Outcomes) -> bool {
+    fn every_request_fails_alike(&self, requirement: Requirement, evidence: &Evidence, outcomes: &Outcomes) -> bool {
         if evidence.about.is_empty() || evidence.failure == Failure::TooManyRequests {
             return false;
         }
-        evidence.about.iter().all(|cited| outcomes.get(cited) == self.outcomes.get(cited))
+        evidence
+            .about
+            .iter()
+            .all(|cited| outcomes.get(cited) == self.outcomes.get(cited) && !self.is_explained(requirement, cited))
+    }
+
+    /// Returns whether a fault or a server is to blame for the failure of a request in the control.
+    fn is_explained(&self, requirement: Requirement, cited: &Cited) -> bool {
+        let of_it = self.verdicts.iter().filter(|verdict| verdict.requirement == requirement);
+        let mut about = of_it.flat_map(Verdict::against_others).filter(|evidence| evidence.about.contains(cited));
+        about.any(|evidence| matches!(evidence.fault, Party::InjectedFault | Party::Server))
+    }
+
+    /// Returns the evidence that bytes of clients without credentials had no proper answer, although a server answers them
+    /// here.
+    fn unanswered_bytes(&self, trace: &Trace, outcomes: &Outcomes) -> Vec<Evidence> {
+        let anonymous: BTreeSet<&Name> = trace.actions().filter_map(anonymous_client).collect();
+        let actions = trace.events.iter().enumerate().filter_map(|(event, seen)| match &seen.what {
+            What::Action(action) => Some((event, action)),
+            _ => None,
+        });
+        let sends = actions.enumerate().filter_map(|(step, (event, action))| match action {
+            Action::SendRaw(spec) if anonymous.contains(&spec.client) => Some((step, event, spec.client.clone())),
+            _ => None,
+        });
+        sends.filter_map(|(step, event, client)| self.unanswered(step, event, client, outcomes)).collect()
+    }
+
+    fn unanswered(&self, step: usize, event: usize, client: Name, outcomes: &Outcomes) -> Option<Evidence> {
+        let cited = Cited::Raw { client: client.clone(), step };
+        // A peer may close the connection after the first answer.
+        let first = |outcomes: &Outcomes| outcomes.get(&cited).first().and_then(|&(status, _)| status);
+        let proper = first(&self.outcomes).filter(|status| matches!(status, 200..=399 | 401 | 403 | 404))?;
+        if first(outcomes).is_some() {
+            return None;
+        }
+        Some(Evidence {
+            fault: Party::Balancer,
+            failure: Failure::Unanswered,
+            about: vec![cited],
+            summary: format!(
+                "the bytes that {client} sent had no answer of a server, which answers them with {proper} without the balancer"
+            ),
+            events: vec![event],
+        })
     }
 }
 
 /// The results of requests as clients saw them. A missing answer and the statuses 502, 503 and 504 are all represented
 /// by `None`.
 struct Outcomes {
-    requests: BTreeMap<RequestId, Option<u16>>,
+    requests: BTreeMap<RequestId, Answer>,
     /// The answers to raw bytes, with the users as whom they were served, by the index of the action among the plan's
     /// steps.
     raw: BTreeMap<usize, Vec<Answer>>,
 }
 
-/// An answer to raw bytes: its status, and the user as whom the application served it.
+/// An answer: its status, and the user as whom the application served raw bytes, or whom a server refuses (401.3).
 type Answer = (Option<u16>, Option<Principal>);
 
 impl Outcomes {
     fn of(trace: &Trace) -> Self {
         let mut outcomes = Self { requests: BTreeMap::new(), raw: BTreeMap::new() };
         let mut steps = 0_usize;
+        let mut refused: BTreeMap<RequestId, Option<Principal>> = BTreeMap::new();
         for event in &trace.events {
             match &event.what {
                 What::Action(_) => steps += 1,
+                What::ServerAnswered { request: Some(request), status: 401, user, .. } => {
+                    refused.insert(*request, user.clone());
+                }
                 What::RequestEnded { request, status, .. } => {
-                    outcomes.requests.insert(*request, answered(*status));
+                    let user = refused.remove(request).flatten().filter(|_| *status == Some(401));
+                    outcomes.requests.insert(*request, (answered(*status), user));
                 }
                 What::RawAnswered { status, user, .. } => {
                     let answers = outcomes.raw.entry(steps.saturating_sub(1)).or_default();
@@ -146,7 +204,7 @@ impl Outcomes {
     /// Returns the answers to a request or to raw bytes, in order. A request has exactly one, which may be missing.
     fn get(&self, cited: &Cited) -> Vec<Answer> {
         match cited {
-            Cited::Request { id, .. } => vec![(self.requests.get(id).copied().flatten(), None)],
+            Cited::Request { id, .. } => vec![self.requests.get(id).cloned().unwrap_or_default()],
             Cited::Raw { step, .. } => self.raw.get(step).cloned().unwrap_or_default(),
         }
     }
@@ -186,6 +244,25 @@ fn servers_tie_users_to_connections(topology: &Topology) -> bool {
     topology.servers.iter().all(|server| matches!(server.acceptor, Acceptor::Connection | Acceptor::Rogue(_)))
 }
 
+/// Returns whether a client sends bytes unchanged in a run in which nothing is broken or taken out of use.
+fn sends_bytes_where_nothing_is_broken(trace: &Trace) -> bool {
+    let mut sends = false;
+    let whole = trace.header.topology.broken.is_none()
+        && trace.actions().all(|action| {
+            sends |= matches!(action, Action::SendRaw(_));
+            !matches!(action, Action::Fault(_) | Action::Drain(_) | Action::Configure(_))
+        });
+    whole && sends
+}
+
+/// Returns the client that an action adds, if it has no credentials.
+fn anonymous_client(action: &Action) -> Option<&Name> {
+    match action {
+        Action::AddClient(spec) if spec.identity.is_none() => Some(&spec.name),
+        _ => None,
+    }
+}
+
 /// Returns the status of an answer, or `None` if it reports that no server answers.
 fn answered(status: Option<u16>) -> Option<u16> {
     status.filter(|status| !matches!(status, 502..=504))
@@ -201,7 +278,9 @@ fn without_balancer(requirement: Requirement, evidence: &Evidence, trace: &Trace
         return Party::Server;
     }
     let until = evidence.events.last().map_or(trace.events.len(), |last| last + 1);
-    let faults = trace.events.iter().take(until).any(|event| matches!(event.what, What::Action(Action::Fault(_))));
+    let begins = |fault: &Fault| !matches!(fault, Fault::Restart(_) | Fault::Resume(_) | Fault::Release(..));
+    let is_fault = |event: &Event| matches!(&event.what, What::Action(Action::Fault(fault)) if begins(fault));
+    let faults = trace.events.iter().take(until).any(is_fault);
     if faults { Party::InjectedFault } else { Party::SiteSetUp }
 }
 

@@ -1,14 +1,12 @@
 //! A message with its place in a text.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use stickler_model::escape;
 
-/// The maximum length of the part of a line that is shown, in characters.
-const SHOWN: usize = 160;
+use crate::excerpt::{self, floor_char_boundary};
 
 /// A message about a place in a script or in another text file: an error, or an expectation that did not hold.
 ///
@@ -54,30 +52,13 @@ impl Diagnostic {
     }
 }
 
-fn floor_char_boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0)
-}
-
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.line.to_string();
-        let gutter = " ".repeat(number.len());
-        // A very long line is shown from shortly before the place of the message.
-        let skipped = if self.column > SHOWN { self.column - SHOWN / 2 } else { 0 };
-        // Each character is replaced by exactly one, so that the marks stay under their place.
-        let plain = |c: char| if matches!(escape::line(c.encode_utf8(&mut [0; 4])), Cow::Owned(_)) { ' ' } else { c };
-        let shown: String = self.line_text.chars().skip(skipped).take(SHOWN).map(plain).collect();
-        let before = " ".repeat(self.column - 1 - skipped);
-        let marks = "^".repeat(self.width.min(SHOWN));
         let (file, message) = (escape::line(&self.file), escape::lines(&self.message));
         writeln!(f, "{file}:{}:{}: {message}", self.line, self.column)?;
-        writeln!(f, "{gutter} |")?;
-        writeln!(f, "{number} | {shown}")?;
-        write!(f, "{gutter} | {before}{marks}")?;
-        match &self.actual {
-            Some(actual) => write!(f, " actual: {}", escape::line(actual)),
-            None => Ok(()),
-        }
+        let label = self.actual.as_ref().map(|actual| format!("actual: {actual}"));
+        let drawn = excerpt::drawn(&self.line_text, (self.line, self.column), self.width, label.as_deref());
+        f.write_str(&drawn)
     }
 }
 
@@ -91,6 +72,16 @@ mod tests {
         let at = script.find("bcd").unwrap();
         let diagnostic = Diagnostic::new("x.star", script, at..at + 3, "wrong".into(), Some("7".into()));
         assert_eq!(diagnostic.to_string(), "x.star:2:6: wrong\n  |\n2 | \u{fc}\u{fc} = bcd\n  |      ^^^ actual: 7");
+    }
+
+    #[test]
+    fn the_mark_is_under_the_place_after_tabs_and_wide_characters() {
+        let script = "\t\u{5c71}e\u{301} = bcd";
+        let at = script.find("bcd").unwrap();
+        let diagnostic = Diagnostic::new("x.star", script, at..at + 3, "wrong".into(), None);
+        // The tab takes four columns of the terminal, the next character two, and the accent none.
+        let shown = "x.star:1:8: wrong\n  |\n1 |     \u{5c71}e\u{301} = bcd\n  |           ^^^";
+        assert_eq!(diagnostic.to_string(), shown);
     }
 
     #[test]
@@ -110,7 +101,8 @@ mod tests {
         let script = "x = \"\u{1b}[2J\u{202e}\t\" + y";
         let at = script.find('y').unwrap();
         let diagnostic = Diagnostic::new("\u{1b}.star", script, at..at + 1, "no\u{7}".into(), Some("a\nb".into()));
-        let shown = "\\u{1b}.star:1:16: no\\u{7}\n  |\n1 | x = \" [2J  \" + y\n  |                ^ actual: a\\nb";
+        let shown =
+            "\\u{1b}.star:1:16: no\\u{7}\n  |\n1 | x = \" [2J     \" + y\n  |                   ^ actual: a\\nb";
         assert_eq!(diagnostic.to_string(), shown);
     }
 

@@ -37,8 +37,9 @@
 //!   happened without the injected faults.
 //! * [`confidence`]: the confidence in a result without leaks, as a number.
 //! * [`expected`]: the expected outcome as data, and the comparison of a run with it.
-//! * [`diagnostic`]: a message with its place in a text.
+//! * [`diagnostic`]: a message with its place in a text; [`excerpt`]: the drawing of that place.
 //! * [`file`](mod@file): run files in JSON lines, which are written, read back, and compared with a replay.
+//! * [`folder`]: creates folders that users name, and says what is in the way.
 //! * [`panics`]: turns a panic of the code under test into an error with its place.
 //! * [`text_file`]: reads files that users name, and refuses files that may have no end.
 //!
@@ -49,8 +50,10 @@ pub mod compare;
 pub mod confidence;
 pub mod control;
 pub mod diagnostic;
+pub mod excerpt;
 pub mod expected;
 pub mod file;
+pub mod folder;
 mod judge;
 pub mod panics;
 pub mod play;

@@ -27,11 +27,16 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// The file is not a regular file, is longer than `most` bytes, is not UTF-8, or cannot be read by the operating
 /// system.
 pub fn read(path: &Path, most: u64) -> io::Result<String> {
+    let too_long = || Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {most} bytes")));
+    let file = open(path)?;
+    if file.metadata()?.len() > most {
+        return too_long();
+    }
     let mut text = String::new();
     // A file may grow, or claim to be empty, as the files of /proc do.
-    open(path)?.take(most + 1).read_to_string(&mut text)?;
+    file.take(most + 1).read_to_string(&mut text)?;
     if text.len() as u64 > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {most} bytes")));
+        return too_long();
     }
     let marked = text.starts_with('\u{feff}');
     Ok(if marked { text.split_off('\u{feff}'.len_utf8()) } else { text })

@@ -72,7 +72,7 @@ const FOLLOWS: [Follows; 4] = [
 type Beside = (&'static [&'static str], Option<Trait>, &'static [Requirement], &'static str);
 
 /// The violations that no shipped scenario shows.
-const BESIDES: [Beside; 14] = [
+const BESIDES: [Beside; 15] = [
     (
         &["pin-next-request"],
         Some(Trait::Kerberos),
@@ -110,6 +110,12 @@ const BESIDES: [Beside; 14] = [
         None,
         &[Fo8],
         "its check has put every backend out of use, so it has no backend to which it can send a request again",
+    ),
+    (
+        &["pool-source-hash"],
+        Some(Trait::Kerberos),
+        &[Hs8],
+        "each request takes any connection of the pool, as in every shared pool; in the scenario of pipelines both get the same",
     ),
     (
         &["pin-services"],

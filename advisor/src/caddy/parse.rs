@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use stickler_runner::Diagnostic;
 
-use super::tokens::{self, Line, Source, Token, lines, with_environment};
+use super::tokens::{self, Line, Token, lines, with_environment};
 use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
+use crate::source::Source;
 
 /// The maximum depth of nested imports and blocks.
 const MOST_DEPTH: usize = 20;
@@ -75,7 +76,7 @@ type Read<T> = Result<T, Box<Diagnostic>>;
 /// A file cannot be read, there are too many files, or a quote or a block is not closed.
 pub(super) fn read(path: &Path, files: &dyn Files) -> Read<Vec<Directive>> {
     let (name, text) = read_first(path, files)?;
-    let source = Arc::new(Source { path: name.into(), text });
+    let source = Arc::new(Source::new(name, text));
     let (snippets, budget) = (BTreeMap::new(), Budget::new());
     let mut importer = Importer { files, snippets, imported: 0, seen: 0, budget, lines: Vec::new() };
     let own = lines(&source, &with_environment(&source, files)?)?;
@@ -184,7 +185,7 @@ impl Importer<'_> {
             let text = text.map_err(|error| line.wrong(format!("cannot import {shown}: {error}")))?;
             check_characters(&shown, &text)?;
             self.budget.take(text.len()).map_err(|message| line.wrong(message))?;
-            let source = Arc::new(Source { path: shown.into(), text });
+            let source = Arc::new(Source::new(shown, text));
             let text = with_environment(&source, self.files)?;
             self.add(lines(&source, &text)?, arguments, depth + 1)?;
         }
@@ -229,7 +230,11 @@ fn top(lines: &[Line]) -> Read<Vec<Directive>> {
         while words.last().is_some_and(|token| token.text.ends_with(',')) {
             index += 1;
             let Some(next) = lines.get(index) else { break };
-            words.extend(next.tokens.iter().cloned());
+            // The place of the block does not extend into another file.
+            let end =
+                words.last().map(|token| token.bytes.clone()).filter(|_| !Arc::ptr_eq(&next.source, &line.source));
+            let moved = |token: &Token| Token { bytes: end.clone().unwrap_or(token.bytes.clone()), ..token.clone() };
+            words.extend(next.tokens.iter().map(moved));
         }
         let head = Line { tokens: words, source: Arc::clone(&line.source) };
         index += 1;

@@ -273,16 +273,18 @@ fn has_safe_placeholders(word: &str) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::tokens::{Source, lines};
+    use super::super::tokens::{lines, with_environment};
     use super::*;
+    use crate::Texts;
+    use crate::source::Source;
 
     proptest::proptest! {
         #[test]
         fn what_is_written_is_read_as_the_same_word(word in "[ -~]{0,12}") {
             if let Some(written) = quoted(&word) {
-                let text = format!("header {written} end\nnext");
-                let source = Arc::new(Source { path: "x".into(), text: text.clone() });
-                let lines = lines(&source, &text).unwrap();
+                let source = Arc::new(Source::new("x", format!("header {written} end\nnext")));
+                let expanded = with_environment(&source, &Texts::default()).unwrap();
+                let lines = lines(&source, &expanded).unwrap();
                 let words: Vec<&str> = lines[0].tokens.iter().map(|token| &*token.text).collect();
                 proptest::prop_assert_eq!(words, ["header", &word, "end"]);
                 proptest::prop_assert_eq!(lines.len(), 2);

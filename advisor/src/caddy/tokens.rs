@@ -1,18 +1,20 @@
 //! Splits a file into tokens (<https://caddyserver.com/docs/caddyfile/concepts#structure>;
 //! caddyconfig/caddyfile/lexer.go of Caddy 2.6).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use stickler_runner::Diagnostic;
 
+use crate::source::Source;
 use crate::{Files, Place};
 
 /// A token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) text: String,
-    /// The line, from 1.
-    pub(super) line: usize,
+    /// The bytes of the file that it occupies, with its quotes.
+    pub(super) bytes: Range<usize>,
     /// Whether the token is in quotes, in which case no brace in it belongs to a block.
     pub(super) quoted: bool,
 }
@@ -24,20 +26,16 @@ pub(super) struct Line {
     pub(super) source: Arc<Source>,
 }
 
-/// The text of a file, for messages about it.
-#[derive(Debug)]
-pub(super) struct Source {
-    pub(super) path: Arc<str>,
-    pub(super) text: String,
-}
-
 impl Line {
-    pub(super) fn number(&self) -> usize {
-        self.tokens.first().map_or(1, |token| token.line)
+    /// Returns the bytes of the file from the first token to the last one, without the brace that begins a block.
+    fn bytes(&self) -> Range<usize> {
+        let words = &self.tokens[..self.tokens.len() - usize::from(self.opens() && self.tokens.len() > 1)];
+        let start = words.first().map_or(0, |token| token.bytes.start);
+        start..words.last().map_or(start, |token| token.bytes.end)
     }
 
     pub(super) fn place(&self) -> Place {
-        Place { file: Arc::clone(&self.source.path), line: self.number() }
+        self.source.place(self.bytes())
     }
 
     /// Returns whether the last token of the line begins a block.
@@ -53,72 +51,90 @@ impl Line {
     /// Returns a message about the line.
     #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
     pub(super) fn wrong(&self, message: String) -> Box<Diagnostic> {
-        wrong(&self.source, self.number(), message)
+        self.source.wrong(self.bytes(), message)
     }
-}
-
-/// Returns a message about a line of a file.
-#[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
-pub(super) fn wrong(source: &Source, number: usize, message: String) -> Box<Diagnostic> {
-    let lines = source.text.split_inclusive('\n').take(number.saturating_sub(1));
-    let start: usize = lines.map(str::len).sum();
-    let line = source.text[start..].lines().next().unwrap_or_default();
-    let begin = start + line.len() - line.trim_start().len();
-    Box::new(Diagnostic::new(&source.path, &source.text, begin..start + line.trim_end().len(), message, None))
 }
 
 /// The maximum size of a file in bytes, after variables have been replaced by their values.
 const MOST_TEXT: usize = 64 << 20;
+
+/// The text of a file in which variables have been replaced by their values.
+#[derive(Debug, Default)]
+pub(super) struct Expanded {
+    text: String,
+    /// The variables, each as the bytes of its value in this text, and as its own bytes in the file, in order.
+    values: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Expanded {
+    /// Returns the bytes of the file from which these bytes of the text come. A part of a value comes from the whole
+    /// variable.
+    fn origin(&self, bytes: &Range<usize>) -> Range<usize> {
+        let before = |at: usize, is_end: bool| {
+            let count = self.values.partition_point(|(value, _)| value.start < at + usize::from(!is_end));
+            count.checked_sub(1).map(|last| &self.values[last])
+        };
+        let start = before(bytes.start, false).map_or(bytes.start, |(value, variable)| {
+            if bytes.start < value.end { variable.start } else { variable.end + bytes.start - value.end }
+        });
+        let end = before(bytes.end, true)
+            .map_or(bytes.end, |(value, variable)| variable.end + bytes.end.saturating_sub(value.end));
+        start..end.max(start)
+    }
+}
 
 /// Replaces `{$NAME}` and `{$NAME:default}` by their values, as Caddy does before it reads anything. A variable without
 /// a value becomes empty.
 ///
 /// # Errors
 /// The text would become too long.
-pub(super) fn with_environment(source: &Source, files: &dyn Files) -> Result<String, Box<Diagnostic>> {
-    let text = &*source.text;
-    let mut result = String::with_capacity(text.len());
-    let mut rest = text;
+pub(super) fn with_environment(source: &Source, files: &dyn Files) -> Result<Expanded, Box<Diagnostic>> {
+    let mut result = Expanded::default();
+    let mut rest = &*source.text;
     while let Some((before, from)) = rest.split_once("{$") {
-        result.push_str(before);
+        let begin = source.text.len() - rest.len() + before.len();
+        result.text.push_str(before);
         let Some((inside, after)) = from.split_once('}') else {
-            result.push_str("{$");
+            result.text.push_str("{$");
             rest = from;
             continue;
         };
         if inside.is_empty() {
-            result.push_str("{$}");
+            result.text.push_str("{$}");
             rest = after;
             continue;
         }
         let (name, default) = inside.split_once(':').unwrap_or((inside, ""));
         let value = files.variable(name).filter(|value| !value.is_empty());
-        result.push_str(value.as_deref().unwrap_or(default));
-        if result.len() > MOST_TEXT {
-            return Err(wrong(source, 1, format!("it is longer than {MOST_TEXT} bytes with its variables")));
+        let start = result.text.len();
+        result.text.push_str(value.as_deref().unwrap_or(default));
+        let end = source.text.len() - after.len();
+        result.values.push((start..result.text.len(), begin..end));
+        if result.text.len() > MOST_TEXT {
+            return Err(source.wrong(begin..end, format!("it is longer than {MOST_TEXT} bytes with its variables")));
         }
         rest = after;
     }
-    result.push_str(rest);
+    result.text.push_str(rest);
     Ok(result)
 }
 
-/// Splits a text, in which variables were replaced, into lines of tokens.
+/// Splits the text of a file, in which variables were replaced, into lines of tokens.
 ///
 /// # Errors
 /// A quote is not closed.
-pub(super) fn lines(source: &Arc<Source>, text: &str) -> Result<Vec<Line>, Box<Diagnostic>> {
-    let mut lexer = Lexer { lines: Vec::new(), tokens: Vec::new(), source: Arc::clone(source) };
-    let mut chars = text.trim_start_matches('\u{feff}').chars().peekable();
-    let mut number = 1;
+pub(super) fn lines(source: &Arc<Source>, expanded: &Expanded) -> Result<Vec<Line>, Box<Diagnostic>> {
+    let mut lexer = Lexer { lines: Vec::new(), tokens: Vec::new(), source, expanded };
+    let text = expanded.text.trim_start_matches('\u{feff}');
+    let skipped = expanded.text.len() - text.len();
+    let mut chars = text.char_indices().map(|(at, c)| (at + skipped, c)).peekable();
     let mut token: Option<Token> = None;
-    // The quote that is open, and the line in which it began.
+    // The quote that is open, and the position at which it began.
     let mut quote: Option<(char, usize)> = None;
-    while let Some(c) = chars.next() {
-        let line = number;
-        number += usize::from(c == '\n');
+    while let Some((at, c)) = chars.next() {
+        let end = at + c.len_utf8();
+        let next = chars.peek().map(|&(_, next)| next);
         if let Some((open, _)) = quote {
-            let next = chars.peek().copied();
             let Some(word) = token.as_mut() else { continue };
             match c {
                 // A backslash escapes a quote, and removes the meaning of another backslash.
@@ -135,6 +151,7 @@ pub(super) fn lines(source: &Arc<Source>, text: &str) -> Result<Vec<Line>, Box<D
                 },
                 c if c == open => {
                     quote = None;
+                    word.bytes.end = end;
                     lexer.tokens.extend(token.take());
                 }
                 '\r' => {}
@@ -143,11 +160,10 @@ pub(super) fn lines(source: &Arc<Source>, text: &str) -> Result<Vec<Line>, Box<D
             continue;
         }
         match c {
-            '\\' if matches!(chars.peek(), Some('\n' | '\r')) => {
-                if chars.next() == Some('\r') {
-                    chars.next_if_eq(&'\n');
+            '\\' if matches!(next, Some('\n' | '\r')) => {
+                if chars.next().is_some_and(|(_, c)| c == '\r') {
+                    chars.next_if(|&(_, c)| c == '\n');
                 }
-                number += 1;
                 lexer.tokens.extend(token.take());
             }
             '\n' => {
@@ -155,33 +171,41 @@ pub(super) fn lines(source: &Arc<Source>, text: &str) -> Result<Vec<Line>, Box<D
                 lexer.end_line();
             }
             c if c.is_whitespace() => lexer.tokens.extend(token.take()),
-            '#' if token.is_none() => while chars.next_if(|&c| c != '\n').is_some() {},
+            '#' if token.is_none() => while chars.next_if(|&(_, c)| c != '\n').is_some() {},
             '"' | '`' if token.is_none() => {
-                quote = Some((c, line));
-                token = Some(Token { text: String::new(), line, quoted: true });
+                quote = Some((c, at));
+                token = Some(Token { text: String::new(), bytes: at..end, quoted: true });
             }
-            c => token.get_or_insert_with(|| Token { text: String::new(), line, quoted: false }).text.push(c),
+            c => {
+                let begin = || Token { text: String::new(), bytes: at..end, quoted: false };
+                let word = token.get_or_insert_with(begin);
+                word.text.push(c);
+                word.bytes.end = end;
+            }
         }
     }
-    if let Some((_, begun)) = quote {
-        return Err(wrong(source, begun, "the quote that begins here does not end".into()));
+    if let Some((_, at)) = quote {
+        return Err(source.wrong(expanded.origin(&(at..at + 1)), "the quote that begins here does not end"));
     }
     lexer.tokens.extend(token);
     lexer.end_line();
     Ok(lexer.lines)
 }
 
-struct Lexer {
+struct Lexer<'a> {
     lines: Vec<Line>,
+    /// The tokens of the current line, with their bytes in the expanded text.
     tokens: Vec<Token>,
-    source: Arc<Source>,
+    source: &'a Arc<Source>,
+    expanded: &'a Expanded,
 }
 
-impl Lexer {
+impl Lexer<'_> {
     fn end_line(&mut self) {
         if !self.tokens.is_empty() {
-            let tokens = std::mem::take(&mut self.tokens);
-            self.lines.push(Line { tokens, source: Arc::clone(&self.source) });
+            let of_file = |token: Token| Token { bytes: self.expanded.origin(&token.bytes), ..token };
+            let tokens = std::mem::take(&mut self.tokens).into_iter().map(of_file).collect();
+            self.lines.push(Line { tokens, source: Arc::clone(self.source) });
         }
     }
 }
@@ -189,11 +213,20 @@ impl Lexer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Texts;
+
+    /// A text without variables.
+    fn unexpanded(text: &str) -> Expanded {
+        Expanded { text: text.to_owned(), values: Vec::new() }
+    }
 
     fn texts(text: &str) -> Vec<(usize, Vec<String>)> {
-        let source = Arc::new(Source { path: "Caddyfile".into(), text: text.into() });
-        let lines = lines(&source, text).unwrap();
-        lines.iter().map(|line| (line.number(), line.tokens.iter().map(|token| token.text.clone()).collect())).collect()
+        let source = Arc::new(Source::new("Caddyfile", text.into()));
+        let lines = lines(&source, &unexpanded(text)).unwrap();
+        lines
+            .iter()
+            .map(|line| (line.place().line, line.tokens.iter().map(|token| token.text.clone()).collect()))
+            .collect()
     }
 
     #[test]
@@ -213,16 +246,45 @@ mod tests {
 
     #[test]
     fn a_quote_that_does_not_end_has_its_place() {
-        let source = Arc::new(Source { path: "Caddyfile".into(), text: "a\n  b \"c\nd".into() });
-        let error = lines(&source, &source.text).unwrap_err();
-        assert_eq!((error.line, error.column), (2, 3));
+        let source = Arc::new(Source::new("Caddyfile", "a\n  b \"c\nd".into()));
+        let error = lines(&source, &unexpanded(&source.text)).unwrap_err();
+        assert_eq!((error.line, error.column), (2, 5));
+    }
+
+    #[test]
+    fn tokens_with_variables_know_where_they_stand_in_the_file() {
+        let text = "a {$LONG}b {$NONE} c\n{$TWO} d{$NONE}";
+        let source = Arc::new(Source::new("Caddyfile", text.into()));
+        let mut files = Texts::default();
+        for (name, value) in [("LONG", "a very long value"), ("TWO", "e\nf")] {
+            files.variables.insert(name.to_owned(), value.to_owned());
+        }
+        let lines = lines(&source, &with_environment(&source, &files).unwrap()).unwrap();
+        let places: Vec<Vec<(&str, &str)>> = lines
+            .iter()
+            .map(|line| line.tokens.iter().map(|token| (&*token.text, &text[token.bytes.clone()])).collect())
+            .collect();
+        assert_eq!(
+            places,
+            [
+                vec![
+                    ("a", "a"),
+                    ("a", "{$LONG}"),
+                    ("very", "{$LONG}"),
+                    ("long", "{$LONG}"),
+                    ("valueb", "{$LONG}b"),
+                    ("c", "c")
+                ],
+                vec![("e", "{$TWO}")],
+                vec![("f", "{$TWO}"), ("d", "d")],
+            ]
+        );
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_has_tokens_or_an_error(text in "[ -~\\n\\r]{0,80}") {
-            let source = Arc::new(Source { path: "x".into(), text: text.clone() });
-            let _ = lines(&source, &text);
+            let _ = lines(&Arc::new(Source::new("x", text.clone())), &unexpanded(&text));
         }
     }
 }

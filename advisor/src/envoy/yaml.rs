@@ -35,6 +35,12 @@ pub(super) struct Node {
     pub(super) line: usize,
     /// The column in characters, from 0.
     pub(super) column: usize,
+    /// The line and the column after the last character of the part that messages show: a scalar, a list or a map in
+    /// brackets if it is on one line, and otherwise its first entry. That of a field's name ends with the value if the
+    /// value is such a scalar, list or map on the same line.
+    end: (usize, usize),
+    /// Whether the value is in brackets, and on one line.
+    is_one_line: bool,
     /// Whether the value is in brackets, as in JSON.
     pub(super) is_flow: bool,
     pub(super) value: Value,
@@ -112,7 +118,9 @@ impl Yaml {
         let line = self.lines.get(node.line - 1).map_or("", String::as_str);
         let end = line.char_indices().nth(MOST_SAID).map_or(line.len(), |(at, _)| at);
         let text = line[..end].split_whitespace().collect::<Vec<_>>().join(" ");
-        Said { place: Place { file: Arc::clone(&self.path), line: node.line }, text }
+        let Node { line, column, end: (end_line, end_column), .. } = *node;
+        let file = Arc::clone(&self.path);
+        Said { place: Place { file, line, column: column + 1, end_line, end_column: end_column + 1 }, text }
     }
 }
 
@@ -174,11 +182,21 @@ impl Builder<'_> {
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Diagnostic>> {
         let line = span.start.line().max(1);
-        let node = |value: Value, is_flow: bool| Node { line, column: span.start.col(), is_flow, value };
+        let column = span.start.col();
+        let end = (span.end.line().max(line), span.end.col());
+        let node = |value: Value, is_flow: bool| Node { line, column, end, is_one_line: false, is_flow, value };
         match event {
-            Event::Scalar(text, style, anchor, _) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = matches!(style, ScalarStyle::Plain);
-                self.put(node(Value::Scalar { text: text.into_owned(), is_plain }, false), anchor, line)?;
+                // The span begins with an anchor or a tag, if there is one.
+                let is_bare = anchor == 0 && tag.is_none();
+                let length = written(&text, style).filter(|_| is_bare);
+                let mut node = node(Value::Scalar { text: text.into_owned(), is_plain }, false);
+                // The span of a text in quotes contains a comment after it.
+                if let Some(length) = length.filter(|_| node.end.0 == line) {
+                    node.end.1 = node.end.1.min(column + length);
+                }
+                self.put(node, anchor, line)?;
             }
             Event::Alias(anchor) => {
                 let Some(known) = self.anchors.get(&anchor) else {
@@ -188,7 +206,7 @@ impl Builder<'_> {
                 self.grow(nodes, bytes, line)?;
                 let Some(known) = self.anchors.get(&anchor).cloned() else { return Ok(()) };
                 // The content of an anchor belongs to the place where it is used.
-                self.put(Node { line, column: span.start.col(), ..known }, 0, line)?;
+                self.put(Node { line, column, end, ..known }, 0, line)?;
             }
             Event::SequenceStart(anchor, _) => {
                 let is_flow = self.begins_with(&span, '[');
@@ -199,7 +217,10 @@ impl Builder<'_> {
                 self.open(node(Value::Map(Vec::new()), is_flow), anchor, line)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                if let Some(Open { node, anchor, .. }) = self.open.pop() {
+                if let Some(Open { mut node, anchor, .. }) = self.open.pop() {
+                    node.is_one_line = node.is_flow && end.0 == node.line;
+                    let first = node.items().first().or(node.fields().first().map(|(name, _)| name));
+                    node.end = first.filter(|_| !node.is_one_line).map_or(end, |first| first.end);
                     self.put(node, anchor, line)?;
                 }
             }
@@ -266,12 +287,28 @@ impl Builder<'_> {
             Some(Open { node: Node { value: Value::List(items), .. }, .. }) => items.push(node),
             Some(Open { node: Node { value: Value::Map(fields), .. }, key, .. }) => match key.take() {
                 None => *key = Some(node),
-                Some(name) => fields.push((name, node)),
+                Some(mut name) => {
+                    if node.end.0 == name.line && (node.is_one_line || matches!(node.value, Value::Scalar { .. })) {
+                        name.end = node.end;
+                    }
+                    fields.push((name, node));
+                }
             },
             Some(Open { node: Node { value: Value::Scalar { .. }, .. }, .. }) => {}
         }
         Ok(())
     }
+}
+
+/// Returns the number of characters with which a text is written in quotes; `None` if that is not certain, or if it has
+/// no quotes.
+fn written(text: &str, style: ScalarStyle) -> Option<usize> {
+    let escapes = match style {
+        ScalarStyle::SingleQuoted => text.matches('\'').count(),
+        ScalarStyle::DoubleQuoted if !text.contains(|c: char| c.is_control() || "\"\\".contains(c)) => 0,
+        _ => return None,
+    };
+    Some(text.chars().count() + escapes + 2)
 }
 
 /// Returns the number of values in a node, and the total length of their texts.
@@ -299,6 +336,26 @@ mod tests {
         assert_eq!(items.iter().map(|item| item.line).collect::<Vec<_>>(), [3, 4]);
         assert!(yaml.root.get("a").unwrap().is_flow && !items[0].is_flow);
         assert_eq!(yaml.said(&items[0]).text, "- e: \"true\"");
+    }
+
+    #[test]
+    fn a_place_ends_with_the_value_or_the_first_entry() {
+        let text = "\u{feff}a: 'b' # c\nd:\n- e: \"\u{fc}\"\n  f: 1\ng: {h: i, j: k}\nl: [m,\n  n]\no: |\n  p\nq: r\n  s\nt:\nu: v  # w\nx: &x \"it's\"\ny: *x # z\nz: 'it''s' # 'z'";
+        let yaml = read_text(text).unwrap();
+        let lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().collect();
+        let marked = |node: &Node| {
+            let Place { line, column, end_line, end_column, .. } = yaml.said(node).place;
+            assert_eq!(line, end_line, "{node:?}");
+            lines[line - 1].chars().skip(column - 1).take(end_column - column).collect::<String>()
+        };
+        let names: Vec<String> = yaml.root.fields().iter().map(|(name, _)| marked(name)).collect();
+        assert_eq!(
+            names,
+            ["a: 'b'", "d", "g: {h: i, j: k}", "l", "o", "q", "t", "u: v", "x: &x \"it's\"", "y: *x", "z: 'it''s'"]
+        );
+        let item = &yaml.root.get("d").unwrap().items()[0];
+        assert_eq!((marked(item), marked(&item.fields()[1].0)), ("e: \"\u{fc}\"".into(), "f: 1".into()));
+        assert_eq!(marked(yaml.root.get("l").unwrap()), "[m");
     }
 
     #[test]

@@ -87,6 +87,15 @@ const SECTIONS: [&str; 19] = [
 const PREPROCESSOR: [&str; 8] = [".if", ".elif", ".else", ".endif", ".diag", ".notice", ".warning", ".alert"];
 
 impl Line {
+    /// Returns the place of the words in the line of a file with this number. A comment after them does not belong to
+    /// it.
+    fn place(&self, file: &Arc<str>, number: usize) -> Place {
+        let column = |at: usize| self.text[..at].chars().count() + 1;
+        let (start, end) =
+            (self.words.first().map_or(0, |word| word.start), self.words.last().map_or(0, |word| word.end));
+        Place { file: Arc::clone(file), line: number, column: column(start), end_line: number, end_column: column(end) }
+    }
+
     /// Returns the first word, without `no` or `default` before it.
     pub(super) fn keyword(&self) -> &str {
         self.word(usize::from(self.is_negated()))
@@ -150,16 +159,16 @@ impl File {
         self.parts.iter().find(|part| part.lines.contains(&line))
     }
 
-    /// Returns the place of a line, given by its index.
+    /// Returns the place of the words of a line, given by its index.
     pub(super) fn place(&self, line: usize) -> Option<Place> {
         let Part { path, lines, .. } = self.part(line)?;
-        Some(Place { file: Arc::clone(path), line: line - lines.start + 1 })
+        Some(self.lines.get(line)?.place(path, line - lines.start + 1))
     }
 
     /// Returns the text of a line, with its place.
     pub(super) fn said(&self, line: &Line) -> Said {
         let text = line.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let nowhere = || Place { file: "".into(), line: line.number };
+        let nowhere = || line.place(&"".into(), line.number);
         Said { place: self.place(line.number - 1).unwrap_or_else(nowhere), text }
     }
 

@@ -1,18 +1,13 @@
 //! Splits a file into lines and words (<https://httpd.apache.org/docs/2.4/configuring.html#syntax>; server/util.c:
 //! `ap_getword_conf`).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use stickler_runner::Diagnostic;
 
 use crate::Place;
-
-/// The text of a file, for messages about it.
-#[derive(Debug)]
-pub(super) struct Source {
-    pub(super) path: Arc<str>,
-    pub(super) text: String,
-}
+use crate::source::Source;
 
 /// A line together with those that continue it.
 #[derive(Debug, Clone)]
@@ -20,24 +15,25 @@ pub(super) struct Line {
     pub(super) text: String,
     /// The file of the directive; for a line of a macro, the file that uses the macro.
     pub(super) source: Arc<Source>,
-    /// The number of the line, from 1.
-    pub(super) number: usize,
-    /// The beginning of the line in the file, in bytes.
-    pub(super) start: usize,
+    /// The bytes of the file that it occupies, from its first word to its last one. If it continues in further lines,
+    /// they belong to it.
+    bytes: Range<usize>,
 }
 
 impl Line {
     pub(super) fn place(&self) -> Place {
-        Place { file: Arc::clone(&self.source.path), line: self.number }
+        self.source.place(self.bytes.clone())
+    }
+
+    /// Returns the line with another text, as if it stood at the same place.
+    pub(super) fn with_text(&self, text: String) -> Self {
+        Self { text, source: Arc::clone(&self.source), bytes: self.bytes.clone() }
     }
 
     /// Returns a message about the line.
     #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
     pub(super) fn wrong(&self, message: String) -> Box<Diagnostic> {
-        let Source { path, text } = &*self.source;
-        let line = text[self.start..].lines().next().unwrap_or_default();
-        let start = self.start + line.len() - line.trim_start().len();
-        Box::new(Diagnostic::new(path, text, start..self.start + line.trim_end().len(), message, None))
+        self.source.wrong(self.bytes.clone(), message)
     }
 }
 
@@ -49,14 +45,12 @@ pub(super) fn lines(source: &Arc<Source>) -> Vec<Line> {
     for (index, text) in source.text.split('\n').enumerate() {
         let start = begin;
         begin += text.len() + 1;
+        let end = start + text.len();
         let text = text.strip_suffix('\r').unwrap_or(text);
         let text = if index == 0 { text.trim_start_matches('\u{feff}') } else { text };
-        let mut line = open.take().unwrap_or_else(|| Line {
-            text: String::new(),
-            source: Arc::clone(source),
-            number: index + 1,
-            start,
-        });
+        let mut line =
+            open.take().unwrap_or_else(|| Line { text: String::new(), source: Arc::clone(source), bytes: start..end });
+        line.bytes.end = end;
         if let Some(continued) = text.strip_suffix('\\') {
             line.text.push_str(continued);
             open = Some(line);
@@ -68,9 +62,18 @@ pub(super) fn lines(source: &Arc<Source>) -> Vec<Line> {
     lines.extend(open);
     for line in &mut lines {
         line.text = line.text.trim_matches([' ', '\t']).to_owned();
+        line.bytes = trimmed(&source.text, line.bytes.clone());
     }
     lines.retain(|line| !line.text.is_empty() && !line.text.starts_with('#'));
     lines
+}
+
+/// Returns these bytes of a text without blanks, ends of lines and continuations at their beginning and end.
+fn trimmed(text: &str, bytes: Range<usize>) -> Range<usize> {
+    let is_blank = [' ', '\t', '\r', '\n', '\\', '\u{feff}'];
+    let whole = &text[bytes.clone()];
+    let start = bytes.start + whole.len() - whole.trim_start_matches(is_blank).len();
+    start..start + text[start..bytes.end].trim_end_matches(is_blank).len()
 }
 
 /// Returns the words of a line, without quotes. A quote that is not closed ends with the line.
@@ -135,8 +138,9 @@ mod tests {
     #[test]
     fn a_backslash_continues_a_line_and_a_comment() {
         let text = "# a \\\nb\nProxySet x=1 \\\r\n  y=2\n\n  KeepAlive On\r\n".to_owned();
-        let source = Arc::new(Source { path: "x".into(), text });
-        let lines: Vec<(usize, String)> = lines(&source).into_iter().map(|line| (line.number, line.text)).collect();
+        let source = Arc::new(Source::new("x", text));
+        let lines: Vec<(usize, String)> =
+            lines(&source).into_iter().map(|line| (line.place().line, line.text)).collect();
         assert_eq!(lines, [(3, "ProxySet x=1   y=2".to_owned()), (6, "KeepAlive On".to_owned())]);
     }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use stickler_runner::Diagnostic;
 
-use super::lines::{Line, Source, lines, words};
+use super::lines::{Line, lines, words};
 use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
+use crate::source::Source;
 
 /// The maximum depth of nested includes, macros and sections. For includes, httpd's `AP_MAX_INCLUDE_DEPTH` is 20.
 const MOST_DEPTH: usize = 20;
@@ -92,7 +93,7 @@ impl Directive {
 /// A file cannot be read, there are too many files, or a section is not closed.
 pub(super) fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Configuration, Box<Diagnostic>> {
     let (name, text) = read_first(path, files)?;
-    let source = Arc::new(Source { path: name.into(), text });
+    let source = Arc::new(Source::new(name, text));
     let mut reader = Reader {
         files,
         version,
@@ -271,7 +272,7 @@ impl Reader<'_> {
             self.budget.take(text.len()).map_err(|message| line.wrong(message))?;
             let path = path.display().to_string();
             check_characters(&path, &text)?;
-            let source = Arc::new(Source { path: path.into(), text });
+            let source = Arc::new(Source::new(path, text));
             self.deeper(line, |reader| reader.add(&lines(&source), out))?;
         }
         Ok(())
@@ -304,7 +305,7 @@ impl Reader<'_> {
                 }
                 text = text.replace(parameter.as_str(), value);
             }
-            lines.push(Line { text, ..line.clone() });
+            lines.push(line.with_text(text));
         }
         self.deeper(line, |reader| reader.add(&lines, out))
     }

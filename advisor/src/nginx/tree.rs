@@ -1,13 +1,13 @@
 //! Reads directives in their blocks, including those of all included files.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use stickler_runner::Diagnostic;
 
 use super::words::{Token, Tokens, Unquoted, Word, written};
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
+use crate::source::Source;
 use crate::{Files, Place};
 
 /// The maximum depth of nested includes and blocks.
@@ -25,6 +25,7 @@ pub(super) struct Directive {
     pub(super) arguments: Vec<Word>,
     /// The directives in its braces; `None` if it has no braces.
     pub(super) block: Option<Vec<Directive>>,
+    /// The place of its name and arguments.
     pub(super) place: Place,
     /// The bytes of its file that it occupies, from its name to its semicolon or brace.
     pub(super) span: (usize, usize),
@@ -94,8 +95,9 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Tree, Wrong> {
     // Includes are relative to the folder of the main file (ngx_conf_full_name).
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let mut reader = Reader { files, folder, including: vec![path.to_owned()], count: 0, budget: Budget::new() };
-    let directives = reader.block(&mut File::new(&name, &text), 0, false)?;
-    Ok(Tree { path: name, text, directives })
+    let source = Source::new(&*name, text);
+    let directives = reader.block(&mut File::new(&source), 0, false)?;
+    Ok(Tree { path: name, text: source.text, directives })
 }
 
 struct Reader<'a> {
@@ -111,27 +113,18 @@ struct Reader<'a> {
 
 /// A file that is being read.
 struct File<'a> {
-    path: Arc<str>,
-    text: &'a str,
-    /// The ends of its lines, in bytes.
-    lines: Vec<usize>,
+    source: &'a Source,
     tokens: Tokens<'a>,
 }
 
 impl<'a> File<'a> {
-    fn new(path: &str, text: &'a str) -> Self {
-        let lines = text.match_indices('\n').map(|(at, _)| at).collect();
-        Self { path: path.into(), text, lines, tokens: Tokens::new(text) }
+    const fn new(source: &'a Source) -> Self {
+        Self { source, tokens: Tokens::new(source.text.as_str()) }
     }
 
     #[expect(clippy::unnecessary_box_returns, reason = "it is an error, which is boxed everywhere")]
     fn wrong(&self, start: usize, end: usize, message: impl Into<String>) -> Wrong {
-        Box::new(Diagnostic::new(&self.path, self.text, start..end, message.into(), None))
-    }
-
-    fn place(&self, at: usize) -> Place {
-        let before = self.lines.partition_point(|&newline| newline < at);
-        Place { file: Arc::clone(&self.path), line: before + 1 }
+        self.source.wrong(start..end, message)
     }
 
     fn next(&mut self) -> Result<Option<(usize, Token)>, Wrong> {
@@ -151,7 +144,7 @@ impl Reader<'_> {
         let mut directives = Vec::new();
         loop {
             let Some((start, token)) = file.next()? else {
-                let end = file.text.len();
+                let end = file.source.text.len();
                 return if in_braces { Err(file.wrong(end, end, "a `}` is missing")) } else { Ok(directives) };
             };
             match token {
@@ -180,16 +173,16 @@ impl Reader<'_> {
             ));
         }
         let mut arguments = Vec::new();
-        let block = loop {
+        let (end, block) = loop {
             let end = file.tokens.at;
             match file.next()? {
                 Some((_, Token::Word(word))) => arguments.push(word),
-                Some((_, Token::End)) => break None,
+                Some((_, Token::End)) => break (end, None),
                 Some((_, Token::Open)) if name.text.ends_with("_by_lua_block") => {
                     file.tokens.skip_block();
-                    break Some(Vec::new());
+                    break (end, Some(Vec::new()));
                 }
-                Some((_, Token::Open)) => break Some(self.block(file, depth + 1, true)?),
+                Some((_, Token::Open)) => break (end, Some(self.block(file, depth + 1, true)?)),
                 Some((at, Token::Close)) => {
                     return Err(file.wrong(at, at + 1, format!("`{}` has no `;` before this", name.text)));
                 }
@@ -200,7 +193,8 @@ impl Reader<'_> {
         if name.text == "include" && block.is_none() {
             return self.include(file, span, &arguments, depth, into);
         }
-        into.push(Directive { name: name.text, raw: name.raw, arguments, block, place: file.place(start), span });
+        let place = file.source.place(start..end);
+        into.push(Directive { name: name.text, raw: name.raw, arguments, block, place, span });
         Ok(())
     }
 
@@ -228,8 +222,8 @@ impl Reader<'_> {
             let name = path.display().to_string();
             check_characters(&name, &text)?;
             self.including.push(path);
-            let mut inner = File::new(&name, &text);
-            into.extend(self.block(&mut inner, depth + 1, false)?);
+            let source = Source::new(name, text);
+            into.extend(self.block(&mut File::new(&source), depth + 1, false)?);
             self.including.pop();
         }
         Ok(())

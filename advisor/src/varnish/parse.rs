@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use stickler_runner::Diagnostic;
 
-use super::tokens::{Kind, Source, Token, tokens};
+use super::tokens::{Kind, Token, tokens};
 use crate::Files;
 use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
+use crate::source::Source;
 
 /// The maximum depth of nested includes and blocks, and the maximum number of files.
 const MOST_DEPTH: usize = 20;
@@ -114,7 +115,7 @@ fn flatten<'a>(statements: &'a [Statement], found: &mut Vec<&'a Statement>) {
 /// A file cannot be read, there are too many files, or a string, a comment or a block is not closed.
 pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Program, Box<Diagnostic>> {
     let (name, text) = read_first(path, files)?;
-    let source = Arc::new(Source { path: name.into(), text });
+    let source = Arc::new(Source::new(name, text));
     let mut reader = Reader { files, included: 0, budget: Budget::new(), all: Vec::new() };
     reader.add(tokens(&source)?, 0)?;
     let mut index = 0;
@@ -191,7 +192,7 @@ impl Reader<'_> {
             let text = self.files.read(&path).map_err(|error| at.wrong(format!("cannot include {shown}: {error}")))?;
             self.budget.take(text.len()).map_err(|message| at.wrong(message))?;
             check_characters(&shown, &text)?;
-            let source = Arc::new(Source { path: shown.into(), text });
+            let source = Arc::new(Source::new(shown, text));
             self.add(tokens(&source)?, depth + 1)?;
         }
         Ok(())
@@ -217,15 +218,15 @@ fn block(tokens: &[Token], index: &mut usize, depth: usize) -> Result<Vec<Statem
             };
             *index += 1;
             let is_value = open.last().is_some_and(|last| last.is("="));
-            statements.push(statement(std::mem::take(&mut open), token, Some(body), end.line));
+            statements.push(statement(std::mem::take(&mut open), token, Some(body), end.place().line));
             // `.probe = { ... }` may end with `;`.
             if is_value && tokens.get(*index).is_some_and(|next| next.is(";")) {
                 *index += 1;
             }
         } else if token.is(";") {
-            statements.push(statement(std::mem::take(&mut open), token, None, token.line));
+            statements.push(statement(std::mem::take(&mut open), token, None, token.place().line));
         } else if token.kind == Kind::Code && open.is_empty() {
-            statements.push(statement(vec![token.clone()], token, None, token.line));
+            statements.push(statement(vec![token.clone()], token, None, token.place().line));
         } else {
             open.push(token.clone());
         }
@@ -245,5 +246,8 @@ fn statement(tokens: Vec<Token>, at: &Token, body: Option<Vec<Statement>>, last:
     });
     let text = words.collect::<Vec<_>>().join(" ");
     let text = if text.chars().count() > 200 { text.chars().take(200).collect::<String>() + " ..." } else { text };
-    Statement { said: Said { place: first.place(), text }, tokens, body, last }
+    // An include may begin a statement that the including file ends.
+    let end = tokens.iter().rfind(|token| Arc::ptr_eq(&token.source, &first.source)).unwrap_or(first);
+    let place = first.source.place(first.bytes.start..end.bytes.end);
+    Statement { said: Said { place, text }, tokens, body, last }
 }

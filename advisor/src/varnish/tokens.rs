@@ -1,18 +1,13 @@
 //! Splits a file into tokens (<https://varnish-cache.org/docs/7.1/reference/vcl.html>; lib/libvcc/vcc_token.c of
 //! Varnish 7.1).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use stickler_runner::Diagnostic;
 
 use crate::Place;
-
-/// The text of a file, for messages about it.
-#[derive(Debug)]
-pub(super) struct Source {
-    pub(super) path: Arc<str>,
-    pub(super) text: String,
-}
+use crate::source::Source;
 
 /// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +25,8 @@ pub(super) enum Kind {
 pub(super) struct Token {
     pub(super) kind: Kind,
     pub(super) text: String,
-    /// The line, from 1.
-    pub(super) line: usize,
+    /// The bytes of the file that it occupies, with its quotes or brackets.
+    pub(super) bytes: Range<usize>,
     pub(super) source: Arc<Source>,
 }
 
@@ -41,23 +36,14 @@ impl Token {
     }
 
     pub(super) fn place(&self) -> Place {
-        Place { file: Arc::clone(&self.source.path), line: self.line }
+        self.source.place(self.bytes.clone())
     }
 
-    /// Returns a message about the token's line.
+    /// Returns a message about the token.
     #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
     pub(super) fn wrong(&self, message: String) -> Box<Diagnostic> {
-        wrong(&self.source, self.line, message)
+        self.source.wrong(self.bytes.clone(), message)
     }
-}
-
-/// Returns a message about a line of a file.
-#[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
-pub(super) fn wrong(source: &Source, line: usize, message: String) -> Box<Diagnostic> {
-    let start: usize = source.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
-    let text = source.text[start..].lines().next().unwrap_or_default();
-    let begin = start + text.len() - text.trim_start().len();
-    Box::new(Diagnostic::new(&source.path, &source.text, begin..start + text.trim_end().len(), message, None))
 }
 
 /// The beginnings and ends of comments, texts and code.
@@ -78,25 +64,25 @@ const ENCLOSED: [(&str, &str, Option<Kind>); 7] = [
 pub(super) fn tokens(source: &Arc<Source>) -> Result<Vec<Token>, Box<Diagnostic>> {
     let mut found = Vec::new();
     let mut rest = source.text.trim_start_matches('\u{feff}');
-    let mut line = 1;
     while let Some(first) = rest.chars().next() {
+        let at = source.text.len() - rest.len();
         if let Some((begin, end, kind)) = ENCLOSED.into_iter().find(|(begin, _, _)| rest.starts_with(begin)) {
             let inside = &rest[begin.len()..];
             let length = match (inside.find(end), kind) {
                 (Some(length), _) => length,
                 (None, None) if end == "\n" => inside.len(),
-                (None, _) => return Err(wrong(source, line, format!("`{begin}` is not closed by `{end}`"))),
+                (None, _) => {
+                    return Err(source.wrong(at..at + begin.len(), format!("`{begin}` is not closed by `{end}`")));
+                }
             };
             let text = &inside[..length];
             if begin == "\"" && text.contains('\n') {
-                return Err(wrong(source, line, "the text does not end in its line".into()));
+                return Err(source.wrong(at..at + begin.len(), "the text does not end in its line"));
             }
-            if let Some(kind) = kind {
-                found.push(Token { kind, text: text.to_owned(), line, source: Arc::clone(source) });
-            }
-            line += text.matches('\n').count();
-            // The end of the line is counted with the following text.
             let skip = begin.len() + length + if end == "\n" { 0 } else { end.len() };
+            if let Some(kind) = kind {
+                found.push(Token { kind, text: text.to_owned(), bytes: at..at + skip, source: Arc::clone(source) });
+            }
             rest = &rest[skip..];
             continue;
         }
@@ -109,10 +95,9 @@ pub(super) fn tokens(source: &Arc<Source>) -> Result<Vec<Token>, Box<Diagnostic>
             if double { 2 } else { first.len_utf8() }
         };
         let text = &rest[..length];
-        if first == '\n' {
-            line += 1;
-        } else if !first.is_whitespace() {
-            found.push(Token { kind: Kind::Word, text: text.to_owned(), line, source: Arc::clone(source) });
+        if !first.is_whitespace() {
+            let (text, bytes) = (text.to_owned(), at..at + length);
+            found.push(Token { kind: Kind::Word, text, bytes, source: Arc::clone(source) });
         }
         rest = &rest[length..];
     }
@@ -127,9 +112,9 @@ mod tests {
     fn tokens_are_those_of_varnish() {
         let text =
             "vcl 4.1; # a\n/* b\n */ set x.http.A = {\"q \"r\" }\"} + \"s\";\nif (a != b) { C{ int x; }C }".to_owned();
-        let source = Arc::new(Source { path: "x.vcl".into(), text });
+        let source = Arc::new(Source::new("x.vcl", text));
         let all: Vec<(usize, String)> =
-            tokens(&source).unwrap().into_iter().map(|token| (token.line, token.text)).collect();
+            tokens(&source).unwrap().into_iter().map(|token| (token.place().line, token.text)).collect();
         let words = |line: usize| all.iter().filter(|(at, _)| *at == line).map(|(_, text)| &**text).collect::<Vec<_>>();
         assert_eq!(words(1), ["vcl", "4.1", ";"]);
         assert_eq!(words(3), ["set", "x.http.A", "=", "q \"r\" }", "+", "s", ";"]);
@@ -139,7 +124,7 @@ mod tests {
     #[test]
     fn what_does_not_end_has_its_place() {
         for text in ["a;\n \"b", "a;\n /* b", "a;\nC{ b", "a;\n\"b\nc\""] {
-            let source = Arc::new(Source { path: "x.vcl".into(), text: text.into() });
+            let source = Arc::new(Source::new("x.vcl", text.into()));
             assert_eq!(tokens(&source).unwrap_err().line, 2, "{text}");
         }
     }
@@ -147,7 +132,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_has_tokens_or_an_error(text in "[ -~\\n]{0,80}") {
-            let _ = tokens(&Arc::new(Source { path: "x".into(), text }));
+            let _ = tokens(&Arc::new(Source::new("x", text)));
         }
     }
 }

@@ -372,6 +372,7 @@ fn health(told: &mut Description<'_>, profile: &Profile) {
     let on = [
         "check.probe",
         "check.interval",
+        "check.after_end",
         "check.timeout",
         "check.rise",
         "check.fall",
@@ -391,7 +392,8 @@ fn health(told: &mut Description<'_>, profile: &Profile) {
                 Probe::Logon { .. } => "that logs on",
             };
             let (every, rise, fall) = (check.interval.as_secs_f64(), check.rise, check.fall);
-            told.say(&format!("A check {what} runs every {every} s, fall {fall}, rise {rise}"), &on);
+            let from = if check.after_end { " after the end of the last" } else { "" };
+            told.say(&format!("A check {what} runs every {every} s{from}, fall {fall}, rise {rise}"), &on);
         }
     }
     let fails_open = match &profile.mechanism.kind {

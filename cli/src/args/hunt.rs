@@ -95,7 +95,7 @@ pub(crate) struct Merge {
     /// The folders of shards of one hunt. They are only read.
     #[arg(value_name = "DIR", required = true)]
     pub(crate) folders: Vec<PathBuf>,
-    /// The folder for the result: a new one, or that of an earlier merge of the same hunt.
+    /// The folder for the result: a new one, or that of an earlier merge of the same hunt, but none of those that are merged.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     #[command(flatten)]

@@ -9,7 +9,7 @@ use super::{Arm, Format, Report, ReportFormat, report};
 /// The arguments of `replay`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 equal to the record; 1 not equal, or a plan without a record violates a MUST; 2 a run file or the arguments are wrong; 3 the arm does not support the plan; 4 a product is missing.\n\nExamples:\n  stickler replay runs/user-after-user/shared-pool/0.jsonl\n  stickler replay --shrink --out short stickler-hunt/shared-pool/found.jsonl"
+    after_help = "Exit codes: 0 equal to the record, or, with --shrink, no plan shows a failure; 1 not equal, a plan without a record violates a MUST, or, with --shrink, a plan shows a failure; 2 a run file or the arguments are wrong, or a run file contradicts itself; 3 the arm does not support the plan; 4 a product is missing.\n\nExamples:\n  stickler replay runs/user-after-user/shared-pool/0.jsonl\n  stickler replay --shrink --out short stickler-hunt/shared-pool/found.jsonl"
 )]
 pub(crate) struct Replay {
     /// Run files, as `stickler run --record` writes them.
@@ -30,7 +30,7 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json]))]
     pub(crate) report: Vec<Report>,
     /// Instead of comparing, find for each kind of failure the shortest plan that shows it, and write that plan to --out, as
-    /// KIND.star and KIND.jsonl.
+    /// KIND.star and KIND.jsonl. A plan that shows no failure is named, and nothing is written for it.
     #[arg(long, conflicts_with_all = ["transcript", "diagram", "pcap", "report", "format"])]
     pub(crate) shrink: bool,
     /// The folder for the results of --shrink. No file is ever overwritten.

@@ -68,7 +68,8 @@ fn help(Explanation { means, log, cures, .. }: &Explanation) -> String {
 /// that were not read, and the relevant lines that are missing in the copy.
 fn of_site(site: &SiteReport) -> Vec<Finding> {
     let reasons = site.mechanism.iter().filter_map(|reason| reason.at.clone());
-    let reasons = reasons.filter(|at| site.to_change.as_ref() != Some(at));
+    let is_known = |at: &Place| site.to_change.as_ref().is_some_and(|first| is_on_line(at, &first.file, first.line));
+    let reasons = reasons.filter(|at| !is_known(at));
     let mut places: Vec<_> = site.to_change.iter().cloned().chain(reasons).collect();
     if places.is_empty() {
         // A value that no line of the file sets is the product's default. The first line that sets any value stands in
@@ -124,16 +125,29 @@ fn change(tried: &Tried) -> Change {
     Change { title: tried.title.clone(), edits: tried.edits.clone() }
 }
 
-/// Returns the first line that the best remedy of a site changes; `None` if there is no such remedy, or if it only adds
-/// lines.
-pub(super) fn to_change(document: &dyn Document, site: usize) -> Option<Place> {
+/// Returns whether a place begins on this line of a file.
+fn is_on_line(at: &Place, file: &str, line: Option<usize>) -> bool {
+    at.file == file && at.line == line
+}
+
+/// Returns the place of the first line that the best remedy of a site changes: the statement on it that was read, or
+/// else the whole line without blanks around it. Returns `None` if there is no such remedy, or if it only adds lines.
+pub(super) fn to_change(document: &dyn Document, site: usize, report: &SiteReport) -> Option<Place> {
     let files = document.remedies(site).into_iter().find_map(|remedy| match remedy {
         Remedy::Edit { files, .. } => Some(files),
         Remedy::Choice(_) => None,
     })?;
-    let edits = files.iter().flat_map(edits);
-    let changed = edits.into_iter().find(|edit| edit.count > 0)?;
-    Some(Place { file: changed.file, line: Some(changed.first), column: None })
+    let changed = |file| edits(file).into_iter().find(|edit| edit.count > 0).map(|edit| (file, edit.first));
+    let (file, line) = files.iter().find_map(changed)?;
+    let reasons = report.mechanism.iter().filter_map(|reason| reason.at.as_ref());
+    let mut read = reasons.chain(report.facts.iter().map(|fact| &fact.at));
+    let whole = || {
+        let text = file.before.lines().nth(line - 1).unwrap_or_default();
+        let column = 1 + text.chars().take_while(|c| c.is_whitespace()).count();
+        let end = 1 + text.trim_end().chars().count();
+        Place::of_range(file.path.clone(), (line, column), (line, end.max(column)))
+    };
+    Some(read.find(|at| is_on_line(at, &file.path, Some(line))).cloned().unwrap_or_else(whole))
 }
 
 /// Returns the edits that turn the file as it was into the changed one.

@@ -3,8 +3,10 @@
 //! * `judge`: performs the scenarios of a check over one balancer, and judges the runs.
 //! * `prepared`: sets up sites as the configuration expects them.
 //! * `remedy`: changes the file, and tries each change in the same way as the file itself.
+//! * `excerpts`: the lines of the files to which a report refers.
 //! * `report`: shows the results in words and as JSON. `findings`: the same results as findings in files, for SARIF.
 
+mod excerpts;
 mod findings;
 mod judge;
 mod prepared;
@@ -169,7 +171,7 @@ impl Check<'_> {
         let profile = profile(document, site, &whole(site, &sandbox)?)?;
         let simulated = simulated(document, site)?;
         let mut report = SiteReport::new(site, &sandbox, &profile, &simulated);
-        report.to_change = findings::to_change(document, index);
+        report.to_change = findings::to_change(document, index, &report);
         if self.arguments.is_static {
             return Ok(report);
         }

@@ -59,6 +59,10 @@ pub(super) fn try_all(
                     Err(Failure::Wrong(why) | Failure::WrongFile(_, why)) => {
                         Tried { title, diff, refused: Some(why), ..Tried::default() }
                     }
+                    Err(Failure::WrongFiles(errors)) => {
+                        let why: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+                        Tried { title, diff, refused: Some(why.join("\n")), ..Tried::default() }
+                    }
                     Err(failure) => return Err(failure),
                 };
                 if is_cured && check.arguments.write.is_some() {

@@ -11,13 +11,14 @@ use stickler_report::sarif::Edit;
 use stickler_report::test_case::Place;
 use stickler_report::transcript;
 
+use super::excerpts::Excerpts;
 use super::judge::{Judged, Outcome};
 use crate::Failure;
 use crate::namespace::Network;
 
 /// The results of one check.
 #[derive(Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Report {
     /// The paths of the files that were checked, as one text.
     file: String,
@@ -39,7 +40,7 @@ pub(crate) struct Report {
 
 /// One site of a check.
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct SiteReport {
     /// The name of the site.
     pub(super) name: String,
@@ -72,7 +73,7 @@ pub(crate) struct SiteReport {
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Reason {
     /// The place in the file; missing if the reason is not a line of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +82,7 @@ pub(super) struct Reason {
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Value {
     /// The place in the file.
     pub(super) at: Place,
@@ -95,15 +96,18 @@ pub(super) struct Value {
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct NotRead {
     pub(super) at: Place,
     pub(super) says: String,
     pub(super) why: String,
+    /// The line with a mark under the place, for people.
+    #[serde(skip)]
+    excerpt: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Changed {
     pub(super) at: Place,
     pub(super) before: String,
@@ -112,11 +116,14 @@ pub(super) struct Changed {
     pub(super) why: String,
     /// Whether the verdict may depend on the change.
     pub(super) matters: bool,
+    /// The line with a mark under the place, for people, if the change matters.
+    #[serde(skip)]
+    excerpt: Option<String>,
 }
 
 /// The result of all scenarios of a check.
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Judgement {
     outcome: String,
     pub(super) identity: String,
@@ -129,7 +136,7 @@ pub(super) struct Judgement {
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Requirement {
     pub(super) id: String,
     pub(super) text: &'static str,
@@ -140,7 +147,7 @@ pub(super) struct Requirement {
 }
 
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct NotPerformed {
     why: String,
     scenarios: Vec<String>,
@@ -148,7 +155,7 @@ struct NotPerformed {
 
 /// A remedy, and its result.
 #[derive(Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Tried {
     pub(super) title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,7 +219,8 @@ impl Report {
 
 /// Converts a place in a configuration into one of a report.
 fn of(place: &stickler_advisor::Place) -> Place {
-    Place { file: place.file.to_string(), line: Some(place.line), column: None }
+    let stickler_advisor::Place { file, line, column, end_line, end_column } = place;
+    Place::of_range(file.to_string(), (*line, *column), (*end_line, *end_column))
 }
 
 impl SiteReport {
@@ -225,17 +233,21 @@ impl SiteReport {
             toml: fact.toml.clone(),
             says: fact.says.clone(),
         });
+        let mut excerpts = Excerpts::default();
         let unread = site.unread.iter().map(|unread| NotRead {
             at: of(&unread.place),
             says: unread.says.clone(),
             why: unread.why.clone(),
+            excerpt: excerpts.at(&unread.place),
         });
+        let unread: Vec<NotRead> = unread.collect();
         let changes = sandbox.changes.iter().map(|change| Changed {
             at: of(&change.place),
             before: change.before.clone(),
             after: change.after.as_deref().map(filled_in),
             why: change.why.clone(),
             matters: change.matters,
+            excerpt: if change.matters { excerpts.at(&change.place) } else { None },
         });
         Self {
             name: site.name.clone(),
@@ -243,7 +255,7 @@ impl SiteReport {
             like: site.base.to_owned(),
             mechanism: mechanism.collect(),
             facts: facts.collect(),
-            unread: unread.collect(),
+            unread,
             changes: changes.collect(),
             real: None,
             simulated: Judgement::new(simulated, false),
@@ -311,13 +323,14 @@ impl SiteReport {
             writeln!(out, "  {at:<24} {says}")?;
         }
         list(out, "Not read, and may matter", &self.unread, |unread| {
-            format!("{:<24} {}: {}", unread.at, unread.says, unread.why)
+            described(&unread.at, &unread.says, &unread.why, unread.excerpt.as_deref())
         })?;
         if ran {
             list(out, "Changed for this run", &self.changes, |change| {
                 let after = change.after.as_deref().map_or("left out".into(), |after| format!("now `{after}`"));
                 let matters = if change.matters { " THE VERDICT MAY DEPEND ON IT." } else { "" };
-                format!("{:<24} {}: {after}: {}.{matters}", change.at, change.before, change.why)
+                let why = format!("{after}: {}.{matters}", change.why);
+                described(&change.at, &change.before, &why, change.excerpt.as_deref())
             })?;
         }
         match &self.real {
@@ -437,6 +450,14 @@ fn filled_in(template: &str) -> String {
         text = format!("{before}IIS{number}{rest}");
     }
     text
+}
+
+/// Returns a remark about a statement: with the line in which the statement is if it is known, or else with its text.
+fn described(at: &Place, says: &str, why: &str, excerpt: Option<&str>) -> String {
+    match excerpt {
+        Some(excerpt) => format!("{at}: {why}\n      {}", excerpt.replace('\n', "\n      ")),
+        None => format!("{at:<24} {says}: {why}"),
+    }
 }
 
 fn list<T>(out: &mut impl Write, title: &str, all: &[T], line: impl Fn(&T) -> String) -> io::Result<()> {

@@ -20,6 +20,7 @@ use stickler_model::trace::Promises;
 use stickler_model::{Action, BalancerSpec, Event, Outcome, Time, Topology, Trace, World, WorldError};
 use stickler_oracle::{Grade, Requirement};
 use stickler_report::json;
+use stickler_report::missing::incomplete;
 use stickler_report::page::{Grades, Page};
 use stickler_report::transcript;
 use stickler_runner::compare::{Cell, Tally};
@@ -181,7 +182,11 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
     let missing = compared.as_ref().err().map(|failure| {
         reports.add_failure(failure);
         match failure {
-            Failure::Interrupted => "not everything was compared: the command was interrupted",
+            Failure::Interrupted => {
+                let why = "not everything was compared: the command was interrupted";
+                reports.add_case(incomplete(why));
+                why
+            }
             _ => "not everything was compared",
         }
     });

@@ -99,7 +99,7 @@ pub(super) fn document(comparison: &Comparison) -> Comparisons<'_> {
 
 /// The JSON document of `stickler compare`.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Comparisons<'a> {
     /// The comparisons of profiles with their products.
     comparisons: Vec<Pair<'a>>,
@@ -108,7 +108,7 @@ pub(crate) struct Comparisons<'a> {
 }
 
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct Missing<'a> {
     /// The profile's name.
     profile: &'a str,
@@ -117,7 +117,7 @@ struct Missing<'a> {
 }
 
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct Pair<'a> {
     /// The profile's name.
     profile: &'a str,
@@ -141,7 +141,7 @@ impl<'a> Pair<'a> {
 }
 
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct One<'a> {
     /// The scenario's name.
     scenario: &'a str,
@@ -160,7 +160,7 @@ impl<'a> One<'a> {
 }
 
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct Cell<'a> {
     /// The requirement's id.
     requirement: String,
@@ -192,7 +192,7 @@ impl<'a> Cell<'a> {
 }
 
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct Counts {
     /// The number of runs in which the requirement was violated.
     violated: u32,

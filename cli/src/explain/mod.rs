@@ -72,7 +72,20 @@ fn of_profiles(profiles: &[Profile], format: Form) -> String {
     escape::lines(&told.join("\n")).into_owned()
 }
 
+/// Writes the explanations as a document, which has the error if a name means nothing.
 fn in_json(names: &[String], cases: &[Case]) -> Result<(), Failure> {
+    let mut reports = Reports::open("explain", &[], true)?;
+    match records(names, cases) {
+        Ok(explanations) => reports.finish(None, &Explained { explanations }),
+        Err(failure) => {
+            reports.add_failure(&failure);
+            reports.finish(None, &Explained { explanations: Vec::new() })?;
+            Err(failure)
+        }
+    }
+}
+
+fn records(names: &[String], cases: &[Case]) -> Result<Vec<Record>, Failure> {
     let mut explanations = Vec::new();
     for name in names {
         if let Some(profiles) = profiles_called(name)? {
@@ -86,7 +99,7 @@ fn in_json(names: &[String], cases: &[Case]) -> Result<(), Failure> {
             return Err(Failure::Wrong(unknown(name, cases)));
         }
     }
-    Reports::open("explain", &[], true)?.finish(None, &Explained { explanations })
+    Ok(explanations)
 }
 
 /// The form of an explanation that is text.

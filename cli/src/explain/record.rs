@@ -12,7 +12,7 @@ use super::known;
 
 /// The JSON document of `stickler explain`.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Explained {
     /// The explanations, in the order of the names. A name that means several things has one explanation for each.
     pub(super) explanations: Vec<Record>,
@@ -20,7 +20,7 @@ pub(crate) struct Explained {
 
 /// One explanation.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(super) enum Record {
     /// A product profile.
@@ -99,7 +99,7 @@ pub(super) enum Record {
 
 /// A value of a profile.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Fact {
     /// The key of the value.
     key: String,
@@ -114,7 +114,7 @@ pub(super) struct Fact {
 
 /// A violation that is expected of a mechanism in a scenario.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Violation {
     /// The id of the requirement.
     requirement: String,
@@ -128,7 +128,7 @@ pub(super) struct Violation {
 
 /// A scenario that shows a defect.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Catch {
     /// The id of the defect.
     defect: String,
@@ -140,7 +140,7 @@ pub(super) struct Catch {
 
 /// The number of scenarios in which a mechanism violates a requirement.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Count {
     /// The name of the mechanism.
     mechanism: String,
@@ -150,7 +150,7 @@ pub(super) struct Count {
 
 /// A text, with its source.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Statement {
     /// The text, in lines.
     text: String,
@@ -160,7 +160,7 @@ pub(super) struct Statement {
 
 /// A cure.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Cure {
     /// The product in which the cure is applied; missing if the cure does not depend on the product.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stickler_hunt::folder::{self, Description, Folder};
@@ -21,7 +21,31 @@ pub(crate) fn merge(arguments: &args::Merge) -> Result<(), Failure> {
     with_reports("merge", &arguments.findings, |reports| put_together(arguments, reports))
 }
 
+/// Returns an error if the result would be written into a folder that is only to be read, however the paths are spelled.
+fn is_another(source: &Path, out: &Path) -> Result<(), Failure> {
+    let (there, here) = (resolved(source), resolved(out));
+    if !here.starts_with(&there) {
+        return Ok(());
+    }
+    let (source, out) = (source.display(), out.display());
+    let what = if here == there { "is the folder" } else { "is in the folder" };
+    Err(Failure::Wrong(format!(
+        "--out {out} {what} {source}, which is to be merged and only read: choose another folder for the result"
+    )))
+}
+
+/// Returns the path of a folder without links and `..`. The part of it that does not exist stays as it is.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let known = path.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
+    match known {
+        Some((part, real)) => path.strip_prefix(part).map_or(real.clone(), |rest| real.join(rest)),
+        None => path,
+    }
+}
+
 fn put_together(arguments: &args::Merge, reports: &mut Option<Reports>) -> Result<(), Failure> {
+    arguments.folders.iter().try_for_each(|folder| is_another(folder, &arguments.out))?;
     let mut all: Option<(Description, Found)> = None;
     let mut shortest: BTreeMap<Key, (Place, PathBuf)> = BTreeMap::new();
     for path in &arguments.folders {

@@ -17,7 +17,7 @@ use crate::output::Reports;
 
 /// The JSON document of a hunt.
 #[derive(Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Hunted<'a> {
     /// The number of runs, including those of earlier commands in the same folder.
     runs: u64,

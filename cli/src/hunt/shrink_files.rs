@@ -8,20 +8,24 @@ use stickler_hunt::judge;
 use stickler_hunt::search::{Finding, Place};
 use stickler_hunt::shrink::SEEDS;
 use stickler_model::escape;
-use stickler_runner::Arm;
 use stickler_runner::file::Reader;
+use stickler_runner::{Arm, End, folder};
 use stickler_scenarios::Shortened;
 
 use crate::Failure;
 
 /// Shrinks the plan of each file once for each kind of failure that it shows, and writes the shrunk plans into a
 /// folder. `arm` returns the arm on which to play, given the name of the recorded one.
+///
+/// # Errors
+/// A file is wrong, a plan shows a failure, or every plan was skipped. That no plan shows a failure is a result, and no
+/// error: each plan was performed and judged.
 pub(crate) fn shrink_files<'a>(
     files: &[PathBuf],
     arm: &dyn Fn(&str) -> Option<&'a dyn Arm>,
     out: &Path,
 ) -> Result<(), Failure> {
-    let mut any = false;
+    let (mut any, mut clean) = (false, false);
     for path in files {
         let shown = path.display().to_string();
         let failed = |message: String| Failure::Wrong(format!("{shown}: {message}"));
@@ -31,16 +35,42 @@ pub(crate) fn shrink_files<'a>(
         let plan = reader.into_plan().map_err(wrong)?;
         let arm = arm(&recorded)
             .ok_or_else(|| failed(format!("there is no arm `{recorded}` here: choose one with --arm")))?;
-        for (kind, summary) in judge::judge(&plan, arm).shown {
+        let judged = judge::judge(&plan, arm);
+        if judged.shown.is_empty() {
+            clean |= tell_of_none(&shown, judged.run.as_ref().map(|run| &run.end))?;
+        }
+        for (kind, summary) in judged.shown {
+            any = true;
             let place = Place { unit: 0, run: 0 };
             let finding = Finding { kind, declared: false, summary, place, plan: plan.clone() };
-            if let Some(short) = Shortened::of(&finding, arm) {
-                any = true;
-                keep(&finding, &short, out)?;
+            match Shortened::of(&finding, arm) {
+                Some(short) => keep(&finding, &short, out)?,
+                None => writeln!(
+                    io::stdout(),
+                    "{}: {}\n  not shrunk: it does not show a second time",
+                    finding.plan.balancer,
+                    finding.kind
+                )?,
             }
         }
     }
-    if any { Err(Failure::NotAsExpected) } else { Err(Failure::Nothing("no plan shows a failure".to_owned())) }
+    match (any, clean) {
+        (true, _) => Err(Failure::NotAsExpected),
+        (false, true) => Ok(()),
+        (false, false) => Err(Failure::Nothing("every plan was skipped, so nothing was judged".to_owned())),
+    }
+}
+
+/// Says why a plan has no failure to shrink. Returns whether it was performed.
+fn tell_of_none(file: &str, end: Option<&End>) -> io::Result<bool> {
+    let file = escape::line(file);
+    let mut stdout = io::stdout().lock();
+    if let Some(End::Skipped(why)) = end {
+        writeln!(stdout, "{file}: skipped: {}", escape::line(why))?;
+        return Ok(false);
+    }
+    writeln!(stdout, "{file}: the plan shows no failure, so there is nothing to shrink")?;
+    Ok(true)
 }
 
 /// Writes the shrunk plan of a finding and its script, and prints their paths.
@@ -77,8 +107,11 @@ fn free_name(out: &Path, kind: &str) -> String {
 /// Writes a new file. It is an error if the file exists.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let write = || {
-        path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        File::create_new(path)?.write_all(bytes)
+        folder::create_for(path)?;
+        File::create_new(path)?.write_all(bytes).inspect_err(|_| {
+            // A part of a file is of no use.
+            let _ = fs::remove_file(path);
+        })
     };
     write().map_err(|error| Failure::Wrong(format!("cannot write {}: {error}", path.display())))
 }

@@ -10,13 +10,21 @@ use tempfile::NamedTempFile;
 
 use crate::args::Destination;
 
-/// An open report.
+/// An open report. Its errors name the path that the user gave.
 ///
 /// A regular file is written under another name beside its path, and is moved there when it is complete. Readers see
 /// either the old report or the new one, and an interrupted command leaves the old one in place. Anything else
 /// (`/dev/stderr`, a named pipe) is written directly, and so is a file that is to be read while it grows.
 #[derive(Debug)]
-pub(super) enum Output {
+pub(super) struct Output {
+    /// The name of the report, as errors show it.
+    name: String,
+    to: To,
+}
+
+/// The place to which a report is written.
+#[derive(Debug)]
+enum To {
     /// Standard output.
     Stdout(BufWriter<Stdout>),
     /// A file that is written directly.
@@ -28,12 +36,29 @@ pub(super) enum Output {
 impl Output {
     /// Opens a report. `grows` says that it is to be read while it is written.
     pub(super) fn open(to: &Destination, grows: bool) -> io::Result<Self> {
-        let path = match to {
-            Destination::Stdout => return Ok(Self::Stdout(BufWriter::new(io::stdout()))),
-            Destination::File(path) => path,
-        };
+        match to {
+            Destination::Stdout => {
+                Ok(Self { name: "standard output".to_owned(), to: To::Stdout(BufWriter::new(io::stdout())) })
+            }
+            Destination::File(path) => {
+                let name = path.display().to_string();
+                let to = To::open(path, grows).map_err(|error| named(&name, &error))?;
+                Ok(Self { name, to })
+            }
+        }
+    }
+
+    /// Writes the buffered rest, and moves the file to its path.
+    pub(super) fn finish(self) -> io::Result<()> {
+        let Self { name, to } = self;
+        to.finish().map_err(|error| named(&name, &error))
+    }
+}
+
+impl To {
+    fn open(path: &Path, grows: bool) -> io::Result<Self> {
         // A symbolic link stays, and its target is replaced.
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         match fs::metadata(&target) {
             Ok(known) if known.is_file() && !grows => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && !grows => {}
@@ -44,14 +69,11 @@ impl Output {
         builder.prefix(".stickler-");
         #[cfg(unix)]
         builder.permissions(permissions(&target));
-        fs::metadata(folder)?;
-        // The message of the library names the temporary file, which is of no use to a reader.
-        let file = builder.tempfile_in(folder).map_err(|error| io::Error::from(error.kind()))?;
+        let file = builder.tempfile_in(folder).map_err(|error| without_path(&error))?;
         Ok(Self::Replacing(BufWriter::new(file), target))
     }
 
-    /// Writes the buffered rest, and moves the file to its path.
-    pub(super) fn finish(self) -> io::Result<()> {
+    fn finish(self) -> io::Result<()> {
         match self {
             Self::Stdout(mut out) => out.flush(),
             Self::Direct(mut file) => file.flush(),
@@ -73,12 +95,24 @@ impl Output {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer().write(bytes)
+        self.to.writer().write(bytes).map_err(|error| named(&self.name, &error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.writer().flush()
+        self.to.writer().flush().map_err(|error| named(&self.name, &error))
     }
+}
+
+/// Returns an error that begins with the name of the report.
+fn named(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
+}
+
+/// Returns an error without the path of the temporary file that `tempfile` adds, and that nobody has named.
+fn without_path(error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    let text = text.split_once(" at path \"").map_or(&*text, |(before, _)| before);
+    io::Error::new(error.kind(), text)
 }
 
 /// Returns the permissions of a new report: those of the old one, or else those of any new file, which the user's umask
@@ -141,6 +175,30 @@ mod tests {
             assert!(Output::open(&Destination::File(folder.path().join("no/such.xml")), grows).is_err());
             assert!(Output::open(&Destination::File(folder.path().to_owned()), grows).is_err());
         }
+    }
+
+    #[test]
+    fn an_error_names_the_path_that_the_user_gave_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("no/such.xml");
+        let error = Output::open(&Destination::File(path.clone()), false).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}: ", path.display())) && !error.contains(".stickler-"), "{error}");
+
+        // The folder of the report is lost while the command works.
+        let inner = folder.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        let path = inner.join("report.xml");
+        let output = write(&path, false);
+        fs::remove_dir_all(&inner).unwrap();
+        let error = output.finish().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}: ", path.display())) && !error.contains(".stickler-"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error_with_the_path_of_the_report() {
+        let error = write(Path::new("/dev/full"), false).finish().unwrap_err();
+        assert!(error.to_string().starts_with("/dev/full: No space left"), "{error}");
     }
 
     #[cfg(unix)]

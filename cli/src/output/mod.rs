@@ -15,10 +15,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use stickler_report::json::{self, ErrorRecord, Form, Head, RunRecord, Tail, Writer};
-use stickler_report::missing::incomplete;
 use stickler_report::page::Page;
 use stickler_report::sarif::{self, Notice};
-use stickler_report::test_case::{Place, TestCase};
+use stickler_report::test_case::TestCase;
 use stickler_report::{github, junit, tap};
 use stickler_runner::Run;
 
@@ -41,7 +40,10 @@ pub(crate) struct Reports {
     /// The reports that are a page.
     of_pages: Vec<Output>,
     cases: Vec<TestCase>,
+    /// The errors that prevented a part of the work.
     errors: Vec<ErrorRecord>,
+    /// The errors that became known as everything was done.
+    late: Vec<ErrorRecord>,
     takes_stdout: bool,
 }
 
@@ -75,7 +77,7 @@ impl Wants {
 
 /// The JSON document of a command: the fields that all documents share, around those of the command itself.
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Document<'a, T> {
     #[serde(flatten)]
     head: &'a Head,
@@ -103,21 +105,21 @@ impl Reports {
             of_pages: Vec::new(),
             cases: Vec::new(),
             errors: Vec::new(),
+            late: Vec::new(),
             takes_stdout: false,
         };
         let stdout = json.then_some(Report { format: ReportFormat::Json, to: Destination::Stdout });
-        for Report { format, to } in wanted.iter().chain(&stdout) {
-            let name = match to {
-                Destination::Stdout if reports.takes_stdout => {
-                    let message = "only one report fits on standard output: name a file for each other (--report)";
-                    return Err(Failure::Wrong(message.to_owned()));
-                }
-                Destination::Stdout => "standard output".to_owned(),
-                Destination::File(path) => path.display().to_string(),
-            };
+        // A report that grows loses its older content at once, so it is opened only if all others can be written.
+        let grows = |report: &&Report| report.format == ReportFormat::Jsonl;
+        let (growing, whole): (Vec<&Report>, Vec<&Report>) = wanted.iter().chain(&stdout).partition(grows);
+        for Report { format, to } in whole.into_iter().chain(growing) {
+            if *to == Destination::Stdout && reports.takes_stdout {
+                let message = "only one report fits on standard output: name a file for each other (--report)";
+                return Err(Failure::Wrong(message.to_owned()));
+            }
             reports.takes_stdout |= *to == Destination::Stdout;
             let opened = Output::open(to, *format == ReportFormat::Jsonl);
-            let output = opened.map_err(|error| Failure::Wrong(format!("cannot write {name}: {error}")))?;
+            let output = opened.map_err(|error| Failure::Wrong(format!("cannot write {error}")))?;
             match format {
                 ReportFormat::Json => reports.of_document.push(output),
                 ReportFormat::Sarif => reports.of_files.push(output),
@@ -183,30 +185,23 @@ impl Reports {
 
     /// Adds an error that was found before anything could be run.
     pub(crate) fn add_failure(&mut self, failure: &Failure) {
-        let (message, place) = match failure {
-            Failure::Wrong(message) | Failure::Nothing(message) | Failure::Inconclusive(Some(message)) => {
-                (message, None)
-            }
-            Failure::WrongFile(place, message) => (message, Some(place.clone())),
-            #[cfg(unix)]
-            Failure::Missing(message) => (message, None),
-            Failure::NotAsExpected | Failure::Interrupted | Failure::Inconclusive(None) | Failure::OutputClosed => {
-                return;
-            }
-        };
-        self.add_error(message, place);
+        let errors = failure.records();
+        self.cases.extend(
+            errors.iter().map(|ErrorRecord { message, place }| TestCase::of_error("stickler", message, place.clone())),
+        );
+        self.errors.extend(errors);
     }
 
-    fn add_error(&mut self, message: &str, place: Option<Place>) {
-        self.cases.push(TestCase::of_error("stickler", message, place.clone()));
-        self.errors.push(ErrorRecord { message: message.to_owned(), place });
+    /// Adds the errors of a command that did everything that was requested, such as mistakes that scripts showed as they
+    /// ran. They are cases already.
+    pub(crate) fn add_late(&mut self, failure: &Failure) {
+        self.late.extend(failure.records());
     }
 
     /// Completes the reports of runs. `missing` is the reason why some of the requested runs were not made; `tail` is
     /// the last part of a document, with the mistakes that prevented runs from being performed to their end.
     pub(crate) fn finish_runs(mut self, missing: Option<&str>, tail: Tail) -> Result<(), Failure> {
-        let complete = self.is_complete(missing) && tail.errors.is_empty();
-        let tail = Tail { complete, errors: [&*self.errors, &*tail.errors].concat(), ..tail };
+        let tail = Tail { complete: self.is_complete(missing), errors: self.all_errors(), ..tail };
         let written = self.of_runs.drain(..).try_for_each(|writer| writer.end(&tail)?.finish());
         written.and_then(|()| self.write_cases(missing)).map_err(of_report)
     }
@@ -215,10 +210,8 @@ impl Reports {
     /// document does not contain everything that was requested.
     pub(crate) fn finish(mut self, missing: Option<&str>, says: &impl Serialize) -> Result<(), Failure> {
         let complete = self.is_complete(missing);
-        if let (Some(missing), true) = (missing, self.errors.is_empty()) {
-            self.cases.insert(0, incomplete(missing));
-        }
-        let document = json::to_text(&Document { head: &self.head, says, complete, errors: &self.errors });
+        let errors = &*self.all_errors();
+        let document = json::to_text(&Document { head: &self.head, says, complete, errors });
         let written = self.of_document.drain(..).try_for_each(|mut output| {
             writeln!(output, "{document}")?;
             output.finish()
@@ -237,6 +230,10 @@ impl Reports {
             output.finish()
         });
         written.map_err(of_report)
+    }
+
+    fn all_errors(&self) -> Vec<ErrorRecord> {
+        self.errors.iter().chain(&self.late).cloned().collect()
     }
 
     fn is_complete(&self, missing: Option<&str>) -> bool {

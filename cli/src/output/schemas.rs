@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
 use stickler_report::json::{Line, Runs, schema_of};
 use stickler_report::matrix::Matrix;
 
@@ -43,5 +44,30 @@ fn the_published_schemas_are_those_of_what_is_written() {
             published == schema,
             "docs/schemas/{name} is out of date: STICKLER_UPDATE=1 cargo test --bin stickler schemas"
         );
+    }
+}
+
+/// Returns the places of objects in a schema that may have fields which the schema does not list.
+fn open_objects(schema: &Value, place: &str) -> Vec<String> {
+    let below = |key: &str, value: &Value| open_objects(value, &format!("{place}/{key}"));
+    match schema {
+        Value::Object(fields) => {
+            let closed = |key: &str| fields.get(key) == Some(&Value::Bool(false));
+            let is_open = fields.get("type").is_some_and(|kind| kind == "object")
+                && fields.contains_key("properties")
+                && !(closed("additionalProperties") || closed("unevaluatedProperties"));
+            let own = is_open.then(|| place.to_owned());
+            own.into_iter().chain(fields.iter().flat_map(|(key, value)| below(key, value))).collect()
+        }
+        Value::Array(parts) => parts.iter().flat_map(|part| below("-", part)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_published_schemas_know_every_field() {
+    for (name, schema) in schemas() {
+        let schema: Value = serde_json::from_str(&schema).unwrap();
+        assert_eq!(open_objects(&schema, name), Vec::<String>::new());
     }
 }

@@ -5,7 +5,7 @@ use stickler_scenarios::lint::{Finding, Report, Severity};
 
 /// The JSON document of `stickler script lint`.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Linted<'a> {
     /// The number of files that were read.
     files: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Linted<'a> {
 
 /// One mistake in a file.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct Mistake<'a> {
     /// The name of the rule.
     code: &'a str,

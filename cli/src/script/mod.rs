@@ -108,11 +108,15 @@ fn log(report: &Report) -> Log {
         rule: found.code.to_owned(),
         level: if found.severity == lint::Severity::Error { Level::Error } else { Level::Warning },
         message: found.hint.iter().fold(found.message.clone(), |text, hint| format!("{text}; {hint}")),
-        places: vec![Place { file: found.file.clone(), line: Some(found.span.line), column: Some(found.span.column) }],
+        places: vec![place(found)],
         fixes: Vec::new(),
     };
     let rules = lint::RULES.iter().map(rule).collect();
     Log { rules, findings: report.findings.iter().map(finding).collect(), ..Log::default() }
+}
+
+fn place(lint::Finding { file, span, .. }: &lint::Finding) -> Place {
+    Place::of_range(file.clone(), (span.line, span.column), (span.end_line, span.end_column))
 }
 
 fn show(report: &Report, out: &mut io::StdoutLock<'_>) -> io::Result<()> {

@@ -20,6 +20,16 @@ pub(super) fn at<E: Into<Problem>>(path: &Path) -> impl FnOnce(E) -> FolderError
     |error| FolderError { path: path.to_owned(), problem: error.into() }
 }
 
+/// Returns an error if the path is not that of a folder.
+pub(super) fn is_folder(path: &Path) -> Result<(), FolderError> {
+    match fs::metadata(path) {
+        Ok(known) if known.is_dir() => Ok(()),
+        Ok(_) => Err(at(path)(Problem::NotAFolder)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(at(path)(Problem::Missing)),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
 /// Reads a file of JSON.
 pub(super) fn json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
     let text = text_file::read(path, MAX_JSON).map_err(|error| at(path)(Problem::Wrong(error.to_string())))?;
@@ -28,7 +38,7 @@ pub(super) fn json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
 
 /// Reads the plan of a run file.
 pub(super) fn plan(path: &Path) -> Result<Plan, FolderError> {
-    Reader::open(path).and_then(Reader::into_plan).map_err(|error| at(path)(Problem::Plan(error.to_string())))
+    Reader::open(path).and_then(Reader::into_plan).map_err(|error| at(path)(Problem::Plan(Box::new(error))))
 }
 
 /// Writes a file of JSON that ends with a line feed.
@@ -53,11 +63,10 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&mut Vec<u8>) -> io::Resul
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
         let new = path.with_extension("new");
         let mut file = File::create(&new)?;
-        file.write_all(&bytes).inspect_err(|_| {
+        file.write_all(&bytes).and_then(|()| fs::rename(&new, path)).inspect_err(|_| {
             // An incomplete file is useless; the previous one stays.
             let _ = fs::remove_file(&new);
-        })?;
-        fs::rename(new, path)
+        })
     };
     put().map_err(at(path))
 }

@@ -22,7 +22,7 @@ mod files;
 mod read;
 mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stickler_model::BalancerSpec;
@@ -137,12 +137,21 @@ pub struct Short {
 
 /// The error that a folder or a file in it cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {problem}", .path.display())]
+#[error("{}", shown(.path, .problem))]
 pub struct FolderError {
     /// The file or the folder.
     pub path: PathBuf,
     /// What is wrong with the file or the folder.
     pub problem: Problem,
+}
+
+/// Returns the message about a file or a folder, which names its path once.
+fn shown(path: &Path, problem: &Problem) -> String {
+    match problem {
+        // The error of a run file begins with its path and its line.
+        Problem::Plan(error) => error.to_string(),
+        problem => format!("{}: {problem}", path.display()),
+    }
 }
 
 /// What can be wrong with a file or a folder.
@@ -154,9 +163,18 @@ pub enum Problem {
     /// The file is not JSON of the expected form.
     #[error("the file cannot be read: {0}; it was edited or cut off, or another version of Stickler wrote it")]
     Json(#[from] serde_json::Error),
+    /// The folder does not exist.
+    #[error("there is no such folder")]
+    Missing,
+    /// There is a file in place of the folder.
+    #[error("it is no folder: name the folder of a hunt, or one with run files")]
+    NotAFolder,
+    /// The folder contains no hunt.
+    #[error("no hunt has written this folder: it has no hunt.json")]
+    NoHunt,
     /// The file is not a run file that contains a plan.
     #[error("{0}")]
-    Plan(String),
+    Plan(Box<stickler_runner::file::FileError>),
     /// Another version of Stickler has written the file.
     #[error("the folder has {what} {found}, but this version of Stickler reads only {known}")]
     Version {

@@ -65,6 +65,10 @@ pub(super) type Kept = (Finding, Record);
 /// # Errors
 /// [`FolderError`]: a file cannot be read, or no hunt of this version has written it.
 pub fn read(folder: &Path) -> Result<(Description, Found, BTreeMap<Key, Record>), FolderError> {
+    files::is_folder(folder)?;
+    if !exists(&folder.join("hunt.json")) {
+        return Err(at(folder)(Problem::NoHunt));
+    }
     let description = description(&folder.join("hunt.json"))?;
     let path = folder.join("state.json");
     let mut found = Found::default();
@@ -128,6 +132,7 @@ pub(super) fn description(path: &Path) -> Result<Description, FolderError> {
 /// # Errors
 /// [`FolderError`]: a file contains no plan, or there is no file.
 pub fn corpus(folder: &Path) -> Result<(Vec<Plan>, String), FolderError> {
+    files::is_folder(folder)?;
     let inner = folder.join("corpus");
     let folder = if inner.is_dir() { &inner } else { folder };
     let (mut plans, mut digest) = (Vec::new(), Sha256::new());
@@ -215,6 +220,6 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     paths().map_err(at(folder))
 }
 
-fn exists(path: &Path) -> bool {
+pub(super) fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }

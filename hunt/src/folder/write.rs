@@ -11,6 +11,9 @@ use super::{Description, FolderError, Problem, Record, Short};
 use crate::judge::Kind;
 use crate::search::{Finding, Found, Key, Place};
 
+/// The name of the file that is locked.
+const LOCK: &str = "lock";
+
 /// The folder of a hunt in progress. No other process can hunt in it.
 pub struct Folder {
     path: PathBuf,
@@ -25,26 +28,33 @@ pub struct Folder {
 
 impl Folder {
     /// Opens a folder to hunt in, creating it if necessary, and returns what an earlier part of the same hunt has
-    /// found.
+    /// found. A folder that is refused stays as it is.
     ///
     /// # Errors
     /// [`FolderError`]: the folder contains a different hunt or files that no hunt has written, or it cannot be read or
     /// written.
     pub fn open(path: &Path, description: &Description) -> Result<(Self, Found), FolderError> {
-        fs::create_dir_all(path).map_err(at(path))?;
-        let lock = lock(path)?;
-        let head = path.join("hunt.json");
+        if path.is_dir() {
+            holds_hunt(path, description)?;
+        }
+        stickler_runner::folder::create(path).map_err(at(path))?;
+        let (lock, is_new) = lock(path)?;
+        let opened = Self::locked(path, description, lock);
+        if opened.is_err() && is_new {
+            // If it cannot be removed, the lock harms nobody.
+            let _ = fs::remove_file(path.join(LOCK));
+        }
+        opened
+    }
+
+    /// Opens a folder that this process has locked.
+    fn locked(path: &Path, description: &Description, lock: File) -> Result<(Self, Found), FolderError> {
         let (mut found, mut records) = (Found::default(), BTreeMap::new());
-        if fs::symlink_metadata(&head).is_ok() {
-            let there = read::description(&head)?;
-            if let Some((field, wanted, found)) = description.difference(&there) {
-                return Err(at(path)(Problem::OtherHunt { field, found, wanted }));
-            }
+        // Another process may have hunted here until it was locked, so that the first answer does not count.
+        if holds_hunt(path, description)? {
             (_, found, records) = read::read(path)?;
-        } else if holds_something(path).map_err(at(path))? {
-            return Err(at(path)(Problem::NotEmpty));
         } else {
-            files::write_json(&head, description)?;
+            files::write_json(&path.join("hunt.json"), description)?;
         }
         let corpus = found.corpus.keys().copied().collect();
         let folder = Self { path: path.to_owned(), arm: description.arm.clone(), records, corpus, _lock: lock };
@@ -159,12 +169,27 @@ pub fn finding_folder(hunt: &Path, balancer: &str, kind: &Kind) -> PathBuf {
     hunt.join("findings").join(files::part(balancer)).join(kind.file_name())
 }
 
-/// Locks a folder. The lock ends when the file is dropped, or when the process ends in any way.
-fn lock(path: &Path) -> Result<File, FolderError> {
-    let path = path.join("lock");
+/// Returns whether the folder holds the hunt with this description; `false` if it is empty.
+fn holds_hunt(path: &Path, description: &Description) -> Result<bool, FolderError> {
+    let head = path.join("hunt.json");
+    if read::exists(&head) {
+        let there = read::description(&head)?;
+        return match description.difference(&there) {
+            Some((field, wanted, found)) => Err(at(path)(Problem::OtherHunt { field, found, wanted })),
+            None => Ok(true),
+        };
+    }
+    if holds_something(path).map_err(at(path))? { Err(at(path)(Problem::NotEmpty)) } else { Ok(false) }
+}
+
+/// Locks a folder. The lock ends when the file is dropped, or when the process ends in any way. Returns whether the
+/// file is new as well.
+fn lock(path: &Path) -> Result<(File, bool), FolderError> {
+    let path = path.join(LOCK);
+    let is_new = !read::exists(&path);
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok((file, is_new)),
         Err(TryLockError::WouldBlock) => Err(at(&path)(Problem::Locked)),
         Err(TryLockError::Error(error)) => Err(at(&path)(error)),
     }
@@ -173,7 +198,7 @@ fn lock(path: &Path) -> Result<File, FolderError> {
 /// Returns whether the folder contains anything except the lock.
 fn holds_something(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
-        if entry?.file_name() != "lock" {
+        if entry?.file_name() != LOCK {
             return Ok(true);
         }
     }

@@ -14,8 +14,12 @@ use crate::{List, Text};
 pub struct CheckRule {
     /// The kind of check.
     pub probe: Probe,
-    /// The time from the start of one check to the start of the next.
+    /// The time from the start of one check to the start of the next, or from its end.
     pub interval: Duration,
+    /// Whether the interval counts from the end of a check (HAProxy, `src/check.c`). A check without an answer then
+    /// delays the next one by its time limit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_end: bool,
     /// The time after which a check without an answer has failed.
     pub timeout: Duration,
     /// The number of successful checks in a row before a backend is up. At least 1.
@@ -186,6 +190,7 @@ impl CheckRule {
     pub const TCP: Self = Self {
         probe: Probe::Tcp,
         interval: Duration::from_secs(2),
+        after_end: false,
         timeout: Duration::from_secs(2),
         rise: 2,
         fall: 3,
@@ -225,6 +230,7 @@ impl CheckRule {
     /// [`Probe::Logon`].
     pub fn promise(&self) -> trace::Checks {
         let longest = self.interval + self.interval * u32::from(self.jitter) / 100;
-        trace::Checks { interval: longest, timeout: self.timeout, rise: self.rise, fall: self.fall, user: None }
+        let Self { after_end, timeout, rise, fall, .. } = *self;
+        trace::Checks { interval: longest, after_end, timeout, rise, fall, user: None }
     }
 }

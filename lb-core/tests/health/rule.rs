@@ -46,3 +46,9 @@ fn jitter_reaches_both_ends_of_its_range_and_the_promise_is_the_longest_interval
     assert_eq!(rule.promise().interval, Duration::from_millis(1_100));
     assert_eq!(CheckRule::TCP.promise().interval, CheckRule::TCP.interval);
 }
+
+#[test]
+fn a_death_is_noticed_later_if_each_check_delays_the_next() {
+    let notice = |after_end: bool| CheckRule { after_end, ..CheckRule::TCP }.promise().notice_down();
+    assert_eq!([notice(false), notice(true)], [8, 12].map(Duration::from_secs));
+}

@@ -99,11 +99,11 @@ impl Checks {
             let random = if self.rule.jitter > 0 { self.env.entropy.below(u64::MAX) } else { 0 };
             // The next check does not begin before this one is over. If this check takes long, the next one starts
             // late.
-            next = began + interval(&self.rule, random).max(SHORTEST);
+            let pause = interval(&self.rule, random).max(SHORTEST);
             let probing = self.prober.probe(self.index, &self.backend);
             let passed = timeout(self.rule.timeout, probing).await.unwrap_or(false);
             let now = Instant::now();
-            next = next.max(now);
+            next = if self.rule.after_end { now + pause } else { now.max(began + pause) };
             match health.checked(passed) {
                 Some(true) => {
                     steps = slow_start(&self.rule).map(|(after, percent)| (now + after, percent)).collect();

@@ -11,13 +11,14 @@ use super::config::Limits;
 
 /// The activity of a downstream connection, and the number of requests that it has brought.
 ///
-/// If a request was answered before its end, the rest of that request counts as a head too: it must arrive within the
-/// same time.
+/// If a request was answered before its end, the rest of that request may take any time, as long as it makes progress.
 #[derive(Debug, Default)]
 pub(super) struct HeadWatch {
     moment: AtomicU32,
     /// The number of exchanges under way.
     open: AtomicU32,
+    /// The number of bodies of requests that have not ended, and that code still reads.
+    uploads: AtomicU32,
     /// Whether a request was given up before its end, in which case the rest of it is still to come.
     owing: AtomicBool,
 }
@@ -32,20 +33,42 @@ impl HeadWatch {
     /// The bit that says that a head has begun to arrive and has not ended.
     const PARTIAL: u32 = 1;
     const BUSY: u32 = 2;
+    /// The bits that say that a request has been answered, and that the rest of it is arriving.
+    const REST: u32 = 3;
     const MASK: u32 = 3;
 
     /// Records that a head is complete. Its exchange is under way until the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
-        let count = (self.moment.load(Ordering::Relaxed) & !Self::MASK).wrapping_add(Self::MASK + 1);
-        self.moment.store(count | Self::BUSY, Ordering::Relaxed);
+        self.change(Self::BUSY);
         self.open.fetch_add(1, Ordering::Relaxed);
         Busy { watch: Arc::clone(self), stream: None }
     }
 
     pub(super) fn bytes(&self) {
         let now = self.moment.load(Ordering::Relaxed);
-        if now & Self::MASK == Self::IDLE {
-            self.moment.store(now | Self::PARTIAL, Ordering::Relaxed);
+        match now & Self::MASK {
+            Self::IDLE => self.moment.store(now | Self::PARTIAL, Ordering::Relaxed),
+            Self::REST => self.change(Self::REST),
+            _ => {}
+        }
+    }
+
+    /// Enters a state anew, so that its time limit starts again.
+    fn change(&self, state: u32) {
+        let count = (self.moment.load(Ordering::Relaxed) & !Self::MASK).wrapping_add(Self::MASK + 1);
+        self.moment.store(count | state, Ordering::Relaxed);
+    }
+
+    /// Records that the body of a request begins, and that code reads it.
+    pub(super) fn upload_begins(&self) {
+        self.uploads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records that the body of a request has ended, or that no code reads it any more.
+    pub(super) fn upload_ends(&self) {
+        let last = self.uploads.fetch_sub(1, Ordering::Relaxed) == 1;
+        if last && self.moment.load(Ordering::Relaxed) & Self::MASK == Self::REST {
+            self.change(Self::IDLE);
         }
     }
 
@@ -70,6 +93,7 @@ impl Moment {
         match self.0 & HeadWatch::MASK {
             HeadWatch::IDLE => limits.idle,
             HeadWatch::PARTIAL => Some(limits.request_head),
+            HeadWatch::REST => Some(limits.body),
             _ => None,
         }
     }
@@ -106,6 +130,10 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         if self.watch.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            if self.watch.uploads.load(Ordering::Relaxed) > 0 {
+                self.watch.change(HeadWatch::REST);
+                return;
+            }
             self.watch.moment.fetch_and(!HeadWatch::MASK, Ordering::Relaxed);
         }
     }

@@ -83,12 +83,12 @@ pub struct Limits {
     /// The time without progress between the request's last byte and the head of the answer. After that, the client
     /// gets a 504, or a 408 if the client does not send the rest of its request.
     pub answer: Duration,
-    /// The time for which an answer's body may make no progress although the client would accept more. After that, both
-    /// connections are closed.
+    /// The time for which an answer's body may make no progress although the client would accept more, and the rest of a
+    /// request that was answered before its end. After that, both connections are closed.
     pub body: Duration,
     /// The time from the first byte of a request's head to its last. After that, the connection is closed. The same
-    /// limit applies to a PROXY protocol header, to the TLS handshake, and to the rest of a request that was answered
-    /// before its end. For an HTTP/2 connection, it also applies to the time from the first byte to the first request,
+    /// limit applies to a PROXY protocol header, to the TLS handshake, and to what still arrives on a connection that the
+    /// balancer closes. For an HTTP/2 connection, it also applies to the time from the first byte to the first request,
     /// and to the time in which the connection must end after it was told to close.
     pub request_head: Duration,
     /// The time for which a downstream connection may be idle before it is closed. `None`: there is no limit, since an
@@ -105,7 +105,8 @@ pub struct Limits {
     /// again.
     pub streams: u32,
     /// The number of bytes of a request's body that are read in order to keep the connection if the balancer or its
-    /// [`Gate`] answers the request itself. After an answer to a longer request, the connection closes.
+    /// [`Gate`] answers the request itself. The answer does not wait for them. After an answer to a longer request, the
+    /// connection closes.
     pub drain: usize,
     /// The maximum number of concurrent downstream connections. Further ones are closed at once.
     pub downstreams: usize,
@@ -140,7 +141,8 @@ impl Default for Limits {
             head_bytes: 64 * 1024,
             fields: 100,
             streams: 100,
-            drain: 256 * 1024,
+            // As much as the servers read of a request that they refuse. No product documents its own limit.
+            drain: 64 << 20,
             downstreams: 65_536,
             attempts: 8,
         }

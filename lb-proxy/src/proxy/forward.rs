@@ -20,11 +20,11 @@ use tokio::time::timeout;
 use super::activity::Busy;
 use super::admission::admit;
 use super::answer_body::AnswerBody;
-use super::config::Limits;
 use super::context::Proxy;
 use super::lease::Lease;
 use super::peer::{Peer, view};
 use super::request_body::{Progress, RequestBody};
+use super::rest::read_rest;
 use super::sender::Sender;
 use super::shell::Step;
 use super::upgrade::Asked;
@@ -66,7 +66,7 @@ pub(super) async fn forward<N: Net>(
             return Err(Unanswered::Leaving);
         }
         // The future is boxed, so that it costs nothing in a balancer without a gate.
-        match Box::pin(admit(&**gate, &proxy.shell, &peer, id, &mut parts, body)).await {
+        match Box::pin(admit(&**gate, &proxy, &peer, id, &mut parts, body)).await {
             Ok(passed) => body = passed,
             Err(Some(answer)) => return Ok(answer.map(|text| AnswerBody::short(text, busy))),
             Err(None) if busy.is_stream() => return Err(Unanswered::Http1Required),
@@ -83,7 +83,7 @@ pub(super) async fn forward<N: Net>(
             Step::Send { at, sender, picked } => (at, sender.backend, Target::Idle(sender), picked),
             Step::Open(at, backend) => (at, backend, Target::Backend(backend), true),
             Step::Answer(status) => {
-                let whole = is_over(held, progress.as_deref(), &proxy.shell.limits).await;
+                let whole = is_over(&proxy, &peer, held, progress.as_deref()).await;
                 return Ok(own_answer(status, &edits, whole, busy));
             }
             Step::Close if attempts == 0 => return Err(Unanswered::Leaving),
@@ -145,11 +145,11 @@ fn pass_hop_fields(headers: &mut HeaderMap, said: Option<HeaderValue>, asked: Op
     }
 }
 
-/// Returns whether a request that the balancer answers itself has been received completely. The rest of its body would
-/// be mistaken for the next request. Therefore it is read, up to the limit.
-async fn is_over(held: Option<Held>, progress: Option<&Progress>, limits: &Limits) -> bool {
+/// Returns whether the connection can continue after an answer of the balancer itself: the request has been received
+/// completely, or the rest of its body is read, because it would be mistaken for the next request.
+async fn is_over<N: Net>(proxy: &Arc<Proxy<N>>, peer: &Peer, held: Option<Held>, progress: Option<&Progress>) -> bool {
     match held {
-        Some(held) => held.body.drain(limits).await,
+        Some(held) => read_rest(proxy, peer, &held.parts, held.body).await,
         None => progress.is_none_or(Progress::has_ended),
     }
 }

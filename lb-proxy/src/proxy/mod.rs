@@ -42,6 +42,7 @@ mod peer;
 mod pipelining;
 mod read_observer;
 mod request_body;
+mod rest;
 mod rewind;
 mod secure;
 mod sender;

@@ -24,7 +24,11 @@ pub(super) enum RequestBody {
 
 impl RequestBody {
     pub(super) fn new(body: Incoming, connection: &Arc<HeadWatch>) -> Self {
-        if body.is_end_stream() { Self::Empty } else { Self::Streaming(body, Arc::new(Progress::of(connection))) }
+        if body.is_end_stream() {
+            return Self::Empty;
+        }
+        connection.upload_begins();
+        Self::Streaming(body, Arc::new(Progress::of(connection)))
     }
 
     /// Returns the progress of the body, or `None` if there is nothing to send.
@@ -35,21 +39,30 @@ impl RequestBody {
         }
     }
 
+    /// Returns whether the body is known to be longer than what is read of a request that the balancer answers itself.
+    pub(super) fn is_too_long(&self, limits: &Limits) -> bool {
+        self.size_hint().lower() > limits.drain as u64
+    }
+
     /// Reads the body to its end, so that the next request follows on the connection. Returns `false` if the body is
-    /// longer than the limit, breaks off, or does not arrive in time.
+    /// longer than the limit, breaks off, or makes no progress.
     pub(super) async fn drain(mut self, limits: &Limits) -> bool {
-        if self.size_hint().lower() > limits.drain as u64 {
+        if self.is_too_long(limits) {
             return false;
         }
-        let all = async {
-            let mut left = limits.drain;
-            while let Some(frame) = poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
-                let data = frame.ok()?.data_ref().map_or(0, Bytes::len);
-                left = left.checked_sub(data)?;
+        let mut left = limits.drain;
+        loop {
+            let next = poll_fn(|cx| Pin::new(&mut self).poll_frame(cx));
+            let data = match timeout(limits.body, next).await {
+                Ok(None) => return true,
+                Ok(Some(Ok(frame))) => frame.data_ref().map_or(0, Bytes::len),
+                Ok(Some(Err(_))) | Err(_) => return false,
+            };
+            match left.checked_sub(data) {
+                Some(rest) => left = rest,
+                None => return false,
             }
-            Some(())
-        };
-        timeout(limits.request_head, all).await.is_ok_and(|read| read.is_some())
+        }
     }
 }
 
@@ -59,6 +72,7 @@ impl Drop for RequestBody {
             && !progress.has_ended()
         {
             progress.connection.owes();
+            progress.connection.upload_ends();
         }
     }
 }
@@ -75,6 +89,12 @@ impl Progress {
     fn of(connection: &Arc<HeadWatch>) -> Self {
         let connection = Arc::clone(connection);
         Self { connection, frames: AtomicU64::new(0), waiting: AtomicBool::new(false), ended: AtomicBool::new(false) }
+    }
+
+    fn end(&self) {
+        if !self.ended.swap(true, Ordering::Relaxed) {
+            self.connection.upload_ends();
+        }
     }
 
     /// Returns whether all of the body has arrived from the client.
@@ -103,7 +123,7 @@ impl Body for RequestBody {
             Self::Streaming(body, progress) => {
                 let frame = Pin::new(&mut *body).poll_frame(cx);
                 if matches!(frame, Poll::Ready(None)) || body.is_end_stream() {
-                    progress.ended.store(true, Ordering::Relaxed);
+                    progress.end();
                 }
                 progress.waiting.store(frame.is_pending(), Ordering::Relaxed);
                 progress.frames.fetch_add(u64::from(frame.is_ready()), Ordering::Relaxed);

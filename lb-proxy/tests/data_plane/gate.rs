@@ -101,6 +101,23 @@ async fn a_client_that_waits_for_100_continue_is_refused_on_a_connection_that_go
 }
 
 #[tokio::test]
+async fn a_refusal_does_not_wait_for_the_body_and_the_connection_goes_on_after_it() {
+    let server = Server::telling().await;
+    let limits = Limits { request_head: Duration::from_millis(50), ..Limits::default() };
+    let (bed, _) = guarded(&server, limits).await;
+    let mut client = bed.client().await;
+    client.send(b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 300000\r\n\r\n").await;
+    let (head, _) = client.answer().await;
+    assert!(head.starts_with("HTTP/1.1 401") && !head.contains("connection: close"), "{head}");
+    for _ in 0..3 {
+        // The time for a head has passed several times before the body has ended.
+        sleep(Duration::from_millis(40)).await;
+        client.send(&[b'x'; 100_000]).await;
+    }
+    assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: s\r\nAuthorization: NTLM x\r\n\r\n").await.1, "1.1");
+}
+
+#[tokio::test]
 async fn streams_are_put_to_it_one_at_a_time_and_what_it_refuses_does_not_end_the_connection() {
     let server = Server::telling().await;
     let (bed, _doorman) = guarded(&server, Limits { drain: 1, ..Limits::default() }).await;

@@ -122,6 +122,14 @@ async fn a_check_that_does_not_end_fails_at_its_timeout_and_is_not_doubled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_interval_from_the_end_of_a_check_is_a_pause() {
+    let rule = CheckRule { after_end: true, ..CheckRule::TCP };
+    let (made, _) = run_for(rule, 1, &[(true, 60_000); 3], 16).await;
+    let made: Vec<u64> = made.into_iter().map(|(at, _)| at).collect();
+    assert_eq!(made, [0, 4000, 8000, 12_000, 14_000, 16_000], "the first three end at their time limit of 2 s");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_backend_that_came_back_gets_its_share_in_steps() {
     let rule = CheckRule { slow_start: Duration::from_millis(4500), rise: 1, ..CheckRule::TCP };
     let (_, told) = run_for(rule, 1, &[(false, 0)], 10).await;

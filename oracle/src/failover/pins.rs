@@ -23,7 +23,7 @@
 //!   up, is put to the test by the first request received from it, if the client also started this request during the
 //!   drain. It is violated if the draining backend receives the request, with one exception: persistence is declared,
 //!   and the backend has served this client (or one with the same address, if persistence is not by a cookie) over a
-//!   connection that was opened before the drain.
+//!   connection whose first packet may have arrived before the drain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -74,7 +74,9 @@ fn sent_bytes_before(index: &Index<'_>, client: &Name, event: usize) -> bool {
 /// A server's connection that a client's connection is bound to.
 struct Pin<'t> {
     at: ServerConnection<'t>,
-    /// The answer that authenticated the connection.
+    /// The event at which the server received the proof that authenticated the connection.
+    begun: usize,
+    /// The answer to that proof.
     proof: usize,
     /// Whether a later request was served over the same pair.
     proven: bool,
@@ -87,6 +89,8 @@ struct Sent<'t> {
     on: ClientConnection<'t>,
     event: usize,
     leg: Leg,
+    /// The event at which a server received it last.
+    received: Option<usize>,
     /// The server's latest answer to it: the connection, and whether it refuses the client's own user (401.3).
     answered: Option<(ServerConnection<'t>, bool)>,
 }
@@ -101,9 +105,9 @@ struct PinState<'t> {
     sent: BTreeMap<RequestId, Sent<'t>>,
     /// The event at which a connection was opened, by the client's connection.
     opened: BTreeMap<ClientConnection<'t>, usize>,
-    /// The event since which the backend has been serving a client, by the name under which persistence knows the
+    /// The time, from the start of the world, since which the backend may have been serving a client, by the name under which persistence knows the
     /// client, and the backend.
-    served: BTreeMap<(Option<&'t Name>, &'t Name), usize>,
+    served: BTreeMap<(Option<&'t Name>, &'t Name), Duration>,
     /// The event at which the drain began, by backend that is drained and otherwise unaffected.
     draining: BTreeMap<&'t Name, usize>,
     /// The clients' connections from which a server has received a request.
@@ -128,7 +132,7 @@ fn read<'t>(index: &Index<'t>) -> PinState<'t> {
                 if *leg != Leg::Anonymous {
                     state.release(on);
                 }
-                state.sent.insert(*request, Sent { on, event, leg: *leg, answered: None });
+                state.sent.insert(*request, Sent { on, event, leg: *leg, received: None, answered: None });
             }
             What::ServerReceived { connection, request: Some(id), .. } => {
                 if let Some(request) = index.request(Some(*id)) {
@@ -183,23 +187,28 @@ impl<'t> PinState<'t> {
     }
 
     fn received(&mut self, index: &Index<'t>, request: &Request<'t>, at: ServerConnection<'t>, event: usize) {
-        let Some(sent) = self.sent.get(&request.id) else { return };
+        let Some(sent) = self.sent.get_mut(&request.id) else { return };
+        sent.received = Some(event);
         let on = sent.on;
         self.judge_kept(request, on, at, event);
         if self.used.insert(on) {
             self.judge_new(index, request, on, at, event);
         }
-        // Persistence may have chosen the server as soon as the client's connection was open.
-        let since = self.opened.get(&on).copied().unwrap_or(event);
-        let served = self.served.entry((known_as(index, on.0), at.0)).or_insert(since);
-        if since.is_before(*served) {
-            *served = since;
-        }
+        // Persistence may have chosen the server as soon as the client's first packet arrived, which no event shows: at most a
+        // round trip before the client's connection was open.
+        let server = at.0;
+        let at = |event: usize| index.at(event).since_start();
+        let (opened, started) = (at(self.opened.get(&on).copied().unwrap_or(event)), at(request.started));
+        let link = index.topology().link;
+        let round_trip = (link.latency + link.jitter).saturating_mul(2);
+        let since = opened.saturating_sub(round_trip).max(started).min(opened);
+        let served = self.served.entry((known_as(index, on.0), server)).or_insert(since);
+        *served = since.min(*served);
     }
 
     fn judge_kept(&mut self, request: &Request<'t>, on: ClientConnection<'t>, at: ServerConnection<'t>, event: usize) {
         let Some(pin) = self.pins.get(&on).filter(|pin| pin.lost.is_none()) else { return };
-        let Some(&since) = self.draining.get(pin.at.0).filter(|&&since| pin.proof.is_before(since)) else { return };
+        let Some(&since) = self.draining.get(pin.at.0).filter(|&&since| pin.begun.is_before(since)) else { return };
         let id = request.id;
         // A token that was sent since has ended the bond.
         if self.sent.get(&id).is_none_or(|sent| sent.event.is_before(since)) {
@@ -236,7 +245,10 @@ impl<'t> PinState<'t> {
         self.drains.exercise();
         let Some(&since) = self.draining.get(at.0).filter(|&&since| newer(since)) else { return };
         let persists = index.promises().persistence.is_some() || index.promises().cookie.is_some();
-        let known = self.served.get(&(known_as(index, on.0), at.0)).is_some_and(|&served| served.is_before(since))
+        let known = self
+            .served
+            .get(&(known_as(index, on.0), at.0))
+            .is_some_and(|&served| served <= index.at(since).since_start())
             || sent_bytes_before(index, on.0, since);
         if possible(at.0) && !(persists && known) {
             let summary = format!(
@@ -253,7 +265,7 @@ impl<'t> PinState<'t> {
         let Some(sent) = self.sent.get_mut(&request.id) else { return };
         let own = request.is_taken_for_own_user(&answer) && request.credentials == Credentials::Valid;
         sent.answered = Some((answer.at, own && answer.is_forbidden()));
-        let on = sent.on;
+        let (on, begun) = (sent.on, sent.received.unwrap_or(event));
         if !own {
             return;
         }
@@ -264,7 +276,7 @@ impl<'t> PinState<'t> {
             }
             if index.authenticates(&answer) {
                 self.bound.insert(answer.at, on);
-                self.pins.insert(on, Pin { at: answer.at, proof: event, proven: false, lost: None });
+                self.pins.insert(on, Pin { at: answer.at, begun, proof: event, proven: false, lost: None });
             }
         } else if let Some(pin) = self.pins.get_mut(&on) {
             if pin.at == answer.at {
@@ -281,7 +293,7 @@ impl<'t> PinState<'t> {
         let Some(sent) = self.sent.get(&id).filter(|sent| sent.answered.is_none()) else { return };
         let Some(pin) = self.pins.get(&sent.on).filter(|pin| pin.lost.is_none()) else { return };
         let Some(&since) =
-            self.draining.get(pin.at.0).filter(|&&since| pin.proof.is_before(since) && since.is_before(sent.event))
+            self.draining.get(pin.at.0).filter(|&&since| pin.begun.is_before(since) && since.is_before(sent.event))
         else {
             return;
         };
@@ -324,7 +336,7 @@ impl<'t> PinState<'t> {
             if pin.proven && pin.lost.is_some() {
                 self.losses.exercise();
             }
-            let drained = self.draining.get(pin.at.0).copied().filter(|&since| pin.proof.is_before(since));
+            let drained = self.draining.get(pin.at.0).copied().filter(|&since| pin.begun.is_before(since));
             let by_server =
                 pin.lost.is_some_and(|(lost, here)| here || drained.is_some_and(|since| lost.is_before(since)));
             let carried = self.carried.get(&on).copied().unwrap_or(pin.proof);

@@ -36,7 +36,7 @@ use crate::excuses::{KRB_AP_ERR_SKEW, excused, is_user_forbidden, reached_rogue}
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{End, Request, asks_for_credentials, is_no_answer};
-use crate::verdict::{Failure, Party};
+use crate::verdict::{Failure, Party, UNEXPLAINED};
 
 /// Judges HS-1.
 pub(crate) fn hs1_valid_credentials_are_answered(index: &Index<'_>) -> Finding {
@@ -50,11 +50,14 @@ pub(crate) fn hs1_valid_credentials_are_answered(index: &Index<'_>) -> Finding {
             judge_end(index, request, end, &format!("{}{why}", ending(end, sent)), &mut finding);
             continue;
         }
-        finding.exercise();
+        let fault = if reached_rogue(index, request) { Party::Server } else { Party::Balancer };
+        if sent <= allowed || fault == Party::Balancer {
+            finding.exercise();
+        }
         if sent > allowed {
             let problem = format!("took {sent} HTTP requests, although at most {allowed} are allowed");
             let summary = format!("{}'s request {} {problem}", request.client, request.id);
-            finding.violate(Failure::TooManyRequests, request.cited(), summary, request.events.clone());
+            finding.blame(fault, Failure::TooManyRequests, request.cited(), summary, request.events.clone());
         }
     }
     finding
@@ -82,8 +85,16 @@ pub(crate) fn hs5_wrong_credentials_are_refused(index: &Index<'_>) -> Finding {
         } else {
             Some((Failure::WrongStatus, format!("{}, not in 401", ending(end, sent))))
         };
-        // A server that speaks no proper HTTP may answer anything, and makes clients begin anew.
-        let fault = if reached_rogue(index, request) { Party::Server } else { Party::Balancer };
+        // A server that speaks no proper HTTP may answer anything, and makes clients begin anew. One that takes users from a
+        // header asks nobody for credentials.
+        let fault = if reached_rogue(index, request) {
+            Party::Server
+        } else if last.is_some_and(|last| last.user.is_none() && index.settings.believes_header(last.at.0, last.event))
+        {
+            Party::SiteSetUp
+        } else {
+            Party::Balancer
+        };
         if problem.is_none() || fault == Party::Balancer {
             finding.exercise();
         }
@@ -123,7 +134,7 @@ fn judge_end(index: &Index<'_>, request: &Request<'_>, end: End<'_>, problem: &s
     }
     let summary = match (fault, is_no_answer(end.status)) {
         (Party::Balancer, true) => {
-            format!("{}'s request {} {problem}, and no fault explains it", request.client, request.id)
+            format!("{}'s request {} {problem}{UNEXPLAINED}", request.client, request.id)
         }
         _ => format!("{}'s request {} {problem}", request.client, request.id),
     };
@@ -152,7 +163,7 @@ fn needed(index: &Index<'_>, request: &Request<'_>) -> usize {
         let mut answers = index.answered(request).filter(|answer| answer.leg == Leg::Anonymous);
         answers.any(|answer| answer.is_forbidden() && request.is_taken_for_own_user(&answer))
     };
-    let anonymous = !request.preemptive || asked() && (single() || forbidden() || ticket && !ntlm);
+    let anonymous = !request.preemptive || asked() && (single() || ticket && !ntlm) || forbidden();
     let ntlm = if ntlm || !ticket { 2 } else { 0 };
     usize::from(anonymous)
         + usize::from(ticket)

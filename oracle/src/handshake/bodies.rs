@@ -13,6 +13,7 @@
 
 use stickler_model::event::Credentials;
 
+use crate::excuses::reached_rogue;
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::Request;
@@ -39,6 +40,13 @@ pub(crate) fn hs4_bodies_are_processed_once(index: &Index<'_>) -> Finding {
             finding.blame(Party::Client, Failure::WrongBody, request.cited(), summary, events);
         }
         if processed.is_empty() && (!succeeded || !withheld.is_empty()) {
+            continue;
+        }
+        // A server that speaks no proper HTTP may answer anything.
+        if processed.is_empty() && reached_rogue(index, request) {
+            let summary =
+                format!("{client}'s request {id} was answered with success by a server that processes nothing");
+            finding.blame(Party::Server, Failure::WrongBody, request.cited(), summary, request.events.clone());
             continue;
         }
         finding.exercise();

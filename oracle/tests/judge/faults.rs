@@ -40,7 +40,7 @@ pub(crate) fn answered(trace: &mut TraceBuilder, connection: u32, status: u16) -
 /// Declares checks that notice a return within [`RISE`] seconds.
 fn checked(trace: &mut TraceBuilder) {
     let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(1));
-    trace.promises.checks = Some(Checks { interval, timeout, rise: 2, fall: 3, user: None });
+    trace.promises.checks = Some(Checks { interval, after_end: false, timeout, rise: 2, fall: 3, user: None });
 }
 
 #[test]

@@ -165,7 +165,8 @@ fn st2_goes_by_what_the_client_sent_where_the_balancer_authenticates() {
 fn orphaned() -> TraceBuilder {
     let mut trace = TraceBuilder::default();
     let second = Duration::from_secs(1);
-    trace.promises.checks = Some(Checks { interval: second, timeout: second, rise: 1, fall: 1, user: None });
+    trace.promises.checks =
+        Some(Checks { interval: second, after_end: false, timeout: second, rise: 1, fall: 1, user: None });
     trace.whole_ticket("alice", IIS1);
     trace.whole_ticket("bob", IIS2);
     trace.fault(Fault::Crash("iis1".into()));
@@ -252,7 +253,7 @@ fn hc2_is_violated_by_a_client_on_a_connection_that_a_checks_ticket_authenticate
         let second = Duration::from_secs(1);
         let user = Some(user("probe"));
         trace.promises.checks =
-            Some(Checks { interval: second, timeout: second, rise: 1, fall: 1, user: user.clone() });
+            Some(Checks { interval: second, after_end: false, timeout: second, rise: 1, fall: 1, user: user.clone() });
         trace.see("iis1", What::ServerReceived { connection: 9, number: 1, request: None, leg: Leg::Ticket });
         trace.answer(Answer {
             request: None,

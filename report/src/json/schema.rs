@@ -122,6 +122,7 @@ enum Cited {
 
 /// The cost of a run.
 #[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is a schema alone")]
 pub(super) struct Effort {
     /// The cost of the whole run.
@@ -132,6 +133,7 @@ pub(super) struct Effort {
 
 /// The numbers of operations.
 #[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is a schema alone")]
 struct Cost {
     /// The number of HTTP requests that clients sent.

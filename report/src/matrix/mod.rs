@@ -20,7 +20,7 @@ use crate::{json, transcript};
 
 /// A balancer of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Subject {
     /// The name of the balancer, as `--balancer` accepts it.
     pub name: String,
@@ -32,7 +32,7 @@ pub struct Subject {
 
 /// A table of verdicts by balancer and requirement.
 #[derive(Debug, Clone, Default, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Matrix {
     /// The rows, one for each balancer.
     rows: Vec<Row>,
@@ -40,7 +40,7 @@ pub struct Matrix {
 
 /// The verdicts on one balancer.
 #[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Row {
     /// The balancer of the row.
     #[serde(flatten)]
@@ -61,7 +61,7 @@ pub struct Row {
 
 /// The outcome for the users of sites of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Logons {
     /// Whether the users can log on.
     pub works: Works,
@@ -92,7 +92,7 @@ pub enum Works {
 
 /// The outcome of one requirement over one balancer.
 #[derive(Debug, Clone, Default, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Cell {
     /// The worst grade in all scenarios.
     #[cfg_attr(feature = "schema", schemars(with = "Option<json::schema::Grade>"))]
@@ -105,7 +105,7 @@ pub struct Cell {
 
 /// A sighting of a violated requirement.
 #[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Sighting {
     /// The name of the scenario.
     pub scenario: String,

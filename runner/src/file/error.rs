@@ -4,9 +4,10 @@ use std::fmt;
 
 use stickler_model::TopologyProblem;
 use stickler_model::plan::{MAX_STEPS, StepProblem};
+use stickler_model::trace::MAX_EVENTS;
 use stickler_oracle::Requirement;
 
-use super::{FORMAT, MAX_LINE};
+use super::{FORMAT, MAX_FILE, MAX_LINE};
 
 /// Why a run file cannot be read, or is not valid.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,9 @@ pub enum Problem {
     /// The line is longer than [`MAX_LINE`].
     #[error("the line is longer than {MAX_LINE} bytes, the limit of a run file")]
     TooLong,
+    /// The file is longer than [`MAX_FILE`].
+    #[error("the file is longer than {MAX_FILE} bytes, the limit of a run file")]
+    TooLarge,
     /// The first line is not the head of a run file.
     #[error("this is not a run file: its first line is not the head of one ({})", said(.0))]
     NotARunFile(serde_json::Error),
@@ -70,6 +74,9 @@ pub enum Problem {
     /// The plan has more steps than [`MAX_STEPS`].
     #[error("a plan can have at most {MAX_STEPS} steps")]
     TooManySteps,
+    /// The file has more events than [`MAX_EVENTS`].
+    #[error("a run file can have at most {MAX_EVENTS} events")]
+    TooManyEvents,
     /// The plan has no steps, and the file records no events.
     #[error("the plan has no steps and the file records no events, so that there is nothing to perform")]
     NoSteps,
@@ -106,9 +113,28 @@ pub enum Problem {
         /// The number of such lines that were read.
         found: usize,
     },
+    /// Lines do not agree with their digest in the last line.
+    #[error(
+        "{}, so the file contradicts itself: it was edited after the run was recorded. To use it as it is, remove `digests` from its last line",
+        disagreement(.kind, *.last)
+    )]
+    Edited {
+        /// The kind of the lines.
+        kind: &'static str,
+        /// The last of these lines, if there are several.
+        last: Option<usize>,
+    },
     /// The file continues after its last line.
     #[error("the file continues after `end`, which must be the last line of a run file")]
     AfterEnd,
+}
+
+/// Returns what does not agree with the digest of these lines.
+fn disagreement(kind: &str, last: Option<usize>) -> String {
+    match last {
+        Some(last) => format!("the lines `{kind}` from here to line {last} do not agree with their digest"),
+        None => format!("the line does not agree with the digest of `{kind}`"),
+    }
 }
 
 /// Returns what is wrong with a JSON text, without the position that `serde_json` adds.

@@ -14,12 +14,16 @@
 //! | `expected` | 0 or 1 | the [`Expected`](crate::Expected) outcome |
 //! | `failure` | any | an expectation of the script that did not hold ([`Diagnostic`]) |
 //! | `printed` | any | a line that the script printed |
-//! | `end` | 1 | `steps` and `events` (how many there are above, so that a file that was cut off is noticed), `how` ([`End`]) |
+//! | `end` | 1 | `steps` and `events` (how many there are above, so that a file that was cut off is noticed), `how` ([`End`]), `digests` of a recorded run |
 //!
 //! A file contains the actions that were performed. A wait for the balancer's health checks (`await_checks`) is recorded
 //! as the time that it took (`advance`), so the plan is specific to this balancer. A plan alone may have either.
 //!
-//! Unknown fields are errors. A line has at most [`MAX_LINE`] bytes, and a plan is within
+//! `digests` has a digest of the lines of each kind, so that a record that was edited is noticed even where a replay has
+//! nothing to compare: in the seed, the expected outcome, or what a script said. Digests show accidents; they protect
+//! against nobody, because anybody can compute them or leave them out. A file without them is read as it is.
+//!
+//! Unknown fields are errors. A file has at most [`MAX_FILE`] bytes, a line at most [`MAX_LINE`]. A plan is within
 //! [`bounds`](stickler_model::bounds), as is everything that is recorded. Text of a script beyond [`MAX_SAID`] bytes is
 //! counted and left out. A run without a trace, which was skipped before there was a world, is not recorded.
 //!
@@ -27,6 +31,7 @@
 //! * [`Reader`] reads a file line by line, in bounded memory, and names the line that is wrong.
 //! * [`replay`] performs the plan of a file again, and compares the result with the record.
 
+mod digests;
 mod error;
 mod kept;
 mod read;
@@ -34,6 +39,8 @@ mod replay;
 #[cfg(test)]
 mod tests;
 mod write;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use stickler_model::{BalancerSpec, Plan, Topology};
@@ -52,6 +59,9 @@ pub const FORMAT: u32 = 1;
 /// The maximum length of a line that is written and read, in bytes. A step contains at most
 /// [`MAX_TEXT`](stickler_model::bounds::MAX_TEXT) bytes of text, each of which JSON may have to escape with six.
 pub const MAX_LINE: usize = 8 << 20;
+
+/// The maximum length of a file that is written and read, in bytes: that of the longest trace.
+pub const MAX_FILE: usize = stickler_model::trace::MAX_EVENT_BYTES;
 
 /// The first line of a run file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,6 +84,9 @@ struct Last {
     steps: usize,
     events: usize,
     how: End,
+    /// The digests of the lines above, by kind; `None` in a file that contains a plan alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digests: Option<BTreeMap<String, String>>,
 }
 
 /// Returns the number, from 1, of the line that contains the step with this index.

@@ -7,10 +7,11 @@ use std::path::Path;
 use serde::Deserialize;
 use stickler_model::bounds::MAX_PLAN_BYTES;
 use stickler_model::plan::{MAX_STEPS, PlanError, StepProblem};
-use stickler_model::trace::Promises;
+use stickler_model::trace::{MAX_EVENTS, Promises};
 use stickler_model::{Action, Event, Plan};
 
-use super::{FORMAT, FileError, Head, Last, MAX_LINE, Problem, RecordedVerdict, line_of_step};
+use super::digests::Digests;
+use super::{FORMAT, FileError, Head, Last, MAX_FILE, MAX_LINE, Problem, RecordedVerdict, line_of_step, write};
 use crate::{Diagnostic, Expected, Source, text_file};
 
 /// Reads a run file from its head to its last line. The reader keeps the plan, the current line and the verdicts, one
@@ -31,6 +32,9 @@ pub struct Reader<R> {
     /// What the balancer declared; `None` if the file contains a plan alone.
     pub promises: Option<Promises>,
     events: usize,
+    /// The number of bytes that may still be read.
+    left: usize,
+    digests: Digests,
 }
 
 /// The results of a recorded run. The text that the script printed is checked and not kept, because it is for people
@@ -64,11 +68,12 @@ impl Reader<BufReader<File>> {
     /// [`FileError`]: the file cannot be read, is not a run file of this format, or has a plan that is not valid.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let shown = path.display().to_string();
-        let file = text_file::open(path).map_err(|error| FileError {
-            path: shown.clone(),
-            line: None,
-            problem: Problem::Unopened(error),
-        })?;
+        let whole = |problem| FileError { path: shown.clone(), line: None, problem };
+        let file = text_file::open(path).map_err(|error| whole(Problem::Unopened(error)))?;
+        // A file that is too long is refused before a line of it is read.
+        if file.metadata().is_ok_and(|metadata| metadata.len() > MAX_FILE as u64) {
+            return Err(whole(Problem::TooLarge));
+        }
         Self::new(BufReader::new(file), &shown)
     }
 }
@@ -80,7 +85,10 @@ impl<R: BufRead> Reader<R> {
     /// [`FileError`]: the input cannot be read, is not a run file of this format, or has a plan that is not valid.
     pub fn new(mut input: R, path: &str) -> Result<Self, FileError> {
         let at_head = |problem| FileError { path: path.to_owned(), line: Some(1), problem };
-        let text = read_line(&mut input).map_err(at_head)?.unwrap_or_default();
+        let mut left = MAX_FILE;
+        let text = read_line(&mut input, &mut left).map_err(at_head)?.unwrap_or_default();
+        let mut digests = Digests::default();
+        digests.add("head", 1, &text);
         let Head { scenario, path: script, arm, seed, balancer, topology, .. } = head(&text).map_err(at_head)?;
         let mut reader = Self {
             path: path.to_owned(),
@@ -92,6 +100,8 @@ impl<R: BufRead> Reader<R> {
             plan: Plan { seed, balancer, topology, steps: Vec::new() },
             promises: None,
             events: 0,
+            left,
+            digests,
         };
         reader.read_plan()?;
         Ok(reader)
@@ -134,6 +144,7 @@ impl<R: BufRead> Reader<R> {
     pub fn next_event(&mut self) -> Result<Option<Event>, FileError> {
         match self.next()? {
             Line::Event(_) if self.promises.is_none() => Err(self.wrong(Problem::Order { found: "event" })),
+            Line::Event(_) if self.events == MAX_EVENTS => Err(self.wrong(Problem::TooManyEvents)),
             Line::Event(event) => {
                 self.events += 1;
                 Ok(Some(*event))
@@ -157,8 +168,18 @@ impl<R: BufRead> Reader<R> {
     /// Reads the results of the run, up to the last line.
     ///
     /// # Errors
+    /// [`FileError`]: a line is malformed or in the wrong place, or the file was cut off or edited.
+    pub fn finish(self) -> Result<Results, FileError> {
+        let (results, edited) = self.results()?;
+        edited.map_or(Ok(results), Err)
+    }
+
+    /// Reads the results of the run, up to the last line. Returns them with the error that the file was edited, if it
+    /// was: a difference from a replay says more than that.
+    ///
+    /// # Errors
     /// [`FileError`]: a line is malformed or in the wrong place, or the file was cut off.
-    pub fn finish(mut self) -> Result<Results, FileError> {
+    pub(super) fn results(mut self) -> Result<(Results, Option<FileError>), FileError> {
         while self.next_event()?.is_some() {}
         let mut results = Results::default();
         let mut stage = 0;
@@ -184,7 +205,7 @@ impl<R: BufRead> Reader<R> {
                     stage += 1;
                 }
                 Line::Failure(_) | Line::Printed(_) => {}
-                Line::End(last) => return self.end(&last).map(|()| results),
+                Line::End(last) => return self.end(&last).map(|edited| (results, edited)),
                 Line::Step(_) | Line::Promises(_) | Line::Event(_) => {
                     return Err(self.wrong(Problem::Order { found: kind }));
                 }
@@ -192,21 +213,26 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    fn end(&mut self, last: &Last) -> Result<(), FileError> {
+    /// Checks the last line. Returns the error that the file was edited, if it was.
+    fn end(&mut self, last: &Last) -> Result<Option<FileError>, FileError> {
         let counts = [("steps", last.steps, self.plan.steps.len()), ("events", last.events, self.events)];
         for (what, counted, found) in counts {
             if counted != found {
                 return Err(self.wrong(Problem::Count { what, counted, found }));
             }
         }
-        match read_line(&mut self.input) {
-            Ok(None) => Ok(()),
+        match read_line(&mut self.input, &mut self.left) {
+            Ok(None) => {}
             Ok(Some(_)) => {
                 self.line += 1;
-                Err(self.wrong(Problem::AfterEnd))
+                return Err(self.wrong(Problem::AfterEnd));
             }
-            Err(problem) => Err(self.wrong(problem)),
+            Err(problem) => return Err(self.wrong(problem)),
         }
+        // The last line contains the digests, so that only the rest of it has one.
+        self.digests.add("end", self.line, write::json(&last.how).as_bytes());
+        let edited = last.digests.as_ref().and_then(|stated| self.digests.edited(stated, self.line));
+        Ok(edited.map(|(line, problem)| self.at(line, problem)))
     }
 
     fn next(&mut self) -> Result<Line, FileError> {
@@ -214,13 +240,22 @@ impl<R: BufRead> Reader<R> {
             return Ok(line);
         }
         self.line += 1;
-        let text = read_line(&mut self.input).map_err(|problem| self.wrong(problem))?;
+        let text = read_line(&mut self.input, &mut self.left).map_err(|problem| self.wrong(problem))?;
         let text = text.ok_or_else(|| self.wrong(Problem::CutOff))?;
-        // The last line ends in a newline too. A line without one was cut off, even if it is well-formed.
-        if text.last() != Some(&b'\n') {
-            return Err(self.wrong(Problem::CutOff));
+        let is_whole = text.last() == Some(&b'\n');
+        let line: Line = serde_json::from_slice(&text).map_err(|error| {
+            let cut_off = !is_whole && error.is_eof();
+            self.wrong(if cut_off { Problem::CutOff } else { Problem::Malformed(error) })
+        })?;
+        let (kind, _) = line.kind();
+        match line {
+            Line::End(_) => {}
+            // The last line may lack its line end, as many editors leave it. Any other line without one was cut off, even
+            // if it is well-formed.
+            _ if !is_whole => return Err(self.wrong(Problem::CutOff)),
+            _ => self.digests.add(kind, self.line, &text),
         }
-        serde_json::from_slice(&text).map_err(|error| self.wrong(Problem::Malformed(error)))
+        Ok(line)
     }
 
     /// Returns an error about the current line.
@@ -256,19 +291,24 @@ fn head(text: &[u8]) -> Result<Head, Problem> {
     struct Format {
         format: u64,
     }
-    let Format { format } = serde_json::from_slice(text).map_err(Problem::NotARunFile)?;
+    let Format { format } = serde_json::from_slice(text).map_err(|error| {
+        let cut_off = error.is_eof() && text.starts_with(b"{\"format\":") && !text.ends_with(b"\n");
+        if cut_off { Problem::CutOff } else { Problem::NotARunFile(error) }
+    })?;
     if format != u64::from(FORMAT) {
         return Err(Problem::Format { found: format });
     }
     serde_json::from_slice(text).map_err(Problem::Malformed)
 }
 
-/// Reads a line with its end, at most [`MAX_LINE`] bytes. Returns `None` at the end of the file.
-fn read_line(input: &mut impl BufRead) -> Result<Option<Vec<u8>>, Problem> {
+/// Reads a line with its end, at most [`MAX_LINE`] bytes, and subtracts its length from `left`, the number of bytes that
+/// may still be read. Returns `None` at the end of the file.
+fn read_line(input: &mut impl BufRead, left: &mut usize) -> Result<Option<Vec<u8>>, Problem> {
     let mut text = Vec::new();
     let count = input.take(MAX_LINE as u64 + 1).read_until(b'\n', &mut text).map_err(Problem::Unreadable)?;
     if count > MAX_LINE {
         return Err(Problem::TooLong);
     }
+    *left = left.checked_sub(count).ok_or(Problem::TooLarge)?;
     Ok((count > 0).then_some(text))
 }

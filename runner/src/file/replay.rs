@@ -73,7 +73,8 @@ pub struct ChangedPromise {
 /// the arm with the name that the file states.
 ///
 /// # Errors
-/// [`FileError`]: the file cannot be read, is not valid, was recorded by another arm, or has nothing to perform.
+/// [`FileError`]: the file cannot be read, is not valid, was recorded by another arm, or has nothing to perform; or it was
+/// edited in a place that the run does not show.
 pub fn replay<'a>(path: &Path, arm: &dyn Fn(&str) -> Option<&'a dyn Arm>) -> Result<Replay, FileError> {
     let mut reader = Reader::open(path)?;
     let Some(arm) = arm(&reader.arm) else {
@@ -96,13 +97,15 @@ pub fn replay<'a>(path: &Path, arm: &dyn Fn(&str) -> Option<&'a dyn Arm>) -> Res
             difference = compare_events(&mut reader, trace)?;
         }
     }
-    let results = reader.finish()?;
-    let comparison = if plan_alone {
-        Comparison::PlanAlone
-    } else {
-        let verdicts = if exact { compare_verdicts } else { compare_grades };
-        let difference = difference.or_else(|| verdicts(&results, &run));
-        difference.map_or(Comparison::Equal, Comparison::Different)
+    let (results, edited) = reader.results()?;
+    let verdicts = if exact { compare_verdicts } else { compare_grades };
+    let difference = difference.or_else(|| if plan_alone { None } else { verdicts(&results, &run) });
+    let comparison = match (difference, edited) {
+        (Some(difference), _) => Comparison::Different(difference),
+        // The events do not show everything: many runs are the same with another seed.
+        (None, Some(edited)) => return Err(edited),
+        (None, None) if plan_alone => Comparison::PlanAlone,
+        (None, None) => Comparison::Equal,
     };
     run.expected = results.expected;
     Ok(Replay { recorded, run, comparison })

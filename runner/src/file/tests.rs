@@ -115,10 +115,58 @@ fn a_plan_alone_is_a_file_too() {
 #[test]
 fn a_file_that_was_cut_off_anywhere_is_noticed() {
     let text = written(&run());
-    for length in 0..text.len() {
+    for length in 1..text.len() - 1 {
         let error = wrong(&text[..length]);
-        assert!(error.starts_with("x.jsonl:"), "{error}");
+        let in_format = length <= "{\"format\":".len();
+        assert!(error.ends_with("it was cut off") || (in_format && error.contains("not a run file")), "{error}");
     }
+}
+
+#[test]
+fn a_whole_file_may_lack_its_last_line_end() {
+    let text = written(&run());
+    let without = text.strip_suffix('\n').unwrap();
+    assert!(read(without).and_then(|(reader, _)| reader.finish()).is_ok());
+    let misspelled = without.replacen("\"steps\":4", "\"steps\":\"4\"", 1);
+    assert!(wrong(&misspelled).starts_with("x.jsonl:17: the line is malformed at column "), "{}", wrong(&misspelled));
+    let (before, _) = without.rsplit_once('\n').unwrap();
+    assert_eq!(wrong(before), "x.jsonl:16: the file ends without its last line (`end`): it was cut off");
+}
+
+#[test]
+fn an_edited_record_is_noticed_at_its_line_wherever_it_was_edited() {
+    let text = written(&run());
+    for (line, from, to, kind) in [
+        (1, "\"seed\":7", "\"seed\":8", "head"),
+        (1, "\"scenario\":\"lone\"", "\"scenario\":\"tone\"", "head"),
+        (6, "\"secs\":60", "\"secs\":61", "promises"),
+        (13, "it leaks", "it streams", "verdict"),
+        (14, "\"ID-1\":[\"ok\"]", "\"ID-1\":[\"violated\"]", "expected"),
+        (14, "because", "why not", "expected"),
+        (15, "\"message\":\"wrong\"", "\"message\":\"fine\"", "failure"),
+        (16, "one\\ntwo", "three", "printed"),
+        (17, "\"complete\"", "{\"skipped\":\"x\"}", "end"),
+    ] {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        assert!(lines[line - 1].contains(from), "{}", lines[line - 1]);
+        lines[line - 1] = lines[line - 1].replacen(from, to, 1);
+        let said = wrong(&lines.join("\n"));
+        let start = format!("x.jsonl:{line}: the line does not agree with the digest of `{kind}`");
+        assert!(said.starts_with(&start), "{said}");
+    }
+    let step = text.replacen("\"path\":\"/\"", "\"path\":\"/x\"", 1);
+    let said = wrong(&step);
+    assert!(said.starts_with("x.jsonl:2: the lines `step` from here to line 5 do not agree"), "{said}");
+    let lost: Vec<&str> = text.lines().filter(|line| !line.starts_with("{\"expected\"")).collect();
+    assert!(wrong(&lost.join("\n")).starts_with("x.jsonl:16: the line does not agree with the digest of `expected`"));
+    // Other ends of lines are no edit, and without digests nothing can be said.
+    assert!(read(&text.replace('\n', "\r\n")).and_then(|(reader, _)| reader.finish()).is_ok());
+    let (above, digests) = text.split_once(",\"digests\":").unwrap();
+    assert!(digests.ends_with("}}}\n"));
+    let undigested = format!("{}}}}}\n", above.replacen("\"seed\":7", "\"seed\":8", 1));
+    let (reader, _) = read(&undigested).unwrap();
+    assert_eq!(reader.plan.seed, 8);
+    reader.finish().unwrap();
 }
 
 #[test]
@@ -394,4 +442,60 @@ fn a_file_of_another_arm_or_without_steps_is_not_performed() {
 fn a_file_that_cannot_be_opened_has_no_line() {
     let error = Reader::open(std::path::Path::new("no/such.jsonl")).err().unwrap().to_string();
     assert!(error.starts_with("no/such.jsonl: the file cannot be opened: "), "{error}");
+}
+
+/// A file whose head is followed by the same line without an end.
+struct Endless {
+    head: Vec<u8>,
+    line: Vec<u8>,
+    at: usize,
+}
+
+impl std::io::Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = std::io::Read::read(&mut std::io::BufRead::fill_buf(self)?, buffer)?;
+        std::io::BufRead::consume(self, count);
+        Ok(count)
+    }
+}
+
+impl std::io::BufRead for Endless {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        let Self { head, line, at } = self;
+        Ok(if *at < head.len() { &head[*at..] } else { &line[(*at - head.len()) % line.len()..] })
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.at += count;
+    }
+}
+
+/// Returns what is said about a file that never ends, and how much of it was read.
+fn endless(keep: usize, line: &str) -> (String, usize) {
+    let head: String = written(&run()).lines().take(keep).flat_map(|line| [line, "\n"]).collect();
+    let mut endless = Endless { head: head.into(), line: format!("{line}\n").into(), at: 0 };
+    let read = Reader::new(&mut endless, "x.jsonl").and_then(Reader::finish);
+    (read.err().unwrap().to_string(), endless.at)
+}
+
+#[test]
+fn a_file_without_end_is_given_up_at_the_limit_of_events_and_of_bytes() {
+    use stickler_model::trace::MAX_EVENTS;
+
+    let (said, _) = endless(6, written(&run()).lines().nth(10).unwrap());
+    assert_eq!(said, format!("x.jsonl:{}: a run file can have at most {MAX_EVENTS} events", MAX_EVENTS + 7));
+    let printed = format!("{{\"printed\":\"{}\"}}", "x".repeat(MAX_LINE - 100));
+    let (said, read) = endless(14, &printed);
+    assert!(said.ends_with(": the file is longer than 536870912 bytes, the limit of a run file"), "{said}");
+    assert!(read <= MAX_FILE + MAX_LINE, "{read}");
+}
+
+#[test]
+fn a_file_that_is_too_long_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.jsonl");
+    // Only the length of the file is over the limit: it has no content.
+    std::fs::File::create(&path).unwrap().set_len(MAX_FILE as u64 + 1).unwrap();
+    let error = Reader::open(&path).err().unwrap().to_string();
+    assert_eq!(error, format!("{}: the file is longer than {MAX_FILE} bytes, the limit of a run file", path.display()));
 }

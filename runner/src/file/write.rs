@@ -6,43 +6,48 @@ use std::io::{self, Write};
 use serde::Serialize;
 use stickler_model::{BalancerSpec, Plan, Topology, escape};
 
+use super::digests::Digests;
 use super::kept::{self, RecordedVerdict};
-use super::{FORMAT, Head, Last, MAX_LINE};
+use super::{FORMAT, Head, Last, MAX_FILE, MAX_LINE};
 use crate::{End, Run, Source};
 
 /// Writes a run: its plan, its trace, and its results. If the run has no trace, nothing is written. Returns whether the
 /// run was written.
 ///
 /// # Errors
-/// The operating system cannot write, or a line would be longer than [`MAX_LINE`].
+/// The operating system cannot write, a line would be longer than [`MAX_LINE`], or the file longer than [`MAX_FILE`].
 pub fn write(run: &Run, out: &mut impl Write) -> io::Result<bool> {
     let Some(trace) = &run.trace else { return Ok(false) };
     let header = &trace.header;
-    line(out, &head(&run.source, &run.arm, header.seed, &header.balancer, &header.topology))?;
-    let steps = trace.actions().try_fold(0, |count, step| keyed(out, "step", step).map(|()| count + 1))?;
-    keyed(out, "promises", &header.promises)?;
-    trace.events.iter().try_for_each(|event| keyed(out, "event", event))?;
-    run.verdicts.iter().try_for_each(|verdict| keyed(out, "verdict", &RecordedVerdict::of(verdict)))?;
-    keyed(out, "expected", &run.expected)?;
-    run.failures.iter().try_for_each(|failure| keyed(out, "failure", &kept::diagnostic(failure)))?;
-    run.printed.iter().try_for_each(|text| keyed(out, "printed", &kept::said(text)))?;
+    let mut out = Lines::new(out);
+    out.line("head", &json(&head(&run.source, &run.arm, header.seed, &header.balancer, &header.topology)))?;
+    let steps = trace.actions().try_fold(0, |count, step| out.keyed("step", step).map(|()| count + 1))?;
+    out.keyed("promises", &header.promises)?;
+    trace.events.iter().try_for_each(|event| out.keyed("event", event))?;
+    run.verdicts.iter().try_for_each(|verdict| out.keyed("verdict", &RecordedVerdict::of(verdict)))?;
+    out.keyed("expected", &run.expected)?;
+    run.failures.iter().try_for_each(|failure| out.keyed("failure", &kept::diagnostic(failure)))?;
+    run.printed.iter().try_for_each(|text| out.keyed("printed", &kept::said(text)))?;
     let how = match &run.end {
         End::Complete => End::Complete,
         End::Skipped(reason) => End::Skipped(kept::said(reason).into_owned()),
         End::Failed(diagnostic) => End::Failed(Box::new(kept::diagnostic(diagnostic))),
     };
-    keyed(out, "end", &Last { steps, events: trace.events.len(), how })?;
+    out.digests.add("end", 0, json(&how).as_bytes());
+    let digests = Some(out.digests.shown());
+    out.keyed("end", &Last { steps, events: trace.events.len(), how, digests })?;
     Ok(true)
 }
 
 /// Writes a plan that was not performed.
 ///
 /// # Errors
-/// The operating system cannot write, or a line would be longer than [`MAX_LINE`].
+/// The operating system cannot write, a line would be longer than [`MAX_LINE`], or the file longer than [`MAX_FILE`].
 pub fn write_plan(plan: &Plan, source: &Source, arm: &str, out: &mut impl Write) -> io::Result<()> {
-    line(out, &head(source, arm, plan.seed, &plan.balancer, &plan.topology))?;
-    plan.steps.iter().try_for_each(|step| keyed(out, "step", step))?;
-    keyed(out, "end", &Last { steps: plan.steps.len(), events: 0, how: End::Complete })
+    let mut out = Lines::new(out);
+    out.line("head", &json(&head(source, arm, plan.seed, &plan.balancer, &plan.topology)))?;
+    plan.steps.iter().try_for_each(|step| out.keyed("step", step))?;
+    out.keyed("end", &Last { steps: plan.steps.len(), events: 0, how: End::Complete, digests: None })
 }
 
 fn head(source: &Source, arm: &str, seed: u64, balancer: &BalancerSpec, topology: &Topology) -> Head {
@@ -71,19 +76,54 @@ pub(super) fn json(value: &impl Serialize) -> String {
     }
 }
 
-fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    whole(out, &json(value))
+/// The lines of a file that is being written.
+struct Lines<'a, W> {
+    out: &'a mut W,
+    digests: Digests,
+    /// The number of bytes that may still be written.
+    left: usize,
 }
 
-fn keyed(out: &mut impl Write, key: &str, value: &impl Serialize) -> io::Result<()> {
-    whole(out, &line_text(key, value))
-}
-
-/// Writes a line, after checking that it is short enough to be read back.
-fn whole(out: &mut impl Write, text: &str) -> io::Result<()> {
-    if text.len() >= MAX_LINE {
-        let message = format!("a line would have {} bytes, and {MAX_LINE} are the most: {:.80}...", text.len(), text);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+impl<'a, W: Write> Lines<'a, W> {
+    fn new(out: &'a mut W) -> Self {
+        Self { out, digests: Digests::default(), left: MAX_FILE }
     }
-    writeln!(out, "{text}")
+
+    fn keyed(&mut self, kind: &'static str, value: &impl Serialize) -> io::Result<()> {
+        self.line(kind, &line_text(kind, value))
+    }
+
+    /// Writes a line, after checking that it, and the file, are short enough to be read back.
+    fn line(&mut self, kind: &'static str, text: &str) -> io::Result<()> {
+        let too_large = |message| Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        if text.len() >= MAX_LINE {
+            let count = text.len();
+            return too_large(format!("a line would have {count} bytes, and {MAX_LINE} are the most: {text:.80}..."));
+        }
+        match self.left.checked_sub(text.len() + 1) {
+            Some(left) => self.left = left,
+            None => return too_large(format!("the file would have more than {MAX_FILE} bytes, which are the most")),
+        }
+        // The number of the line matters to the reader alone.
+        self.digests.add(kind, 0, text.as_bytes());
+        writeln!(self.out, "{text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_could_not_be_read_back_is_not_written() {
+        let mut out = Vec::new();
+        let mut lines = Lines::new(&mut out);
+        assert_eq!(lines.left, MAX_FILE);
+        lines.left = 12;
+        lines.line("printed", "12345").unwrap();
+        lines.line("printed", "12345").unwrap();
+        let error = lines.line("printed", "").unwrap_err();
+        assert!(error.to_string().contains("more than 536870912 bytes"), "{error}");
+        assert_eq!(out, b"12345\n12345\n");
+    }
 }

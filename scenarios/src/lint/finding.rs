@@ -1,17 +1,14 @@
 //! The findings of a lint, as data and as text.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{Level, Renderer};
 use stickler_model::escape;
+use stickler_runner::excerpt;
 
 use super::rules::Rule;
-
-/// The maximum length of the excerpt of a line that a text shows, in bytes.
-const SHOWN: usize = 160;
 
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,12 +127,9 @@ impl Report {
         let title = escape::lines(&finding.message).into_owned();
         let path = escape::line(&finding.file).into_owned();
         let text = self.texts.get(&finding.file).map_or("", |text| text);
-        let (line, marked) = excerpt(text, finding.span.bytes);
-        let snippet = Snippet::source(line).line_start(finding.span.line).path(path);
-        let mut group = level
-            .primary_title(title)
-            .id(finding.code)
-            .element(snippet.annotation(AnnotationKind::Primary.span(marked)));
+        let (line, marked) = line(text, finding.span.bytes);
+        let snippet = excerpt::snippet(line, finding.span.line, marked, None).path(path);
+        let mut group = level.primary_title(title).id(finding.code).element(snippet);
         if let Some(hint) = &finding.hint {
             group = group.element(Level::HELP.message(escape::lines(hint).into_owned()));
         }
@@ -143,17 +137,11 @@ impl Report {
     }
 }
 
-/// Returns the line on which a place begins, without characters that a terminal would interpret, and the place within
-/// that line.
-fn excerpt(text: &str, (start, end): (usize, usize)) -> (String, Range<usize>) {
+/// Returns the line on which a place begins, and the part of the place within that line.
+fn line(text: &str, (start, end): (usize, usize)) -> (&str, Range<usize>) {
     let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[begin..].lines().next().unwrap_or_default();
-    let from = (start - begin).min(line.len());
-    let to = floor(line, end.saturating_sub(begin).min(from + SHOWN)).max(from);
-    let plain = |c: char| if matches!(escape::line(c.encode_utf8(&mut [0; 4])), Cow::Owned(_)) { ' ' } else { c };
-    let plain = |text: &str| text.chars().map(plain).collect::<String>();
-    let (before, marked) = (plain(&line[..from]), plain(&line[from..to]));
-    (plain(line), before.len()..before.len() + marked.len())
+    (line, start - begin..end.saturating_sub(begin))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn join(word: ProbeWord, parts: Parts) -> Result<Probe, &'static str> {
 }
 
 pub(super) fn check<P: Port>(p: &mut P, rule: CheckRule) -> Read<CheckRule> {
-    let CheckRule { probe, interval, timeout, rise, fall, jitter, slow_start } = rule;
+    let CheckRule { probe, interval, after_end, timeout, rise, fall, jitter, slow_start } = rule;
     let (word, parts) = split(probe);
     let word = p.needed(
         "probe",
@@ -94,6 +94,12 @@ pub(super) fn check<P: Port>(p: &mut P, rule: CheckRule) -> Read<CheckRule> {
     let rule = CheckRule {
         probe: join(word, parts).map_err(|wrong| p.wrong(wrong))?,
         interval: p.needed("interval", "The time from the start of one check to the start of the next.", interval)?,
+        after_end: p.or(
+            "after_end",
+            "Whether the interval counts from the end of a check instead, so that a check without an answer delays the next one.",
+            after_end,
+            false,
+        )?,
         timeout: p.needed(
             "timeout",
             "The time after which a check without an answer has failed. It may not exceed the interval.",

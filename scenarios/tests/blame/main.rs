@@ -1,6 +1,8 @@
 //! The party at fault, in scripts that were once judged incorrectly. Each now has its right verdict. Where a similar
 //! script needs a different verdict, that one is tested too.
 
+mod wrong_parties;
+
 use std::sync::Arc;
 
 use stickler_model::{BalancerSpec, Event, What};
@@ -13,7 +15,7 @@ use Grade::{NotExercised, Ok, Violated};
 use Party::{Balancer, Client, InjectedFault, Script, Server, SiteSetUp, Undetermined};
 use Requirement::{Fo5, Fo8, Hs1, Hs5, Hs7, Id1, Id2, Id4, St3};
 
-fn play(script: &str, balancer: &str) -> Run {
+pub(crate) fn play(script: &str, balancer: &str) -> Run {
     let arm: Arc<dyn Arm> = Arc::new(SimArm);
     // A run in which nothing is put to the test, because every failure is excused, would count as skipped.
     let script = &format!("{script}\nexpect(True)\n");
@@ -23,24 +25,24 @@ fn play(script: &str, balancer: &str) -> Run {
     run
 }
 
-fn verdict(script: &str, balancer: &str, requirement: Requirement) -> Verdict {
+pub(crate) fn verdict(script: &str, balancer: &str, requirement: Requirement) -> Verdict {
     let run = play(script, balancer);
     run.verdicts.into_iter().find(|verdict| verdict.requirement == requirement).unwrap()
 }
 
 /// Returns the grade, and the party at fault for each piece of evidence, in order.
-fn blame(script: &str, balancer: &str, requirement: Requirement) -> (Grade, Vec<Party>) {
+pub(crate) fn blame(script: &str, balancer: &str, requirement: Requirement) -> (Grade, Vec<Party>) {
     let verdict = verdict(script, balancer, requirement);
     (verdict.grade, verdict.evidence.iter().map(|evidence| evidence.fault).collect())
 }
 
-fn grade(script: &str, balancer: &str, requirement: Requirement) -> Grade {
+pub(crate) fn grade(script: &str, balancer: &str, requirement: Requirement) -> Grade {
     verdict(script, balancer, requirement).grade
 }
 
 /// Checks that nothing counts against the balancer.
 #[track_caller]
-fn assert_clean(script: &str, balancer: &str) {
+pub(crate) fn assert_clean(script: &str, balancer: &str) {
     let run = play(script, balancer);
     let violated: Vec<_> = run.graded(Violated).map(|verdict| (verdict.requirement, &verdict.evidence)).collect();
     assert!(violated.is_empty(), "{script}\nover {balancer}: {violated:#?}");
@@ -446,7 +448,7 @@ fn two_clients_that_hold_one_port_at_once_are_the_scripts() {
 
 #[test]
 fn each_product_refuses_the_heads_that_are_beyond_its_limits_with_its_status() {
-    let script = include_str!("../scripts/claims/who-refuses-long-heads.star");
+    let script = include_str!("../../scripts/claims/who-refuses-long-heads.star");
     // Alice is in no group, bob in 250, carol in 500, and dave in 900. The last column is dave with NTLM.
     for (balancer, expected) in [
         ("l4-nat", [200; 5]),
