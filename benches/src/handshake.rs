@@ -143,7 +143,8 @@ pub struct Primitives {
     blob: Vec<u8>,
     /// The encrypted key, if there is a key exchange.
     encrypted_key: Option<[u8; 16]>,
-    /// Three messages of the handshake's lengths, if there is a MIC.
+    /// The bytes over which the MIC is computed: three messages as long as those of the handshake. `None` if the handshake
+    /// has no MIC.
     mic: Option<[Vec<u8>; 3]>,
 }
 

@@ -6,6 +6,12 @@ use crate::{Mechanism, Profile, mechanisms, profile, profiles};
 /// The maximum number of characters of a name that are compared.
 const LONGEST: usize = 128;
 
+/// The least Jaro-Winkler similarity at which a name was probably meant.
+const LIKE: f64 = 0.8;
+
+/// The maximum number of names that an error lists.
+const MOST_NAMES: usize = 20;
+
 /// Returns the balancer with this name, which is the name of a mechanism or of a product's profile, with the numbers of
 /// defects appended, for example `pin-on-401+B10+B11`. A defect is put on once, however often it is named, and the
 /// result's name lists them in the order of their numbers.
@@ -52,7 +58,7 @@ pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     let start: String = name.chars().take(64).collect::<String>().to_ascii_lowercase();
     let likeness = |known: &&str| strsim::jaro_winkler(&start, &known.to_ascii_lowercase());
     let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    nearest.filter(|name| likeness(name) >= 0.7)
+    nearest.filter(|name| likeness(name) >= LIKE)
 }
 
 fn known(name: &str) -> Option<Mechanism> {
@@ -86,10 +92,18 @@ impl std::fmt::Display for UnknownBalancer {
             return write!(f, "there is no balancer called `{start}`: {error}");
         }
         write!(f, "there is no balancer called `{start}`")?;
-        if let Some(nearest) = self.nearest {
-            write!(f, "; did you mean `{nearest}`?")?;
+        let family = format!("{}-", start.to_ascii_lowercase());
+        let alike: Vec<&str> = self.known.iter().copied().filter(|known| known.starts_with(&family)).collect();
+        match (&alike[..], self.nearest) {
+            ([_, _, ..], _) => {
+                let more = alike.len().saturating_sub(MOST_NAMES);
+                let rest = if more > 0 { format!(", or {more} more") } else { String::new() };
+                let shown = &alike[..alike.len().min(MOST_NAMES)];
+                write!(f, "; did you mean one of {}{rest}?", shown.join(", "))
+            }
+            (_, Some(nearest)) => write!(f, "; did you mean `{nearest}`?"),
+            (_, None) => write!(f, "; `stickler list` shows the {} that there are", self.known.len()),
         }
-        write!(f, "; there are: {}", self.known.join(", "))
     }
 }
 
@@ -158,8 +172,12 @@ mod tests {
     #[test]
     fn an_unknown_name_gets_the_nearest_one() {
         let error = find("Pin_on_401").unwrap_err();
-        let start = "there is no balancer called `Pin_on_401`; did you mean `pin-on-401`?; there are: l4-nat, ";
-        assert!(error.to_string().starts_with(start), "{error}");
+        assert_eq!(error.to_string(), "there is no balancer called `Pin_on_401`; did you mean `pin-on-401`?");
+        let family = find("haproxy").unwrap_err().to_string();
+        assert!(family.contains("did you mean one of haproxy-") && family.contains("haproxy-safe,"), "{family}");
+        let told = |name: &str| find(name).err().map_or(0, |error| error.to_string().len());
+        assert!(names().iter().all(|name| told(&name[..name.len() / 2]) < 700), "no message is a page");
+        assert!(find("nosuch").unwrap_err().to_string().contains("; `stickler list` shows the "));
         assert_eq!(find("zzz").unwrap_err().nearest, None);
         assert_eq!(find("shared").unwrap_err().nearest, Some("shared-pool"));
         assert!(find(&"x".repeat(100_000)).unwrap_err().to_string().len() < 4096);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use stickler_catalogue::{Mechanism, Profile, ProfileError, mechanisms, profiles};
+use stickler_catalogue::{Mechanism, Profile, ProfileError, mechanisms, nearest, profiles};
 use stickler_model::BalancerSpec;
 use stickler_report::test_case::Place;
 use stickler_runner::text_file;
@@ -92,11 +92,11 @@ fn of_profile(error: &ProfileError) -> Failure {
 pub(crate) fn profiles_like(patterns: &[String]) -> Result<Vec<&'static Profile>, Failure> {
     for pattern in patterns {
         if !profiles().iter().any(|profile| fits(profile, pattern)) {
-            let known: Vec<_> = profiles().iter().map(|profile| &*profile.name).collect();
-            return Err(Failure::Nothing(format!(
-                "there is no product profile `{pattern}`, nor any that starts with it; there are: {}",
-                known.join(", ")
-            )));
+            let known: Vec<&str> = profiles().iter().map(|profile| &*profile.name).collect();
+            let hint = nearest(pattern, &known).map(|near| format!("; did you mean `{near}`?"));
+            let hint = hint.unwrap_or_else(|| format!("; `stickler list` shows the {} that there are", known.len()));
+            let message = format!("there is no product profile `{pattern}`, nor any that starts with it{hint}");
+            return Err(Failure::Nothing(message));
         }
     }
     let wanted = |profile: &&Profile| patterns.is_empty() || patterns.iter().any(|pattern| fits(profile, pattern));

@@ -68,7 +68,9 @@ fn added(text: &str, matches: &ArgMatches) -> Result<Vec<String>, Box<Diagnostic
     let wrong = |span: Range<usize>, message: String| Box::new(Diagnostic::new(FILE, text, span, message, None));
     let tables: Tables =
         toml::from_str(text).map_err(|error| wrong(error.span().unwrap_or(0..0), error.message().to_owned()))?;
-    let root = Arguments::command();
+    let mut root = Arguments::command();
+    // This gives each command the options that all commands have, such as --quiet.
+    root.build();
     let mut options = Vec::new();
     for (name, keys) in tables {
         let Some(command) =
@@ -108,7 +110,10 @@ fn has_room(command: &Command, option: &clap::Arg, used: &ArgMatches) -> bool {
 
 /// Returns the option of a command with this name.
 fn option(command: &Command, name: &str) -> Result<clap::Arg, String> {
-    let options = || command.get_arguments().filter(|known| known.get_long().is_some() && !known.is_hide_set());
+    let is_option = |known: &&clap::Arg| {
+        known.get_long().is_some_and(|long| !["help", "version"].contains(&long)) && !known.is_hide_set()
+    };
+    let options = || command.get_arguments().filter(is_option);
     options().find(|known| known.get_long() == Some(name)).cloned().ok_or_else(|| {
         let names: Vec<&str> = options().filter_map(clap::Arg::get_long).collect();
         format!("`stickler {}` has no option `{name}`; there are: {}", command.get_name(), names.join(", "))
@@ -144,6 +149,14 @@ mod tests {
 
     const FILE: &str =
         "[run]\nbalancer = [\"squid\", \"l4-nat\"]\njobs = 4\nevidence = true\nfail-fast = false\n[matrix]\njobs = 2\n";
+
+    #[test]
+    fn options_that_all_commands_have_are_options_of_each() {
+        let file = "[run]\nquiet = true\ncolor = \"never\"\n";
+        assert_eq!(of(file, "stickler run").unwrap(), ["--color=never", "--quiet"]);
+        assert_eq!(of(file, "stickler run --color always").unwrap(), ["--quiet"]);
+        assert!(of("[run]\nhelp = true\n", "stickler run").unwrap_err().contains("has no option `help`"));
+    }
 
     #[test]
     fn the_file_gives_what_the_command_line_does_not() {

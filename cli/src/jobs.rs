@@ -29,6 +29,13 @@ pub(crate) struct Job<'a> {
     pub(crate) seed: u64,
 }
 
+impl Job<'_> {
+    /// Returns the names of the scenario and of the balancer, and the seed.
+    pub(crate) fn name(&self) -> (String, String, u64) {
+        (self.case.scenario.name().to_owned(), self.balancer.to_string(), self.seed)
+    }
+}
+
 /// Returns the scripts that the arguments select.
 pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
     stickler_scenarios::select(paths, &stickler_catalogue::names()).map_err(|error| match &error {

@@ -1,16 +1,17 @@
 //! `stickler matrix`: measures the table of balancers by requirement.
 
 use std::io::{self, Write as _};
-use std::sync::atomic::Ordering;
 
 use stickler_catalogue::{Mechanism, Profile, mechanisms};
 use stickler_model::BalancerSpec;
 use stickler_report::matrix::{Matrix, Subject};
+use stickler_report::missing::Missing;
 use stickler_report::page::{About, Grades, Page};
 use stickler_runner::Run;
 use stickler_scenarios::Case;
 
 use crate::args::{self, TableFormat};
+use crate::jobs::Job;
 use crate::output::Reports;
 use crate::{Failure, balancers, interrupt, jobs, page, selection, terminal};
 
@@ -20,9 +21,15 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
         Ok(measured) => {
             let shown = if reports.takes_stdout() { Ok(()) } else { show(&measured, arguments) };
             reports.write_pages(|| measured.page(arguments))?;
-            let missing = measured.interrupted.then_some("the command was interrupted");
-            reports.finish(missing, &measured.matrix).and(shown)?;
-            if measured.interrupted { Err(Failure::Interrupted) } else { Ok(()) }
+            let missing = measured.missing.as_ref().map(Missing::to_string);
+            reports.finish(missing.as_deref(), &measured.matrix).and(shown)?;
+            match missing {
+                None => Ok(()),
+                Some(message) => {
+                    let _ = writeln!(io::stderr(), "stickler: {message}");
+                    Err(Failure::Interrupted)
+                }
+            }
         }
         Err(failure) => {
             reports.add_failure(&failure);
@@ -41,13 +48,13 @@ struct Measured {
     cases: Vec<Case>,
     /// The verdicts of an earlier document, if one is given.
     earlier: Option<Grades>,
-    /// Whether the command was interrupted.
-    interrupted: bool,
+    /// The runs that were not made because the command was interrupted, if there are any.
+    missing: Option<Missing>,
 }
 
 /// Makes the runs, and returns their table.
 fn measure(arguments: &args::Matrix) -> Result<Measured, Failure> {
-    let earlier = arguments.since.as_deref().map(page::earlier).transpose()?;
+    let earlier = arguments.since.as_deref().map(|file| page::earlier(file, "matrix")).transpose()?;
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<BalancerSpec>>();
     #[cfg(unix)]
     if arguments.arm == args::Arm::Wire {
@@ -73,13 +80,18 @@ fn measure(arguments: &args::Matrix) -> Result<Measured, Failure> {
     })?;
     let mut matrix = Matrix::with_rows(&subjects);
     let mut failed = Vec::new();
+    let missing = jobs.get(done.len()..).unwrap_or_default();
+    for job in missing {
+        let index = balancers.iter().position(|balancer| balancer == job.balancer).unwrap_or_default();
+        matrix.leave_out(&subjects[index], 1);
+    }
+    let missing = Missing::of(jobs.len(), "the command was interrupted", true, missing.iter().map(Job::name).collect());
     for (one, run) in done {
         matrix.merge(one);
         failed.extend(run);
     }
     jobs::failed(&failed, &replay)?;
-    let interrupted = over.load(Ordering::Relaxed);
-    Ok(Measured { matrix, subjects, balancers, cases, earlier, interrupted })
+    Ok(Measured { matrix, subjects, balancers, cases, earlier, missing })
 }
 
 impl Measured {
@@ -91,7 +103,8 @@ impl Measured {
             jobs::everything_over(&balancers[index], arguments.arm, &arguments.profile)
         };
         let about = About { title: page::title(matrix), place: page::place(arguments.arm), again: &again };
-        let mut page = matrix.page(&about);
+        let incomplete = self.missing.as_ref().map(|missing| format!("{missing}."));
+        let mut page = Page { incomplete, ..matrix.page(&about) };
         if arguments.arm == args::Arm::Sim {
             page::illustrate(&mut page, cases, balancers);
         }
@@ -125,9 +138,10 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Fa
 fn show(measured: &Measured, arguments: &args::Matrix) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let color = terminal::has_color();
+    let incomplete = measured.missing.as_ref().map(|missing| format!("INCOMPLETE: {missing}\n\n")).unwrap_or_default();
     let text = match arguments.format {
-        TableFormat::Pretty => measured.matrix.text(color),
-        TableFormat::Markdown => measured.matrix.markdown(),
+        TableFormat::Pretty => incomplete + &measured.matrix.text(color),
+        TableFormat::Markdown => incomplete + &measured.matrix.markdown(),
         TableFormat::Html => measured.page(arguments).render(),
         // The JSON report has been written to standard output already.
         TableFormat::Json => return Ok(()),

@@ -18,12 +18,19 @@ use crate::{Failure, args};
 /// The maximum size of an earlier document, in bytes.
 const MAX_EARLIER: u64 = 256 << 20;
 
-/// Reads the verdicts of an earlier JSON document.
-pub(crate) fn earlier(file: &Path) -> Result<Grades, Failure> {
+/// Reads the verdicts of an earlier JSON document of this command. A document of another command is about other runs,
+/// and is refused.
+pub(crate) fn earlier(file: &Path, command: &str) -> Result<Grades, Failure> {
     let wrong = |why: String| Failure::Wrong(format!("{}: {why}", file.display()));
     let text = text_file::read(file, MAX_EARLIER).map_err(|error| wrong(error.to_string()))?;
-    Grades::parse(&text)
-        .map_err(|why| wrong(format!("this is not a JSON document of `stickler matrix` or `stickler run`: {why}")))
+    let grades = Grades::parse(&text)
+        .map_err(|why| wrong(format!("this is not a JSON document of `stickler {command}`: {why}")))?;
+    match grades.command() {
+        other if other.is_empty() || other == command => Ok(grades),
+        other => Err(wrong(format!(
+            "this is a document of `stickler {other}`, and --since of `stickler {command}` needs one of its own"
+        ))),
+    }
 }
 
 /// Returns the heading of a page about the balancers of a table.

@@ -11,8 +11,10 @@ use indexmap::IndexSet;
 use stickler_model::topology::Provider;
 use stickler_model::{BalancerSpec, Trace, escape};
 use stickler_oracle::Grade;
+use stickler_report::fit::fit;
 use stickler_report::json::{self, ErrorRecord, Identity, Tail};
 use stickler_report::matrix::{Matrix, Subject};
+use stickler_report::missing::Missing;
 use stickler_report::page::{About, Grades, Page};
 use stickler_report::pretty;
 use stickler_runner::{Diagnostic, End, Ending, Run};
@@ -50,8 +52,8 @@ struct Done {
     evidence: bool,
     /// The error of a report that could not be written.
     unreported: Option<io::Error>,
-    /// The reason why some runs were not made, and whether the command was interrupted.
-    missing: Option<(String, bool)>,
+    /// The runs that were not made, if there are any.
+    missing: Option<Missing>,
     /// The expectations that have expired, one sentence each.
     expired: Vec<String>,
     /// The capture of the run's packets, if it is to be written.
@@ -70,7 +72,7 @@ struct Kept {
 }
 
 pub(crate) fn run(mut arguments: args::Run) -> Result<(), Failure> {
-    let earlier = arguments.since.as_deref().map(page::earlier).transpose()?;
+    let earlier = arguments.since.as_deref().map(|file| page::earlier(file, "run")).transpose()?;
     let mut reports = Reports::of_runs("run", &arguments.report, arguments.format == Format::Json)?;
     let performed = again(&mut arguments).and_then(|only| perform(&arguments, only.as_deref(), &mut reports));
     let arguments = &arguments;
@@ -93,8 +95,11 @@ pub(crate) fn run(mut arguments: args::Run) -> Result<(), Failure> {
     let tail = Tail { identity, requirements: json::requirements(), ..Tail::default() };
     let reported = done.unreported.take().map_or(Ok(()), |error| Err(Failure::from(error)));
     let reported = reported.and_then(|()| reports.write_pages(|| page_of(&done, earlier.as_ref(), arguments)));
-    let missing = done.missing.as_ref().map(|(message, _)| &**message);
-    reported.and_then(|()| reports.finish_runs(missing, tail)).and(shown).and(ended)
+    let missing = done.missing.as_ref().map(Missing::to_string);
+    for case in done.missing.iter().flat_map(|missing| missing.cases(has_seeds(arguments))) {
+        reports.add_case(case);
+    }
+    reported.and_then(|()| reports.finish_runs(missing.as_deref(), tail)).and(shown).and(ended)
 }
 
 /// Changes the arguments so that they select the runs that failed last, and returns these runs. Does nothing without
@@ -140,7 +145,7 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
     let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
     let keeps_traces = evidence && !reports.takes_stdout();
-    let wants = reports.wants(arguments.transcript, arguments.seeds.repeat.get() > 1 || only.is_some());
+    let wants = reports.wants(arguments.transcript, has_seeds(arguments));
     let keep = |job: &Job<'_>, mut run: Run, took: Duration| {
         let expired = expectations.as_ref().map(|expectations| expectations.apply(&mut run)).unwrap_or_default();
         let summary = Summary::of(job.case, &run);
@@ -160,14 +165,16 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
         done.take(kept, arguments, reports)
     });
     done.expired = expired.into_iter().filter_map(|index| expectations.as_ref()?.expired(index)).collect();
-    let all = jobs.len();
-    let missing = all - done.runs.len();
     let (why, interrupted) = if over.load(Ordering::Relaxed) {
         ("the command was interrupted", true)
     } else {
         ("--fail-fast ends after the first run that is not as expected", false)
     };
-    done.missing = (missing > 0).then(|| (format!("{missing} of {all} runs were not made: {why}"), interrupted));
+    let missing = jobs.get(done.runs.len()..).unwrap_or_default();
+    for job in missing.iter().filter(|job| job.case.group.accepts.is_some() || !arguments.paths.is_empty()) {
+        done.matrix.leave_out(&page::subject(job.balancer), 1);
+    }
+    done.missing = Missing::of(jobs.len(), why, interrupted, missing.iter().map(Job::name).collect());
     done.cases = cases;
     done.capture = capture;
     Ok(done)
@@ -218,10 +225,18 @@ fn in_table(case: &Case, run: &Run, arguments: &args::Run) -> Matrix {
     let broken = run.trace.as_ref().is_some_and(|trace| trace.header.topology.broken.is_some());
     let offered = run.trace.as_ref().filter(|_| !arguments.paths.is_empty()).map(offered);
     let takes = case.group.accepts.or(offered).filter(|_| !broken);
-    if let (Some(takes), End::Complete) = (takes, &run.end) {
-        one.add(&subject, takes, run, &replay(run, arguments));
+    match (takes, &run.end) {
+        (Some(takes), End::Complete) => one.add(&subject, takes, run, &replay(run, arguments)),
+        // Nobody knows what the rest of the run would have shown.
+        (Some(_), End::Failed(_)) => one.leave_out(&subject, 1),
+        (_, End::Skipped(_)) | (None, _) => {}
     }
     one
+}
+
+/// Returns whether cases need their seeds as a part of their names.
+const fn has_seeds(arguments: &args::Run) -> bool {
+    arguments.seeds.repeat.get() > 1 || arguments.rerun
 }
 
 impl Done {
@@ -265,9 +280,9 @@ impl Done {
             let why = "without a trace, there is nothing to replay";
             let _ = writeln!(io::stderr(), "stickler: {unrecorded} of {all} runs not recorded: {why}");
         }
-        if let Some((message, interrupted)) = missing {
-            let _ = writeln!(io::stderr(), "stickler: {message}");
-            if *interrupted {
+        if let Some(missing) = missing {
+            let _ = writeln!(io::stderr(), "stickler: {missing}");
+            if missing.interrupted {
                 return Err(Failure::Interrupted);
             }
         }
@@ -299,7 +314,7 @@ fn page_of(done: &Done, earlier: Option<&Grades>, arguments: &args::Run) -> Page
         balancer.map_or_else(String::new, |it| jobs::everything_over(it, arguments.arm, &arguments.balancers.profile))
     };
     let about = About { title: page::title(matrix), place: page::place(arguments.arm), again: &again };
-    let mut page = Page::of_runs(matrix, runs, &about, &|run| replay(run, arguments));
+    let mut page = Page::of_runs(matrix, runs, done.missing.as_ref(), &about, &|run| replay(run, arguments));
     if arguments.arm == args::Arm::Sim {
         page::illustrate(&mut page, &done.cases, &balancers);
     }
@@ -351,7 +366,8 @@ fn offered(trace: &Trace) -> Provider {
 
 fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let Done { runs, matrix, summaries, evidence, .. } = done;
+    let Done { runs, matrix, summaries, evidence, missing, .. } = done;
+    let missing = missing.as_ref();
     if let (Some(alone), [run]) = (arguments.diagram.alone(), &runs[..]) {
         return alone.write(&mut out, run);
     }
@@ -370,7 +386,8 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
         // shown.
         let first = index == 0 || (&runs[index - 1].source, &runs[index - 1].balancer) != (&run.source, &run.balancer);
         if !run.as_expected() || arguments.transcript || (*evidence && first && pretty::is_notable(run)) {
-            writeln!(out, "{}", pretty::details(run, &replay(run, arguments), arguments.transcript))?;
+            let details = pretty::details(run, &replay(run, arguments), arguments.transcript);
+            writeln!(out, "{}", fit(&details, pretty::columns()))?;
             arguments.diagram.write_below(&mut out, run)?;
         } else if *evidence && first {
             arguments.diagram.write_below(&mut out, run)?;
@@ -380,7 +397,8 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
         let color = terminal::has_color();
         let balancers: BTreeSet<String> = runs.iter().map(|run| run.balancer.to_string()).collect();
         if balancers.len() <= FEW_BALANCERS {
-            writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs, &|run| replay(run, arguments)))?;
+            let legend = pretty::legend(runs, missing, color, &|run| replay(run, arguments));
+            writeln!(out, "{}{}", pretty::table(runs, missing, color), fit(&legend, pretty::columns()))?;
         } else {
             // If the table has no row, everything has been shown above.
             if !matrix.rows().is_empty() {
@@ -392,7 +410,7 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
                     "Scenarios whose servers are not IIS, or an IIS that is set up wrong (groups acceptor, hostile, setup), are judged, but are not in the table."
                 )?;
             }
-            writeln!(out, "{}", pretty::count(runs))?;
+            writeln!(out, "{}", pretty::count(runs, missing))?;
         }
     }
     if let Some(note) = target::not_applicable(runs) {

@@ -44,6 +44,12 @@ fn whoever_interrupts_sees_what_is_known_and_the_exit_code_is_130() {
         "jsonl=-",
         "--report",
         "tap=r.tap",
+        "--report",
+        "junit=r.xml",
+        "--report",
+        "github=r.txt",
+        "--report",
+        "html=r.html",
     ];
     let mut child = command(folder.path(), &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -63,7 +69,81 @@ fn whoever_interrupts_sees_what_is_known_and_the_exit_code_is_130() {
         "{}",
         stderr(&output)
     );
-    assert!(fs::read_to_string(folder.path().join("r.tap")).unwrap().contains("\nBail out! "));
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(read("r.tap").contains("\nBail out! "));
+    let junit = read("r.xml");
+    assert!(junit.contains("errors=\"1\"") && junit.contains("message=\"not made: the command was interrupted\""));
+    assert!(
+        read("r.txt").starts_with("::error title=every requested run was made over stickler::"),
+        "{}",
+        read("r.txt")
+    );
+    let page = read("r.html");
+    assert!(page.contains("This report is incomplete.") && page.contains(" of 100000 runs were not made"));
+    let cells = page.split("<tbody>").nth(1).unwrap().split("</tbody>").next().unwrap();
+    assert!(cells.contains("<td class=\"o\">") && !cells.contains("<td class=\"k\">"), "nothing is known to be kept");
+}
+
+/// Runs a command until it has said something about its progress, and interrupts it.
+#[cfg(unix)]
+fn interrupted(folder: &Path, arguments: &[&str]) -> Output {
+    use std::io::Read as _;
+
+    let mut child = command(folder, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Without a terminal, progress is told every few seconds.
+    let first = child.stderr.as_mut().unwrap().read(&mut [0; 1]).unwrap();
+    assert_eq!(first, 1);
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    child.wait_with_output().unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_matrix_calls_nothing_kept_and_is_no_earlier_report_of_what_it_did_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = ["matrix", "--mechanisms", "--repeat", "20"];
+    let reports = ["--report", "html=m.html", "--report", "json=m.json"];
+    let output = interrupted(folder.path(), &[&all[..], &reports].concat());
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(told.starts_with("INCOMPLETE: ") && told.contains(" runs were not made"), "{told}");
+    assert!(told.contains("open: nothing violates it so far, but runs are missing."), "{told}");
+    let rows = told.lines().filter(|line| line.starts_with(" l4-") || line.starts_with(" pin-"));
+    assert!(
+        rows.clone().count() > 3 && !rows.clone().any(|row| row.contains(" yes ") || row.contains(" ok ")),
+        "{told}"
+    );
+    let page = fs::read_to_string(folder.path().join("m.html")).unwrap();
+    assert!(page.contains("This report is incomplete.") && !page.contains("<td class=\"k\">"));
+    let args = [
+        "matrix",
+        "--mechanisms",
+        "--scenario",
+        "anonymous-after-user",
+        "--since",
+        "m.json",
+        "--report",
+        "html=s.html",
+    ];
+    assert!(stickler(folder.path(), &args).status.success());
+    let page = fs::read_to_string(folder.path().join("s.html")).unwrap();
+    assert!(page.contains("The earlier report is incomplete") && !page.contains("<h3>Worse"));
+}
+
+#[test]
+fn a_run_that_stops_at_the_first_failure_says_how_many_runs_are_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["run", "my.star", "-b", "l4-nat", "-b", "shared-pool", "--repeat", "3", "--fail-fast"];
+    fs::write(folder.path().join("my.star"), "curl(\"alice\").get(\"/\").expect(status = 500)\n").unwrap();
+    let reports = ["-j", "1", "--report", "junit=r.xml", "--report", "html=r.html"];
+    let output = stickler(folder.path(), &[&arguments[..], &reports].concat());
+    let told = stdout(&output);
+    assert!(told.contains("INCOMPLETE: 5 of 6 runs were not made: --fail-fast ends after the first run"), "{told}");
+    assert!(told.contains("open") || told.contains('!'), "{told}");
+    let junit = fs::read_to_string(folder.path().join("r.xml")).unwrap();
+    assert!(junit.contains("tests=\"6\"") && junit.contains("errors=\"0\""), "{junit}");
+    assert_eq!(junit.matches("not made: --fail-fast").count(), 5, "{junit}");
+    assert!(fs::read_to_string(folder.path().join("r.html")).unwrap().contains("(incomplete)</h1>"));
 }
 
 #[test]

@@ -301,3 +301,27 @@ fn the_runner_does_not_know_starlark() {
     assert!(closure("runner").iter().all(|package| !package.starts_with("starlark")));
     assert!(closure("scenarios").iter().any(|package| package == "starlark"), "the name is still the right one");
 }
+
+#[test]
+fn the_list_of_public_crates_is_that_of_the_manifests() {
+    let workspace = manifest(&root().join("Cargo.toml"));
+    let members = workspace["workspace"]["members"].as_array().expect("members are a list");
+    let is_public = |package: &toml::Value| package.get("publish").and_then(toml::Value::as_bool).unwrap_or(true);
+    let packages = members.iter().map(|member| {
+        let folder = member.as_str().expect("a member is a folder");
+        manifest(&root().join(folder).join("Cargo.toml"))["package"].clone()
+    });
+    let public: BTreeSet<String> = packages
+        .filter(is_public)
+        .map(|package| {
+            assert!(package.get("description").is_some(), "{package}");
+            package["name"].as_str().expect("a name is a text").to_owned()
+        })
+        .collect();
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("there is the document");
+    let section = text.split("### The crates that are public").nth(1).and_then(|rest| rest.split("\n### ").next());
+    let names = section.expect("there is the section").split('`');
+    let listed: BTreeSet<String> =
+        names.filter(|name| *name == "stickler" || name.starts_with("stickler-")).map(str::to_owned).collect();
+    assert_eq!(listed, public);
+}

@@ -37,6 +37,22 @@ fn runs() -> Vec<Run> {
     runs.filter(|run| run.trace.is_some()).collect()
 }
 
+/// A run goes on after its violation. What then happens to others matters to nobody.
+#[test]
+fn what_follows_the_last_piece_of_evidence_is_folded() {
+    let arm: Arc<dyn Arm> = Arc::new(SimArm);
+    for (scenario, balancer) in [("crowd-with-tickets", "pin-on-401"), ("crowd", "shared-pool")] {
+        let cases = stickler_scenarios::select(&[scenario.to_owned()], &stickler_catalogue::names());
+        let run = cases.expect("it is shipped")[0].run(&BalancerSpec::named(balancer), 0, &arm);
+        let trace = run.trace.as_ref().expect("it was performed");
+        let diagram = Diagram::of(scenario, trace, &run.verdicts, Focus::Findings);
+        let last = diagram.rows.iter().rposition(|row| matches!(row.step, Step::Found { .. })).expect("it is violated");
+        let after = &diagram.rows[last + 1..];
+        assert!(after.iter().any(|row| matches!(row.step, Step::Folded { events } if events > 20)), "{scenario}");
+        assert!(after.len() < 20, "{scenario}: {} rows of {}", after.len(), diagram.rows.len());
+    }
+}
+
 #[test]
 fn a_diagram_refers_to_what_it_has_and_shows_what_proves_its_findings() {
     let (mut drawn, mut with_findings) = (0, 0);

@@ -260,7 +260,7 @@ fn a_site_that_is_declared_broken_is_shown_so_and_is_not_in_the_table_of_balance
     let path = script("broken", source);
     let output = stickler(&["run", path.to_str().unwrap()]);
     let runs = format!("\n{} runs, ", stickler_catalogue::mechanisms().len());
-    assert!(!stdout(&output).contains("users mixed up") && stdout(&output).contains(&runs), "{}", stdout(&output));
+    assert!(!stdout(&output).contains("users kept apart") && stdout(&output).contains(&runs), "{}", stdout(&output));
 }
 
 #[test]

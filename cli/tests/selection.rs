@@ -105,7 +105,8 @@ fn fail_fast_ends_with_the_first_failure_and_says_what_is_missing() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("8 of 9 runs were not made"), "{}", stderr(&output));
     let tap = fs::read_to_string(folder.path().join("r.tap")).unwrap();
-    assert!(tap.contains("\n1..1\nnot ok 1 ") && tap.contains("\nBail out! 8 of 9 runs were not made"), "{tap}");
+    assert!(tap.contains("\n1..9\nnot ok 1 ") && tap.contains("\nBail out! 8 of 9 runs were not made"), "{tap}");
+    assert_eq!(tap.matches(" # SKIP not made: --fail-fast ends after the first run").count(), 8, "{tap}");
 }
 
 #[test]

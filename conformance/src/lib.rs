@@ -1,14 +1,6 @@
 //! The conformance suite for the author's own balancer.
 //!
-//! Add this crate as a dev-dependency, tell Cargo that the test has its own `main`,
-//!
-//! ```toml
-//! [[test]]
-//! name = "conformance"
-//! harness = false
-//! ```
-//!
-//! and write in `tests/conformance.rs`:
+//! The whole test is one file of the author's crate, `tests/conformance.rs`:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -39,6 +31,14 @@
 //! fn main() -> ExitCode {
 //!     stickler_conformance::main(my_balancer)
 //! }
+//! ```
+//!
+//! In the manifest, this crate is a dev-dependency, and Cargo is told that the test has its own `main`:
+//!
+//! ```toml
+//! [[test]]
+//! name = "conformance"
+//! harness = false
 //! ```
 //!
 //! `cargo test` then has one test for each shipped scenario that applies to every balancer in front of IIS. The test has

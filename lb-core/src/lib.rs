@@ -5,14 +5,6 @@
 //! represented by numbers. The **data plane** (`stickler-lb-proxy`) owns the sockets, asks, and obeys. Neither knows
 //! NTLM or users: a balancer sees headers, not secrets.
 //!
-//! ```text
-//! downstream ══ serve_l7 (HTTP) ══ upstream           downstream ══ serve_l4 (bytes) ══ upstream
-//!                    │ ▲                                               │ ▲
-//!            request │ │ Route: Pinned | Reuse | Open | ...  connect   │ │ Backend | Refuse | Drop
-//!                    ▼ │                                               ▼ │
-//!                  L7Policy                                          L4Policy  (also asked by a packet router)
-//! ```
-//!
 //! The following code is a complete policy, which spreads connections over the farm in turn:
 //!
 //! ```
@@ -40,6 +32,14 @@
 //! let flow = FiveTuple { client: "192.0.2.1:50000".parse().unwrap(), front: "192.0.2.80:80".parse().unwrap() };
 //! assert_eq!(policy.connect(Time(0), flow), L4Decision::Backend(0));
 //! assert_eq!(policy.connect(Time(0), flow), L4Decision::Backend(1));
+//! ```
+//!
+//! ```text
+//! downstream ══ serve_l7 (HTTP) ══ upstream           downstream ══ serve_l4 (bytes) ══ upstream
+//!                    │ ▲                                               │ ▲
+//!            request │ │ Route: Pinned | Reuse | Open | ...  connect   │ │ Backend | Refuse | Drop
+//!                    ▼ │                                               ▼ │
+//!                  L7Policy                                          L4Policy  (also asked by a packet router)
 //! ```
 //!
 //! * [`policy`]: the traits, their vocabulary, and the shared parts from which mechanisms are composed.

@@ -1,11 +1,5 @@
 //! The vocabulary of Stickler: plans, the actions of a world, and the observations in a trace.
 //!
-//! ```text
-//! Plan: Topology, BalancerSpec, seed ─┐
-//!       Action ...  ──────────────────┴─▶ World ──▶ Outcome     (at once)
-//!                                           └─────▶ Trace       (to the oracle, at the end)
-//! ```
-//!
 //! A plan is data. It can be written by hand, generated, or read from a file, and it is checked before a world performs
 //! it:
 //!
@@ -36,6 +30,12 @@
 //!
 //! plan.steps.remove(0);                                        // the client is never added
 //! assert!(plan.check().is_err());
+//! ```
+//!
+//! ```text
+//! Plan: Topology, BalancerSpec, seed ─┐
+//!       Action ...  ──────────────────┴─▶ World ──▶ Outcome     (at once)
+//!                                           └─────▶ Trace       (to the oracle, at the end)
 //! ```
 //!
 //! * [`time`]: [`Time`] on the world's clock, and [`Clock`].

@@ -36,7 +36,7 @@ pub const MOST_NAMES: usize = 10_000;
 /// Judges events while they arrive.
 #[derive(Debug, Default)]
 pub struct Live {
-    /// The servers that tie users to connections.
+    /// The servers that are judged, which are those that tie users to connections.
     judged: BTreeSet<Name>,
     /// The connections that are open, by server and number.
     connections: BTreeMap<(Name, u32), Connection>,

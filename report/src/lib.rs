@@ -33,6 +33,8 @@
 //! * [`pretty`] renders the verdict table and the evidence for a terminal.
 //! * [`diagram`] draws a run as a sequence diagram: text, Mermaid or SVG.
 //! * [`json`] writes the verdicts for programs.
+//! * [`mod@fit`] breaks long lines of text for a terminal.
+//! * [`missing`] says which of the requested runs were not made.
 //! * [`page`] renders a report as one HTML page. `table` renders tables that fit a terminal.
 //! * [`mod@test_case`] converts runs to the cases of test runners; [`junit`], [`tap`] and [`github`] write them.
 //! * [`sarif`] writes findings with their places in files, for code-scanning services.
@@ -41,11 +43,13 @@
 
 pub mod cures;
 pub mod diagram;
+pub mod fit;
 pub mod github;
 pub mod json;
 #[cfg(feature = "formats")]
 pub mod junit;
 pub mod matrix;
+pub mod missing;
 pub mod page;
 pub mod pretty;
 #[cfg(feature = "formats")]

@@ -4,29 +4,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use comfy_table::Color;
 use indexmap::IndexMap;
 use stickler_model::escape;
 use stickler_oracle::{Cost, Effort, Evidence, Grade, Party, Requirement, Severity, Verdict};
 use stickler_runner::{End, Ending, Run};
 
-use crate::table::{self, Text};
+use crate::matrix::OPEN;
+use crate::missing::Missing;
+use crate::table::{self, SHADES, Shade, Text};
 use crate::transcript;
 
 /// Returns the table: a row for each scenario, a column for each balancer, and the violated requirements in the cells.
 ///
 /// Runs of the same scenario and balancer with different seeds share a cell. [`legend`] explains the signs in the
-/// table. The table is as wide as the terminal, if there is one.
-pub fn table(runs: &[Run], color: bool) -> String {
-    rows(runs, color, None)
+/// table. The table is as wide as the terminal, if there is one. A cell of which some runs are `missing` says so, unless
+/// something is violated in it.
+pub fn table(runs: &[Run], missing: Option<&Missing>, color: bool) -> String {
+    rows(runs, missing, color, None)
 }
 
 /// Returns the table for a terminal of `width` columns.
 pub fn table_within(runs: &[Run], width: u16) -> String {
-    rows(runs, false, Some(width))
+    rows(runs, None, false, Some(width))
 }
 
-fn rows(runs: &[Run], color: bool, width: Option<u16>) -> String {
+fn rows(runs: &[Run], missing: Option<&Missing>, color: bool, width: Option<u16>) -> String {
     let mut balancers: Vec<String> = Vec::new();
     let mut rows: IndexMap<&str, IndexMap<String, Vec<&Run>>> = IndexMap::new();
     for run in runs {
@@ -41,8 +43,10 @@ fn rows(runs: &[Run], color: bool, width: Option<u16>) -> String {
         std::iter::once("scenario".to_owned()).chain(balancers.iter().map(|name| shown(name))).collect();
     let rows = rows.into_iter().map(|(scenario, by_balancer)| {
         let none = || Text::plain(NONE);
-        let cells =
-            balancers.iter().map(|balancer| by_balancer.get(balancer).map_or_else(none, |runs| cell(runs, color)));
+        let is_open = |balancer: &str| missing.is_some_and(|missing| missing.has(scenario, balancer));
+        let cells = balancers
+            .iter()
+            .map(|balancer| by_balancer.get(balancer).map_or_else(none, |runs| cell(runs, is_open(balancer), color)));
         std::iter::once(Text::plain(shown(scenario))).chain(cells).collect()
     });
     table::render(&headings, &rows.collect::<Vec<_>>(), width)
@@ -58,7 +62,7 @@ pub fn columns() -> Option<usize> {
 
 /// Returns the explanation of the signs in the table, the requirements that were violated, each with the first run that
 /// shows it, and one line with the counts. `replay` returns the command that repeats a run.
-pub fn legend(runs: &[Run], replay: &dyn Fn(&Run) -> String) -> String {
+pub fn legend(runs: &[Run], missing: Option<&Missing>, color: bool, replay: &dyn Fn(&Run) -> String) -> String {
     let mut seen: BTreeMap<Requirement, &Run> = BTreeMap::new();
     for run in runs {
         for verdict in run.graded(Grade::Violated).chain(run.graded(Grade::NonStrict)) {
@@ -66,9 +70,17 @@ pub fn legend(runs: &[Run], replay: &dyn Fn(&Run) -> String) -> String {
         }
     }
     let mut text = String::from("\n");
-    let signs = signs(runs);
+    let mut signs = signs(runs);
+    if missing
+        .is_some_and(|missing| runs.iter().any(|run| missing.has(&run.source.scenario, &run.balancer.to_string())))
+    {
+        signs.push("open that not every run was made");
+    }
     if !signs.is_empty() {
         let _ = writeln!(text, "{}.", signs.join("; "));
+    }
+    if color {
+        let _ = writeln!(text, "{SHADES}");
     }
     for (requirement, run) in seen {
         let verb = if requirement.severity() == Severity::Must { "violated" } else { "not followed (SHOULD)" };
@@ -76,7 +88,7 @@ pub fn legend(runs: &[Run], replay: &dyn Fn(&Run) -> String) -> String {
         let place = format!("{} over {}: {}", run.source.scenario, run.balancer, replay(run));
         let _ = writeln!(text, "    {}", escape::line(&place));
     }
-    text + &count(runs)
+    text + &count(runs, missing)
 }
 
 /// Returns the explanation of each sign that occurs in the table.
@@ -102,7 +114,7 @@ const NONE: &str = "-";
 
 /// Returns a line with the number of runs that ended as expected, followed by the number of skipped runs for each
 /// reason.
-pub fn count(runs: &[Run]) -> String {
+pub fn count(runs: &[Run], missing: Option<&Missing>) -> String {
     let (mut as_expected, mut unexpected, mut failed) = (0, 0, 0);
     let mut skipped: IndexMap<String, usize> = IndexMap::new();
     for run in runs {
@@ -124,6 +136,9 @@ pub fn count(runs: &[Run]) -> String {
     text.push('\n');
     for (reason, times) in skipped {
         let _ = writeln!(text, "skipped {times}: {}", escape::line(&reason));
+    }
+    if let Some(missing) = missing {
+        let _ = writeln!(text, "INCOMPLETE: {missing}; nothing is known about these runs");
     }
     text
 }
@@ -167,10 +182,9 @@ pub fn details(run: &Run, replay: &str, everything: bool) -> String {
             let _ = writeln!(text, "skipped: {reason}");
         }
         Ending::Failed(diagnostic) => {
-            let _ = writeln!(
-                text,
-                "not performed to the end; all of the above is about what was seen until then\n{diagnostic}"
-            );
+            let has_more = text.lines().count() > 1;
+            let rest = if has_more { "; all of the above is about what was seen until then" } else { "" };
+            let _ = writeln!(text, "not performed to the end{rest}\n{diagnostic}");
         }
     }
     if let (Some(trace), true) = (trace, everything) {
@@ -239,7 +253,7 @@ pub fn is_notable(run: &Run) -> bool {
     !kept || !run.as_expected() || !run.printed.is_empty()
 }
 
-fn cell(runs: &[&Run], color: bool) -> Text {
+fn cell(runs: &[&Run], is_open: bool, color: bool) -> Text {
     let mut marks: Vec<String> = Vec::new();
     for run in runs {
         for verdict in &run.verdicts {
@@ -261,17 +275,24 @@ fn cell(runs: &[&Run], color: bool) -> Text {
         return Text::plain("skipped");
     }
     let clean = marks.is_empty() && !failed;
-    let mut text = if clean { "ok".to_owned() } else { marks.join(" ") };
+    let mut text = match (clean, is_open) {
+        (true, true) => OPEN.to_owned(),
+        (true, false) => "ok".to_owned(),
+        (false, _) => marks.join(" "),
+    };
     for (mark, present) in [("!", unexpected), ("?", failed)] {
         if present {
             let space = if text.is_empty() { "" } else { " " };
             text = format!("{text}{space}{mark}");
         }
     }
-    let shade = match (unexpected || failed, clean) {
-        (true, _) => Color::Magenta,
-        (false, true) => Color::Green,
-        (false, false) => Color::Red,
+    let is_violated = runs.iter().any(|run| run.graded(Grade::Violated).next().is_some());
+    let shade = match (is_violated, unexpected || failed, clean) {
+        (true, _, _) => Shade::Bad,
+        (false, true, _) => Shade::Unexpected,
+        (false, false, true) if is_open => Shade::Unknown,
+        (false, false, true) => Shade::Good,
+        (false, false, false) => Shade::Partly,
     };
-    Text { text, color: color.then_some(shade) }
+    Text::painted(text, shade, color)
 }

@@ -12,6 +12,37 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 /// them.
 const PADDING: usize = 2;
 
+/// The outcome that a cell reports, each of which has a colour of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shade {
+    /// A MUST that is violated, or users who are mixed up or who can never log on.
+    Bad,
+    /// A SHOULD that is not followed, or something that holds in part.
+    Partly,
+    /// An outcome that was tested and is kept.
+    Good,
+    /// An outcome that was not tested, or not to the end.
+    Unknown,
+    /// A run that was not performed to its end, or that is not as expected without a violation of a MUST.
+    Unexpected,
+}
+
+/// The meaning of the colours, as a sentence below a table.
+pub(crate) const SHADES: &str = "Red: a MUST is violated; yellow: a SHOULD is not followed, or it holds in part; green: kept; \
+    magenta: not as expected or not performed to the end; no colour: not put to the test.";
+
+impl Shade {
+    const fn color(self) -> Option<Color> {
+        match self {
+            Self::Bad => Some(Color::Red),
+            Self::Partly => Some(Color::Yellow),
+            Self::Good => Some(Color::Green),
+            Self::Unexpected => Some(Color::Magenta),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// The text of a cell, with its colour if the terminal supports colours.
 pub(crate) struct Text {
     pub(crate) text: String,
@@ -22,6 +53,11 @@ impl Text {
     /// Returns a text without a colour.
     pub(crate) fn plain(text: impl Into<String>) -> Self {
         Self { text: text.into(), color: None }
+    }
+
+    /// Returns a text in the colour of its outcome, if `color` says that there are colours.
+    pub(crate) fn painted(text: String, shade: Shade, color: bool) -> Self {
+        Self { text, color: if color { shade.color() } else { None } }
     }
 
     fn cell(&self) -> Cell {
@@ -131,11 +167,11 @@ mod tests {
     use super::*;
 
     fn table(width: u16) -> String {
-        let headings = ["balancer", "NTLM", "users mixed up", "HS"].map(String::from);
+        let headings = ["balancer", "NTLM", "users kept apart", "HS"].map(String::from);
         let row = |cells: [&str; 4]| cells.map(Text::plain).into();
         let rows: [Vec<Text>; 2] = [
-            row(["trafficserver-not-private", "partly", "NTLM, Kerberos, Negotiate", "HS-1 HS-2 HS-3"]),
-            row(["l4", "yes", "no", "ok"]),
+            row(["trafficserver-not-private", "partly", "no: NTLM, Kerberos, Negotiate", "HS-1 HS-2 HS-3"]),
+            row(["l4", "yes", "yes", "ok"]),
         ];
         render(&headings, &rows, Some(width))
     }
@@ -170,8 +206,8 @@ mod tests {
     fn a_narrow_terminal_has_a_paragraph_for_each_row() {
         assert_eq!(
             table(40),
-            "trafficserver-not-private\n    NTLM: partly; users mixed up: NTLM,\n    Kerberos, Negotiate; HS: HS-1 HS-2\n    HS-3\n\
-             l4\n    NTLM: yes; users mixed up: no; HS:\n    ok\n"
+            "trafficserver-not-private\n    NTLM: partly; users kept apart: no:\n    NTLM, Kerberos, Negotiate; HS: HS-1\n    HS-2 HS-3\n\
+             l4\n    NTLM: yes; users kept apart: yes;\n    HS: ok\n"
         );
         assert!(table(120).starts_with(" balancer "), "{}", table(120));
     }

@@ -27,7 +27,7 @@ pub fn evidence(trace: &Trace, evidence: &Evidence) -> String {
 }
 
 /// Returns the events of a trace with these indices, with one line for each event, up to the maximum number.
-pub(crate) fn lines(trace: &Trace, events: &[usize]) -> Vec<String> {
+pub fn lines(trace: &Trace, events: &[usize]) -> Vec<String> {
     events.iter().take(MOST_EVENTS).filter_map(|&index| trace.events.get(index)).map(line).collect()
 }
 

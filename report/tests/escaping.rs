@@ -194,7 +194,7 @@ proptest! {
     fn text_is_harmless(text in harm()) {
         let runs = [vec![run(&text)], ended(&text).to_vec()].concat();
         let details: String = runs.iter().map(|run| pretty::details(run, &text, true)).collect();
-        let all = [details, pretty::table(&runs, false), pretty::legend(&runs, &|_| text.clone()), matrix(&text).text(false)].concat();
+        let all = [details, pretty::table(&runs, None, false), pretty::legend(&runs, None, false, &|_| text.clone()), matrix(&text).text(false)].concat();
         let all = all + &matrix(&text).markdown();
         prop_assert_eq!(harmful(&all), [], "{:?}", all);
     }

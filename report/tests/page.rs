@@ -11,8 +11,10 @@ use stickler_model::trace::Promises;
 use stickler_model::{BalancerSpec, Event, Header, Name, RequestId, Time, Topology, Trace, What};
 use stickler_oracle::{Evidence, Failure, Grade, Party, Requirement, Verdict};
 use stickler_report::matrix::{Matrix, Subject};
+use stickler_report::missing::Missing;
 use stickler_report::page::{About, Fact, Grades, Mark, Page, Sort, Told};
 use stickler_report::pretty;
+use stickler_report::test_case::TestResult;
 use stickler_runner::{Diagnostic, End, Expected, Run, Source};
 
 /// Returns a run with these grades. Every violation occurs at the time `micros`, in microseconds.
@@ -146,7 +148,7 @@ fn the_summary_counts_balancers_and_of_one_alone_requirements() {
     let expected = [
         (2, 3, "mix users up".to_owned()),
         (1, 3, "do not let every user log on with NTLM".to_owned()),
-        (1, 3, "violate no requirement".to_owned()),
+        (1, 3, "violate no requirement, in all the runs that were requested".to_owned()),
     ];
     assert_eq!(counts(of(&runs())), expected);
     let one = &runs()[3..];
@@ -185,13 +187,13 @@ fn what_did_not_end_as_expected_is_shown_and_what_was_skipped_is_counted() {
         runs.push(Run { end, ..run("broken", balancer, &[], 1) });
     }
     runs.push(Run { end: End::Skipped("no process".into()), trace: None, ..run("skipped", "sound", &[], 1) });
-    let page = Page::of_runs(&matrix(&runs[..4]), &runs, &about(), &replay);
+    let page = Page::of_runs(&matrix(&runs[..4]), &runs, None, &about(), &replay);
     let told: Vec<&str> = page.problems.iter().map(|problem| &*problem.what).collect();
     // The other runs each violate a MUST that no expectation covers.
     assert_eq!(told.len(), 5, "{told:?}");
     assert_eq!(told[0], "ID-1 is ok, expected violated");
     assert_eq!(told[4], "not performed to the end: there is no `x`");
-    assert!(page.problems[4].place.ends_with("and 1 more runs"), "a mistake of a script is told once");
+    assert!(page.problems[4].place.ends_with("and 1 more run"), "a mistake of a script is told once");
     assert!(page.notes.iter().any(|note| note == "skipped 1: no process"), "{:?}", page.notes);
 }
 
@@ -215,6 +217,13 @@ fn a_comparison_marks_what_differs_and_what_is_explained() {
     assert_eq!(page.rows[1].cells[&Id1].word, "explained");
     let html = page.render();
     assert!(html.contains("Different over 2 of 2 balancers.") && html.contains("Why: a race"), "{html}");
+    // The products may keep what differs, so nothing that cures a violation is a remedy.
+    assert!(!html.contains("What cures it") && !html.contains("what cures it"), "{html}");
+    assert_eq!(html.matches("<h4>What to do</h4>").count(), 2, "{html}");
+    let equal = Page { sort: Sort::Comparison, ..Page::default() };
+    let html = equal.with_told(&[subject("a")], vec![told(0, Mark::Kept, None)], &|_| "again".into()).render();
+    assert!(html.contains("Equal over the only balancer that was put to the test."), "{html}");
+    assert!(html.contains("<p>Equal in everything that was compared.</p>"), "{html}");
 }
 
 #[test]
@@ -262,7 +271,71 @@ fn a_violated_cell_names_a_scenario_and_a_command() {
     assert!(text.contains("* marks a SHOULD") && !text.contains("partly:") && !text.contains("?:"), "{text}");
     let sound = matrix(&runs()[..1]).text(false);
     assert!(!sound.contains("Where each is seen") && !sound.contains("* marks"), "{sound}");
-    let legend = pretty::legend(&runs(), &replay);
+    let legend = pretty::legend(&runs(), None, false, &replay);
     assert!(legend.contains("\n    calm over leaky: stickler run calm --balancer leaky --seed 0\n"), "{legend}");
     assert!(legend.contains("* marks a SHOULD") && legend.contains("- that there was no run"), "{legend}");
+}
+
+#[test]
+fn what_rests_on_an_incomplete_set_of_runs_does_not_look_kept() {
+    let runs = runs();
+    let mut whole = matrix(&runs);
+    let names = [("calm", "sound", 0), ("other", "sound", 0), ("other", "leaky", 1)];
+    let names = names.map(|(scenario, balancer, seed)| (scenario.to_owned(), balancer.to_owned(), seed));
+    let missing = Missing::of(7, "the command was interrupted", true, names.into()).expect("three are missing");
+    for (balancer, count) in missing.by_balancer() {
+        whole.leave_out(&subject(balancer), count);
+    }
+    let page = Page::of_runs(&whole, &runs, Some(&missing), &about(), &replay);
+    assert_eq!(page.incomplete.as_deref(), Some("3 of 7 runs were not made: the command was interrupted."));
+    let marks = |row: usize| page.rows[row].leading.iter().chain(page.rows[row].cells.values()).map(|cell| cell.mark);
+    assert!(marks(0).all(|mark| mark == Mark::Open), "nothing is kept");
+    assert!(marks(1).any(|mark| mark == Mark::Violated) && marks(1).all(|mark| mark != Mark::Kept));
+    assert!(marks(2).all(|mark| mark == Mark::Violated), "this balancer has all of its runs");
+    assert_eq!(page.facts.last().map(|fact| fact.count), Some(0), "none is known to violate nothing");
+    let html = page.render();
+    assert!(html.contains("<strong>This report is incomplete.</strong> 3 of 7 runs were not made"), "{html}");
+    assert!(html.contains("</span>open: nothing violates it so far, but runs are missing</li>"), "{html}");
+    let text = whole.text_within(120);
+    let row = text.lines().find(|line| line.starts_with(" sound ")).expect("there is the row");
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["sound", "open", "open", "open", "open", "\u{b7}"]);
+    assert!(whole.markdown().contains("| open |") && !whole.markdown().contains("| ok |"));
+    let table = pretty::table(&runs, Some(&missing), false);
+    assert!(table.lines().any(|line| line.starts_with(" calm ") && line.contains(" open ")), "{table}");
+    let cases = missing.cases(false);
+    assert!(matches!(cases[0].result, TestResult::Error(_)) && cases.len() == 4);
+    assert!(cases[1..].iter().all(|case| matches!(case.result, TestResult::Skipped(_))));
+}
+
+#[test]
+fn each_colour_has_one_meaning() {
+    let mut runs = runs();
+    runs.push(run("should", "mild", &[(Hs1, Ok), (St2, NonStrict)], 1));
+    let text = matrix(&runs).text(true);
+    let colours = |word: &str| {
+        let cells = text.split("\u{1b}[38;5;").skip(1).filter_map(|cell| cell.split_once('m'));
+        let of = cells.filter(|(_, cell)| cell.split('\u{1b}').next().is_some_and(|cell| cell.trim() == word));
+        of.map(|(colour, _)| colour.to_owned()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let one = |word: &str| {
+        let found = colours(word);
+        assert_eq!(found.len(), 1, "{word}: {found:?}\n{text}");
+        found.into_iter().next().expect("there is one")
+    };
+    let (red, yellow, green) = (one("no"), one("ST-2*"), one("ok"));
+    assert!(red != yellow && red != green && yellow != green);
+    assert_eq!((one("ID-1"), one("no: NTLM"), one("yes")), (red.clone(), red, green));
+    assert_eq!(colours("\u{b7}").len(), 0, "what was not put to the test has no colour");
+    assert!(text.contains("Red: a MUST is violated; yellow:"), "{text}");
+}
+
+#[test]
+fn a_cell_without_a_sign_says_so_to_everybody() {
+    let html = matrix(&runs()).page(&about()).render();
+    assert!(
+        html.contains("<td><i>not tested</i>") && html.contains("<li>no sign: nothing put it to the test</li>"),
+        "{html}"
+    );
+    let [filter] = between(&html, "<select name=\"verdict\">", "</select>")[..] else { panic!("one filter") };
+    assert_eq!(filter.matches("value=\"\"").count(), 1, "{filter}");
 }

@@ -136,7 +136,11 @@ fn the_table_shows_what_was_violated_and_marks_surprises() {
         run("lone", "l4-nat", Grade::Violated, false),
         skipped("lone", "shared-pool"),
     ];
-    insta::assert_snapshot!(format!("{}{}", pretty::table(&runs, false), pretty::legend(&runs, &|_| REPLAY.into())));
+    insta::assert_snapshot!(format!(
+        "{}{}",
+        pretty::table(&runs, None, false),
+        pretty::legend(&runs, None, false, &|_| REPLAY.into())
+    ));
 }
 
 #[test]
@@ -187,7 +191,7 @@ fn what_was_skipped_is_shown_and_counted() {
     let text = pretty::details(&skipped("lone", "l4-nat"), REPLAY, true);
     assert!(text.contains("skipped: there is no process to crash\n"), "{text}");
     let runs = [skipped("lone", "l4-nat"), run("lone", "l4-nat", Grade::Ok, false)];
-    let count = pretty::count(&runs);
+    let count = pretty::count(&runs, None);
     assert_eq!(
         count,
         "\n2 runs, 1 as expected, 0 not as expected, 1 skipped\nskipped 1: there is no process to crash\n"

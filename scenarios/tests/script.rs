@@ -469,3 +469,26 @@ fn a_site_is_read_without_what_is_done_there() {
     assert!(site("site(backends = 0)").unwrap_err().contains("test.star:1"));
     assert!(site("sight()").unwrap_err().contains("sight"));
 }
+
+/// A run says what the lint says, whether or not the type of a value follows from the text.
+#[test]
+fn a_mistake_at_run_time_has_the_hint_of_the_lint() {
+    for (source, told) in [
+        ("alice = crul(\"alice\")\nalice.get(\"/\")", "there is no function or variable `crul`; did you mean `curl`?"),
+        (
+            "alice = curl(\"alice\")\nalice.gett(\"/\")",
+            "has no method or attribute `gett`; did you mean `get`? It is `get(path",
+        ),
+        ("def f(m):\n    m.gett(\"/\")\nf(curl(\"alice\"))", "`gett`; did you mean `get`? It is `get(path"),
+        ("def f(m):\n    m.frobnicate()\nf(curl(\"alice\"))", "there are: "),
+        (
+            "curl(\"alice\").get(\"/\", heders = {})",
+            "`get` has no argument `heders`; did you mean `headers`? it is `get(",
+        ),
+        ("curl(\"alice\").post(\"/x\")", "`post` needs `body`; it is `post("),
+    ] {
+        let error = error(source);
+        assert!(error.contains(told), "{source}:\n{error}");
+        assert!(!error.contains("`True`"), "{error}");
+    }
+}

@@ -15,10 +15,10 @@ use rustls::{SignatureAlgorithm, SignatureScheme};
 use crate::Random;
 use crate::memory::{Memory, digest};
 
-/// The public point of each secret.
+/// The public point that belongs to each secret, so that it is computed only once.
 static PUBLIC: Memory<[u8; 32], Arc<[u8]>> = Memory::new();
 
-/// The signature for each digest of a public point and a message.
+/// The signatures that were made. The key of an entry is a digest of the public point and the message.
 static SIGNATURES: Memory<[u8; 32], Vec<u8>> = Memory::new();
 
 /// A private key.

@@ -5,7 +5,7 @@
 
 pub(super) use crate::reasons::{CERTIFICATES, CONTACTS, EXECUTES, PROCESS, UNKNOWN};
 
-/// Whether a directive is in the copy.
+/// The treatment of a directive when the copy of a configuration is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
     /// The directive stays, with those in its braces that may stay.

@@ -405,8 +405,9 @@ fn health(told: &mut Description<'_>, profile: &Profile) {
     }
     if let Some(passive) = &profile.mechanism.passive {
         let text = format!(
-            "{} failures on live traffic keep a backend out for {} s",
-            passive.fails,
+            "{} on live traffic {} a backend out for {} s",
+            if passive.fails == 1 { "1 failure".to_owned() } else { format!("{} failures", passive.fails) },
+            if passive.fails == 1 { "keeps" } else { "keep" },
             passive.out_for.as_secs()
         );
         told.say(&text, &["passive.fails", "passive.within", "passive.out_for", "passive.blame"]);

@@ -47,4 +47,7 @@ pub(crate) struct Compare {
     /// An older file is replaced. `-` is standard output, and replaces what --format shows. May be given more than once.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Html]))]
     pub(crate) report: Vec<Report>,
+    /// A JSON document of an earlier `compare` (--report json=FILE). The HTML page shows what has changed since then.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Option<PathBuf>,
 }

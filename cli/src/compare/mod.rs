@@ -9,6 +9,7 @@ mod show;
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +18,11 @@ use stickler_catalogue::{Exception, Profile, exceptions};
 use stickler_model::topology::LinkSpec;
 use stickler_model::trace::Promises;
 use stickler_model::{Action, BalancerSpec, Event, Outcome, Time, Topology, Trace, World, WorldError};
+use stickler_oracle::{Grade, Requirement};
+use stickler_report::json;
+use stickler_report::missing::incomplete;
+use stickler_report::page::{Grades, Page};
+use stickler_report::transcript;
 use stickler_runner::compare::{Cell, Tally};
 use stickler_runner::{Arm, Run};
 use stickler_scenarios::Case;
@@ -63,6 +69,63 @@ struct Scenario {
 struct Judged {
     cell: Cell,
     verdict: Verdict,
+    /// The violation on the arm that shows more of them, if the cell is not equal.
+    shown: Option<Shown>,
+}
+
+/// A run that violates the requirement of a cell.
+struct Shown {
+    /// The place of the run: `simulated`, or `real` for the product on real sockets.
+    arm: &'static str,
+    seed: u64,
+    summary: String,
+    /// The events that prove the violation.
+    lines: Vec<String>,
+    diagram: Option<String>,
+}
+
+impl Shown {
+    /// Returns the first violation of a requirement in a run.
+    fn of(arm: &'static str, run: &Run, requirement: Requirement) -> Option<Self> {
+        let verdict = run.graded(Grade::Violated).find(|verdict| verdict.requirement == requirement)?;
+        let (trace, first) = (run.trace.as_ref()?, verdict.against_balancer().next()?);
+        let lines = transcript::lines(trace, &first.events);
+        let diagram = crate::page::diagram(run, requirement);
+        Some(Self { arm, seed: run.seed, summary: first.summary.clone(), lines, diagram })
+    }
+}
+
+/// The counted verdicts of one scenario on one arm, with a run for each requirement that was violated.
+#[derive(Clone, Default)]
+struct Trials {
+    tally: Tally,
+    violated: Vec<(Requirement, Rc<Run>)>,
+}
+
+impl Trials {
+    fn add(&mut self, run: Run) {
+        self.tally.add(&run);
+        let mut ids: Vec<Requirement> = run.graded(Grade::Violated).map(|verdict| verdict.requirement).collect();
+        ids.retain(|id| !self.violated.iter().any(|(known, _)| known == id));
+        if !ids.is_empty() {
+            let run = Rc::new(run);
+            self.violated.extend(ids.into_iter().map(|id| (id, Rc::clone(&run))));
+        }
+    }
+
+    fn shown(&self, arm: &'static str, requirement: Requirement) -> Option<Shown> {
+        let (_, run) = self.violated.iter().find(|(known, _)| *known == requirement)?;
+        Shown::of(arm, run, requirement)
+    }
+}
+
+/// Returns the violation to show of a cell that is not equal, from the arm that has more violations.
+fn shown(cell: &Cell, (simulated, real): &(Trials, Trials)) -> Option<Shown> {
+    if cell.real.value() > cell.simulated.value() {
+        real.shown("real", cell.requirement)
+    } else {
+        simulated.shown("simulated", cell.requirement)
+    }
 }
 
 /// The result of comparing one cell.
@@ -109,6 +172,7 @@ impl Compared {
 }
 
 pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
+    let earlier = arguments.since.as_deref().map(|file| crate::page::earlier(file, "compare")).transpose()?;
     let mut reports = Reports::open("compare", &arguments.report, arguments.format == Format::Json)?;
     let mut comparison = Comparison::default();
     let compared = comparison.add_all(arguments, reports.takes_stdout());
@@ -117,9 +181,25 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
     }
     let missing = compared.as_ref().err().map(|failure| {
         reports.add_failure(failure);
-        "not everything was compared"
+        match failure {
+            Failure::Interrupted => {
+                let why = "not everything was compared: the command was interrupted";
+                reports.add_case(incomplete(why));
+                why
+            }
+            _ => "not everything was compared",
+        }
     });
-    reports.write_pages(|| page::page(&comparison, arguments))?;
+    reports.write_pages(|| {
+        let page = Page {
+            incomplete: missing.map(|missing| format!("This is not everything that was requested: {missing}.")),
+            ..page::page(&comparison, arguments)
+        };
+        match &earlier {
+            Some(earlier) => page.since(earlier, &grades(&comparison)),
+            None => page,
+        }
+    })?;
     reports.finish(missing, &show::document(&comparison))?;
     compared?;
     let all = arguments.profiles.is_empty()
@@ -127,6 +207,11 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
         && arguments.profile.is_empty()
         && arguments.selection.is_empty();
     comparison.end(all)
+}
+
+/// Returns the results of a comparison in the form in which they are compared with earlier ones.
+fn grades(comparison: &Comparison) -> Grades {
+    Grades::parse(&json::to_text(&show::document(comparison))).unwrap_or_default()
 }
 
 /// Returns the profiles that the arguments select and whose products can be started.
@@ -209,10 +294,10 @@ fn one(
     let (sim, wire): (Arc<dyn Arm>, _) = (Arc::new(Overtaking(SimArm)), jobs::build(args::Arm::Wire)?);
     let real = |cases: &[Case]| tallies(cases, &spec, (&wire, arguments.jobs, over), arguments.trials.get());
     let simulated = tallies(cases, &spec, (&sim, None, over), arguments.seeds.get())?;
-    let mut pairs: Vec<(Tally, Tally)> = simulated.into_iter().zip(real(cases)?).collect();
+    let mut pairs: Vec<(Trials, Trials)> = simulated.into_iter().zip(real(cases)?).collect();
     // Chance or a busy machine may have caused a difference. A scenario that differs is run over the product again, and
     // the second result counts.
-    let differs = |pair: &(Tally, Tally)| cells(pair).iter().any(Cell::differs);
+    let differs = |pair: &(Trials, Trials)| cells(pair).iter().any(Cell::differs);
     let again: Vec<usize> = (0..cases.len()).filter(|&index| differs(&pairs[index])).collect();
     let repeated: Vec<Case> = again.iter().map(|&index| cases[index].clone()).collect();
     for (index, tally) in again.into_iter().zip(real(&repeated)?) {
@@ -222,12 +307,14 @@ fn one(
     let today = today::or_given(arguments.today).to_string();
     let scenarios = cases.iter().zip(&pairs).map(|(case, pair)| {
         let name = case.scenario.name();
-        let not_compared = pair.1.not_performed().or(pair.0.not_performed()).map(str::to_owned);
+        let not_compared = pair.1.tally.not_performed().or(pair.0.tally.not_performed()).map(str::to_owned);
         let judge = |cell: Cell| {
             let requirement = cell.requirement.to_string();
             let is_for = |exception: &&Exception| exception.is_for(&profile.name, version, name, &requirement);
             let exception = exceptions().iter().find(is_for);
-            Judged { cell, verdict: Verdict::of(cell.differs(), exception, &today) }
+            let verdict = Verdict::of(cell.differs(), exception, &today);
+            let shown = if verdict == Verdict::Equal { None } else { shown(&cell, pair) };
+            Judged { cell, verdict, shown }
         };
         Scenario { name: name.to_owned(), not_compared, cells: cells(pair).into_iter().map(judge).collect() }
     });
@@ -236,12 +323,13 @@ fn one(
 }
 
 /// Returns the cells of a scenario; none, unless all trials were performed both on the simulated and on the real arm.
-fn cells((simulated, real): &(Tally, Tally)) -> Vec<Cell> {
+fn cells((simulated, real): &(Trials, Trials)) -> Vec<Cell> {
+    let (simulated, real) = (&simulated.tally, &real.tally);
     let all = simulated.not_performed().is_none() && real.not_performed().is_none();
     if all { Cell::all(simulated, real) } else { Vec::new() }
 }
 
-/// Runs each scenario over one balancer on an arm, and counts its verdicts.
+/// Runs each scenario over one balancer on an arm, counts its verdicts, and keeps a run for each violated requirement.
 ///
 /// # Errors
 /// The jobs cannot be made, or the command was interrupted.
@@ -250,14 +338,20 @@ fn tallies(
     balancer: &[BalancerSpec; 1],
     (arm, threads, over): (&Arc<dyn Arm>, Option<NonZeroUsize>, &AtomicBool),
     trials: u32,
-) -> Result<Vec<Tally>, Failure> {
+) -> Result<Vec<Trials>, Failure> {
     let jobs = jobs::all(cases, balancer, 0, trials)?;
-    let runs = jobs::perform_on(&jobs, arm, threads, over, |_: &Job<'_>, run: Run| Run { trace: None, ..run });
+    // A trace can be drawn, but those without a violation would only fill the memory.
+    let runs = jobs::perform_on(&jobs, arm, threads, over, |_: &Job<'_>, mut run: Run| {
+        if run.graded(Grade::Violated).next().is_none() {
+            run.trace = None;
+        }
+        run
+    });
     if over.load(Ordering::Relaxed) {
         return Err(Failure::Interrupted);
     }
-    let mut tallies = vec![Tally::default(); cases.len()];
-    for (index, run) in runs.iter().enumerate() {
+    let mut tallies = vec![Trials::default(); cases.len()];
+    for (index, run) in runs.into_iter().enumerate() {
         tallies[index / trials as usize].add(run);
     }
     Ok(tallies)
@@ -332,7 +426,6 @@ fn now() -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use stickler_oracle::Requirement;
     use stickler_runner::compare::Rate;
 
     use super::*;
@@ -371,11 +464,31 @@ mod tests {
         let rate = Rate { violated: 0, trials: 3 };
         let cell = Cell { requirement: Requirement::Id1, simulated: rate, real: rate };
         let verdicts = vec![Verdict::Equal; equal].into_iter().chain(vec![Verdict::Explained(exception()); explained]);
-        let cells = verdicts.map(|verdict| Judged { cell, verdict }).collect();
+        let cells = verdicts.map(|verdict| Judged { cell, verdict, shown: None }).collect();
         let product = InstalledProduct { name: "haproxy", version: None };
         let scenarios = vec![Scenario { name: "s".into(), not_compared: None, cells }];
         let compared = vec![Compared { profile: "p".into(), product, scenarios, took: Duration::ZERO }];
         Comparison { compared, missing: Vec::new() }
+    }
+
+    #[test]
+    fn a_difference_is_shown_with_a_run_of_the_side_that_violates_it_more_often() {
+        let cases = stickler_scenarios::select(&["user-after-user".to_owned()], &[]).unwrap();
+        let arm: Arc<dyn Arm> = Arc::new(SimArm);
+        let run = |balancer: &str| cases[0].run(&BalancerSpec::named(balancer), 0, &arm);
+        let (mut leaks, mut keeps) = (Trials::default(), Trials::default());
+        for _ in 0..3 {
+            leaks.add(run("shared-pool"));
+            keeps.add(run("l4-nat"));
+        }
+        let cells = |pair: &(Trials, Trials)| {
+            let cell = cells(pair).into_iter().find(|cell| cell.requirement == Requirement::Id1).unwrap();
+            shown(&cell, pair).unwrap()
+        };
+        let simulated = cells(&(leaks.clone(), keeps.clone()));
+        assert_eq!((simulated.arm, simulated.seed), ("simulated", 0));
+        assert!(simulated.lines.len() > 2 && simulated.diagram.is_some_and(|svg| svg.contains("ID-1 violated")));
+        assert_eq!(cells(&(keeps, leaks)).arm, "real");
     }
 
     #[test]

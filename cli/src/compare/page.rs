@@ -2,8 +2,10 @@
 
 use stickler_catalogue::profiles;
 use stickler_model::escape;
+use stickler_oracle::Requirement;
 use stickler_report::matrix::Subject;
 use stickler_report::page::{Fact, Mark, Page, Sort, Told};
+use stickler_runner::compare::{Cell, Rate};
 
 use super::{Compared, Comparison, Scenario, Verdict, show};
 use crate::args;
@@ -40,7 +42,7 @@ pub(super) fn page(comparison: &Comparison, arguments: &args::Compare) -> Page {
                 .to_owned(),
         ],
         facts,
-        notes: notes(comparison),
+        notes: std::iter::once(trials(arguments)).chain(notes(comparison)).collect(),
         caption: "Profiles, and whether their products behave in the same way, by requirement".to_owned(),
         ..Page::default()
     };
@@ -66,19 +68,47 @@ fn told(row: usize, scenario: &Scenario, command: &str) -> Vec<Told> {
             Verdict::Explained(exception) => (Mark::Partly, Some(exception.reason.clone())),
             Verdict::Differs | Verdict::Expired(_) | Verdict::Needless(_) => (Mark::Violated, None),
         };
+        let shown = judged.shown.as_ref();
+        let lines = shown.map_or_else(Vec::new, |shown| {
+            let seed = if shown.arm == "simulated" { format!(", seed {}", shown.seed) } else { String::new() };
+            let head =
+                format!("A {} run that violates {}{seed}: {}", shown.arm, judged.cell.requirement, shown.summary);
+            std::iter::once(head).chain(shown.lines.iter().map(|line| format!("    {line}"))).collect()
+        });
         Told {
             row,
             requirement: judged.cell.requirement,
             mark,
             summary: show::sentence(judged),
             place: scenario.name.clone(),
-            lines: Vec::new(),
-            diagram: None,
+            lines,
+            diagram: shown.and_then(|shown| shown.diagram.clone()),
             reason,
             replay: format!("{command} --scenario {}", scenario.name),
         }
     });
     told.collect()
+}
+
+/// Returns the number of runs of each scenario, and what so few of them cannot show.
+fn trials(arguments: &args::Compare) -> String {
+    let (seeds, trials) = (arguments.seeds.get(), arguments.trials.get());
+    let times = |count: u32| if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    let made =
+        format!("Each scenario was run {} in the simulation and {} over the product.", times(seeds), times(trials));
+    let cell = |simulated, real| Cell {
+        requirement: Requirement::Id1,
+        simulated: Rate { violated: simulated, trials: 1 },
+        real: Rate { violated: real, trials },
+    };
+    let least = (1..=trials).find(|&violated| cell(0, violated).differs());
+    match least {
+        None => format!("{made} So few runs over the product cannot show any difference; --trials makes more."),
+        Some(least) => format!(
+            "{made} If the simulation never violates a requirement, the product has to violate it in {least} of {trials} runs before that \
+             counts as a difference; --trials makes more runs, which show smaller differences."
+        ),
+    }
 }
 
 /// Returns the notes of the page: the profiles and scenarios that could not be compared, with the reasons.
@@ -87,7 +117,9 @@ fn notes(comparison: &Comparison) -> Vec<String> {
     let skipped = comparison.compared.iter().filter_map(|compared| {
         let left_out = compared.scenarios.iter().filter_map(|scenario| scenario.not_compared.as_deref());
         let first = left_out.clone().next()?;
-        Some(format!("{}: {} scenarios are not compared: {first}", compared.profile, left_out.count()))
+        let (count, profile) = (left_out.count(), &compared.profile);
+        let scenarios = if count == 1 { "1 scenario is".to_owned() } else { format!("{count} scenarios are") };
+        Some(format!("{profile}: {scenarios} not compared: {first}"))
     });
     missing.chain(skipped).collect()
 }

@@ -19,8 +19,9 @@ pub(super) fn text(out: &mut impl io::Write, compared: &Compared) -> Result<(), 
     let (profile, product) = (&compared.profile, compared.product.to_string());
     write!(
         out,
-        "{profile} and {}: {equal} of {cells} verdicts in {performed} scenarios are equal, {} differ",
+        "{profile} and {}: {equal} of {cells} verdicts in {performed} scenario{} are equal, {} differ",
         escape::line(&product),
+        if performed == 1 { "" } else { "s" },
         cells - equal - explained
     )?;
     if explained > 0 {
@@ -176,7 +177,7 @@ struct Cell<'a> {
 
 impl<'a> Cell<'a> {
     fn of(judged: &'a Judged) -> Self {
-        let Judged { cell, verdict } = judged;
+        let Judged { cell, verdict, .. } = judged;
         let (verdict, exception) = match *verdict {
             Verdict::Equal => ("equal", None),
             Verdict::Differs => ("differs", None),

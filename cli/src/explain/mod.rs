@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use stickler_catalogue::{Mechanism, Profile, defect, defects, mechanisms, names, nearest, profiles};
 use stickler_model::escape;
 use stickler_oracle::Requirement;
+use stickler_report::fit::fit;
+use stickler_report::pretty;
 use stickler_scenarios::Case;
 
 use self::record::Record;
@@ -42,7 +44,8 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
         });
     }
     let told: Vec<&str> = told.iter().map(|text| text.trim_end()).collect();
-    writeln!(io::stdout().lock(), "{}", told.join("\n\n"))?;
+    let width = if matches!(format, Form::Pretty) { pretty::columns() } else { None };
+    writeln!(io::stdout().lock(), "{}", fit(&told.join("\n\n"), width))?;
     Ok(())
 }
 

@@ -139,6 +139,13 @@ mod tests {
     }
 
     #[test]
+    fn an_error_does_not_name_the_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Output::open(&Destination::File(folder.path().join("no/x.xml")), false).unwrap_err().to_string();
+        assert!(error.contains("No such file") && !error.contains(".stickler-"), "{error}");
+    }
+
+    #[test]
     fn a_report_takes_the_place_of_the_old_one_when_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("report.xml");

@@ -199,7 +199,7 @@ impl Reports {
     }
 
     /// Completes the reports of runs. `missing` is the reason why some of the requested runs were not made; `tail` is
-    /// the last part of a document.
+    /// the last part of a document, with the mistakes that prevented runs from being performed to their end.
     pub(crate) fn finish_runs(mut self, missing: Option<&str>, tail: Tail) -> Result<(), Failure> {
         let tail = Tail { complete: self.is_complete(missing), errors: self.all_errors(), ..tail };
         let written = self.of_runs.drain(..).try_for_each(|writer| writer.end(&tail)?.finish());

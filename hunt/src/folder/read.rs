@@ -96,7 +96,7 @@ fn is_whole(folder: &Path, found: &Found, least: usize) -> Result<(), FolderErro
     const HELP: &str = "copy the whole folder again, or hunt in an empty folder";
     let there = found.findings.len();
     if there < least {
-        let problem = format!("{there} of {least} findings are there; {HELP}");
+        let problem = format!("the folder has only {there} of the {least} findings that the hunt recorded; {HELP}");
         return Err(at(&folder.join("findings"))(Problem::Wrong(problem)));
     }
     let reached = found.coverage.values().flat_map(BTreeMap::values);

@@ -77,8 +77,8 @@ impl HttpProxyConfig {
 /// The limits on the resources that a peer may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The time to open an upstream connection, and the same time again for TLS on it. After that, the client gets a
-    /// 504.
+    /// The maximum time for opening an upstream connection. The handshake of TLS on it may take the same time again. If
+    /// one of them takes longer, the client gets a 504.
     pub connect: Duration,
     /// The time without progress between the request's last byte and the head of the answer. After that, the client
     /// gets a 504, or a 408 if the client does not send the rest of its request.

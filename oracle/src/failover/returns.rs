@@ -83,7 +83,7 @@ pub(crate) fn fo6_returned_backends_serve(index: &Index<'_>) -> Finding {
 struct Return {
     /// The event with which it returned.
     since: usize,
-    /// The time at which the declared time to notice the return ends.
+    /// The time by which the balancer has to have noticed the return, according to what it declares.
     due: Time,
     /// The events at which other backends received the first requests of new clients after that time.
     went_elsewhere: Vec<usize>,

@@ -6,7 +6,8 @@
 //! * If there is no finding, it shows the first of several repetitions. A request is a repetition if the same client,
 //!   or two other clients, have made a request that took the same course.
 //!
-//! The diagram also shows the opening and the end of each connection that a row names.
+//! The diagram also shows the opening and the end of each connection that a row names. What follows the last piece of
+//! evidence matters to no finding: only the rest of the requests that prove it stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,24 +79,28 @@ impl Involved {
 enum Reach {
     Clients,
     Requests,
+    /// The reach behind the last piece of evidence: the requests that prove it.
+    After,
     Evidence,
 }
 
 /// Returns for each row whether it matters to the findings.
 fn focused(story: &Story, chosen: &[(&Verdict, &Evidence)]) -> Vec<bool> {
     let involved = Involved::of(story, chosen);
+    let proved = story.rows.iter().rposition(|row| row.as_ref().is_some_and(|draft| !draft.row.proves.is_empty()));
     let of = |reach| {
-        let mut stays: Vec<bool> =
-            story.rows.iter().map(|row| row.as_ref().is_some_and(|draft| matters(draft, &involved, reach))).collect();
+        let matters = |(index, row): (usize, &Option<Draft>)| {
+            let narrowed = if Some(index) > proved && reach != Reach::Evidence { Reach::After } else { reach };
+            row.as_ref().is_some_and(|draft| matters(draft, &involved, narrowed))
+        };
+        let mut stays: Vec<bool> = story.rows.iter().enumerate().map(matters).collect();
         if reach == Reach::Requests {
             // The user of a connection matters until all findings are proved.
-            let proved =
-                story.rows.iter().rposition(|row| row.as_ref().is_some_and(|draft| !draft.row.proves.is_empty()));
             for (row, _) in involved.connections.iter().flat_map(|&connection| &story.connections[connection].users) {
                 keep(&mut stays, Some(*row).filter(|row| Some(*row) <= proved));
             }
         }
-        keep_ends(story, &mut stays);
+        keep_ends(story, &mut stays, proved);
         stays
     };
     let fits = |stays: &Vec<bool>| stays.iter().filter(|stays| **stays).count() <= MOST_ROWS;
@@ -116,6 +121,7 @@ fn matters(draft: &Draft, involved: &Involved, reach: Reach) -> bool {
                     || of_request(&involved.carried)
             }
             Reach::Requests => subject.stays == Stays::Always || of_request(&involved.requests),
+            Reach::After => of_request(&involved.requests),
             Reach::Evidence => false,
         }
 }
@@ -126,11 +132,11 @@ fn keep(stays: &mut [bool], row: Option<usize>) {
     }
 }
 
-/// Keeps the opening and the end of each connection that a row names.
-fn keep_ends(story: &Story, stays: &mut [bool]) {
+/// Keeps the opening and the end of each connection that a row names. An end after the row `last` does not count.
+fn keep_ends(story: &Story, stays: &mut [bool], last: Option<usize>) {
     for line in connections_of(story, stays).into_iter().map(|connection| &story.connections[connection]) {
         keep(stays, Some(line.from));
-        keep(stays, line.until);
+        keep(stays, line.until.filter(|until| last.is_none_or(|last| *until <= last)));
     }
 }
 
@@ -158,7 +164,7 @@ fn unrepeated(story: &Story) -> Vec<bool> {
             (None, None) => once.insert(shape(&row.step, story, None)),
         });
     }
-    keep_ends(story, &mut stays);
+    keep_ends(story, &mut stays, None);
     let mut left = MOST_ROWS;
     for stays in stays.iter_mut().filter(|stays| **stays) {
         *stays = left > 0;

@@ -212,7 +212,10 @@ fn row_words(diagram: &Diagram, index: usize, columns: &[usize], inner: usize) -
             wrap(text, (room / CHARACTER).max(26))
         }
         Step::Closed { connection, text } => {
-            wrap(&format!("connection {} {text}", diagram.connections[*connection].number), 26)
+            // The text stands beside the bar, and has to end before the bars of the next participant.
+            let Connection { at, number, .. } = &diagram.connections[*connection];
+            let room = columns.get(at + 1).map_or(200, |next| next - columns[*at]).saturating_sub(44);
+            wrap(&format!("connection {number} {text}"), (room / CHARACTER).clamp(12, 26))
         }
         Step::Found { finding } => wrap(&diagram.findings[*finding].sentence, inner / CHARACTER),
         Step::Folded { events } => vec![super::folded(*events)],

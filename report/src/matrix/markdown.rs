@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 
 use stickler_model::escape;
-use stickler_oracle::Grade;
+use stickler_oracle::{Grade, Requirement};
 
-use super::{Matrix, Row};
+use super::{Matrix, OPEN, OPEN_MEANS, Row};
 
 pub(super) fn render(matrix: &Matrix) -> String {
     let columns = matrix.columns();
@@ -15,7 +15,7 @@ pub(super) fn render(matrix: &Matrix) -> String {
     for (_, heading) in &kinds {
         let _ = write!(text, " {heading} |");
     }
-    text.push_str(" users mixed up |");
+    text.push_str(" users kept apart |");
     for requirement in &columns {
         let _ = write!(text, " {requirement} |");
     }
@@ -24,20 +24,24 @@ pub(super) fn render(matrix: &Matrix) -> String {
     text.push('\n');
     for row in matrix.rows() {
         let Row { subject, .. } = row;
-        let mixed = if row.mixes_up_users() { format!("**{}**", row.mixed()) } else { "no".into() };
+        let apart = row.kept_apart();
+        let apart = if row.mixes_up_users() { format!("**{apart}**") } else { apart };
         let (name, product, config) = (escaped(&subject.name), escaped(&subject.product), escaped(&subject.config));
         let _ = write!(text, "| {name} | {product} | {config} |");
         for &(kind, _) in &kinds {
-            let _ = write!(text, " {} |", row.logons(kind).works.word());
+            let _ = write!(text, " {} |", row.works(kind));
         }
-        let _ = write!(text, " {mixed} |");
+        let _ = write!(text, " {apart} |");
         for &requirement in &columns {
-            let _ = write!(text, " {} |", mark(row.grade(requirement)));
+            let _ = write!(text, " {} |", mark(row, requirement));
         }
         text.push('\n');
     }
-    text.push_str(
-        "\nok: kept; **no**: violated; no\\*: a SHOULD that was not followed; empty: not put to the test.\n\n",
+    let open =
+        if matrix.rows().iter().all(Row::is_complete) { String::new() } else { format!(" {OPEN}: {OPEN_MEANS};") };
+    let _ = writeln!(
+        text,
+        "\nok: kept;{open} **no**: violated; no\\*: a SHOULD that was not followed; empty: not put to the test.\n"
     );
     for requirement in columns {
         let _ =
@@ -46,10 +50,11 @@ pub(super) fn render(matrix: &Matrix) -> String {
     text
 }
 
-const fn mark(grade: Grade) -> &'static str {
-    match grade {
+fn mark(row: &Row, requirement: Requirement) -> &'static str {
+    match row.grade(requirement) {
         Grade::Violated => "**no**",
         Grade::NonStrict => "no\\*",
+        Grade::Ok if !row.is_complete() => OPEN,
         Grade::Ok => "ok",
         Grade::NotExercised | Grade::NotApplicable => "",
     }

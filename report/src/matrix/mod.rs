@@ -54,6 +54,9 @@ pub struct Row {
     pub cells: IndexMap<Requirement, Cell>,
     /// The number of scenarios that were run.
     pub scenarios: usize,
+    /// The number of runs that were requested and not made, or not performed to the end. Unless it is zero, nothing in
+    /// the row is known to be kept.
+    pub missing: usize,
 }
 
 /// The outcome for the users of sites of one kind.
@@ -130,6 +133,12 @@ pub struct Sighting {
 const KINDS: [(Provider, &str); 3] =
     [(Provider::Ntlm, "NTLM"), (Provider::NegotiateKerberos, "Kerberos"), (Provider::Negotiate, "Negotiate")];
 
+/// The word for what is not violated in a row whose runs were not all made.
+pub(crate) const OPEN: &str = "open";
+
+/// The meaning of [`OPEN`], as a part of a sentence.
+pub(crate) const OPEN_MEANS: &str = "nothing violates it so far, but runs are missing";
+
 /// The requirements whose violation means that users are mixed up.
 pub(crate) const IDENTITY: [Requirement; 3] = [Requirement::Id1, Requirement::Id2, Requirement::Id3];
 
@@ -148,6 +157,14 @@ impl Matrix {
             self.rows.len() - 1
         });
         self.rows[index].add(takes, (run, trace), replay);
+    }
+
+    /// Notes that this number of runs over a balancer was requested and not made, or not performed to the end.
+    pub fn leave_out(&mut self, subject: &Subject, runs: usize) {
+        match self.rows.iter_mut().find(|row| row.subject == *subject) {
+            Some(row) => row.missing += runs,
+            None => self.rows.push(Row { missing: runs, ..Row::new(subject.clone()) }),
+        }
     }
 
     /// Returns a table with an empty row for each of these balancers.
@@ -203,7 +220,7 @@ impl Matrix {
 
 impl Row {
     fn new(subject: Subject) -> Self {
-        Self { subject, logons: BTreeMap::new(), cells: IndexMap::new(), scenarios: 0 }
+        Self { subject, logons: BTreeMap::new(), cells: IndexMap::new(), scenarios: 0, missing: 0 }
     }
 
     /// Returns the outcome for the users of sites with this provider.
@@ -214,6 +231,29 @@ impl Row {
     /// Returns whether a request was ever served as another user.
     pub fn mixes_up_users(&self) -> bool {
         self.logons.values().any(|logons| logons.mixes_up_users)
+    }
+
+    /// Returns whether every requested run over the balancer was made, so that what is not violated is kept.
+    pub const fn is_complete(&self) -> bool {
+        self.missing == 0
+    }
+
+    /// Returns the extent to which the users of sites with this provider can log on, in one word.
+    pub(crate) fn works(&self, takes: Provider) -> &'static str {
+        match self.logons(takes).works {
+            Works::Yes if !self.is_complete() => OPEN,
+            works => works.word(),
+        }
+    }
+
+    /// Returns whether users are kept apart: `yes`, or `no` with the kinds of sites at which they were mixed up.
+    pub(crate) fn kept_apart(&self) -> String {
+        match self.mixed() {
+            mixed if !mixed.is_empty() => format!("no: {mixed}"),
+            _ if !self.is_complete() => OPEN.to_owned(),
+            _ if self.logons.is_empty() => Works::Unknown.word().to_owned(),
+            _ => "yes".to_owned(),
+        }
     }
 
     /// Returns the kinds of sites at which users were mixed up, separated by commas; empty if there are none.
@@ -254,6 +294,7 @@ impl Row {
 
     fn merge(&mut self, other: Self) {
         self.scenarios += other.scenarios;
+        self.missing += other.missing;
         for (takes, logons) in other.logons {
             self.logons.entry(takes).or_default().merge(logons);
         }

@@ -3,13 +3,13 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::Color;
 use stickler_model::escape;
+use stickler_model::topology::Provider;
 use stickler_oracle::{Grade, Requirement};
 
-use super::{Matrix, Row, Works};
+use super::{Matrix, OPEN, OPEN_MEANS, Row, Works};
 use crate::page::{Shown, scenarios};
-use crate::table::{self, Text};
+use crate::table::{self, SHADES, Shade, Text};
 
 /// The width of the text below the table if there is no terminal, in columns.
 const WIDTH: u16 = 120;
@@ -19,18 +19,14 @@ pub(super) fn render(matrix: &Matrix, color: bool, width: Option<u16>) -> String
     families.dedup();
     let kinds: Vec<_> = matrix.kinds().collect();
     let headings = kinds.iter().map(|&(_, heading)| heading);
-    let headings = std::iter::once("balancer").chain(headings).chain(["users mixed up"]);
+    let headings = std::iter::once("balancer").chain(headings).chain(["users kept apart"]);
     let headings: Vec<String> = headings.chain(families.iter().copied()).map(str::to_owned).collect();
     let row = |row: &Row| {
         let named = std::iter::once(Text::plain(escape::line(&row.subject.name)));
-        let works = kinds.iter().map(|&(kind, _)| row.logons(kind).works);
-        let works = works.map(|works| painted(works.word().to_owned(), works == Works::Yes, color));
-        let mixed = if row.mixes_up_users() { row.mixed() } else { "no".into() };
-        let told = works.chain([painted(mixed, !row.mixes_up_users(), color)]);
-        let cells = families.iter().map(|&family| {
-            let (text, good) = in_family(row, family);
-            painted(text, good, color)
-        });
+        let painted = |(text, shade): (String, Shade)| Text::painted(text, shade, color);
+        let works = kinds.iter().map(|&(kind, _)| painted(logons(row, kind)));
+        let told = works.chain([painted((row.kept_apart(), apart(row)))]);
+        let cells = families.iter().map(|&family| painted(in_family(row, family)));
         named.chain(told).chain(cells).collect()
     };
     let rows: Vec<Vec<Text>> = matrix.rows().iter().map(row).collect();
@@ -38,6 +34,9 @@ pub(super) fn render(matrix: &Matrix, color: bool, width: Option<u16>) -> String
     let width = width.or_else(table::columns).unwrap_or(WIDTH).into();
     text.push('\n');
     text.push_str(&legend(matrix, &rows, width));
+    if color {
+        text += &table::wrapped(SHADES, "", width);
+    }
     text.push_str(&examples(matrix, width));
     text
 }
@@ -50,14 +49,31 @@ fn legend(matrix: &Matrix, rows: &[Vec<Text>], width: usize) -> String {
     let mut signs = vec!["A cell names what is violated"];
     signs.extend(words().any(|word| word.ends_with('*')).then_some("* marks a SHOULD that is not followed"));
     signs.extend(has(DOT).then_some("· that nothing put the family to the test"));
-    signs.extend(has(Works::Partly.word()).then_some("partly: with one backend alone, say, or one client at a time"));
-    signs.extend(has(Works::Unknown.word()).then_some("?: no scenario without a fault tried to log on"));
     let mut text = table::wrapped(&(signs.join("; ") + "."), "", width);
+    let kinds: Vec<&str> = matrix.kinds().map(|(_, heading)| heading).collect();
+    if !kinds.is_empty() {
+        text += &table::wrapped(&logon_legend(&kinds, &has), "", width);
+    }
+    if has(OPEN) {
+        text += &table::wrapped(&format!("open: {OPEN_MEANS}."), "", width);
+    }
     for requirement in matrix.columns().into_iter().filter(|&id| matrix.rows().iter().any(|row| is_broken(row, id))) {
         text +=
             &table::wrapped(&format!("{requirement}: {} [{}]", requirement.text(), requirement.source()), "", width);
     }
     text
+}
+
+/// Returns the meaning of the words in the columns about logons that occur in the table.
+fn logon_legend(kinds: &[&str], has: &dyn Fn(&str) -> bool) -> String {
+    let words = [
+        (Works::Yes, "yes, in every scenario without a fault"),
+        (Works::Partly, "partly, in some of these scenarios and not in others"),
+        (Works::No, "no, in none of them"),
+        (Works::Unknown, "?, no such scenario tried"),
+    ];
+    let present = words.iter().filter(|(works, _)| has(works.word())).map(|&(_, told)| told).collect::<Vec<_>>();
+    format!("Under {}, whether every user could log on: {}.", kinds.join(", "), present.join("; "))
 }
 
 /// Returns a scenario that shows the violation, with its command, for each violated cell. Balancers over which the same
@@ -88,26 +104,48 @@ fn is_broken(row: &Row, requirement: Requirement) -> bool {
     row.grade(requirement) > Grade::Ok
 }
 
-/// Returns the violated requirements of a family, and whether there are none.
-fn in_family(row: &Row, of: &str) -> (String, bool) {
+/// Returns whether users can log on at sites with this provider.
+fn logons(row: &Row, takes: Provider) -> (String, Shade) {
+    let word = row.works(takes);
+    let shade = match row.logons(takes).works {
+        Works::Yes if word == OPEN => Shade::Unknown,
+        Works::Yes => Shade::Good,
+        Works::Partly => Shade::Partly,
+        Works::No => Shade::Bad,
+        Works::Unknown => Shade::Unknown,
+    };
+    (word.to_owned(), shade)
+}
+
+/// Returns the shade of the cell that says whether users are kept apart.
+fn apart(row: &Row) -> Shade {
+    match row.mixes_up_users() {
+        true => Shade::Bad,
+        false if row.is_complete() && !row.logons.is_empty() => Shade::Good,
+        false => Shade::Unknown,
+    }
+}
+
+/// Returns the violated requirements of a family.
+fn in_family(row: &Row, of: &str) -> (String, Shade) {
     let mut exercised = false;
     let mut broken = Vec::new();
+    let mut shade = Shade::Partly;
     for requirement in Requirement::all().filter(|&id| family(id) == of) {
         match row.grade(requirement) {
-            Grade::Violated => broken.push(requirement.to_string()),
+            Grade::Violated => {
+                shade = Shade::Bad;
+                broken.push(requirement.to_string());
+            }
             Grade::NonStrict => broken.push(format!("{requirement}*")),
             Grade::Ok => exercised = true,
             Grade::NotExercised | Grade::NotApplicable => {}
         }
     }
     match (broken.is_empty(), exercised) {
-        (false, _) => (broken.join(" "), false),
-        (true, true) => ("ok".into(), true),
-        (true, false) => (DOT.into(), true),
+        (false, _) => (broken.join(" "), shade),
+        (true, true) if !row.is_complete() => (OPEN.into(), Shade::Unknown),
+        (true, true) => ("ok".into(), Shade::Good),
+        (true, false) => (DOT.into(), Shade::Unknown),
     }
-}
-
-fn painted(text: String, good: bool, color: bool) -> Text {
-    let shade = if good { Color::Green } else { Color::Red };
-    Text { text, color: color.then_some(shade) }
 }

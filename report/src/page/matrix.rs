@@ -7,7 +7,7 @@ use stickler_oracle::{Grade, Requirement, Severity};
 use super::pick::{By, Column, Picked, pick};
 use super::since::word;
 use super::{Cell, Fact, Finding, Mark, Page, Row};
-use crate::matrix::{self, Matrix, Subject, Works};
+use crate::matrix::{self, Matrix, OPEN, Subject, Works};
 
 /// The texts and commands that a page needs in addition to a table.
 pub struct About<'a> {
@@ -34,6 +34,7 @@ impl Matrix {
                 about.place
             )],
             facts: facts(self),
+            incomplete: incomplete(self),
             notes: notes(self),
             caption: "Balancers, whether users can log on and are kept apart over them, and the requirements"
                 .to_owned(),
@@ -45,12 +46,22 @@ impl Matrix {
     }
 }
 
+/// Returns the statement that runs are missing, if any is.
+fn incomplete(matrix: &Matrix) -> Option<String> {
+    let missing: usize = matrix.rows().iter().map(|row| row.missing).sum();
+    let rows = matrix.rows().iter().filter(|row| !row.is_complete()).count();
+    let (s, were) = if missing == 1 { ("", "was") } else { ("s", "were") };
+    let over = if rows == 1 { "one balancer".to_owned() } else { format!("{rows} balancers") };
+    (missing > 0).then(|| format!("{missing} run{s} over {over} {were} not made, or not to the end."))
+}
+
 /// Returns the numbers that sum the table up.
 fn facts(matrix: &Matrix) -> Vec<Fact> {
     let rows = matrix.rows();
+    let so_far = if rows.iter().all(matrix::Row::is_complete) { "" } else { " so far" };
     if let [row] = rows {
         let count = row.cells.values().filter(|cell| cell.grade == Some(Grade::Violated)).count();
-        let text = "requirements that were put to the test are violated".to_owned();
+        let text = format!("requirements that were put to the test are violated{so_far}");
         return vec![Fact { count, of: row.cells.len(), text, is_bad: true }];
     }
     let fact = |text: String, is_bad: bool, is_one: &dyn Fn(&matrix::Row) -> bool| Fact {
@@ -61,14 +72,16 @@ fn facts(matrix: &Matrix) -> Vec<Fact> {
     };
     let is_kept = |row: &matrix::Row| {
         let must = |id: &Requirement| id.severity() == Severity::Must;
-        Requirement::all().filter(must).all(|id| row.grade(id) != Grade::Violated)
+        row.is_complete()
+            && row.scenarios > 0
+            && Requirement::all().filter(must).all(|id| row.grade(id) != Grade::Violated)
     };
-    let mut facts = vec![fact("mix users up".to_owned(), true, &matrix::Row::mixes_up_users)];
+    let mut facts = vec![fact(format!("mix users up{so_far}"), true, &matrix::Row::mixes_up_users)];
     for (kind, heading) in matrix.kinds() {
         let fails = |row: &matrix::Row| matches!(row.logons(kind).works, Works::Partly | Works::No);
-        facts.push(fact(format!("do not let every user log on with {heading}"), true, &fails));
+        facts.push(fact(format!("do not let every user log on with {heading}{so_far}"), true, &fails));
     }
-    facts.push(fact("violate no requirement".to_owned(), false, &is_kept));
+    facts.push(fact("violate no requirement, in all the runs that were requested".to_owned(), false, &is_kept));
     facts
 }
 
@@ -77,9 +90,11 @@ fn notes(matrix: &Matrix) -> Vec<String> {
     let [row] = matrix.rows() else { return Vec::new() };
     let logons = matrix.kinds().filter_map(|(kind, heading)| match row.logons(kind).works {
         Works::Unknown => None,
-        Works::Yes => Some(format!("Every user can log on with {heading}.")),
+        Works::Yes if row.is_complete() => Some(format!("Every user can log on with {heading}.")),
+        Works::Yes => Some(format!("No user failed to log on with {heading} so far.")),
         Works::Partly => Some(format!("Some users alone can log on with {heading}.")),
-        Works::No => Some(format!("No user can log on with {heading}.")),
+        Works::No if row.is_complete() => Some(format!("No user can log on with {heading}.")),
+        Works::No => Some(format!("No user could log on with {heading} so far.")),
     });
     std::iter::once(told(row)).chain(logons).collect()
 }
@@ -90,29 +105,33 @@ fn row(matrix: &Matrix, (index, row): (usize, &matrix::Row), picked: &Picked<'_>
         let works = row.logons(kind).works;
         let mark = match works {
             Works::Unknown => Mark::Untested,
-            Works::Yes => Mark::Kept,
+            Works::Yes => kept(row),
             Works::Partly => Mark::Partly,
             Works::No => Mark::Violated,
         };
         let finding = if mark > Mark::Kept { proof(Column::Logon(kind)) } else { None };
-        Cell { mark, word: works.word().to_owned(), finding, times: 0 }
+        Cell { mark, word: row.works(kind).to_owned(), finding, times: 0 }
     });
     let apart = matrix.kinds().map(|(kind, _)| match row.logons.get(&kind) {
         None => Cell::default(),
         Some(logons) if logons.mixes_up_users => {
             Cell { mark: Mark::Violated, word: "no".to_owned(), finding: proof(Column::MixedUp(kind)), times: 0 }
         }
-        Some(_) => Cell { mark: Mark::Kept, word: "yes".to_owned(), finding: None, times: 0 },
+        Some(_) => {
+            let word = if row.is_complete() { "yes" } else { OPEN };
+            Cell { mark: kept(row), word: word.to_owned(), finding: None, times: 0 }
+        }
     });
     let cells = row.cells.iter().map(|(&id, cell)| {
         let mark = match cell.grade {
             Some(Grade::Violated) => Mark::Violated,
             Some(Grade::NonStrict) => Mark::Partly,
-            Some(Grade::Ok) => Mark::Kept,
+            Some(Grade::Ok) => kept(row),
             Some(Grade::NotExercised | Grade::NotApplicable) | None => Mark::Untested,
         };
         let finding = proof(Column::Requirement(id));
-        (id, Cell { mark, word: word(cell.grade).to_owned(), finding, times: cell.scenarios() })
+        let word = if mark == Mark::Open { OPEN } else { word(cell.grade) };
+        (id, Cell { mark, word: word.to_owned(), finding, times: cell.scenarios() })
     });
     Row {
         subject: row.subject.clone(),
@@ -123,9 +142,20 @@ fn row(matrix: &Matrix, (index, row): (usize, &matrix::Row), picked: &Picked<'_>
     }
 }
 
+/// Returns the mark of something that no run over a balancer violates.
+const fn kept(row: &matrix::Row) -> Mark {
+    if row.is_complete() { Mark::Kept } else { Mark::Open }
+}
+
 /// Returns the outcome for users in one sentence.
 fn told(row: &matrix::Row) -> String {
     match row.mixed() {
+        mixed if mixed.is_empty() && !row.is_complete() => {
+            let (missing, s) = (row.missing, if row.missing == 1 { "" } else { "s" });
+            format!(
+                "No request was served as another user's so far, but {missing} run{s} of those requested are missing."
+            )
+        }
         mixed if mixed.is_empty() => "No request was served as another user's.".to_owned(),
         mixed => format!("Users are mixed up at sites that take {mixed}."),
     }

@@ -45,6 +45,8 @@ pub struct Page {
     pub lead: Vec<String>,
     /// The numbers that sum the report up.
     pub facts: Vec<Fact>,
+    /// The statement that the report does not contain everything that was requested, with the reason; `None` if it does.
+    pub incomplete: Option<String>,
     /// Further remarks about the whole report, with one sentence in each item.
     pub notes: Vec<String>,
     /// The caption of the table.
@@ -57,6 +59,8 @@ pub struct Page {
     pub findings: Vec<Finding>,
     /// The problems, such as runs that did not end as they should have.
     pub problems: Vec<Problem>,
+    /// Remarks about the comparison with an earlier report, with one sentence or two in each item.
+    pub since: Vec<String>,
     /// The changes since an earlier report; `None` if there is no earlier report to compare with.
     pub changes: Option<Vec<Change>>,
 }
@@ -89,9 +93,11 @@ pub struct Fact {
 /// The outcome of a requirement or a group of users, as the table marks it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
-    /// An outcome that nothing put to the test. The cell is empty.
+    /// An outcome that nothing put to the test. The cell has no sign.
     #[default]
     Untested,
+    /// A requirement that nothing violates so far, while some of the requested runs were not made.
+    Open,
     /// A requirement that was kept.
     Kept,
     /// A requirement that holds in part: a SHOULD was not followed, some users can log on, or a difference is
@@ -201,6 +207,7 @@ impl Page {
     /// Returns the page with the changes since an earlier report.
     #[must_use]
     pub fn since(self, earlier: &Grades, now: &Grades) -> Self {
-        Self { changes: Some(since::changes(earlier, now)), ..self }
+        let since = since::notes(earlier, now);
+        Self { changes: Some(since::changes(self.sort, earlier, now)), since, ..self }
     }
 }

@@ -5,6 +5,7 @@ use stickler_runner::{Ending, Run};
 
 use super::{About, Page, Problem};
 use crate::matrix::Matrix;
+use crate::missing::Missing;
 use crate::pretty;
 
 /// The maximum number of problems that are shown. The others are only counted.
@@ -12,10 +13,16 @@ const MOST_PROBLEMS: usize = 200;
 
 impl Page {
     /// Returns the page of these runs. `matrix` contains the runs that are in the table. `replay` returns the command
-    /// that repeats a run.
-    pub fn of_runs(matrix: &Matrix, runs: &[Run], about: &About<'_>, replay: &dyn Fn(&Run) -> String) -> Self {
+    /// that repeats a run. `missing` are the runs that were requested and not made.
+    pub fn of_runs(
+        matrix: &Matrix,
+        runs: &[Run],
+        missing: Option<&Missing>,
+        about: &About<'_>,
+        replay: &dyn Fn(&Run) -> String,
+    ) -> Self {
         let page = matrix.page(about);
-        let count = pretty::count(runs);
+        let count = pretty::count(runs, None);
         let mut notes: Vec<String> = count.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
         let mut problems: IndexMap<String, (Problem, usize)> = IndexMap::new();
         for run in runs {
@@ -43,8 +50,10 @@ impl Page {
         }
         let shown = problems.into_values().take(MOST_PROBLEMS).map(|(problem, times)| match times {
             1 => problem,
+            2 => Problem { place: format!("{}, and 1 more run", problem.place), ..problem },
             _ => Problem { place: format!("{}, and {} more runs", problem.place, times - 1), ..problem },
         });
-        Self { problems: shown.collect(), notes: [page.notes, notes].concat(), ..page }
+        let incomplete = missing.map(|missing| format!("{missing}.")).or(page.incomplete);
+        Self { incomplete, problems: shown.collect(), notes: [page.notes, notes].concat(), ..page }
     }
 }

@@ -33,17 +33,25 @@ struct View<'a> {
     js: &'static str,
     version: &'static str,
     title: &'a str,
+    incomplete: Option<&'a str>,
     lead: &'a [String],
     facts: Vec<FactView<'a>>,
     notes: &'a [String],
     caption: &'a str,
     heading: &'static str,
+    balancers: (&'static str, &'static str),
+    evidence: &'static str,
+    remedy: &'static str,
+    is_comparison: bool,
+    since: &'a [String],
     changes: Option<Vec<ChangeView<'a>>>,
     problems: Vec<ProblemView<'a>>,
     marks: Vec<MarkView>,
     products: Vec<Product<'a>>,
     groups: Vec<Group<'a>>,
     rows: Vec<RowView<'a>>,
+    /// The meaning of a cell without a sign.
+    blank: &'static str,
     requirements: Vec<RequirementView<'a>>,
     few: bool,
 }
@@ -218,17 +226,24 @@ fn view(page: &Page) -> View<'_> {
         js: SCRIPT,
         version: env!("CARGO_PKG_VERSION"),
         title: &page.title,
+        incomplete: page.incomplete.as_deref(),
         lead: &page.lead,
         facts: facts.collect(),
         notes: &page.notes,
         caption: &page.caption,
         heading: page.sort.heading(),
+        balancers: page.sort.about_balancers(),
+        evidence: page.sort.about_evidence(),
+        remedy: page.sort.remedy(),
+        is_comparison: page.sort == Sort::Comparison,
+        since: &page.since,
         changes: changes(page),
         problems: problems.collect(),
         marks: marks(page),
         products: products(page),
         groups: groups(page, &tested),
-        rows: page.rows.iter().enumerate().map(|(at, row)| row_view((at, row), &tested)).collect(),
+        rows: page.rows.iter().enumerate().map(|(at, row)| row_view(page.sort, (at, row), &tested)).collect(),
+        blank: page.sort.name(Mark::Untested),
         requirements: requirements.collect(),
         few: page.findings.len() <= FEW,
     }
@@ -253,18 +268,21 @@ fn changes(page: &Page) -> Option<Vec<ChangeView<'_>>> {
 
 /// Returns the marks that occur in the table, each with its meaning.
 fn marks(page: &Page) -> Vec<MarkView> {
-    let present: BTreeSet<Mark> =
-        page.rows.iter().flat_map(|row| row.leading.iter().chain(row.cells.values())).map(|cell| cell.mark).collect();
-    let name = |mark: &Mark| {
-        let (name, meaning) = (page.sort.name(*mark), page.sort.meaning(*mark));
-        (*mark != Mark::Untested).then(|| MarkView { class: class(*mark), name, meaning })
+    let tested: BTreeSet<Requirement> = page.rows.iter().flat_map(|row| row.cells.keys().copied()).collect();
+    let cells = |row: &Row| {
+        let blank = tested.iter().filter(|id| !row.cells.contains_key(id)).map(|_| Mark::Untested);
+        row.leading.iter().chain(row.cells.values()).map(|cell| cell.mark).chain(blank).collect::<Vec<_>>()
     };
-    present.iter().rev().filter_map(name).collect()
+    let present: BTreeSet<Mark> = page.rows.iter().flat_map(cells).collect();
+    let name =
+        |mark: &Mark| MarkView { class: class(*mark), name: page.sort.name(*mark), meaning: page.sort.meaning(*mark) };
+    present.iter().rev().map(name).collect()
 }
 
 const fn class(mark: Mark) -> &'static str {
     match mark {
         Mark::Untested => "",
+        Mark::Open => "o",
         Mark::Kept => "k",
         Mark::Partly => "s",
         Mark::Violated => "v",
@@ -318,12 +336,13 @@ fn family(requirement: Requirement) -> &'static str {
     }
 }
 
-fn row_view<'a>((at, row): (usize, &'a Row), tested: &BTreeSet<Requirement>) -> RowView<'a> {
+fn row_view<'a>(sort: Sort, (at, row): (usize, &'a Row), tested: &BTreeSet<Requirement>) -> RowView<'a> {
     let of = |cell: &'a Cell| CellView { class: class(cell.mark), word: &cell.word, finding: cell.finding };
     let none = || CellView { class: "", word: "", finding: None };
     let cells = tested.iter().map(|id| row.cells.get(id).map_or_else(none, of));
-    let broken: Vec<Requirement> =
-        row.cells.iter().filter(|(_, cell)| cell.mark > Mark::Kept).map(|(&id, _)| id).collect();
+    // What cures a violation does not cure a difference: the product may keep the requirement.
+    let is_cured = |cell: &Cell| sort != Sort::Comparison && cell.mark > Mark::Kept;
+    let broken: Vec<Requirement> = row.cells.iter().filter(|(_, cell)| is_cured(cell)).map(|(&id, _)| id).collect();
     let with_finding = row
         .cells
         .iter()
@@ -353,9 +372,14 @@ fn requirement_view(page: &Page, requirement: Requirement) -> RequirementView<'_
     let findings = page.findings.iter().enumerate().filter(|(_, finding)| finding.requirement == requirement);
     let (is_must, all) = (requirement.severity() == Severity::Must, tested().count());
     let s = if all == 1 { "" } else { "s" };
-    let told = if broken == 0 {
+    let open = tested().filter(|cell| cell.mark == Mark::Open).count();
+    let told = if broken == 0 && open > 0 {
+        format!("Open: nothing violates it so far over {all} balancer{s}, but runs are missing over {open} of them.")
+    } else if broken == 0 {
         let kept = if page.sort == Sort::Comparison { "Equal" } else { "Kept" };
-        format!("{kept} over all {all} balancer{s} that were put to the test.")
+        let over = if all == 1 { "the only balancer".to_owned() } else { format!("all {all} balancers") };
+        let were = if all == 1 { "was" } else { "were" };
+        format!("{kept} over {over} that {were} put to the test.")
     } else {
         let what = match (page.sort, is_must) {
             (Sort::Verdicts, true) => "Violated",
@@ -365,8 +389,8 @@ fn requirement_view(page: &Page, requirement: Requirement) -> RequirementView<'_
         };
         format!("{what} over {broken} of {all} balancer{s}.")
     };
-    let cures =
-        cures::of_all(requirement).map(|cure| CureView { text: &cure.text, source: &cure.source, ids: Vec::new() });
+    let cures = cures::of_all(requirement).filter(|_| page.sort != Sort::Comparison);
+    let cures = cures.map(|cure| CureView { text: &cure.text, source: &cure.source, ids: Vec::new() });
     RequirementView {
         id: requirement.id(),
         text: requirement.text(),

@@ -151,21 +151,9 @@ impl Walk<'_, '_> {
 
     fn attribute(&mut self, of: &AstExpr, name: &str, at: std::ops::Range<usize>) {
         let typ = self.names.infer(of, &self.locals);
-        let Some((typ, members)) = typ.name().and_then(|typ| Some((typ, LANGUAGE.types.get(typ)?))) else { return };
-        if members.contains_key(name) {
-            return;
+        if let Some((message, hint)) = typ.name().and_then(|typ| no_attribute(typ, name)) {
+            self.sink.add(&rules::UNKNOWN_ATTRIBUTE, at, message, Some(hint));
         }
-        let hint = match name {
-            "zfill" | "rjust" | "ljust" if typ == "str" => "`padded(number, 2)` writes leading zeros".to_owned(),
-            _ => {
-                suggestion(name, &members.keys().map(String::as_str).collect::<Vec<_>>(), |near| match &members[near] {
-                    Member::Method(signature) => signature.to_string(),
-                    Member::Attribute(_) => near.to_owned(),
-                })
-            }
-        };
-        let message = format!("a value of type {typ} has no method or attribute `{name}`");
-        self.sink.add(&rules::UNKNOWN_ATTRIBUTE, at, message, Some(hint));
     }
 
     fn call(&mut self, function: &AstExpr, arguments: &[AstArgument]) {
@@ -264,6 +252,25 @@ impl Walk<'_, '_> {
         let hint = "`padded(number, 2)` writes leading zeros: \"user%s\" % padded(1)";
         self.sink.add(&rules::FORMAT_WIDTH, bytes(at.span), message, Some(hint.to_owned()));
     }
+}
+
+/// Returns the message and the hint about an attribute that values of a type do not have; `None` if they have it, or if
+/// the type is unknown.
+pub(crate) fn no_attribute(typ: &str, name: &str) -> Option<(String, String)> {
+    // Starlark calls the type of texts `string`, and its documentation calls it `str`.
+    let typ = if typ == "string" { "str" } else { typ };
+    let members = LANGUAGE.types.get(typ)?;
+    if members.contains_key(name) {
+        return None;
+    }
+    let hint = match name {
+        "zfill" | "rjust" | "ljust" if typ == "str" => "`padded(number, 2)` writes leading zeros".to_owned(),
+        _ => suggestion(name, &members.keys().map(String::as_str).collect::<Vec<_>>(), |near| match &members[near] {
+            Member::Method(signature) => signature.to_string(),
+            Member::Attribute(_) => near.to_owned(),
+        }),
+    };
+    Some((format!("a value of type {typ} has no method or attribute `{name}`"), hint))
 }
 
 /// Returns a hint with the nearest known name, or with the list of known names. `show` formats the nearest name.

@@ -21,6 +21,7 @@ mod syntax;
 mod types;
 mod values;
 
+use std::ops::Range;
 use std::path::Path;
 
 use crate::run::{LastWord, on_a_thread};
@@ -29,6 +30,7 @@ use crate::{Scenario, SuiteError, limits};
 use sink::Sink;
 use types::Names;
 
+pub(crate) use calls::no_attribute;
 pub use finding::{Finding, Report, Severity, Span};
 pub use rules::{RULES, Rule};
 
@@ -60,6 +62,20 @@ pub fn lint_script(scenario: &Scenario) -> Vec<Finding> {
         scenario.map(|scenario| vec![given_up(&scenario, &error.message)]).unwrap_or_default()
     };
     on_a_thread(scenario, work, wrong)
+}
+
+/// Returns the first error that the lint finds at these bytes of a script, with its hint. A run reports its own errors
+/// in these words, so that the lint and the run say the same.
+pub(crate) fn error_at(scenario: &Scenario, bytes: &Range<usize>) -> Option<String> {
+    let is_there = |finding: &Finding| {
+        let (start, end) = finding.span.bytes;
+        finding.severity == Severity::Error && start < bytes.end && bytes.start < end.max(start + 1)
+    };
+    let finding = lint_script(scenario).into_iter().find(is_there)?;
+    Some(match finding.hint {
+        Some(hint) => format!("{}; {hint}", finding.message),
+        None => finding.message,
+    })
 }
 
 fn given_up(scenario: &Scenario, message: &str) -> Finding {

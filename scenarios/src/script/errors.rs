@@ -1,10 +1,12 @@
 //! The mistakes that a script can make, and the conversion of Starlark's errors to [`Diagnostic`]s.
 
+use starlark::ErrorKind;
 use stickler_model::plan::StepProblem;
 use stickler_model::{RequestProblem, WorldError};
 use stickler_runner::Diagnostic;
 
 use super::place::Place;
+use crate::lint;
 use crate::nearest::nearest;
 use crate::site::{SiteError, Unknown};
 use crate::{Scenario, limits};
@@ -90,10 +92,36 @@ impl From<WorldError> for ScriptError {
 }
 
 /// Returns a Starlark error as a diagnostic at its place: that of the innermost expression, or else that of the
-/// statement.
+/// statement. Where Starlark finds a mistake that the lint knows as well, the message is that of the lint, which has a
+/// fitting hint.
 pub(super) fn diagnostic(scenario: &Scenario, error: &starlark::Error) -> Diagnostic {
     let place = error.span().map_or_else(Place::statement, Place::of);
-    place.diagnostic(scenario, error.without_diagnostic().to_string(), None)
+    let message = error.without_diagnostic().to_string();
+    let message = match error.kind() {
+        ErrorKind::Scope(_) | ErrorKind::Value(_) | ErrorKind::Function(_) | ErrorKind::Other(_) => {
+            linted(scenario, &place).or_else(|| of_attribute(&message)).unwrap_or(message)
+        }
+        _ => message,
+    };
+    place.diagnostic(scenario, message, None)
+}
+
+/// Returns the message of the lint about a place in a script or in a file that it loads, if the lint finds an error
+/// there.
+fn linted(scenario: &Scenario, place: &Place) -> Option<String> {
+    let file = match place.file() {
+        Some((path, text)) if path != scenario.path() => &Scenario::new("", path, text).ok()?,
+        _ => scenario,
+    };
+    lint::error_at(file, &place.bytes)
+}
+
+/// Returns the message about an attribute that a value does not have. It names what the value has, which the lint
+/// cannot know unless the type of the value follows from the text.
+fn of_attribute(message: &str) -> Option<String> {
+    let (typ, rest) = message.strip_prefix("Object of type `")?.split_once("` has no attribute `")?;
+    let (name, _) = rest.split_once('`')?;
+    lint::no_attribute(typ, name).map(|(message, hint)| format!("{message}; {hint}"))
 }
 
 fn world_hint(error: &WorldError) -> String {

@@ -37,6 +37,11 @@ impl Place {
         Self { file: FILE.with_borrow(Clone::clone), bytes: start as usize..end as usize }
     }
 
+    /// Returns the name and the text of the file that contains the place; `None` stands for the script's own file.
+    pub(super) fn file(&self) -> Option<(&str, &str)> {
+        self.file.as_ref().map(|file| (file.filename(), file.source()))
+    }
+
     /// Returns the text of the file that contains the place.
     pub(super) fn text(&self) -> &str {
         self.file.as_ref().map_or("", CodeMap::source)

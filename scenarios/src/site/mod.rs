@@ -46,7 +46,8 @@ pub(crate) struct Site {
     /// The settings of the site, apart from authentication, that differ from IIS's defaults.
     pub(crate) change: SiteChange,
     pub(crate) workgroup: bool,
-    /// The accounts that each server has. `None` means those of the directory in a workgroup, and otherwise none.
+    /// The local accounts that each server has. If the script does not list any (`None`), the servers of a workgroup have
+    /// the accounts of the directory, and the servers of a domain have no local accounts.
     pub(crate) accounts: Option<Vec<(String, String)>>,
     pub(crate) front: Option<String>,
     pub(crate) tls: Option<TlsSpec>,

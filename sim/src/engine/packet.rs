@@ -14,7 +14,7 @@ pub type PacketLog = Box<dyn FnMut(&PacketRecord<'_>)>;
 /// One packet on one link at the moment when it leaves. A packet that passes a router has two records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketRecord<'a> {
-    /// The time at which it leaves, since the engine's start.
+    /// The time at which the packet leaves its host, counted from the engine's start.
     pub sent: Duration,
     /// The time at which it arrives; `None` while it is held. A held packet is reported once more, with its time.
     pub arrives: Option<Duration>,
@@ -50,14 +50,14 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Converts a kernel's packet. Returns `None` for packets that are not TCP, which the engine's sockets never send.
+    /// Returns the segment that a packet of a simulated host's kernel contains. Returns `None` for packets that are not TCP, which the engine's sockets never send.
     pub(super) fn from_packet(packet: Packet) -> Option<Self> {
         let Transport::Tcp(tcp) = packet.payload else { return None };
         let (src, dst) = (SocketAddr::new(packet.src, tcp.src_port), SocketAddr::new(packet.dst, tcp.dst_port));
         Some(Self { src, dst, ttl: packet.ttl, tcp })
     }
 
-    /// Returns the segment in the kernels' form, for delivery at `dst`.
+    /// Returns the segment as a packet that the kernels of the simulated hosts accept, addressed to `dst`.
     pub(super) fn into_packet(self, dst: SocketAddr) -> Packet {
         let mut tcp = self.tcp;
         tcp.src_port = self.src.port();

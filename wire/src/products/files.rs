@@ -23,7 +23,7 @@ pub(super) fn write(first: &Path, text: &str) -> io::Result<()> {
         };
         write_one(&file, &std::mem::take(&mut part))?;
         if name.contains('/') || name.starts_with('.') {
-            return Err(io::Error::other(format!("`{name}` is no name of a file in the run's folder")));
+            return Err(io::Error::other(format!("`{name}` cannot be the name of a file in the run's folder")));
         }
         file.set_file_name(name);
     }

@@ -130,7 +130,7 @@ impl WireWorld {
             _ => None,
         };
         gate.ok_or_else(|| {
-            WorldError::Unsupported(format!("on real sockets nothing can be held between `{a}` and `{b}`, or reset"))
+            WorldError::Unsupported(format!("on real sockets, Stickler can neither hold messages between `{a}` and `{b}` nor reset their connections"))
         })
     }
 

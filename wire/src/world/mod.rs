@@ -40,7 +40,7 @@ const AWAIT_LIMIT: Duration = Duration::from_mins(2);
 /// The maximum time that one action lets pass, or that a page takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// The time that the last closes may take when a world ends.
+/// The maximum time to wait, when a world ends, until the last connections are closed.
 const LAST_CLOSES: Duration = Duration::from_millis(50);
 
 /// The number of times that a product is started if another process takes its port in the meantime.

@@ -85,9 +85,10 @@ impl<'a> ApRep<'a> {
 /// The plaintext of an AP-REP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncApRepPart<'a> {
-    /// The second of the authenticator's time, which is repeated here.
+    /// The client's time from the authenticator, in whole seconds. The server sends it back to prove that it has read the
+    /// authenticator.
     pub ctime: KerberosTime,
-    /// The microseconds of the authenticator's time, which are repeated here.
+    /// The microseconds of the same time.
     pub cusec: u32,
     /// The key that the server chooses for the session.
     pub subkey: Option<Typed<'a>>,
