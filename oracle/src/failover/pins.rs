@@ -201,15 +201,14 @@ impl<'t> PinState<'t> {
         }
         // Persistence may have chosen the server as soon as the client's first packet arrived, which no event shows: at most a
         // round trip to the server, over one balancer or two, before the client's connection was open.
-        let server = at.0;
-        let at = |event: usize| index.at(event).since_start();
-        let (opened, started) = (at(self.opened.get(&on).copied().unwrap_or(event)), at(request.started));
+        let time = |event: usize| index.at(event).since_start();
+        let (opened, started) = (time(self.opened.get(&on).copied().unwrap_or(event)), time(request.started));
         let link = index.topology().link;
         let links = if index.topology().front.is_some() { 3 } else { 2 };
         let round_trip = (link.latency + link.jitter).saturating_mul(2 * links);
         let since = opened.saturating_sub(round_trip).max(started).min(opened);
-        let served = self.served.entry((known_as(index, on.0), server)).or_insert(since);
-        *served = since.min(*served);
+        let earliest = self.served.entry((known_as(index, on.0), at.0)).or_insert(since);
+        *earliest = since.min(*earliest);
     }
 
     fn judge_kept(&mut self, request: &Request<'t>, on: ClientConnection<'t>, at: ServerConnection<'t>, event: usize) {
