@@ -473,7 +473,7 @@ mod tests {
 
     #[test]
     fn a_difference_is_shown_with_a_run_of_the_side_that_violates_it_more_often() {
-        let cases = stickler_scenarios::select(&["user-after-user".to_owned()], &[]).unwrap();
+        let cases = stickler_scenarios::select(&["user-after-user".to_owned()], &stickler_catalogue::names()).unwrap();
         let arm: Arc<dyn Arm> = Arc::new(SimArm);
         let run = |balancer: &str| cases[0].run(&BalancerSpec::named(balancer), 0, &arm);
         let (mut leaks, mut keeps) = (Trials::default(), Trials::default());
