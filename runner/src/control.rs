@@ -138,13 +138,13 @@ impl Control {
             _ => None,
         });
         let sends = actions.enumerate().filter_map(|(step, (event, action))| match action {
-            Action::SendRaw(spec) if anonymous.contains(&spec.client) => Some((step, event, spec.client.clone())),
+            Action::SendRaw(spec) if anonymous.contains(&spec.client) => Some((step, event, &spec.client)),
             _ => None,
         });
         sends.filter_map(|(step, event, client)| self.unanswered(step, event, client, outcomes)).collect()
     }
 
-    fn unanswered(&self, step: usize, event: usize, client: Name, outcomes: &Outcomes) -> Option<Evidence> {
+    fn unanswered(&self, step: usize, event: usize, client: &Name, outcomes: &Outcomes) -> Option<Evidence> {
         let cited = Cited::Raw { client: client.clone(), step };
         // A peer may close the connection after the first answer.
         let first = |outcomes: &Outcomes| outcomes.get(&cited).first().and_then(|&(status, _)| status);

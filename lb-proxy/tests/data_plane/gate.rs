@@ -112,7 +112,7 @@ async fn a_refusal_does_not_wait_for_the_body_and_the_connection_goes_on_after_i
     for _ in 0..3 {
         // The time for a head has passed several times before the body has ended.
         sleep(Duration::from_millis(40)).await;
-        client.send(&[b'x'; 100_000]).await;
+        client.send(&vec![b'x'; 100_000]).await;
     }
     assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: s\r\nAuthorization: NTLM x\r\n\r\n").await.1, "1.1");
 }
