@@ -7,6 +7,8 @@
 //! failure of the same request, then it is at fault here as well. A balancer that keeps the requirement without faults is
 //! accused of nothing new.
 
+use std::collections::BTreeMap;
+
 use stickler_model::{Action, Plan, RequestId, Trace, What};
 use stickler_oracle::{Cited, Evidence, Party, Requirement, Verdict};
 
@@ -27,11 +29,12 @@ pub(crate) fn accuse(verdicts: &mut [Verdict], trace: &Trace, arm: &dyn Arm) {
     let Ok(without) = play(&plan, arm) else { return };
     let mut found = stickler_oracle::judge(&without);
     control::clear(&mut found, &without, arm);
+    let (with, without) = (statuses(trace), statuses(&without));
     for verdict in excused {
         let alike = found.iter().filter(|found| found.requirement == verdict.requirement);
         let alike: Vec<&Evidence> = alike.flat_map(Verdict::against_balancer).collect();
         verdict.accuse("and the same happens without the injected faults", |evidence| {
-            let ends_alike = |id: RequestId| status(trace, id) == status(&without, id);
+            let ends_alike = |id: RequestId| with.get(&id) == without.get(&id);
             is_by_fault(evidence)
                 && requests(evidence).is_some_and(|mut ids| ids.all(ends_alike))
                 && alike.iter().any(|found| found.is_like(evidence))
@@ -60,10 +63,11 @@ fn requests(evidence: &Evidence) -> Option<impl Iterator<Item = RequestId>> {
     ids.collect::<Option<Vec<RequestId>>>().map(Vec::into_iter)
 }
 
-/// Returns the status that a request ended with; `None` if it had no answer.
-fn status(trace: &Trace, id: RequestId) -> Option<u16> {
-    trace.events.iter().find_map(|event| match event.what {
-        What::RequestEnded { request, status, .. } if request == id => status,
+/// Returns the status that each request ended with; `None` for a request without an answer.
+fn statuses(trace: &Trace) -> BTreeMap<RequestId, Option<u16>> {
+    let ended = trace.events.iter().filter_map(|event| match event.what {
+        What::RequestEnded { request, status, .. } => Some((request, status)),
         _ => None,
-    })
+    });
+    ended.collect()
 }
