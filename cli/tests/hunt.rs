@@ -184,7 +184,7 @@ fn what_cannot_be_read_is_named_and_nothing_is_overwritten() {
         assert_eq!(edited, files(&out));
         fs::write(&file, &whole[&name]).unwrap();
     }
-    for (lost, says) in [("findings", "findings are there"), ("corpus", "is missing")] {
+    for (lost, says) in [("findings", "findings that the hunt recorded"), ("corpus", "is missing")] {
         fs::rename(out.join(lost), folder.path().join("lost")).unwrap();
         for command in [hunt, "merge out --out other --no-shrink"] {
             let (code, text) = ends(folder.path(), command);

@@ -257,7 +257,7 @@ fn a_profile_and_its_product_are_compared_verdict_by_verdict() {
             let output = run(&["compare", profile, "--scenario", "user-after-user", "--trials", "2", "--seeds", "2"]);
             let said = String::from_utf8(output.stdout).unwrap();
             assert_eq!(output.status.code(), Some(0), "{said}");
-            assert!(said.contains("in 1 scenarios are equal, 0 differ"), "{said}");
+            assert!(said.contains("in 1 scenario are equal, 0 differ"), "{said}");
         }
         let json = ["--trials", "1", "--seeds", "1", "--format", "json"];
         let output = run(&[&["compare", "haproxy-never", "--scenario", "user-after-user"][..], &json].concat());
