@@ -1,6 +1,7 @@
 //! Judges small traces by each requirement: violated, kept, and not put to the test.
 
 mod any_trace;
+mod drains;
 mod effort;
 mod failover;
 mod faults;
