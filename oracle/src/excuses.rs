@@ -209,8 +209,7 @@ pub(crate) fn reached_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
 fn met_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
     // A handshake that began at a proper server belongs there, wherever its second half went.
     let begun = index.received(request).filter(|&(.., leg)| leg == Leg::Negotiate).last();
-    let answers_challenge = index.sent(request).last().is_some_and(|(.., leg)| leg == Leg::Authenticate);
-    let begun = begun.filter(|_| answers_challenge).map(|(event, (server, _), _)| (event, server));
+    let begun = begun.filter(|_| index.answers_challenge(request)).map(|(event, (server, _), _)| (event, server));
     match begun.or_else(|| index.last_receiver(request)) {
         Some((event, server)) => index.settings.is_rogue(server, event),
         None => index.farm.backends().any(|backend| index.settings.is_rogue(backend, request.started)),
@@ -238,8 +237,7 @@ fn without_backend_because(index: &Index<'_>, request: &Request<'_>, end: End<'_
     }
     let drained = |backend: &&Name| index.farm.is_drained_only(backend, request.started, end.event);
     // A backend that is drained keeps the connections that it has, with the handshakes on them.
-    let answers_challenge = index.sent(request).last().is_some_and(|(.., leg)| leg == Leg::Authenticate);
-    if answers_challenge && index.last_receiver(request).is_some_and(|(_, server)| drained(&server)) {
+    if index.answers_challenge(request) && index.last_receiver(request).is_some_and(|(_, server)| drained(&server)) {
         return None;
     }
     Some(if backends.iter().all(drained) { Party::Script } else { Party::InjectedFault })

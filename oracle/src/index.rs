@@ -148,6 +148,11 @@ impl<'t> Index<'t> {
         self.requests.received(request)
     }
 
+    /// See [`Requests::answers_challenge`].
+    pub(crate) fn answers_challenge(&self, request: &Request<'t>) -> bool {
+        self.requests.answers_challenge(request)
+    }
+
     /// See [`Requests::last_receiver`].
     pub(crate) fn last_receiver(&self, request: &Request<'t>) -> Option<(usize, &'t Name)> {
         self.requests.last_receiver(request)

@@ -168,12 +168,16 @@ impl<'t> Requests<'t> {
         })
     }
 
+    /// Returns whether the request's last HTTP request answered a challenge.
+    pub(crate) fn answers_challenge(&self, request: &Request<'t>) -> bool {
+        self.sent(request).last().is_some_and(|(.., leg)| leg == Leg::Authenticate)
+    }
+
     /// Returns the server that received the request's last HTTP request before the request ended, with the event. The answer to
     /// a challenge belongs to the connection on which a server sent the challenge (MS-NTHT 1.3), so if no server received it,
     /// that server is meant.
     pub(crate) fn last_receiver(&self, request: &Request<'t>) -> Option<(usize, &'t Name)> {
-        let sent = self.sent(request).last();
-        let answers_challenge = sent.is_some_and(|(.., leg)| leg == Leg::Authenticate);
+        let (sent, answers_challenge) = (self.sent(request).last(), self.answers_challenge(request));
         let meant = |&(event, _, leg): &(usize, ServerConnection<'t>, Leg)| {
             let last =
                 sent.is_none_or(|(sent, ..)| sent.is_before(event)) || answers_challenge && leg == Leg::Negotiate;

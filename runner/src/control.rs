@@ -33,8 +33,8 @@ use stickler_oracle::{Cited, Evidence, Failure, Party, Requirement, Verdict};
 
 use crate::Arm;
 
-/// The requirements whose evidence concerns the status of requests, which is compared with the statuses in the control.
-const BY_STATUS: [Requirement; 4] = [Requirement::Hs1, Requirement::Hs3, Requirement::Hs5, Requirement::Hs7];
+/// The requirements whose evidence concerns the status of requests, which is compared with the statuses in another run.
+pub(crate) const BY_STATUS: [Requirement; 4] = [Requirement::Hs1, Requirement::Hs3, Requirement::Hs5, Requirement::Hs7];
 
 /// The requirements whose evidence is compared with the findings of the oracle in the control.
 const BY_EVIDENCE: [Requirement; 2] = [Requirement::Hs6, Requirement::Fo5];

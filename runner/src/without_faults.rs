@@ -10,17 +10,15 @@
 use std::collections::BTreeMap;
 
 use stickler_model::{Action, Plan, RequestId, Trace, What};
-use stickler_oracle::{Cited, Evidence, Party, Requirement, Verdict};
+use stickler_oracle::{Cited, Evidence, Party, Verdict};
 
+use crate::control::BY_STATUS;
 use crate::{Arm, control, play};
-
-/// The requirements that say how a request ends.
-const BY_END: [Requirement; 4] = [Requirement::Hs1, Requirement::Hs3, Requirement::Hs5, Requirement::Hs7];
 
 /// Puts the failures that happen without the injected faults as well down to the balancer.
 pub(crate) fn accuse(verdicts: &mut [Verdict], trace: &Trace, arm: &dyn Arm) {
     let is_excused =
-        |verdict: &&mut Verdict| BY_END.contains(&verdict.requirement) && verdict.evidence.iter().any(is_by_fault);
+        |verdict: &&mut Verdict| BY_STATUS.contains(&verdict.requirement) && verdict.evidence.iter().any(is_by_fault);
     let mut excused = verdicts.iter_mut().filter(is_excused).peekable();
     if excused.peek().is_none() || !arm.is_deterministic() {
         return;

@@ -14,7 +14,7 @@ use crate::{List, Text};
 pub struct CheckRule {
     /// The kind of check.
     pub probe: Probe,
-    /// The time from the start of one check to the start of the next, or from its end.
+    /// The time to the start of the next check, from the start of a check or from its end ([`CheckRule::after_end`]).
     pub interval: Duration,
     /// Whether the interval counts from the end of a check (HAProxy, `src/check.c`). A check without an answer then
     /// delays the next one by its time limit.

@@ -83,8 +83,8 @@ pub struct Limits {
     /// The time without progress between the request's last byte and the head of the answer. After that, the client
     /// gets a 504, or a 408 if the client does not send the rest of its request.
     pub answer: Duration,
-    /// The time for which an answer's body may make no progress although the client would accept more, and the rest of a
-    /// request that was answered before its end. After that, both connections are closed.
+    /// The time for which an answer's body may make no progress although the client would accept more. The same limit
+    /// applies to the rest of a request that was answered before its end. After that, both connections are closed.
     pub body: Duration,
     /// The time from the first byte of a request's head to its last. After that, the connection is closed. The same
     /// limit applies to a PROXY protocol header, to the TLS handshake, and to what still arrives on a connection that the

@@ -14,8 +14,8 @@ use super::context::Proxy;
 use super::peer::Peer;
 use super::request_body::RequestBody;
 
-/// Reads the rest of a request that the balancer answers itself, after the answer if it has not arrived yet. Returns whether
-/// the connection can continue after the answer.
+/// Reads the rest of a request that the balancer answers itself. The answer does not wait for what has not arrived yet.
+/// Returns whether the connection can continue after the answer.
 pub(super) async fn read_rest<N: Net>(
     proxy: &Arc<Proxy<N>>,
     peer: &Peer,
